@@ -1,0 +1,126 @@
+//! The address book: where OIDs and attribute numbers become object ids, and where they stop.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::model::{Ident, ObjectId};
+
+use super::Version;
+
+/// OIDs of the system catalogs themselves, fixed since PostgreSQL 8.1 (src/include/catalog/pg_*.h).
+pub mod class {
+    pub const PG_TYPE: u32 = 1247;
+    pub const PG_PROC: u32 = 1255;
+    pub const PG_CLASS: u32 = 1259;
+    pub const PG_FOREIGN_SERVER: u32 = 1417;
+    pub const PG_USER_MAPPING: u32 = 1418;
+    pub const PG_FOREIGN_DATA_WRAPPER: u32 = 2328;
+    pub const PG_ATTRDEF: u32 = 2604;
+    pub const PG_CAST: u32 = 2605;
+    pub const PG_CONSTRAINT: u32 = 2606;
+    pub const PG_CONVERSION: u32 = 2607;
+    pub const PG_LANGUAGE: u32 = 2612;
+    pub const PG_NAMESPACE: u32 = 2615;
+    pub const PG_OPCLASS: u32 = 2616;
+    pub const PG_OPERATOR: u32 = 2617;
+    pub const PG_REWRITE: u32 = 2618;
+    pub const PG_TRIGGER: u32 = 2620;
+    pub const PG_OPFAMILY: u32 = 2753;
+    pub const PG_EXTENSION: u32 = 3079;
+    pub const PG_POLICY: u32 = 3256;
+    pub const PG_STATISTIC_EXT: u32 = 3381;
+    pub const PG_COLLATION: u32 = 3456;
+    pub const PG_EVENT_TRIGGER: u32 = 3466;
+    pub const PG_TS_DICT: u32 = 3600;
+    pub const PG_TS_PARSER: u32 = 3601;
+    pub const PG_TS_CONFIG: u32 = 3602;
+    pub const PG_TS_TEMPLATE: u32 = 3764;
+    pub const PG_TRANSFORM: u32 = 3576;
+    pub const PG_PUBLICATION: u32 = 6104;
+    pub const PG_PUBLICATION_REL: u32 = 6106;
+    pub const PG_SUBSCRIPTION: u32 = 6100;
+}
+
+/// The first OID that is not handed out at initdb (src/include/access/transam.h, FirstNormalObjectId).
+pub const FIRST_USER_OID: u32 = 16384;
+
+/// Everything that was named so far in one reading of a catalog.
+#[derive(Debug)]
+pub struct Book {
+    /// The server that is read.
+    pub server: Version,
+    ids: FxHashMap<(u32, u32), ObjectId>,
+    columns: FxHashMap<(u32, i16), ObjectId>,
+    members: FxHashSet<(u32, u32)>,
+    roles: FxHashMap<u32, Ident>,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new(server: Version) -> Self {
+        Self {
+            server,
+            ids: FxHashMap::default(),
+            columns: FxHashMap::default(),
+            members: FxHashSet::default(),
+            roles: FxHashMap::default(),
+        }
+    }
+
+    /// Names a row. A row may have several addresses (a view's rule stands for the view).
+    pub fn add(&mut self, class: u32, oid: u32, id: ObjectId) {
+        self.ids.insert((class, oid), id);
+    }
+
+    /// Names a column.
+    pub fn add_column(&mut self, relation: u32, number: i16, id: ObjectId) {
+        self.columns.insert((relation, number), id);
+    }
+
+    /// Notes that an extension brought the row, which is therefore not managed.
+    pub fn add_member(&mut self, class: u32, oid: u32) {
+        self.members.insert((class, oid));
+    }
+
+    /// Notes a role.
+    pub fn add_role(&mut self, oid: u32, name: Ident) {
+        self.roles.insert(oid, name);
+    }
+
+    /// The object of that row, if it is modelled and managed.
+    pub fn get(&self, class: u32, oid: u32) -> Option<&ObjectId> {
+        self.ids.get(&(class, oid))
+    }
+
+    /// A schema that is managed.
+    pub fn schema(&self, oid: u32) -> Option<&ObjectId> {
+        self.get(class::PG_NAMESPACE, oid)
+    }
+
+    /// A table, view, index, sequence or composite type.
+    pub fn relation(&self, oid: u32) -> Option<&ObjectId> {
+        self.get(class::PG_CLASS, oid)
+    }
+
+    /// A column by its number.
+    pub fn column(&self, relation: u32, number: i16) -> Option<&ObjectId> {
+        self.columns.get(&(relation, number))
+    }
+
+    /// A column's name by its number.
+    pub fn column_name(&self, relation: u32, number: i16) -> Option<Ident> {
+        self.column(relation, number).map(|id| id.name().clone())
+    }
+
+    /// True if an extension brought the row.
+    pub fn is_member(&self, class: u32, oid: u32) -> bool {
+        self.members.contains(&(class, oid))
+    }
+
+    /// A role's name; OID 0 is the pseudo-role `public`.
+    pub fn role(&self, oid: u32) -> Ident {
+        if oid == 0 {
+            return Ident::from("public");
+        }
+        self.roles.get(&oid).cloned().unwrap_or_else(|| Ident::from(oid.to_string()))
+    }
+}

@@ -1,0 +1,28 @@
+//! Server versions.
+
+/// `server_version_num`: 150018 is 15.18.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u32);
+
+impl Version {
+    /// The first release of a major version.
+    pub const fn major_release(major: u32) -> Self {
+        Self(major * 10_000)
+    }
+
+    /// The major version.
+    pub const fn major(self) -> u32 {
+        self.0 / 10_000
+    }
+
+    /// True from that major version on.
+    pub const fn at_least(self, major: u32) -> bool {
+        self.major() >= major
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major(), self.0 % 10_000)
+    }
+}

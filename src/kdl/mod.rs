@@ -1,0 +1,11 @@
+//! KDL v2: nodes with spans, a fast strict reader, a canonical writer, diagnostics. The only user of the KDL crates.
+
+mod node;
+mod problem;
+mod read;
+mod write;
+
+pub use node::{Arg, Node, Prop, Scalar};
+pub use problem::{Problem, Sources};
+pub use read::{MAX_DEPTH, read};
+pub use write::{format_nodes, write_node};

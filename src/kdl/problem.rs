@@ -1,0 +1,92 @@
+//! What is wrong in a file, where, and what to write instead.
+
+use std::path::PathBuf;
+
+use crate::model::{Class, Error, Span};
+
+/// One thing wrong at one place.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// What stands under the marked source.
+    pub label: String,
+    /// What to do instead.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { message: message.into(), span, label: String::new(), help: None }
+    }
+
+    /// The words under the marked source.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.label = text.into();
+        self
+    }
+
+    /// The remedy.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+}
+
+/// The files that were read; spans point into them by index.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Path as shown to people, and the whole text.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+impl Sources {
+    /// Line and column, both from 1, of a span's start.
+    pub fn line_column(&self, span: Span) -> (usize, usize) {
+        let Some((_, text)) = self.files.get(span.file as usize) else { return (1, 1) };
+        let before = text.get(..span.start as usize).unwrap_or("");
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        (line, column)
+    }
+
+    /// `schema/orders.kdl:3:12`.
+    pub fn place(&self, span: Span) -> String {
+        let (line, column) = self.line_column(span);
+        match self.files.get(span.file as usize) {
+            Some((path, _)) => format!("{}:{line}:{column}", path.display()),
+            None => "?".into(),
+        }
+    }
+
+    /// The problem as people read it: message, place, the source line with the place underlined, help.
+    pub fn render(&self, problem: &Problem) -> String {
+        let Some((path, text)) = self.files.get(problem.span.file as usize) else { return problem.message.clone() };
+        let (line, column) = self.line_column(problem.span);
+        let source = text.lines().nth(line - 1).unwrap_or("");
+        let gutter = line.to_string().len();
+        let in_span = text.get(problem.span.start as usize..problem.span.end as usize).unwrap_or("");
+        let marked = in_span.lines().next().map_or(1, |l| l.chars().count()).max(1);
+        let mut out = format!("{}\n{:gutter$}--> {}:{line}:{column}\n", problem.message, "", path.display());
+        let shown = source.replace('\t', " ");
+        out.push_str(&format!("{:gutter$} |\n{line} | {shown}\n", ""));
+        out.push_str(&format!("{:gutter$} | {:pad$}{} {}", "", "", "^".repeat(marked), problem.label, pad = column - 1));
+        let mut out = out.trim_end().to_string();
+        if let Some(help) = &problem.help {
+            out.push_str(&format!("\n{:gutter$} = help: {help}", ""));
+        }
+        out
+    }
+
+    /// All problems as one error (exit 78).
+    pub fn error(&self, problems: &[Problem]) -> Error {
+        let shown: Vec<String> = problems.iter().map(|p| self.render(p)).collect();
+        let count = if problems.len() > 1 { format!("\n\n{} problems in the schema files", problems.len()) } else { String::new() };
+        Error::new(Class::Config, format!("{}{count}", shown.join("\n\n")))
+    }
+}

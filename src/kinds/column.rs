@@ -1,0 +1,228 @@
+//! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
+
+use crate::catalog::{Book, Row, Version};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Within, attr,
+};
+use crate::sql;
+
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
+
+const TYPE: Key<SqlType> = Key::new("type");
+const NOT_NULL: Key<bool> = Key::new("not-null");
+const COLLATION: Key<Text> = Key::new("collation");
+const GENERATED: Key<Expr> = Key::new("generated");
+const VIRTUAL: Key<bool> = Key::new("virtual");
+const STORAGE: Key<Text> = Key::new("storage");
+const COMPRESSION: Key<Text> = Key::new("compression");
+const STATISTICS: Key<i64> = Key::new("statistics");
+const WITH: Key<Vec<Text>> = Key::new("with");
+
+static ATTRS: [Attr; 9] = [
+    attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; left out where the column is inherited."),
+    attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
+    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (from 18 on)."),
+    attr(COLLATION, Shape::Text, Form::Property, OnChange::Alter, "The collation, where it is not the type's."),
+    attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that the column is generated from."),
+    attr(STORAGE, Shape::Word(&["plain", "external", "extended", "main"]), Form::Property, OnChange::Alter, "How long values are stored, where it is not the type's way."),
+    attr(COMPRESSION, Shape::Word(&["pglz", "lz4"]), Form::Property, OnChange::Alter, "How long values are compressed."),
+    attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
+    attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Planner options: `n_distinct`, `n_distinct_inherited`."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "column",
+    sql: "COLUMN",
+    address: Address::MemberOf,
+    within: Within::Of(&["table", "foreign-table"]),
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "A column of a table.",
+};
+
+pub struct Column;
+pub static ROOM: Column = Column;
+
+impl Room for Column {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
+        // An inherited column is an object only where it says something of its own.
+        Some(format!(
+            "SELECT a.attrelid, a.attnum, a.attname, c.relkind, \
+             CASE WHEN a.attinhcount = 0 THEN 'own' WHEN a.attislocal AND NOT c.relispartition THEN 'merged' \
+                  WHEN c.relispartition AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
+                             (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
+                  WHEN NOT c.relispartition AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
+                             (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
+                  ELSE 'inherited' END, \
+             format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+             CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) \
+                  FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
+             a.attgenerated, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(pd.adbin, pd.adrelid) END, \
+             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, a.attoptions \
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
+             LEFT JOIN pg_attrdef pd ON a.atthasdef AND pd.adrelid = a.attrelid AND pd.adnum = a.attnum \
+             WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
+             ORDER BY a.attrelid, a.attnum"
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (relation, number, name) = (row.oid(), row.next::<i16>(), row.text());
+        let id = ObjectId::new(&KIND, Some(book.relation(relation)?.clone()), name);
+        book.add_column(relation, number, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let relkind = row.char();
+        let how = row.text();
+        if matches!(relkind, 'v' | 'm') || &*how == "inherited" {
+            return None;
+        }
+        let mut attrs = Attrs::new();
+        let sql_type = row.text();
+        attrs.set(TYPE, (&*how != "override").then(|| SqlType::new(sql_type)));
+        attrs.set(NOT_NULL, row.next::<bool>());
+        attrs.set(COLLATION, row.text_opt().map(|c| c.strip_prefix("pg_catalog.").map_or_else(|| c.clone(), Text::from)));
+        let generated = row.char();
+        let expression = row.text_opt().map(Expr::new);
+        if &*how != "override" {
+            attrs.set(GENERATED, expression);
+            attrs.set(VIRTUAL, generated == 'v');
+        }
+        let storage = row.next_opt::<i8>().map(|c| match c as u8 {
+            b'p' => "plain",
+            b'e' => "external",
+            b'm' => "main",
+            _ => "extended",
+        });
+        attrs.set(STORAGE, storage.map(Text::from));
+        attrs.set(COMPRESSION, row.next_opt::<i8>().map(|c| Text::from(if c as u8 == b'l' { "lz4" } else { "pglz" })));
+        attrs.set(STATISTICS, row.next_opt::<i64>());
+        let options: Vec<String> = row.next();
+        attrs.set(WITH, (!options.is_empty()).then(|| options.into_iter().map(Text::from).collect::<Vec<_>>()));
+        Some(Object::new(attrs))
+    }
+
+    fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {
+        match disturbance {
+            _ if object.get(GENERATED).is_some() => Reaction::Replace,
+            Disturbance::Replaced(on) if on.kind().word == "column" => Reaction::Replace,
+            Disturbance::Replaced(_) => Reaction::Retype,
+            Disturbance::Retyped(_) => Reaction::Survives,
+        }
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Option<String> {
+        let sql_type = object.get(TYPE)?; // an inherited column is altered after its table was created
+        let mut text = format!("{} {}", sql::name(id.name()), sql_type.as_str());
+        if let Some(collation) = object.get(COLLATION) {
+            text.push_str(&format!(" COLLATE {}", collation_sql(collation)));
+        }
+        for child in folded {
+            text.push_str(&format!(" {}", child.clause));
+        }
+        if let Some(expression) = object.get(GENERATED) {
+            let how = if object.is(VIRTUAL) { "VIRTUAL" } else { "STORED" };
+            text.push_str(&format!(" GENERATED ALWAYS AS ({}) {how}", expression.as_str()));
+        }
+        if object.is(NOT_NULL) {
+            text.push_str(" NOT NULL");
+        }
+        let plain = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name].iter().all(|name| object.value(name).is_none());
+        plain.then_some(text)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut bare = object.clone();
+        let settings: Vec<&'static str> = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name].into_iter().filter(|n| object.value(n).is_some()).collect();
+        settings.iter().for_each(|name| bare.attrs.remove(name));
+        let mut out = match self.clause(id, &bare, folded, cx) {
+            Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
+            None if object.is(NOT_NULL) => vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))],
+            None => vec![],
+        };
+        out.extend(self.alter(id, &bare, object, &settings, cx)?);
+        Ok(out)
+    }
+
+    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+        let column = sql::name(id.name()).to_string();
+        let mut out = Vec::new();
+        for name in changed {
+            let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
+                let Some(new_type) = new.get(TYPE) else { continue };
+                let collation = new.get(COLLATION).map_or_else(String::new, |c| format!(" COLLATE {}", collation_sql(c)));
+                let using = old.get(TYPE).and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
+                format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
+            } else if *name == NOT_NULL.name {
+                format!("ALTER COLUMN {column} {} NOT NULL", if new.is(NOT_NULL) { "SET" } else { "DROP" })
+            } else if *name == STORAGE.name {
+                format!("ALTER COLUMN {column} SET STORAGE {}", new.get(STORAGE).map_or("DEFAULT", |s| s).to_uppercase())
+            } else if *name == COMPRESSION.name {
+                format!("ALTER COLUMN {column} SET COMPRESSION {}", new.get(COMPRESSION).map_or("default", |s| s))
+            } else if *name == STATISTICS.name {
+                format!("ALTER COLUMN {column} SET STATISTICS {}", new.get(STATISTICS).unwrap_or(-1))
+            } else if *name == WITH.name {
+                let (old, new) = (old.get(WITH).unwrap_or_default(), new.get(WITH).unwrap_or_default());
+                for change in sql::option_changes(&old, &new) {
+                    out.push(alter_table(id, &format!("ALTER COLUMN {column} {change}")));
+                }
+                continue;
+            } else {
+                continue;
+            };
+            out.push(alter_table(id, &what));
+        }
+        Ok(out)
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![alter_table(from, &format!("RENAME COLUMN {} TO {}", sql::name(from.name()), sql::name(to.name())))])
+    }
+
+    fn drop(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        let column = sql::name(id.name());
+        match object.get(TYPE) {
+            Some(_) => Ok(vec![alter_table(id, &format!("DROP COLUMN {column}"))]),
+            None if object.is(NOT_NULL) => Ok(vec![alter_table(id, &format!("ALTER COLUMN {column} DROP NOT NULL"))]),
+            None => Ok(vec![]),
+        }
+    }
+}
+
+/// How existing values get the new type. Nothing where an assignment does it: an explicit cast would cut values short in silence.
+fn using(column: &str, old: &SqlType, new: &SqlType) -> Option<String> {
+    let (old, new) = (sql::types::parse(old.as_str()).ok()?, sql::types::parse(new.as_str()).ok()?);
+    let base = |t: &sql::types::Parsed| (t.schema.clone(), t.name.clone(), t.suffix, t.array);
+    if base(&old) == base(&new) {
+        return None;
+    }
+    if old.name == "timestamp" && new.name == "timestamp" && !old.array && !new.array {
+        return Some(format!("{column} AT TIME ZONE 'UTC'"));
+    }
+    let target = sql::types::Parsed { modifier: (new.name == "bit").then(|| new.modifier.clone()).flatten(), ..new };
+    Some(format!("{column}::{}", target.normalised(|_| None)))
+}
+
+fn collation_sql(collation: &str) -> String {
+    match sql::reference::split(collation) {
+        Ok(parts) => parts.iter().map(|p| sql::name(&Ident::new(p.clone())).to_string()).collect::<Vec<_>>().join("."),
+        Err(_) => sql::name(&Ident::from(collation)).to_string(),
+    }
+}
+
+fn alter_table(id: &ObjectId, what: &str) -> Statement {
+    match id.parent() {
+        Some(table) => Statement::new(format!("ALTER {} {} {what}", table.kind().sql, sql::path(table))).locks(LockMode::AccessExclusive, table),
+        None => Statement::new(what),
+    }
+}

@@ -1,0 +1,71 @@
+//! Comments on any object: `comment "…"`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::model::{Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
+use crate::sql;
+
+use super::{Context, Folded, LockMode, Room, Statement};
+
+const TEXT: Key<Text> = Key::new("text");
+
+static ATTRS: [Attr; 1] = [attr(TEXT, Shape::Text, Form::Argument, OnChange::Alter, "The comment.")];
+
+pub static KIND: Kind = Kind {
+    word: "comment",
+    sql: "COMMENT",
+    address: Address::Facet,
+    within: Within::Any,
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: false,
+    doc: "What people should know about the object.",
+};
+
+pub struct Comment;
+pub static ROOM: Comment = Comment;
+
+impl Room for Comment {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        Some("SELECT classoid, objoid, objsubid, description FROM pg_description WHERE objoid >= 16384 OR (classoid = 2615 AND objoid = 2200)".into())
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (class, oid, sub) = (row.oid(), row.oid(), row.next::<i32>());
+        let parent = if class == class::PG_CLASS && sub != 0 { book.column(oid, i16::try_from(sub).ok()?)? } else { book.get(class, oid)? };
+        Some(ObjectId::facet(&KIND, parent.clone()))
+    }
+
+    fn read(&self, row: &mut Row, id: &ObjectId, _: &Book) -> Option<Object> {
+        let text = row.text();
+        // initdb's own comment on schema public is template0's state.
+        let initial = &*text == "standard public schema" && id.parent().is_some_and(|p| p.kind().address == Address::Schema);
+        let mut object = Object::default();
+        object.attrs.set(TEXT, text);
+        (!initial).then_some(object)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, &sql::literal(object.get(TEXT).map_or("", |t| t)))])
+    }
+
+    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        self.create(id, new, &[], cx)
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, "NULL")])
+    }
+}
+
+fn statement(id: &ObjectId, text: &str) -> Statement {
+    let parent = id.parent().map_or_else(String::new, sql::target);
+    let statement = Statement::new(format!("COMMENT ON {parent} IS {text}"));
+    match id.parent() {
+        Some(on) => statement.locks(LockMode::ShareUpdateExclusive, on.root()),
+        None => statement,
+    }
+}

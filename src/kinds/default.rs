@@ -1,0 +1,93 @@
+//! Column defaults: `default="now()"`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr};
+use crate::sql;
+
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
+
+const VALUE: Key<Expr> = Key::new("value");
+
+static ATTRS: [Attr; 1] = [attr(VALUE, Shape::Expr, Form::Argument, OnChange::Alter, "The expression.")];
+
+pub static KIND: Kind = Kind {
+    word: "default",
+    sql: "DEFAULT",
+    address: Address::Facet,
+    within: Within::Of(&["column"]),
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "What a column gets where an INSERT says nothing.",
+};
+
+pub struct Default_;
+pub static ROOM: Default_ = Default_;
+
+impl Room for Default_ {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        // A default that is inherited unchanged belongs to the parent's column.
+        Some(
+            "SELECT d.oid, d.adrelid, d.adnum, a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid), a.attinhcount > 0 AND (NOT a.attislocal OR c.relispartition) \
+             AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+                 JOIN pg_attrdef pd ON pd.adrelid = p.attrelid AND pd.adnum = p.attnum \
+                 WHERE i.inhrelid = d.adrelid AND pg_get_expr(pd.adbin, pd.adrelid) = pg_get_expr(d.adbin, d.adrelid)) \
+             FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum JOIN pg_class c ON c.oid = d.adrelid \
+             WHERE d.adrelid >= 16384 ORDER BY d.adrelid, d.adnum"
+                .into(),
+        )
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, relation, number, generated) = (row.oid(), row.oid(), row.next::<i16>(), row.next::<bool>());
+        let column = book.column(relation, number)?.clone();
+        if generated {
+            book.add(class::PG_ATTRDEF, oid, column); // what a generated column needs, its column needs
+            return None;
+        }
+        let id = ObjectId::facet(&KIND, column);
+        book.add(class::PG_ATTRDEF, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let expression = row.text();
+        let inherited: bool = row.next();
+        let mut object = Object::default();
+        object.attrs.set(VALUE, Expr::new(expression));
+        (!inherited).then_some(object)
+    }
+
+    /// PostgreSQL casts a default along with its column only where an implicit cast exists, so it is put back in any case.
+    fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
+        Reaction::Replace
+    }
+
+    fn clause(&self, _: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        object.get(VALUE).map(|value| format!("DEFAULT {}", value.as_str()))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, &format!("SET DEFAULT {}", object.get(VALUE).map_or("NULL", |v| v.as_str())))])
+    }
+
+    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        self.create(id, new, &[], cx)
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, "DROP DEFAULT")])
+    }
+}
+
+fn statement(id: &ObjectId, what: &str) -> Statement {
+    let column = id.parent();
+    let table = column.and_then(|c| c.parent());
+    let (Some(column), Some(table)) = (column, table) else { return Statement::new(what) };
+    let sql = format!("ALTER {} {} ALTER COLUMN {} {what}", table.kind().sql, sql::path(table), sql::name(column.name()));
+    Statement::new(sql).locks(LockMode::AccessExclusive, table)
+}

@@ -1,0 +1,405 @@
+//! Reading and writing nodes by a kind's table of attributes: the default for every room.
+
+use crate::kdl::{Arg, Node, Problem, Scalar};
+use crate::model::{Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Shape, Span, SqlType, Text, Value};
+use crate::sql::{reference, types};
+
+use super::scope::{Scope, article, rooms_in};
+use super::{find, room};
+
+/// Reads a node as one object of `kind`, and its child nodes by their rooms.
+pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
+    let named = !(kind.address == Address::Facet);
+    let Some(name) = (if named { take_name(node, scope) } else { Some(Ident::from("")) }) else { return };
+    let id = scope.id(room(kind), name);
+    parse_as(id, node, usize::from(named), scope);
+}
+
+/// Reads a node as the object `id`; its arguments from `first` on are attributes.
+pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) {
+    let kind = id.kind();
+    let mut object = Object { place: Some(node.span), ..Object::default() };
+    object.attrs = record(kind.attrs, kind.word, node, first, scope, &mut |prop, scope| {
+        if &*prop.name == "was" {
+            object.was = prop.value.as_text().map(|t| Ident::new(t.clone()));
+            return true;
+        }
+        // `default="…"` on a column is its child `default "…"`.
+        if rooms_in(kind.word).any(|room| room.kind().word == &*prop.name && room.kind().address == Address::Facet) {
+            let child = Node { name: prop.name.clone(), args: vec![prop.value.clone()], span: prop.value.span, name_span: prop.name_span, ..Node::default() };
+            scope.child(&child, &id);
+            return true;
+        }
+        false
+    });
+    let own: Vec<&str> = kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name).collect();
+    scope.put(id.clone(), object, node.span);
+    scope.children(&node.children, &id, &own);
+}
+
+/// The node's first argument as a name; a missing, wrong or overlong one is a problem.
+pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
+    match node.args.first() {
+        Some(arg) => name_of(arg, scope),
+        None => {
+            scope.problem(
+                Problem::new(node.name_span, format!("this {} has no name", node.name)).label(format!("write `{} NAME`", node.name)),
+            );
+            None
+        }
+    }
+}
+
+/// An argument as a name of at most 63 bytes.
+pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
+    let Some(text) = arg.as_text() else {
+        scope.problem(Problem::new(arg.span, "a name is wanted here, not a number or a keyword").help("put it in quotes"));
+        return None;
+    };
+    if text.len() > MAX_NAME_BYTES || text.is_empty() {
+        let message = format!("a name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", text.len());
+        scope.problem(Problem::new(arg.span, message).help("PostgreSQL would cut it short without saying so; choose a shorter name"));
+        return None;
+    }
+    Some(Ident::new(text.clone()))
+}
+
+/// Reads arguments (from `first` on), properties and child nodes by a table of attributes. `other` takes the properties that
+/// the table does not know; child nodes that it does not know are left to the caller.
+pub fn record(
+    attrs: &'static [Attr],
+    what: &str,
+    node: &Node,
+    first: usize,
+    scope: &mut Scope<'_>,
+    other: &mut dyn FnMut(&crate::kdl::Prop, &mut Scope<'_>) -> bool,
+) -> Attrs {
+    let mut out = Attrs::new();
+    let mut arguments = attrs.iter().filter(|a| matches!(a.form, Form::Argument | Form::Arguments)).peekable();
+    let mut at = first;
+    while let Some(arg) = node.args.get(at) {
+        at += 1;
+        let word = arg.as_text().map_or("", |t| t);
+        let takes_all = arguments.peek().is_some_and(|a| a.form == Form::Arguments);
+        if let Some(flag) = attrs.iter().find(|a| a.form == Form::Flag && a.name == word && !takes_all) {
+            if out.value(flag.name).is_some() {
+                scope.problem(Problem::new(arg.span, format!("`{word}` is said twice")));
+            }
+            out.put(flag.name, Value::Bool(true));
+        } else if let Some(attr) = arguments.peek() {
+            if attr.form == Form::Arguments {
+                put(&mut out, attr, many(attr, &node.args[at - 1..], scope));
+                break;
+            }
+            let value = one(attr, arg, scope);
+            put(&mut out, attr, value);
+            arguments.next();
+        } else {
+            let flags: Vec<&str> = attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).collect();
+            let mut problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what))).label("not expected here");
+            if let Some(near) = nearest(word, flags.iter().copied()) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            } else if attrs.iter().any(|a| a.form == Form::Property && a.name == word) {
+                problem = problem.help(format!("write `{word}=…`"));
+            }
+            scope.problem(problem);
+        }
+    }
+    for (i, prop) in node.props.iter().enumerate() {
+        if node.props[..i].iter().any(|p| p.name == prop.name) {
+            scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", prop.name)).label("second time"));
+        } else if let Some(attr) = attrs.iter().find(|a| a.form == Form::Property && a.name == &*prop.name) {
+            let value = one(attr, &prop.value, scope);
+            put(&mut out, attr, value);
+        } else if !other(prop, scope) {
+            let known = attrs.iter().filter(|a| a.form == Form::Property).map(|a| a.name);
+            let mut problem = Problem::new(prop.name_span, format!("{} {what} has no property `{}`", article(what), prop.name)).label("unknown");
+            if let Some(near) = nearest(&prop.name, known) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            } else if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
+                problem = problem.help(match attr.form {
+                    Form::Flag => format!("it is a bare word: `{}`", attr.name),
+                    _ => format!("it is a child node: `{{ {} … }}`", attr.name),
+                });
+            }
+            scope.problem(problem);
+        }
+    }
+    for attr in attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)) {
+        let mut found = node.children.iter().filter(|c| &*c.name == attr.name);
+        if attr.form == Form::Repeated {
+            let list: Vec<Value> = found.filter_map(|child| from_node(attr, child, scope)).collect();
+            if !list.is_empty() {
+                put(&mut out, attr, Some(Value::List(list)));
+            }
+        } else if let Some(child) = found.next() {
+            let value = from_node(attr, child, scope);
+            put(&mut out, attr, value);
+            if let Some(second) = found.next() {
+                scope.problem(Problem::new(second.name_span, format!("`{}` is said twice", attr.name)).label("second time"));
+            }
+        }
+    }
+    out
+}
+
+fn put(out: &mut Attrs, attr: &'static Attr, value: Option<Value>) {
+    match value {
+        Some(value) if !is_default(attr, &value) => out.put(attr.name, value),
+        _ => {}
+    }
+}
+
+/// True if the value is the one that is never stored.
+pub fn is_default(attr: &Attr, value: &Value) -> bool {
+    match (value, attr.default) {
+        (Value::Bool(b), None) => !b,
+        (Value::List(list), None) => list.is_empty(),
+        (Value::Int(i), Some(default)) => default.parse() == Ok(*i),
+        (Value::Text(t), Some(default)) => &**t == default,
+        (Value::Type(t), Some(default)) => t.as_str() == default,
+        _ => false,
+    }
+}
+
+/// Takes the values that are defaults out of attributes that a room read from the catalog.
+pub fn drop_defaults(kind: &'static Kind, attrs: &mut Attrs) {
+    for attr in kind.attrs {
+        if attrs.value(attr.name).is_some_and(|v| is_default(attr, v)) {
+            attrs.remove(attr.name);
+        }
+    }
+}
+
+fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
+    let wrong = |scope: &mut Scope<'_>, wanted: &str| {
+        scope.problem(Problem::new(arg.span, format!("`{}` wants {wanted}", attr.name)).label(format!("not {wanted}")));
+        None
+    };
+    match (attr.shape, &arg.value) {
+        (Shape::Flag, Scalar::Bool(b)) => Some(Value::Bool(*b)),
+        (Shape::Flag, _) => wrong(scope, "#true or #false"),
+        (Shape::Int, Scalar::Int(i)) => Some(Value::Int(*i)),
+        (Shape::Int, _) => wrong(scope, "a whole number"),
+        (Shape::Options, _) => wrong(scope, "a child node with properties"),
+        (_, Scalar::Int(i)) if matches!(attr.shape, Shape::Text | Shape::Expr) => Some(text_value(attr, i.to_string().into())),
+        (_, Scalar::Number(n)) if matches!(attr.shape, Shape::Text | Shape::Expr) => Some(text_value(attr, n.clone())),
+        (_, Scalar::Text(text)) => match attr.shape {
+            Shape::Word(words) if !words.contains(&&**text) => {
+                let mut problem = Problem::new(arg.span, format!("`{}` is one of {}", attr.name, words.join(", "))).label("none of them");
+                if let Some(near) = nearest(text, words.iter().copied()) {
+                    problem = problem.help(format!("did you mean `{near}`?"));
+                }
+                scope.problem(problem);
+                None
+            }
+            Shape::Type => Some(Value::Type(scope.sql_type(text, arg.span))),
+            Shape::Ref(kinds) => scope.resolve(kinds, text, arg.span).map(Value::Ref),
+            Shape::Name => name_of(arg, scope).map(|n| Value::Text(n.text())),
+            Shape::Names | Shape::Texts | Shape::Refs(_) => many(attr, std::slice::from_ref(arg), scope),
+            Shape::Record(_) | Shape::Records(_) => wrong(scope, "a child node"),
+            _ => Some(text_value(attr, text.clone())),
+        },
+        (Shape::Name | Shape::Names | Shape::Word(_), _) => {
+            scope.problem(Problem::new(arg.span, format!("`{}` wants a name", attr.name)).label("not a name").help("put it in quotes"));
+            None
+        }
+        _ => wrong(scope, "a text in quotes"),
+    }
+}
+
+fn text_value(attr: &Attr, text: Text) -> Value {
+    match attr.shape {
+        Shape::Expr | Shape::Query => Value::Expr(Expr::new(text.trim())),
+        _ => Value::Text(text),
+    }
+}
+
+fn many(attr: &'static Attr, args: &[Arg], scope: &mut Scope<'_>) -> Option<Value> {
+    let list = args.iter().filter_map(|arg| match (attr.shape, arg.as_text()) {
+        (Shape::Refs(kinds), Some(text)) => scope.resolve(kinds, text, arg.span).map(Value::Ref),
+        (Shape::Texts, Some(text)) => Some(Value::Text(text.clone())),
+        (Shape::Names, Some(_)) => name_of(arg, scope).map(|n| Value::Text(n.text())),
+        _ => {
+            scope.problem(Problem::new(arg.span, format!("`{}` wants names", attr.name)).label("not a name").help("put it in quotes"));
+            None
+        }
+    });
+    Some(Value::List(list.collect()))
+}
+
+fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<Value> {
+    match attr.shape {
+        Shape::Record(table) | Shape::Records(table) => {
+            let record = record(table, attr.name, node, 0, scope, &mut |_, _| false);
+            for child in &node.children {
+                if !table.iter().any(|a| a.name == &*child.name && matches!(a.form, Form::Child | Form::Repeated)) {
+                    scope.problem(Problem::new(child.name_span, format!("`{}` cannot stand in `{}`", child.name, attr.name)).label("unknown here"));
+                }
+            }
+            Some(Value::Record(record))
+        }
+        Shape::Options => {
+            let mut list: Vec<Text> = node.props.iter().map(|p| option_text(&p.name, &p.value)).collect();
+            list.sort();
+            Some(Value::List(list.into_iter().map(Value::Text).collect()))
+        }
+        Shape::Flag => Some(Value::Bool(true)),
+        Shape::Names | Shape::Texts | Shape::Refs(_) => many(attr, &node.args, scope),
+        _ => match node.args.as_slice() {
+            [arg] => one(attr, arg, scope),
+            _ => {
+                scope.problem(Problem::new(node.name_span, format!("`{}` takes one argument, not {}", attr.name, node.args.len())));
+                None
+            }
+        },
+    }
+}
+
+fn option_text(name: &str, arg: &Arg) -> Text {
+    match &arg.value {
+        Scalar::Text(t) | Scalar::Number(t) => format!("{name}={t}").into(),
+        Scalar::Int(i) => format!("{name}={i}").into(),
+        Scalar::Bool(b) => format!("{name}={b}").into(),
+        Scalar::Null => name.into(),
+    }
+}
+
+/// Writes an object by its kind's table; `inner` are its children, already written.
+pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
+    let kind = id.kind();
+    let mut node = Node::new(kind.word);
+    if kind.address != Address::Facet {
+        node = node.arg(id.name().text());
+    }
+    let mut node = write_record(kind.attrs, &object.attrs, node, id.schema());
+    if let Some(was) = &object.was {
+        node = node.prop("was", was.text());
+    }
+    for child in inner {
+        // A facet that is one text is a property of its parent: `default="…"`.
+        if as_property(&child) {
+            let value = child.args[0].clone();
+            node.props.push(crate::kdl::Prop { name: child.name.clone(), value, name_span: Span::default() });
+        } else {
+            node.children.push(child);
+        }
+    }
+    node
+}
+
+fn as_property(child: &Node) -> bool {
+    let plain = child.args.len() == 1 && child.props.is_empty() && child.children.is_empty();
+    plain && find(&child.name).is_some_and(|r| r.kind().folds && r.kind().address == Address::Facet) && !child.args[0].as_text().is_some_and(|t| t.contains('\n'))
+}
+
+/// Writes attributes by a table into a node.
+pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schema: Option<&ObjectId>) -> Node {
+    let has_arguments = table.iter().any(|a| a.form == Form::Arguments);
+    for attr in table {
+        let Some(value) = attrs.value(attr.name) else { continue };
+        match (attr.form, value) {
+            (Form::Custom, _) => {}
+            (Form::Flag, _) if has_arguments => {
+                node = node.child(Node::new(attr.name));
+            }
+            (Form::Flag, _) => node = node.arg(attr.name),
+            (Form::Arguments, Value::List(list)) => node.args.extend(list.iter().map(|v| arg_of(v, schema))),
+            (Form::Argument | Form::Arguments, value) => node.args.push(arg_of(value, schema)),
+            (Form::Property, value) => {
+                node.props.push(crate::kdl::Prop { name: attr.name.into(), value: arg_of(value, schema), name_span: Span::default() });
+            }
+            (Form::Child, value) => node.children.push(child_of(attr, value, schema)),
+            (Form::Repeated, Value::List(list)) => node.children.extend(list.iter().map(|v| child_of(attr, v, schema))),
+            (Form::Repeated, value) => node.children.push(child_of(attr, value, schema)),
+        }
+    }
+    node
+}
+
+fn child_of(attr: &'static Attr, value: &Value, schema: Option<&ObjectId>) -> Node {
+    let mut node = Node::new(attr.name);
+    match (attr.shape, value) {
+        (Shape::Record(table) | Shape::Records(table), Value::Record(record)) => write_record(table, record, node, schema),
+        (Shape::Options, Value::List(list)) => {
+            for option in list {
+                if let Value::Text(text) = option {
+                    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                    node = match value.parse::<i64>() {
+                        Ok(number) if number.to_string() == value => node.int_prop(name, number),
+                        _ => node.prop(name, value),
+                    };
+                }
+            }
+            node
+        }
+        (Shape::Flag, _) => node,
+        (_, Value::List(list)) => {
+            node.args.extend(list.iter().map(|v| arg_of(v, schema)));
+            node
+        }
+        (_, value) => {
+            node.args.push(arg_of(value, schema));
+            node
+        }
+    }
+}
+
+/// A single value as an argument.
+pub fn arg_of(value: &Value, schema: Option<&ObjectId>) -> Arg {
+    match value {
+        Value::Bool(b) => Arg { value: Scalar::Bool(*b), annotation: None, span: Span::default() },
+        Value::Int(i) => Arg { value: Scalar::Int(*i), annotation: None, span: Span::default() },
+        Value::Text(t) => Arg::text(t.clone()),
+        Value::Type(t) => Arg::text(type_text(t, schema)),
+        Value::Expr(e) => Arg::text(e.0.clone()),
+        Value::Ref(id) => Arg::text(reference_text(id, schema)),
+        Value::List(list) => list.first().map_or_else(|| Arg::text(""), |v| arg_of(v, schema)),
+        Value::Record(_) => Arg::text(""),
+    }
+}
+
+/// A type as files say it: short names, schema `public` and the object's own left out.
+pub fn type_text(t: &SqlType, schema: Option<&ObjectId>) -> String {
+    types::friendly(t.as_str(), schema.map(|s| s.name().as_str()))
+}
+
+/// A reference as files say it: the schema left out where it is the object's own or, from elsewhere, `public` is meant.
+pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
+    let own = id.schema().is_none() || id.schema() == schema;
+    let parts: Vec<&str> = if own {
+        vec![id.name().as_str()]
+    } else {
+        vec![id.schema().map_or("", |s| s.name().as_str()), id.name().as_str()]
+    };
+    let mut text = reference::join(&parts);
+    if let Some(signature) = id.signature() {
+        text = format!("{text}({signature})");
+    }
+    text
+}
+
+/// The nearest of the known words, if any is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = 1 + word.chars().count() / 4;
+    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

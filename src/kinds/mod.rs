@@ -1,0 +1,49 @@
+//! One room per kind of object. The list of rooms is the only place that knows them all.
+
+pub mod generic;
+pub mod refs;
+mod room;
+pub mod scope;
+
+pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
+
+use crate::model::KindRef;
+
+/// Kinds that are types of the same name.
+pub const IS_TYPE: &[&str] = &["enum", "domain", "type", "range", "table", "view", "materialized-view", "foreign-table"];
+
+macro_rules! rooms {
+    ($($room:ident),* $(,)?) => {
+        $(pub mod $room;)*
+        static ROOMS: &[&dyn Room] = &[$(&$room::ROOM),*];
+    };
+}
+
+// In the order of naming: what a row belongs to is named before it.
+rooms![
+    schema,
+    table,
+    column,
+    default,
+    comment,
+];
+
+/// All rooms, in the order of naming.
+pub fn rooms() -> &'static [&'static dyn Room] {
+    ROOMS
+}
+
+/// The room of the kind with that word.
+pub fn find(word: &str) -> Option<&'static dyn Room> {
+    ROOMS.iter().copied().find(|room| room.kind().word == word)
+}
+
+/// The room of a kind. Every kind has one: kinds are made by rooms.
+pub fn room(kind: KindRef) -> &'static dyn Room {
+    ROOMS.iter().copied().find(|room| room.kind() == kind).unwrap_or(ROOMS[0])
+}
+
+/// The place of a kind in the list of rooms: the order in which a plan prefers to create.
+pub fn rank(kind: KindRef) -> usize {
+    ROOMS.iter().position(|room| room.kind() == kind).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,215 @@
+//! What a room promises: the knowledge about one kind of object, in the form that the stages ask for.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kdl::Node;
+use crate::model::{Attr, KindRef, Object, ObjectId, OnChange, Result, State};
+use crate::sql;
+
+use super::scope::Scope;
+use super::{generic, refs::Refs};
+
+/// One kind of object: how it is read, written, created, altered and dropped.
+pub trait Room: Sync {
+    /// The kind's description of itself.
+    fn kind(&self) -> KindRef;
+
+    // ---- KDL ------------------------------------------------------------------------------------------------------
+
+    /// Other words whose nodes the room reads: short forms (`references`).
+    fn words(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Reads a node into one or more objects. By default the kind's table of attributes says how.
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        generic::parse(self.kind(), node, scope);
+    }
+
+    /// Writes an object; its children (`inner`, already written) stand in its node. `None`: it is written by its parent.
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        Some(generic::write(id, object, inner))
+    }
+
+    // ---- catalog --------------------------------------------------------------------------------------------------
+
+    /// The one query that reads all objects of the kind. It may leave out what has an OID below 16384.
+    fn query(&self, _server: Version) -> Option<String> {
+        None
+    }
+
+    /// First pass: takes the columns that address the row, enters it into the book, and returns its id.
+    /// `None` if its schema or parent is not in the book, or an extension brought it. Rooms are asked in the order of `ROOMS`.
+    fn name(&self, _row: &mut Row, _book: &mut Book) -> Option<ObjectId> {
+        None
+    }
+
+    /// Second pass, all names known: reads the remaining columns. `None`: the row is no object of its own after all.
+    fn read(&self, _row: &mut Row, _id: &ObjectId, _book: &Book) -> Option<Object> {
+        None
+    }
+
+    // ---- dependencies and changes ---------------------------------------------------------------------------------
+
+    /// What the object needs beyond its parent, its references, and the types and names in its attributes (all found without it).
+    fn refers(&self, _id: &ObjectId, _object: &Object, _refs: &mut Refs) {}
+
+    /// The object with whose DROP this one vanishes, beyond its parent (an owned sequence and its column).
+    fn vanishes_with(&self, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
+    /// What this change of an attribute means; the default is what the table says.
+    fn on_change(&self, attr: &'static Attr, _old: &Object, _new: &Object) -> OnChange {
+        attr.on_change
+    }
+
+    /// What becomes of an object of this kind when something it depends on is taken down and put back, or gets another type.
+    fn reaction(&self, _id: &ObjectId, _object: &Object, _disturbance: &Disturbance) -> Reaction {
+        Reaction::Replace
+    }
+
+    // ---- DDL ------------------------------------------------------------------------------------------------------
+
+    /// The folded form: a clause of the parent's CREATE. `None`: it cannot be one.
+    /// `folded` are the object's own children that become part of the clause (a column's default).
+    fn clause(&self, _id: &ObjectId, _object: &Object, _folded: &[Folded], _cx: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// Creates the object with the children that could be folded into it.
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>>;
+
+    /// Alters the attributes `changed` from `old` to `new` in place.
+    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>>;
+
+    /// Renames; by default `ALTER kind target RENAME TO name`.
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let sql = format!("ALTER {} RENAME TO {}", sql::target(from), sql::name(to.name()));
+        Ok(vec![Statement::new(sql)])
+    }
+
+    /// Drops; by default `DROP kind target`.
+    fn drop(&self, id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![Statement::new(format!("DROP {}", sql::target(id)))])
+    }
+}
+
+/// What DDL may look at besides the object itself.
+pub struct Context<'a> {
+    /// The server that the statements are for.
+    pub server: Version,
+    /// The state in which the object stands (the old one for drops, the new one for creates).
+    pub state: &'a State,
+}
+
+/// A child that became a clause of its parent's CREATE.
+pub struct Folded {
+    pub id: ObjectId,
+    pub object: Object,
+    pub clause: String,
+}
+
+/// What happens to something that others depend on.
+pub enum Disturbance {
+    /// It is dropped and created again (or, for types, rebuilt under the same name).
+    Replaced(ObjectId),
+    /// A column gets another type.
+    Retyped(ObjectId),
+}
+
+/// What a dependent does about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reaction {
+    /// Taken down before, put back after.
+    Replace,
+    /// PostgreSQL carries it along.
+    Survives,
+    /// A column whose type is rebuilt: `ALTER COLUMN … TYPE` through text.
+    Retype,
+    /// There is no way; the reason.
+    Impossible(String),
+}
+
+/// One SQL statement and how it has to be run.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Without a final semicolon.
+    pub sql: String,
+    /// The strongest lock on something that existed before.
+    pub lock: Option<(LockMode, ObjectId)>,
+    /// How it goes together with transactions.
+    pub mode: Mode,
+}
+
+/// How a statement goes together with transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// In any transaction.
+    Normal,
+    /// In a transaction that has to be committed before the next step (`ALTER TYPE … ADD VALUE`).
+    CommitAfter,
+    /// Outside of transactions (`CREATE INDEX CONCURRENTLY`).
+    Alone,
+}
+
+impl Statement {
+    /// An ordinary statement without a lock worth showing.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), lock: None, mode: Mode::Normal }
+    }
+
+    /// Says which lock it takes, on what.
+    #[must_use]
+    pub fn locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
+        self.lock = Some((mode, on.clone()));
+        self
+    }
+
+    /// Says how it goes together with transactions.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+}
+
+/// Table-level lock modes (PostgreSQL documentation, 13.3.1), weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockMode {
+    AccessShare,
+    RowShare,
+    RowExclusive,
+    ShareUpdateExclusive,
+    Share,
+    ShareRowExclusive,
+    Exclusive,
+    AccessExclusive,
+}
+
+impl LockMode {
+    /// All modes, weakest first.
+    pub const ALL: [LockMode; 8] = [
+        Self::AccessShare,
+        Self::RowShare,
+        Self::RowExclusive,
+        Self::ShareUpdateExclusive,
+        Self::Share,
+        Self::ShareRowExclusive,
+        Self::Exclusive,
+        Self::AccessExclusive,
+    ];
+
+    /// PostgreSQL's words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AccessShare => "ACCESS SHARE",
+            Self::RowShare => "ROW SHARE",
+            Self::RowExclusive => "ROW EXCLUSIVE",
+            Self::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            Self::Share => "SHARE",
+            Self::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
+            Self::Exclusive => "EXCLUSIVE",
+            Self::AccessExclusive => "ACCESS EXCLUSIVE",
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! setpoint keeps a PostgreSQL database at the schema that its users declare.
+#![forbid(unsafe_code)]
+
+pub mod catalog;
+pub mod kdl;
+pub mod kinds;
+pub mod model;
+pub mod sql;

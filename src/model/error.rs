@@ -1,0 +1,115 @@
+//! The one error type: what went wrong, where, why, and what to do next.
+
+use std::fmt;
+
+/// What an error means for the caller; each class is one exit code of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Something failed (exit 1).
+    Failed,
+    /// A hazard or an approval is missing, or a difference is unverified (exit 3).
+    Refused,
+    /// The database or the plan file is not what the plan was made for (exit 4).
+    Stale,
+    /// A lock was not to be had; trying again may help (exit 5).
+    Busy,
+    /// The command line is wrong (exit 64).
+    Usage,
+    /// The configuration or a schema file is wrong (exit 78).
+    Config,
+}
+
+impl Class {
+    /// The process exit code of this class.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Class::Failed => 1,
+            Class::Refused => 3,
+            Class::Stale => 4,
+            Class::Busy => 5,
+            Class::Usage => 64,
+            Class::Config => 78,
+        }
+    }
+}
+
+/// An error with its class, its causes, its place and its remedy.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// Decides the exit code.
+    pub class: Class,
+    /// One sentence: what went wrong.
+    pub message: String,
+    /// Where: a file and line, an object, a statement. Each entry is shown on a line of its own.
+    pub details: Vec<String>,
+    /// The next thing to try.
+    pub remedy: Option<String>,
+    /// The server's SQLSTATE where the server reported the error.
+    pub sqlstate: Option<String>,
+}
+
+impl Error {
+    /// An error of any class.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), details: Vec::new(), remedy: None, sqlstate: None }
+    }
+
+    /// A plain failure (exit 1).
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Class::Failed, message)
+    }
+
+    /// A refusal (exit 3).
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(Class::Refused, message)
+    }
+
+    /// Staleness (exit 4).
+    pub fn stale(message: impl Into<String>) -> Self {
+        Self::new(Class::Stale, message)
+    }
+
+    /// A wrong configuration or schema file (exit 78).
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(Class::Config, message)
+    }
+
+    /// Adds a line that says where or why.
+    #[must_use]
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn remedy(mut self, text: impl Into<String>) -> Self {
+        self.remedy = Some(text.into());
+        self
+    }
+
+    /// Keeps the server's SQLSTATE.
+    #[must_use]
+    pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
+        self.sqlstate = Some(code.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for line in &self.details {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "\n  help: {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,118 @@
+//! Content hashes of objects and states: blake3 over an unambiguous byte form, independent of order and of the machine.
+
+use super::{Attrs, Object, ObjectId, State, Value};
+
+/// 128 bits of a blake3 hash, written as 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    /// The hash of plain bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::finish(blake3::Hasher::new().update(bytes))
+    }
+
+    /// The hash of several texts, each kept apart from the next.
+    pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for text in texts {
+            feed_text(&mut hasher, text);
+        }
+        Self::finish(&hasher)
+    }
+
+    /// The hash of one object and its id. With `shape`, expressions count only as present, since the server respells them.
+    pub fn of_object(id: &ObjectId, object: &Object, shape: bool) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        feed_text(&mut hasher, &id.to_string());
+        feed_attrs(&mut hasher, &object.attrs, shape);
+        Self::finish(&hasher)
+    }
+
+    /// The hash of a whole state, whatever the order of its objects.
+    pub fn of_state(state: &State) -> Self {
+        let mut all: Vec<Digest> = state.iter().map(|(id, object)| Self::of_object(id, object, false)).collect();
+        all.sort_unstable();
+        let mut hasher = blake3::Hasher::new();
+        for digest in all {
+            hasher.update(&digest.0);
+        }
+        Self::finish(&hasher)
+    }
+
+    /// Reads 32 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 32 || !text.is_ascii() {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    fn finish(hasher: &blake3::Hasher) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn feed_text(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}
+
+fn feed_attrs(hasher: &mut blake3::Hasher, attrs: &Attrs, shape: bool) {
+    let mut sorted: Vec<_> = attrs.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    hasher.update(&(sorted.len() as u64).to_le_bytes());
+    for (name, value) in sorted {
+        feed_text(hasher, name);
+        feed_value(hasher, value, shape);
+    }
+}
+
+fn feed_value(hasher: &mut blake3::Hasher, value: &Value, shape: bool) {
+    match value {
+        Value::Bool(b) => {
+            hasher.update(&[0, u8::from(*b)]);
+        }
+        Value::Int(i) => {
+            hasher.update(&[1]).update(&i.to_le_bytes());
+        }
+        Value::Text(t) => {
+            hasher.update(&[2]);
+            feed_text(hasher, t);
+        }
+        Value::Type(t) => {
+            hasher.update(&[3]);
+            feed_text(hasher, t.as_str());
+        }
+        Value::Expr(e) => {
+            hasher.update(&[4]);
+            if !shape {
+                feed_text(hasher, e.as_str());
+            }
+        }
+        Value::Ref(id) => {
+            hasher.update(&[5]);
+            feed_text(hasher, &id.to_string());
+        }
+        Value::List(list) => {
+            hasher.update(&[6]).update(&(list.len() as u64).to_le_bytes());
+            list.iter().for_each(|v| feed_value(hasher, v, shape));
+        }
+        Value::Record(record) => {
+            hasher.update(&[7]);
+            feed_attrs(hasher, record, shape);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The one model of a schema: identifiers, object ids, attributes, states and errors. Imports nothing of ours.
+
+mod error;
+mod hash;
+mod id;
+mod ident;
+mod kind;
+mod state;
+mod value;
+
+pub use error::{Class, Error, Result};
+pub use hash::Digest;
+pub use id::ObjectId;
+pub use ident::{Ident, MAX_NAME_BYTES};
+pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
+pub use state::{Change, Edges, Object, Span, State};
+pub use value::{Attrs, Expr, Field, SqlType, Text, Value};

@@ -1,0 +1,128 @@
+//! A state: a flat map from object id to object, with the edges between them.
+
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use super::{Attrs, Ident, ObjectId};
+
+/// Where something was written: a file of the load and a byte range in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Span {
+    /// Index of the file in the load.
+    pub file: u32,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// One object: its attributes and where it was written.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    /// Attributes that are not at their default.
+    pub attrs: Attrs,
+    /// Where it was written; no part of equality.
+    pub place: Option<Span>,
+    /// The name that it had before (`was=`); no part of equality.
+    pub was: Option<Ident>,
+}
+
+impl Object {
+    /// An object with these attributes, from nowhere in particular.
+    pub fn new(attrs: Attrs) -> Self {
+        Self { attrs, place: None, was: None }
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.attrs == other.attrs
+    }
+}
+
+impl Eq for Object {}
+
+impl std::ops::Deref for Object {
+    type Target = Attrs;
+    fn deref(&self) -> &Attrs {
+        &self.attrs
+    }
+}
+
+/// Dependency edges of a state: object → what it depends on, beyond its parent.
+pub type Edges = FxHashMap<ObjectId, Vec<ObjectId>>;
+
+/// A flat map of objects, in declaration or catalog order.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// The objects.
+    pub objects: IndexMap<ObjectId, Object, FxBuildHasher>,
+}
+
+impl State {
+    /// The object of that id.
+    pub fn get(&self, id: &ObjectId) -> Option<&Object> {
+        self.objects.get(id)
+    }
+
+    /// True if the state has the object.
+    pub fn has(&self, id: &ObjectId) -> bool {
+        self.objects.contains_key(id)
+    }
+
+    /// Adds or replaces.
+    pub fn put(&mut self, id: ObjectId, object: Object) -> Option<Object> {
+        self.objects.insert(id, object)
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// True if there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// All objects, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectId, &Object)> {
+        self.objects.iter()
+    }
+
+    /// Parent → children, in the order of the state.
+    pub fn children(&self) -> FxHashMap<&ObjectId, Vec<&ObjectId>> {
+        let mut map: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
+        for id in self.objects.keys() {
+            if let Some(parent) = id.parent() {
+                map.entry(parent).or_default().push(id);
+            }
+        }
+        map
+    }
+}
+
+/// How one object differs between two states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Only in the second state.
+    Create(ObjectId),
+    /// Only in the first state.
+    Drop(ObjectId),
+    /// In both; these attributes differ and can be altered in place.
+    Alter(ObjectId, Vec<&'static str>),
+    /// In both; it has to be taken down and put back because of these attributes (none: because of what it depends on).
+    Replace(ObjectId, Vec<&'static str>),
+    /// The first state's object is the second's under its old name.
+    Rename(ObjectId, ObjectId),
+}
+
+impl Change {
+    /// The object that changes (its new id, for renames).
+    pub fn id(&self) -> &ObjectId {
+        match self {
+            Change::Create(id) | Change::Drop(id) | Change::Alter(id, _) | Change::Replace(id, _) => id,
+            Change::Rename(_, to) => to,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! SQL text: quoting names on the way out, reading names, types and references on the way in.
+
+pub mod names;
+mod options;
+mod quote;
+pub mod reference;
+pub mod types;
+
+pub use options::{option_changes, options};
+pub use quote::{literal, name, name_list, path, role, schema_path, target};
