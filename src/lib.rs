@@ -5,4 +5,5 @@ pub mod catalog;
 pub mod kdl;
 pub mod kinds;
 pub mod model;
+pub mod plan;
 pub mod sql;

@@ -1,0 +1,153 @@
+//! The chain: `plans/chain.kdl` has a line per plan, so that two plans with one number conflict in Git.
+
+use std::path::{Path, PathBuf};
+
+use crate::kdl::{self, Node, Scalar, Sources};
+use crate::model::{Class, Digest, Error, Result};
+
+use super::{Plan, file};
+
+/// One line of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub number: u32,
+    pub name: String,
+    /// The plan's hash.
+    pub hash: Digest,
+    /// The files hash that it leads to.
+    pub files: Digest,
+}
+
+/// All saved plans of a project, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    /// The folder `plans/`.
+    pub dir: PathBuf,
+    pub links: Vec<Link>,
+}
+
+impl Chain {
+    /// Reads `chain.kdl`; no file means no plans.
+    ///
+    /// # Errors
+    /// `Config` if it cannot be read, is no chain, or its numbers do not follow each other.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("chain.kdl");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { dir: dir.into(), links: Vec::new() }),
+            Err(error) => return Err(Error::config(format!("cannot read {}", path.display())).detail(error.to_string())),
+        };
+        let sources = Sources { files: vec![(path.clone(), text.clone())] };
+        let nodes = kdl::read(0, &text).map_err(|problems| sources.error(&problems))?;
+        let mut links: Vec<Link> = Vec::new();
+        for node in &nodes {
+            let Some(link) = link(node) else {
+                return Err(Error::config(format!("{} is no line of a chain", sources.place(node.span)))
+                    .remedy("a line is `plan NUMBER NAME hash=… files=…`; restore the file from version control"));
+            };
+            let wanted = links.last().map_or(1, |l| l.number + 1);
+            if link.number != wanted {
+                return Err(Error::config(format!("{}: plan {} follows plan {}", sources.place(node.span), link.number, wanted - 1))
+                    .detail("two branches may each have added a plan of that number")
+                    .remedy("keep both lines in the order in which they should run, numbered one after the other, and make the later plan again"));
+            }
+            links.push(link);
+        }
+        Ok(Self { dir: dir.into(), links })
+    }
+
+    /// The last plan's line.
+    pub fn head(&self) -> Option<&Link> {
+        self.links.last()
+    }
+
+    /// The line of that number.
+    pub fn link(&self, number: u32) -> Option<&Link> {
+        self.links.iter().find(|l| l.number == number)
+    }
+
+    /// The path of a plan's file.
+    pub fn path(&self, link: &Link) -> PathBuf {
+        self.dir.join(file::file_name(link.number, &link.name))
+    }
+
+    /// Reads a plan and checks it against its own hash, its line and the plan before it.
+    ///
+    /// # Errors
+    /// `Stale` if the file was edited, is missing or belongs elsewhere.
+    pub fn plan(&self, link: &Link) -> Result<Plan> {
+        let path = self.path(link);
+        let shown = format!("plans/{}", file::file_name(link.number, &link.name));
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Error::new(Class::Stale, format!("cannot read {shown}")).detail(error.to_string()).remedy("restore it from version control")
+        })?;
+        let plan = file::read(&shown, &text)?;
+        let before = self.link(link.number.wrapping_sub(1)).map(|l| l.hash);
+        if plan.hash() != link.hash || plan.number != link.number {
+            return Err(Error::stale(format!("{shown} is not the plan that plans/chain.kdl names"))
+                .remedy("restore both from version control, or seal the plan"));
+        }
+        if plan.after != before {
+            return Err(Error::stale(format!("{shown} was made to follow another plan than the one before it"))
+                .remedy("make it again on top of the current chain"));
+        }
+        Ok(plan)
+    }
+
+    /// Adds a plan: writes its file and its line.
+    ///
+    /// # Errors
+    /// `Failed` if the files cannot be written.
+    pub fn append(&mut self, plan: &Plan) -> Result<PathBuf> {
+        let link = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
+        let path = self.path(&link);
+        write(&path, &file::write(plan))?;
+        self.links.push(link);
+        self.save()?;
+        Ok(path)
+    }
+
+    /// Replaces a plan of the same number.
+    ///
+    /// # Errors
+    /// `Failed` if the files cannot be written.
+    pub fn replace(&mut self, plan: &Plan) -> Result<()> {
+        let Some(at) = self.links.iter().position(|l| l.number == plan.number) else {
+            return Err(Error::failed(format!("there is no plan {}", plan.number)));
+        };
+        self.links[at] = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
+        let path = self.path(&self.links[at]);
+        write(&path, &file::write(plan))?;
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        let lines: String = self
+            .links
+            .iter()
+            .map(|l| {
+                let node = Node::new("plan").int(i64::from(l.number)).arg(&*l.name).prop("hash", l.hash.to_string()).prop("files", l.files.to_string());
+                kdl::format_nodes(&[node])
+            })
+            .collect();
+        write(&self.dir.join("chain.kdl"), &lines)
+    }
+}
+
+fn link(node: &Node) -> Option<Link> {
+    let (Scalar::Int(number), name) = (&node.args.first()?.value, node.args.get(1)?.as_text()?) else { return None };
+    let digest = |word: &str| node.get_prop(word).and_then(|a| a.as_text()).and_then(|t| Digest::parse(t));
+    Some(Link { number: u32::try_from(*number).ok()?, name: name.to_string(), hash: digest("hash")?, files: digest("files")? })
+}
+
+/// Writes through a temporary file in the same folder, so that a crash leaves the old file or the new one.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = |error: std::io::Error| Error::failed(format!("cannot write {}", path.display())).detail(error.to_string());
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+    }
+    let temporary = path.with_extension("kdl.new");
+    std::fs::write(&temporary, text).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
+}

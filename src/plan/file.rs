@@ -1,0 +1,212 @@
+//! Plan files: `plans/NNNN-name.kdl`, made to be read in a review, refused when edited.
+
+use crate::kdl::{self, Node, Problem, Scalar, Sources};
+use crate::kinds::{LockMode, Mode};
+use crate::model::{Class, Digest, Error, Result};
+
+use super::{Action, Expected, Finding, Hazard, Plan, Step};
+
+/// The version of this format; a file of a newer one is refused.
+pub const FORMAT: i64 = 1;
+
+/// The file's name: `0003-add-invite-code.kdl`.
+pub fn file_name(number: u32, name: &str) -> String {
+    format!("{number:04}-{name}.kdl")
+}
+
+/// The plan as text.
+pub fn write(plan: &Plan) -> String {
+    let mut head = Node::new("plan").int(i64::from(plan.number)).arg(&*plan.name);
+    head = head.int_prop("format", FORMAT).prop("tool", &*plan.tool).int_prop("postgres", i64::from(plan.server));
+    if plan.sealed {
+        head = head.prop("sealed", "by-hand");
+    }
+    head = head.child(Node::new("files").arg(plan.files.to_string()));
+    if let Some(after) = plan.after {
+        head = head.child(Node::new("after").arg(after.to_string()));
+    }
+    for step in &plan.steps {
+        head = head.child(step_node("step", step));
+    }
+    if !plan.footprint.is_empty() {
+        let mut footprint = Node::new("footprint");
+        for expected in &plan.footprint {
+            let mut node = Node::new("object").arg(&*expected.object);
+            for (word, digest) in [("before", expected.before), ("after", expected.after)] {
+                if let Some(digest) = digest {
+                    node = node.prop(word, digest.to_string());
+                }
+            }
+            footprint = footprint.child(node);
+        }
+        head = head.child(footprint);
+    }
+    kdl::format_nodes(&[head, Node::new("hash").arg(plan.hash().to_string())])
+}
+
+fn step_node(word: &str, step: &Step) -> Node {
+    let mut node = Node::new(word).arg(step.action.word());
+    if !step.object.is_empty() {
+        node = node.arg(&*step.object);
+    }
+    node = match step.mode {
+        Mode::Normal => node.int_prop("transaction", i64::from(step.transaction)),
+        Mode::CommitAfter => node.int_prop("transaction", i64::from(step.transaction)).prop("then", "commit"),
+        Mode::Alone => node.int_prop("transaction", i64::from(step.transaction)).prop("run", "alone"),
+    };
+    if let Some((mode, on)) = &step.lock {
+        node = node.child(Node::new("lock").arg(mode.words()).arg(&**on));
+    }
+    for finding in &step.hazards {
+        node = node.child(Node::new("hazard").arg(finding.hazard.word()).arg(&*finding.reason));
+    }
+    if !step.with.is_empty() {
+        node = step.with.iter().fold(node, |node, id| node.child(Node::new("with").arg(&**id)));
+    }
+    if !step.path.is_empty() {
+        node = node.child(step.path.iter().fold(Node::new("path"), |node, schema| node.arg(&**schema)));
+    }
+    node = node.child(Node::new("sql").arg(&*step.sql));
+    for inverse in &step.inverse {
+        node = node.child(step_node("inverse", inverse));
+    }
+    node
+}
+
+/// Reads a plan's text and checks it against its own hash.
+///
+/// # Errors
+/// `Stale` if the text is not what was hashed (edited, cut short), `Config` if it is no plan at all or of a newer format.
+pub fn read(name: &str, text: &str) -> Result<Plan> {
+    let (plan, hash) = parse(name, text)?;
+    if hash != Some(plan.hash()) {
+        return Err(Error::stale(format!("{name} was changed after it was made"))
+            .detail("its hash is not that of its steps")
+            .remedy(format!("undo the edit, or accept it with `setpoint seal {}`", plan.number)));
+    }
+    Ok(plan)
+}
+
+/// Reads a plan's text and the hash that it carries, whether they agree or not.
+///
+/// # Errors
+/// `Config` if it is no plan or of a newer format, `Stale` if it ends too early.
+pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
+    let sources = Sources { files: vec![(name.into(), text.to_string())] };
+    let cut = |error: Error| error.remedy("the file may have been cut short: restore it from version control");
+    let nodes = kdl::read(0, text).map_err(|problems| {
+        let mut error = cut(sources.error(&problems));
+        error.class = Class::Stale;
+        error
+    })?;
+    let mut reader = Reader { problems: Vec::new() };
+    let plan = nodes.iter().find(|n| &*n.name == "plan");
+    let hash = nodes.iter().find(|n| &*n.name == "hash").and_then(|n| n.args.first()?.as_text().and_then(|t| Digest::parse(t)));
+    let Some(node) = plan else {
+        return Err(cut(Error::new(Class::Stale, format!("{name} holds no plan"))));
+    };
+    if let Some(format) = node.get_prop("format").and_then(|a| int(&a.value)).filter(|f| *f > FORMAT) {
+        return Err(Error::config(format!("{name} has format {format}; this setpoint knows formats up to {FORMAT}"))
+            .remedy("use the newer setpoint that wrote it"));
+    }
+    let plan = reader.plan(node);
+    if !reader.problems.is_empty() {
+        let mut error = cut(sources.error(&reader.problems));
+        error.class = Class::Stale;
+        return Err(error);
+    }
+    Ok((plan, hash))
+}
+
+struct Reader {
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn plan(&mut self, node: &Node) -> Plan {
+        let number = node.args.first().and_then(|a| int(&a.value)).and_then(|n| u32::try_from(n).ok());
+        if number.is_none() {
+            self.problems.push(Problem::new(node.name_span, "a plan begins with its number"));
+        }
+        Plan {
+            number: number.unwrap_or(0),
+            name: self.text(node, 1),
+            files: self.digest(node.get_child("files")).unwrap_or_else(|| Digest::of_bytes(b"")),
+            after: self.digest(node.get_child("after")),
+            server: node.get_prop("postgres").and_then(|a| int(&a.value)).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            tool: node.get_prop("tool").and_then(|a| a.as_text()).map_or_else(String::new, ToString::to_string),
+            sealed: node.get_prop("sealed").is_some(),
+            footprint: node.get_child("footprint").map_or_else(Vec::new, |f| f.children.iter().map(|o| self.expected(o)).collect()),
+            steps: node.children.iter().filter(|c| &*c.name == "step").map(|c| self.step(c)).collect(),
+        }
+    }
+
+    fn digest(&mut self, node: Option<&Node>) -> Option<Digest> {
+        let node = node?;
+        let digest = node.args.first().and_then(|a| a.as_text()).and_then(|t| Digest::parse(t));
+        if digest.is_none() {
+            self.problems.push(Problem::new(node.span, "a hash of 32 hexadecimal digits is wanted here"));
+        }
+        digest
+    }
+
+    fn text(&mut self, node: &Node, at: usize) -> String {
+        match node.args.get(at).and_then(|a| a.as_text()) {
+            Some(text) => text.to_string(),
+            None => {
+                self.problems.push(Problem::new(node.span, format!("`{}` wants a text here", node.name)));
+                String::new()
+            }
+        }
+    }
+
+    fn expected(&mut self, node: &Node) -> Expected {
+        let digest = |word: &str| node.get_prop(word).and_then(|a| a.as_text()).and_then(|t| Digest::parse(t));
+        Expected { object: self.text(node, 0), before: digest("before"), after: digest("after") }
+    }
+
+    fn step(&mut self, node: &Node) -> Step {
+        let word = self.text(node, 0);
+        let action = Action::parse(&word).unwrap_or_else(|| {
+            self.problems.push(Problem::new(node.span, format!("`{word}` is no action")));
+            Action::Manual
+        });
+        let flag = |name: &str| node.get_prop(name).is_some();
+        Step {
+            object: if node.args.len() > 1 { self.text(node, 1) } else { String::new() },
+            action,
+            with: node.children.iter().filter(|c| &*c.name == "with").map(|c| self.text(c, 0)).collect(),
+            sql: match node.get_child("sql") {
+                Some(sql) => self.text(sql, 0),
+                None => {
+                    self.problems.push(Problem::new(node.span, "this step has no `sql`"));
+                    String::new()
+                }
+            },
+            mode: if flag("run") { Mode::Alone } else if flag("then") { Mode::CommitAfter } else { Mode::Normal },
+            transaction: node.get_prop("transaction").and_then(|a| int(&a.value)).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            path: node.get_child("path").map_or_else(Vec::new, |p| p.args.iter().filter_map(|a| a.as_text().map(ToString::to_string)).collect()),
+            lock: node.get_child("lock").and_then(|lock| {
+                let words = self.text(lock, 0);
+                let mode = LockMode::ALL.into_iter().find(|m| m.words() == words)?;
+                Some((mode, self.text(lock, 1)))
+            }),
+            hazards: node.children.iter().filter(|c| &*c.name == "hazard").filter_map(|c| {
+                let word = self.text(c, 0);
+                let hazard = Hazard::parse(&word);
+                if hazard.is_none() {
+                    self.problems.push(Problem::new(c.span, format!("`{word}` is no hazard")));
+                }
+                Some(Finding { hazard: hazard?, reason: self.text(c, 1) })
+            }).collect(),
+            inverse: node.children.iter().filter(|c| &*c.name == "inverse").map(|c| self.step(c)).collect(),
+        }
+    }
+}
+
+fn int(value: &Scalar) -> Option<i64> {
+    match value {
+        Scalar::Int(i) => Some(*i),
+        _ => None,
+    }
+}

@@ -1,0 +1,22 @@
+//! `blocks-writes`: a lock that others wait for, for longer than a moment.
+
+use super::{Finding, Hazard, Subject, finding};
+use crate::kinds::LockMode;
+use crate::plan::Action;
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    if !subject.on_existing || subject.lock? < LockMode::Share {
+        return None;
+    }
+    let table = subject.id.root();
+    match (subject.action, subject.id.kind().word) {
+        (Action::Create, "index") => finding(Hazard::BlocksWrites, format!("nobody writes to {table} while {} is built", subject.id)),
+        (Action::Create, "primary-key" | "unique" | "exclude") => {
+            finding(Hazard::BlocksReads, format!("nobody reads {table} while {} is built", subject.id))
+        }
+        (Action::Alter, "column") if subject.changed.contains(&"type") && super::rewrite::check(subject).is_some() => {
+            finding(Hazard::BlocksReads, format!("nobody reads {table} while it is written again"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! `data-loss`: rows, columns or precision that cannot be had back.
+
+use super::{Finding, Hazard, Subject, finding};
+use crate::model::{SqlType, Value};
+use crate::plan::Action;
+use crate::sql::types;
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    let (id, word) = (subject.id, subject.id.kind().word);
+    match (subject.action, word) {
+        (Action::Drop, "table") => finding(Hazard::DataLoss, format!("the rows of {id} are lost")),
+        (Action::Drop, "column") => {
+            let old = subject.old?;
+            if old.value("generated").is_some() || old.value("type").is_none() {
+                return None;
+            }
+            finding(Hazard::DataLoss, format!("the values of {id} are lost"))
+        }
+        (Action::Drop, "sequence") => finding(Hazard::DataLoss, format!("the position of {id} is lost")),
+        (Action::Drop, "extension" | "schema") => finding(Hazard::DataLoss, format!("what only {id} holds is lost")),
+        (Action::Alter, "column") if subject.changed.contains(&"type") => {
+            let text = |v: Option<&Value>| match v {
+                Some(Value::Type(t)) => Some(t.clone()),
+                _ => None,
+            };
+            let (old, new) = (text(subject.old?.value("type"))?, text(subject.new?.value("type"))?);
+            narrower(&old, &new).then_some(())?;
+            finding(Hazard::DataLoss, format!("{} holds less than {}", new.as_str(), old.as_str()))
+        }
+        _ => None,
+    }
+}
+
+/// True unless every value of the old type surely survives the way to the new one.
+fn narrower(old: &SqlType, new: &SqlType) -> bool {
+    let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return true };
+    let length = |t: &types::Parsed| t.modifier.as_deref().and_then(|m| m.split(',').next()).and_then(|n| n.trim().parse::<u32>().ok());
+    let text = |t: &types::Parsed| t.schema.is_none() && matches!(t.name.as_str(), "text" | "character varying");
+    if old.array != new.array {
+        return true;
+    }
+    if text(&old) && text(&new) {
+        return false; // what is too long is an error, never cut short
+    }
+    if new.schema.is_none() && new.name == "text" {
+        return false;
+    }
+    let whole = |name: &str| ["smallint", "integer", "bigint"].iter().position(|w| *w == name);
+    match (old.name.as_str(), new.name.as_str()) {
+        (a, b) if a == b && (a == "timestamp" || a == "time") => match (length(&old), length(&new)) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(a), Some(b)) => b < a,
+        },
+        ("numeric", "numeric") => {
+            let scale = |t: &types::Parsed| t.modifier.as_deref().and_then(|m| m.split(',').nth(1)).and_then(|n| n.parse::<i32>().ok());
+            match (scale(&old), scale(&new)) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(a), Some(b)) => b < a, // digits before the point: too many is an error
+            }
+        }
+        (a, b) if a == b => length(&old) != length(&new) && new.modifier.is_some(),
+        (a, b) => match (whole(a), whole(b)) {
+            (Some(_), Some(_)) => false, // out of range is an error
+            (Some(_), None) => b != "numeric",
+            _ => !(a == "json" && b == "jsonb" || a == "real" && b == "double precision"),
+        },
+    }
+}

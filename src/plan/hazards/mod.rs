@@ -1,0 +1,131 @@
+//! Hazards: named reasons to stop. One file per rule; a rule looks at what a step does, never at its SQL.
+
+mod blocks;
+mod data_loss;
+mod on_data;
+mod others;
+mod rewrite;
+
+use crate::kinds::LockMode;
+use crate::model::{Object, ObjectId, State};
+
+use super::Action;
+
+/// The hazards of DESIGN §2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hazard {
+    DataLoss,
+    TableRewrite,
+    FullScanUnderLock,
+    BlocksWrites,
+    BlocksReads,
+    MayFailOnData,
+    Irreversible,
+    BreaksClients,
+    RecreatesDependents,
+    DropsIndex,
+    RemovesUnrecorded,
+    ChangesAccess,
+    UntrackedDependency,
+    StaleData,
+    ExtensionUpdate,
+}
+
+impl Hazard {
+    /// All of them.
+    pub const ALL: [Hazard; 15] = [
+        Self::DataLoss,
+        Self::TableRewrite,
+        Self::FullScanUnderLock,
+        Self::BlocksWrites,
+        Self::BlocksReads,
+        Self::MayFailOnData,
+        Self::Irreversible,
+        Self::BreaksClients,
+        Self::RecreatesDependents,
+        Self::DropsIndex,
+        Self::RemovesUnrecorded,
+        Self::ChangesAccess,
+        Self::UntrackedDependency,
+        Self::StaleData,
+        Self::ExtensionUpdate,
+    ];
+
+    /// The word for `--allow`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::DataLoss => "data-loss",
+            Self::TableRewrite => "table-rewrite",
+            Self::FullScanUnderLock => "full-scan-under-lock",
+            Self::BlocksWrites => "blocks-writes",
+            Self::BlocksReads => "blocks-reads",
+            Self::MayFailOnData => "may-fail-on-data",
+            Self::Irreversible => "irreversible",
+            Self::BreaksClients => "breaks-clients",
+            Self::RecreatesDependents => "recreates-dependents",
+            Self::DropsIndex => "drops-index",
+            Self::RemovesUnrecorded => "removes-unrecorded",
+            Self::ChangesAccess => "changes-access",
+            Self::UntrackedDependency => "untracked-dependency",
+            Self::StaleData => "stale-data",
+            Self::ExtensionUpdate => "extension-update",
+        }
+    }
+
+    /// The hazard of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|h| h.word() == word)
+    }
+}
+
+/// A hazard of one step, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub hazard: Hazard,
+    pub reason: String,
+}
+
+/// What a rule looks at.
+pub struct Subject<'a> {
+    pub action: Action,
+    pub id: &'a ObjectId,
+    /// The object before; `None` for creates.
+    pub old: Option<&'a Object>,
+    /// The object after; `None` for drops.
+    pub new: Option<&'a Object>,
+    /// The attributes that change.
+    pub changed: &'a [&'static str],
+    /// The object is taken down and put back in the same plan.
+    pub replaced: bool,
+    /// The object (or the table it belongs to) existed before the plan and still does.
+    pub on_existing: bool,
+    /// The state before the plan.
+    pub before: &'a State,
+    /// The lock of the step.
+    pub lock: Option<LockMode>,
+}
+
+/// A rule: what is dangerous about the subject, if anything.
+type Rule = fn(&Subject<'_>) -> Option<Finding>;
+
+const RULES: &[Rule] = &[
+    data_loss::check,
+    rewrite::check,
+    on_data::check,
+    on_data::scan,
+    blocks::check,
+    others::irreversible,
+    others::breaks_clients,
+    others::recreates_dependents,
+    others::drops_index,
+    others::changes_access,
+];
+
+/// All hazards of a step.
+pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    RULES.iter().filter_map(|rule| rule(subject)).collect()
+}
+
+fn finding(hazard: Hazard, reason: impl Into<String>) -> Option<Finding> {
+    Some(Finding { hazard, reason: reason.into() })
+}

@@ -1,0 +1,43 @@
+//! `may-fail-on-data` and `full-scan-under-lock`: rows that are already there have to pass a new rule.
+
+use super::{Finding, Hazard, Subject, finding};
+use crate::plan::Action;
+
+/// True if the step makes PostgreSQL look at every row that is already there.
+fn looks_at_rows(subject: &Subject<'_>) -> Option<String> {
+    if !subject.on_existing {
+        return None;
+    }
+    let id = subject.id;
+    match (subject.action, id.kind().word) {
+        (Action::Create, "primary-key" | "unique" | "exclude" | "check" | "foreign-key") if subject.new?.value("not-valid").is_none() => {
+            Some(format!("every row of {} must satisfy {id}", id.root()))
+        }
+        (Action::Create, "index") if subject.new?.value("unique").is_some() => Some(format!("every row of {} must be unique in {id}", id.root())),
+        (Action::Alter, "column") if subject.changed.contains(&"not-null") && subject.new?.value("not-null").is_some() => {
+            Some(format!("no row of {} may have NULL in {id}", id.root()))
+        }
+        (Action::Create, "column") if subject.new?.value("not-null").is_some() && subject.new?.value("generated").is_none() => {
+            Some(format!("rows of {} need a value for {id}", id.root()))
+        }
+        _ => None,
+    }
+}
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    if let Some(reason) = looks_at_rows(subject) {
+        return finding(Hazard::MayFailOnData, reason);
+    }
+    if subject.on_existing && subject.action == Action::Alter && subject.changed.contains(&"type") && subject.id.kind().word == "column" {
+        return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));
+    }
+    None
+}
+
+pub fn scan(subject: &Subject<'_>) -> Option<Finding> {
+    if subject.id.kind().word == "column" && subject.action == Action::Create {
+        return None;
+    }
+    looks_at_rows(subject)?;
+    finding(Hazard::FullScanUnderLock, format!("{} is read whole while it is locked", subject.id.root()))
+}

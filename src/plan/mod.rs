@@ -1,0 +1,132 @@
+//! A plan: ordered steps from one state to another, each with its inverse.
+
+pub mod chain;
+pub mod file;
+pub mod hazards;
+
+pub use hazards::{Finding, Hazard};
+
+use crate::kinds::{LockMode, Mode};
+use crate::model::Digest;
+
+/// A saved plan, or one that is only shown.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its place in the chain, from 1.
+    pub number: u32,
+    /// What people call it: `add-invite-code`.
+    pub name: String,
+    /// The files hash that it leads to.
+    pub files: Digest,
+    /// The hash of the plan before; `None` for the first.
+    pub after: Option<Digest>,
+    /// The major version of the server that it was made on.
+    pub server: u32,
+    /// The version of the tool that made it.
+    pub tool: String,
+    /// True once `seal` rehashed it after an edit by hand.
+    pub sealed: bool,
+    /// What must be so before and after.
+    pub footprint: Vec<Expected>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What one object of the footprint must be before the plan runs, and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The object, as `ObjectId` displays it.
+    pub object: String,
+    /// `Digest::of_object(…, false)` of the object that the plan was made for; `None`: it must not exist.
+    pub before: Option<Digest>,
+    /// `Digest::of_object(…, true)` of what the plan leads to; `None`: it must be gone.
+    pub after: Option<Digest>,
+}
+
+/// What a step does to its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Create,
+    Drop,
+    Alter,
+    Rename,
+    /// Written by hand.
+    Manual,
+}
+
+impl Action {
+    /// The word in plan files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Drop => "drop",
+            Action::Alter => "alter",
+            Action::Rename => "rename",
+            Action::Manual => "manual",
+        }
+    }
+
+    /// The action of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Create, Self::Drop, Self::Alter, Self::Rename, Self::Manual].into_iter().find(|a| a.word() == word)
+    }
+}
+
+/// One statement with all that is to be known before it runs.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The object, as `ObjectId` displays it; empty for steps by hand.
+    pub object: String,
+    /// What happens to the object.
+    pub action: Action,
+    /// Other objects that come or go with it: folded into a CREATE, vanished with a DROP.
+    pub with: Vec<String>,
+    /// The statement, without a final semicolon.
+    pub sql: String,
+    /// How it goes together with transactions.
+    pub mode: Mode,
+    /// Steps in a row with the same number share a transaction.
+    pub transaction: u32,
+    /// The schemas in which names in people's SQL are looked up (`search_path` of the step); empty: only `pg_catalog`.
+    pub path: Vec<String>,
+    /// The strongest lock on something that exists, and on what.
+    pub lock: Option<(LockMode, String)>,
+    /// Reasons to stop.
+    pub hazards: Vec<Finding>,
+    /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
+    pub inverse: Vec<Step>,
+}
+
+impl Plan {
+    /// The plan hash: its number, name, steps and the hash of the plan before it.
+    pub fn hash(&self) -> Digest {
+        let mut texts = vec![self.number.to_string(), self.name.clone(), self.files.to_string()];
+        texts.push(self.after.map_or_else(String::new, |d| d.to_string()));
+        for expected in &self.footprint {
+            texts.push(expected.object.clone());
+            texts.extend([expected.before, expected.after].map(|d| d.map_or_else(String::new, |d| d.to_string())));
+        }
+        feed(&self.steps, &mut texts);
+        Digest::of_texts(texts.iter().map(String::as_str))
+    }
+
+    /// All hazards of all steps.
+    pub fn hazards(&self) -> impl Iterator<Item = &Finding> {
+        self.steps.iter().flat_map(|s| &s.hazards)
+    }
+}
+
+fn feed(steps: &[Step], texts: &mut Vec<String>) {
+    texts.push(format!("{} steps", steps.len()));
+    for step in steps {
+        texts.push(step.object.clone());
+        texts.push(step.action.word().into());
+        texts.extend(step.with.iter().cloned());
+        texts.push(step.sql.clone());
+        texts.push(format!("{:?} {}", step.mode, step.transaction));
+        texts.push(step.path.join(","));
+        texts.extend(step.lock.iter().map(|(mode, on)| format!("{} {on}", mode.words())));
+        texts.extend(step.hazards.iter().map(|f| format!("{} {}", f.hazard.word(), f.reason)));
+        feed(&step.inverse, texts);
+    }
+}
