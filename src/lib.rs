@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod diff;
+pub mod introspect;
 pub mod kdl;
 pub mod kinds;
 pub mod model;

@@ -75,7 +75,14 @@ impl Sources {
         let mut out = format!("{}\n{:gutter$}--> {}:{line}:{column}\n", problem.message, "", path.display());
         let shown = source.replace('\t', " ");
         out.push_str(&format!("{:gutter$} |\n{line} | {shown}\n", ""));
-        out.push_str(&format!("{:gutter$} | {:pad$}{} {}", "", "", "^".repeat(marked), problem.label, pad = column - 1));
+        out.push_str(&format!(
+            "{:gutter$} | {:pad$}{} {}",
+            "",
+            "",
+            "^".repeat(marked),
+            problem.label,
+            pad = column - 1
+        ));
         let mut out = out.trim_end().to_string();
         if let Some(help) = &problem.help {
             out.push_str(&format!("\n{:gutter$} = help: {help}", ""));
@@ -86,7 +93,11 @@ impl Sources {
     /// All problems as one error (exit 78).
     pub fn error(&self, problems: &[Problem]) -> Error {
         let shown: Vec<String> = problems.iter().map(|p| self.render(p)).collect();
-        let count = if problems.len() > 1 { format!("\n\n{} problems in the schema files", problems.len()) } else { String::new() };
+        let count = if problems.len() > 1 {
+            format!("\n\n{} problems in the schema files", problems.len())
+        } else {
+            String::new()
+        };
         Error::new(Class::Config, format!("{}{count}", shown.join("\n\n")))
     }
 }

@@ -1,7 +1,9 @@
 //! Reading and writing nodes by a kind's table of attributes: the default for every room.
 
 use crate::kdl::{Arg, Node, Problem, Scalar};
-use crate::model::{Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Shape, Span, SqlType, Text, Value};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Shape, Span, SqlType, Text, Value,
+};
 use crate::sql::{reference, types};
 
 use super::scope::{Scope, article, rooms_in};
@@ -26,13 +28,20 @@ pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) 
         }
         // `default="…"` on a column is its child `default "…"`.
         if rooms_in(kind.word).any(|room| room.kind().word == &*prop.name && room.kind().address == Address::Facet) {
-            let child = Node { name: prop.name.clone(), args: vec![prop.value.clone()], span: prop.value.span, name_span: prop.name_span, ..Node::default() };
+            let child = Node {
+                name: prop.name.clone(),
+                args: vec![prop.value.clone()],
+                span: prop.value.span,
+                name_span: prop.name_span,
+                ..Node::default()
+            };
             scope.child(&child, &id);
             return true;
         }
         false
     });
-    let own: Vec<&str> = kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name).collect();
+    let own: Vec<&str> =
+        kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name).collect();
     scope.put(id.clone(), object, node.span);
     scope.children(&node.children, &id, &own);
 }
@@ -43,7 +52,8 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
         Some(arg) => name_of(arg, scope),
         None => {
             scope.problem(
-                Problem::new(node.name_span, format!("this {} has no name", node.name)).label(format!("write `{} NAME`", node.name)),
+                Problem::new(node.name_span, format!("this {} has no name", node.name))
+                    .label(format!("write `{} NAME`", node.name)),
             );
             None
         }
@@ -53,12 +63,17 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
 /// An argument as a name of at most 63 bytes.
 pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
     let Some(text) = arg.as_text() else {
-        scope.problem(Problem::new(arg.span, "a name is wanted here, not a number or a keyword").help("put it in quotes"));
+        scope.problem(
+            Problem::new(arg.span, "a name is wanted here, not a number or a keyword").help("put it in quotes"),
+        );
         return None;
     };
     if text.len() > MAX_NAME_BYTES || text.is_empty() {
         let message = format!("a name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", text.len());
-        scope.problem(Problem::new(arg.span, message).help("PostgreSQL would cut it short without saying so; choose a shorter name"));
+        scope.problem(
+            Problem::new(arg.span, message)
+                .help("PostgreSQL would cut it short without saying so; choose a shorter name"),
+        );
         return None;
     }
     Some(Ident::new(text.clone()))
@@ -96,7 +111,8 @@ pub fn record(
             arguments.next();
         } else {
             let flags: Vec<&str> = attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).collect();
-            let mut problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what))).label("not expected here");
+            let mut problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what)))
+                .label("not expected here");
             if let Some(near) = nearest(word, flags.iter().copied()) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             } else if attrs.iter().any(|a| a.form == Form::Property && a.name == word) {
@@ -113,7 +129,9 @@ pub fn record(
             put(&mut out, attr, value);
         } else if !other(prop, scope) {
             let known = attrs.iter().filter(|a| a.form == Form::Property).map(|a| a.name);
-            let mut problem = Problem::new(prop.name_span, format!("{} {what} has no property `{}`", article(what), prop.name)).label("unknown");
+            let mut problem =
+                Problem::new(prop.name_span, format!("{} {what} has no property `{}`", article(what), prop.name))
+                    .label("unknown");
             if let Some(near) = nearest(&prop.name, known) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             } else if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
@@ -136,7 +154,9 @@ pub fn record(
             let value = from_node(attr, child, scope);
             put(&mut out, attr, value);
             if let Some(second) = found.next() {
-                scope.problem(Problem::new(second.name_span, format!("`{}` is said twice", attr.name)).label("second time"));
+                scope.problem(
+                    Problem::new(second.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                );
             }
         }
     }
@@ -182,11 +202,14 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
         (Shape::Int, Scalar::Int(i)) => Some(Value::Int(*i)),
         (Shape::Int, _) => wrong(scope, "a whole number"),
         (Shape::Options, _) => wrong(scope, "a child node with properties"),
-        (_, Scalar::Int(i)) if matches!(attr.shape, Shape::Text | Shape::Expr) => Some(text_value(attr, i.to_string().into())),
+        (_, Scalar::Int(i)) if matches!(attr.shape, Shape::Text | Shape::Expr) => {
+            Some(text_value(attr, i.to_string().into()))
+        }
         (_, Scalar::Number(n)) if matches!(attr.shape, Shape::Text | Shape::Expr) => Some(text_value(attr, n.clone())),
         (_, Scalar::Text(text)) => match attr.shape {
             Shape::Word(words) if !words.contains(&&**text) => {
-                let mut problem = Problem::new(arg.span, format!("`{}` is one of {}", attr.name, words.join(", "))).label("none of them");
+                let mut problem = Problem::new(arg.span, format!("`{}` is one of {}", attr.name, words.join(", ")))
+                    .label("none of them");
                 if let Some(near) = nearest(text, words.iter().copied()) {
                     problem = problem.help(format!("did you mean `{near}`?"));
                 }
@@ -201,7 +224,11 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
             _ => Some(text_value(attr, text.clone())),
         },
         (Shape::Name | Shape::Names | Shape::Word(_), _) => {
-            scope.problem(Problem::new(arg.span, format!("`{}` wants a name", attr.name)).label("not a name").help("put it in quotes"));
+            scope.problem(
+                Problem::new(arg.span, format!("`{}` wants a name", attr.name))
+                    .label("not a name")
+                    .help("put it in quotes"),
+            );
             None
         }
         _ => wrong(scope, "a text in quotes"),
@@ -221,7 +248,11 @@ fn many(attr: &'static Attr, args: &[Arg], scope: &mut Scope<'_>) -> Option<Valu
         (Shape::Texts, Some(text)) => Some(Value::Text(text.clone())),
         (Shape::Names, Some(_)) => name_of(arg, scope).map(|n| Value::Text(n.text())),
         _ => {
-            scope.problem(Problem::new(arg.span, format!("`{}` wants names", attr.name)).label("not a name").help("put it in quotes"));
+            scope.problem(
+                Problem::new(arg.span, format!("`{}` wants names", attr.name))
+                    .label("not a name")
+                    .help("put it in quotes"),
+            );
             None
         }
     });
@@ -234,7 +265,10 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
             let record = record(table, attr.name, node, 0, scope, &mut |_, _| false);
             for child in &node.children {
                 if !table.iter().any(|a| a.name == &*child.name && matches!(a.form, Form::Child | Form::Repeated)) {
-                    scope.problem(Problem::new(child.name_span, format!("`{}` cannot stand in `{}`", child.name, attr.name)).label("unknown here"));
+                    scope.problem(
+                        Problem::new(child.name_span, format!("`{}` cannot stand in `{}`", child.name, attr.name))
+                            .label("unknown here"),
+                    );
                 }
             }
             Some(Value::Record(record))
@@ -249,7 +283,10 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
         _ => match node.args.as_slice() {
             [arg] => one(attr, arg, scope),
             _ => {
-                scope.problem(Problem::new(node.name_span, format!("`{}` takes one argument, not {}", attr.name, node.args.len())));
+                scope.problem(Problem::new(
+                    node.name_span,
+                    format!("`{}` takes one argument, not {}", attr.name, node.args.len()),
+                ));
                 None
             }
         },
@@ -290,7 +327,9 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
 
 fn as_property(child: &Node) -> bool {
     let plain = child.args.len() == 1 && child.props.is_empty() && child.children.is_empty();
-    plain && find(&child.name).is_some_and(|r| r.kind().folds && r.kind().address == Address::Facet) && !child.args[0].as_text().is_some_and(|t| t.contains('\n'))
+    plain
+        && find(&child.name).is_some_and(|r| r.kind().folds && r.kind().address == Address::Facet)
+        && !child.args[0].as_text().is_some_and(|t| t.contains('\n'))
 }
 
 /// Writes attributes by a table into a node.
@@ -307,7 +346,11 @@ pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schem
             (Form::Arguments, Value::List(list)) => node.args.extend(list.iter().map(|v| arg_of(v, schema))),
             (Form::Argument | Form::Arguments, value) => node.args.push(arg_of(value, schema)),
             (Form::Property, value) => {
-                node.props.push(crate::kdl::Prop { name: attr.name.into(), value: arg_of(value, schema), name_span: Span::default() });
+                node.props.push(crate::kdl::Prop {
+                    name: attr.name.into(),
+                    value: arg_of(value, schema),
+                    name_span: Span::default(),
+                });
             }
             (Form::Child, value) => node.children.push(child_of(attr, value, schema)),
             (Form::Repeated, Value::List(list)) => node.children.extend(list.iter().map(|v| child_of(attr, v, schema))),
@@ -320,7 +363,9 @@ pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schem
 fn child_of(attr: &'static Attr, value: &Value, schema: Option<&ObjectId>) -> Node {
     let mut node = Node::new(attr.name);
     match (attr.shape, value) {
-        (Shape::Record(table) | Shape::Records(table), Value::Record(record)) => write_record(table, record, node, schema),
+        (Shape::Record(table) | Shape::Records(table), Value::Record(record)) => {
+            write_record(table, record, node, schema)
+        }
         (Shape::Options, Value::List(list)) => {
             for option in list {
                 if let Value::Text(text) = option {

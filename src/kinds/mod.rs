@@ -10,7 +10,8 @@ pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Sta
 use crate::model::KindRef;
 
 /// Kinds that are types of the same name.
-pub const IS_TYPE: &[&str] = &["enum", "domain", "type", "range", "table", "view", "materialized-view", "foreign-table"];
+pub const IS_TYPE: &[&str] =
+    &["enum", "domain", "type", "range", "table", "view", "materialized-view", "foreign-table"];
 
 macro_rules! rooms {
     ($($room:ident),* $(,)?) => {
@@ -20,13 +21,7 @@ macro_rules! rooms {
 }
 
 // In the order of naming: what a row belongs to is named before it.
-rooms![
-    schema,
-    table,
-    column,
-    default,
-    comment,
-];
+rooms![schema, table, column, default, comment,];
 
 /// All rooms, in the order of naming.
 pub fn rooms() -> &'static [&'static dyn Room] {

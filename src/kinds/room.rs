@@ -80,7 +80,14 @@ pub trait Room: Sync {
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>>;
 
     /// Alters the attributes `changed` from `old` to `new` in place.
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>>;
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>>;
 
     /// Renames; by default `ALTER kind target RENAME TO name`.
     fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {

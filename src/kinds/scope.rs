@@ -46,7 +46,11 @@ impl Scope<'_> {
     pub fn put(&mut self, id: ObjectId, mut object: Object, span: Span) {
         object.place.get_or_insert(span);
         if self.load.state.has(&id) {
-            self.problem(Problem::new(span, format!("{id} is declared twice")).label("second declaration").help("remove one of the two"));
+            self.problem(
+                Problem::new(span, format!("{id} is declared twice"))
+                    .label("second declaration")
+                    .help("remove one of the two"),
+            );
         } else {
             self.load.state.put(id, object);
         }
@@ -91,8 +95,10 @@ impl Scope<'_> {
         }
         let wanted = kinds.join(" or ");
         let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
-        let names: Vec<String> = known.map(|((s, n), _)| if **s == *"public" { n.to_string() } else { format!("{s}.{n}") }).collect();
-        let mut problem = Problem::new(span, format!("there is no {wanted} `{text}`")).label("not declared in any file");
+        let names: Vec<String> =
+            known.map(|((s, n), _)| if **s == *"public" { n.to_string() } else { format!("{s}.{n}") }).collect();
+        let mut problem =
+            Problem::new(span, format!("there is no {wanted} `{text}`")).label("not declared in any file");
         if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
             problem = problem.help(format!("did you mean `{near}`?"));
         }
@@ -108,7 +114,9 @@ impl Scope<'_> {
                 let declared = &self.load.declared;
                 SqlType::new(parsed.normalised(|name| {
                     [own.clone(), "public".into()].into_iter().find(|schema| {
-                        declared.get(&(schema.clone(), Text::from(name))).is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
+                        declared
+                            .get(&(schema.clone(), Text::from(name)))
+                            .is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
                     })
                 }))
             }
@@ -128,14 +136,19 @@ impl Scope<'_> {
 
     /// Reads one child node by the room of its word.
     pub fn child(&mut self, node: &Node, parent: &ObjectId) {
-        match rooms_in(parent.kind().word).find(|room| room.kind().word == &*node.name || room.words().contains(&&*node.name)) {
+        match rooms_in(parent.kind().word)
+            .find(|room| room.kind().word == &*node.name || room.words().contains(&&*node.name))
+        {
             Some(room) => room.parse(node, &mut self.inside(parent)),
             None => {
                 let kind = parent.kind();
                 let attrs = kind.attrs.iter().map(|a| a.name);
                 let known: Vec<&str> = rooms_in(kind.word).map(|r| r.kind().word).chain(attrs).collect();
-                let mut problem = Problem::new(node.name_span, format!("`{}` cannot stand in {} {}", node.name, article(kind.word), kind.word))
-                    .label("unknown here");
+                let mut problem = Problem::new(
+                    node.name_span,
+                    format!("`{}` cannot stand in {} {}", node.name, article(kind.word), kind.word),
+                )
+                .label("unknown here");
                 if let Some(near) = generic::nearest(&node.name, known.iter().copied()) {
                     problem = problem.help(format!("did you mean `{near}`?"));
                 }
@@ -156,7 +169,10 @@ pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> {
 
 /// The room of a word whose nodes stand in schemas.
 pub fn in_schema(word: &str) -> Option<&'static dyn Room> {
-    rooms().iter().copied().find(|room| room.kind().within == Within::Schema && (room.kind().word == word || room.words().contains(&word)))
+    rooms()
+        .iter()
+        .copied()
+        .find(|room| room.kind().within == Within::Schema && (room.kind().word == word || room.words().contains(&word)))
 }
 
 /// `a` or `an`.

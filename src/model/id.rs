@@ -27,7 +27,12 @@ impl ObjectId {
     }
 
     /// A routine: `signature` is its normalised input types, joined by `, `.
-    pub fn routine(kind: KindRef, parent: Option<ObjectId>, name: impl Into<Ident>, signature: impl Into<Text>) -> Self {
+    pub fn routine(
+        kind: KindRef,
+        parent: Option<ObjectId>,
+        name: impl Into<Ident>,
+        signature: impl Into<Text>,
+    ) -> Self {
         Self::build(kind, parent, name.into(), Some(signature.into()))
     }
 

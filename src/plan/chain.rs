@@ -35,8 +35,12 @@ impl Chain {
         let path = dir.join("chain.kdl");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { dir: dir.into(), links: Vec::new() }),
-            Err(error) => return Err(Error::config(format!("cannot read {}", path.display())).detail(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { dir: dir.into(), links: Vec::new() });
+            }
+            Err(error) => {
+                return Err(Error::config(format!("cannot read {}", path.display())).detail(error.to_string()));
+            }
         };
         let sources = Sources { files: vec![(path.clone(), text.clone())] };
         let nodes = kdl::read(0, &text).map_err(|problems| sources.error(&problems))?;
@@ -80,7 +84,9 @@ impl Chain {
         let path = self.path(link);
         let shown = format!("plans/{}", file::file_name(link.number, &link.name));
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Error::new(Class::Stale, format!("cannot read {shown}")).detail(error.to_string()).remedy("restore it from version control")
+            Error::new(Class::Stale, format!("cannot read {shown}"))
+                .detail(error.to_string())
+                .remedy("restore it from version control")
         })?;
         let plan = file::read(&shown, &text)?;
         let before = self.link(link.number.wrapping_sub(1)).map(|l| l.hash);
@@ -127,7 +133,11 @@ impl Chain {
             .links
             .iter()
             .map(|l| {
-                let node = Node::new("plan").int(i64::from(l.number)).arg(&*l.name).prop("hash", l.hash.to_string()).prop("files", l.files.to_string());
+                let node = Node::new("plan")
+                    .int(i64::from(l.number))
+                    .arg(&*l.name)
+                    .prop("hash", l.hash.to_string())
+                    .prop("files", l.files.to_string());
                 kdl::format_nodes(&[node])
             })
             .collect();
@@ -138,12 +148,18 @@ impl Chain {
 fn link(node: &Node) -> Option<Link> {
     let (Scalar::Int(number), name) = (&node.args.first()?.value, node.args.get(1)?.as_text()?) else { return None };
     let digest = |word: &str| node.get_prop(word).and_then(|a| a.as_text()).and_then(|t| Digest::parse(t));
-    Some(Link { number: u32::try_from(*number).ok()?, name: name.to_string(), hash: digest("hash")?, files: digest("files")? })
+    Some(Link {
+        number: u32::try_from(*number).ok()?,
+        name: name.to_string(),
+        hash: digest("hash")?,
+        files: digest("files")?,
+    })
 }
 
 /// Writes through a temporary file in the same folder, so that a crash leaves the old file or the new one.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let failed = |error: std::io::Error| Error::failed(format!("cannot write {}", path.display())).detail(error.to_string());
+    let failed =
+        |error: std::io::Error| Error::failed(format!("cannot write {}", path.display())).detail(error.to_string());
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(failed)?;
     }

@@ -101,7 +101,10 @@ pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
     })?;
     let mut reader = Reader { problems: Vec::new() };
     let plan = nodes.iter().find(|n| &*n.name == "plan");
-    let hash = nodes.iter().find(|n| &*n.name == "hash").and_then(|n| n.args.first()?.as_text().and_then(|t| Digest::parse(t)));
+    let hash = nodes
+        .iter()
+        .find(|n| &*n.name == "hash")
+        .and_then(|n| n.args.first()?.as_text().and_then(|t| Digest::parse(t)));
     let Some(node) = plan else {
         return Err(cut(Error::new(Class::Stale, format!("{name} holds no plan"))));
     };
@@ -133,10 +136,16 @@ impl Reader {
             name: self.text(node, 1),
             files: self.digest(node.get_child("files")).unwrap_or_else(|| Digest::of_bytes(b"")),
             after: self.digest(node.get_child("after")),
-            server: node.get_prop("postgres").and_then(|a| int(&a.value)).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            server: node
+                .get_prop("postgres")
+                .and_then(|a| int(&a.value))
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0),
             tool: node.get_prop("tool").and_then(|a| a.as_text()).map_or_else(String::new, ToString::to_string),
             sealed: node.get_prop("sealed").is_some(),
-            footprint: node.get_child("footprint").map_or_else(Vec::new, |f| f.children.iter().map(|o| self.expected(o)).collect()),
+            footprint: node
+                .get_child("footprint")
+                .map_or_else(Vec::new, |f| f.children.iter().map(|o| self.expected(o)).collect()),
             steps: node.children.iter().filter(|c| &*c.name == "step").map(|c| self.step(c)).collect(),
         }
     }
@@ -183,22 +192,39 @@ impl Reader {
                     String::new()
                 }
             },
-            mode: if flag("run") { Mode::Alone } else if flag("then") { Mode::CommitAfter } else { Mode::Normal },
-            transaction: node.get_prop("transaction").and_then(|a| int(&a.value)).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-            path: node.get_child("path").map_or_else(Vec::new, |p| p.args.iter().filter_map(|a| a.as_text().map(ToString::to_string)).collect()),
+            mode: if flag("run") {
+                Mode::Alone
+            } else if flag("then") {
+                Mode::CommitAfter
+            } else {
+                Mode::Normal
+            },
+            transaction: node
+                .get_prop("transaction")
+                .and_then(|a| int(&a.value))
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0),
+            path: node.get_child("path").map_or_else(Vec::new, |p| {
+                p.args.iter().filter_map(|a| a.as_text().map(ToString::to_string)).collect()
+            }),
             lock: node.get_child("lock").and_then(|lock| {
                 let words = self.text(lock, 0);
                 let mode = LockMode::ALL.into_iter().find(|m| m.words() == words)?;
                 Some((mode, self.text(lock, 1)))
             }),
-            hazards: node.children.iter().filter(|c| &*c.name == "hazard").filter_map(|c| {
-                let word = self.text(c, 0);
-                let hazard = Hazard::parse(&word);
-                if hazard.is_none() {
-                    self.problems.push(Problem::new(c.span, format!("`{word}` is no hazard")));
-                }
-                Some(Finding { hazard: hazard?, reason: self.text(c, 1) })
-            }).collect(),
+            hazards: node
+                .children
+                .iter()
+                .filter(|c| &*c.name == "hazard")
+                .filter_map(|c| {
+                    let word = self.text(c, 0);
+                    let hazard = Hazard::parse(&word);
+                    if hazard.is_none() {
+                        self.problems.push(Problem::new(c.span, format!("`{word}` is no hazard")));
+                    }
+                    Some(Finding { hazard: hazard?, reason: self.text(c, 1) })
+                })
+                .collect(),
             inverse: node.children.iter().filter(|c| &*c.name == "inverse").map(|c| self.step(c)).collect(),
         }
     }

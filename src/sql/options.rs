@@ -27,7 +27,8 @@ fn name_of(name: &str) -> String {
 pub fn option_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
     let key = |o: &str| o.split('=').next().unwrap_or_default().to_string();
     let set: Vec<String> = new.iter().filter(|o| !old.contains(o)).map(|o| one(o)).collect();
-    let reset: Vec<String> = old.iter().filter(|o| !new.iter().any(|n| key(n) == key(o))).map(|o| name_of(&key(o))).collect();
+    let reset: Vec<String> =
+        old.iter().filter(|o| !new.iter().any(|n| key(n) == key(o))).map(|o| name_of(&key(o))).collect();
     let mut out = Vec::new();
     if !set.is_empty() {
         out.push(format!("SET ({})", set.join(", ")));

@@ -21,23 +21,97 @@ pub struct Parsed {
 
 /// Built-in aliases and what `format_type` prints for them (src/backend/utils/adt/format_type.c, parser/gram.y).
 const ALIASES: &[(&str, &str)] = &[
-    ("int", "integer"), ("int4", "integer"), ("int8", "bigint"), ("int2", "smallint"), ("float8", "double precision"),
-    ("float4", "real"), ("bool", "boolean"), ("varchar", "character varying"), ("char varying", "character varying"),
-    ("char", "character"), ("nchar", "character"), ("national character", "character"), ("national char", "character"),
-    ("national character varying", "character varying"), ("decimal", "numeric"), ("dec", "numeric"), ("varbit", "bit varying"),
-    ("timestamptz", "timestamp with time zone"), ("timetz", "time with time zone"),
-    ("timestamp without time zone", "timestamp"), ("time without time zone", "time"),
+    ("int", "integer"),
+    ("int4", "integer"),
+    ("int8", "bigint"),
+    ("int2", "smallint"),
+    ("float8", "double precision"),
+    ("float4", "real"),
+    ("bool", "boolean"),
+    ("varchar", "character varying"),
+    ("char varying", "character varying"),
+    ("char", "character"),
+    ("nchar", "character"),
+    ("national character", "character"),
+    ("national char", "character"),
+    ("national character varying", "character varying"),
+    ("decimal", "numeric"),
+    ("dec", "numeric"),
+    ("varbit", "bit varying"),
+    ("timestamptz", "timestamp with time zone"),
+    ("timetz", "time with time zone"),
+    ("timestamp without time zone", "timestamp"),
+    ("time without time zone", "time"),
 ];
 
 /// Built-in types that people name without a schema, and that win over a declared type of the same name.
 const BUILT_IN: &[&str] = &[
-    "bigint", "bit", "bit varying", "boolean", "box", "bytea", "character", "character varying", "cidr", "circle", "date",
-    "double precision", "inet", "integer", "interval", "json", "jsonb", "jsonpath", "line", "lseg", "macaddr", "macaddr8", "money",
-    "name", "numeric", "oid", "path", "point", "polygon", "real", "regclass", "regproc", "regtype", "smallint", "text", "time",
-    "timestamp", "tsquery", "tsvector", "uuid", "xml", "xid", "record", "trigger", "void", "anyelement", "anyarray", "any",
-    "time with time zone", "timestamp with time zone", "bpchar", "event_trigger", "internal", "cstring",
-    "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange",
-    "int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange",
+    "bigint",
+    "bit",
+    "bit varying",
+    "boolean",
+    "box",
+    "bytea",
+    "character",
+    "character varying",
+    "cidr",
+    "circle",
+    "date",
+    "double precision",
+    "inet",
+    "integer",
+    "interval",
+    "json",
+    "jsonb",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "name",
+    "numeric",
+    "oid",
+    "path",
+    "point",
+    "polygon",
+    "real",
+    "regclass",
+    "regproc",
+    "regtype",
+    "smallint",
+    "text",
+    "time",
+    "timestamp",
+    "tsquery",
+    "tsvector",
+    "uuid",
+    "xml",
+    "xid",
+    "record",
+    "trigger",
+    "void",
+    "anyelement",
+    "anyarray",
+    "any",
+    "time with time zone",
+    "timestamp with time zone",
+    "bpchar",
+    "event_trigger",
+    "internal",
+    "cstring",
+    "int4range",
+    "int8range",
+    "numrange",
+    "tsrange",
+    "tstzrange",
+    "daterange",
+    "int4multirange",
+    "int8multirange",
+    "nummultirange",
+    "tsmultirange",
+    "tstzmultirange",
+    "datemultirange",
 ];
 
 /// Takes a type apart.
@@ -102,7 +176,9 @@ pub fn parse(text: &str) -> Result<Parsed, String> {
             }
             c if c.is_whitespace() => rest = rest.trim_start(),
             c if c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii() => {
-                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii())).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()))
+                    .unwrap_or(rest.len());
                 let word = rest[..end].to_lowercase();
                 rest = &rest[end..];
                 if word == "array" && !words.is_empty() {
@@ -156,10 +232,21 @@ pub fn parse(text: &str) -> Result<Parsed, String> {
     } else if schema.is_none() && name == "bpchar" {
         return Ok(Parsed { schema, name, modifier, suffix, array });
     }
-    Ok(Parsed { schema: schema.or_else(|| (raw_quoted && name == "char").then(|| "pg_catalog".into())), name, modifier, suffix, array })
+    Ok(Parsed {
+        schema: schema.or_else(|| (raw_quoted && name == "char").then(|| "pg_catalog".into())),
+        name,
+        modifier,
+        suffix,
+        array,
+    })
 }
 
-fn push_word(words: &mut Vec<String>, schema: &mut Option<String>, dotted: &mut bool, word: String) -> Result<(), String> {
+fn push_word(
+    words: &mut Vec<String>,
+    schema: &mut Option<String>,
+    dotted: &mut bool,
+    word: String,
+) -> Result<(), String> {
     if schema.is_some() && !*dotted {
         return Err("a qualified name is one word".into());
     }
@@ -214,7 +301,11 @@ pub fn friendly(text: &str, own_schema: Option<&str>) -> String {
         (None, "time", _) => format!("time{modifier}{array}"),
         (None, "character varying", _) => format!("varchar{modifier}{array}"),
         (None, "character", _) => format!("char{modifier}{array}"),
-        (Some(schema), name, _) if Some(schema.as_str()) == own_schema && !is_built_in(name) && !ALIASES.iter().any(|(a, _)| *a == name) => {
+        (Some(schema), name, _)
+            if Some(schema.as_str()) == own_schema
+                && !is_built_in(name)
+                && !ALIASES.iter().any(|(a, _)| *a == name) =>
+        {
             format!("{}{modifier}{array}", quoted(name))
         }
         _ => text.to_string(),
@@ -232,14 +323,30 @@ mod tests {
     #[test]
     fn aliases_fold() {
         for (written, stored) in [
-            ("int", "integer"), ("INT8", "bigint"), ("varchar(20)", "character varying(20)"), ("varchar", "character varying"),
-            ("timestamptz", "timestamp with time zone"), ("timestamptz(3)", "timestamp(3) with time zone"),
-            ("timestamp (3) with time zone", "timestamp(3) with time zone"), ("timestamp", "timestamp without time zone"),
-            ("time(2)", "time(2) without time zone"), ("numeric(12, 2)", "numeric(12,2)"), ("decimal(12)", "numeric(12,0)"),
-            ("char", "character(1)"), ("\"char\"", "\"char\""), ("float(10)", "real"), ("text[]", "text[]"), ("int [3]", "integer[]"),
-            ("state", "public.state"), ("public.state[]", "public.state[]"), ("\"Odd Type\"", "\"Odd Type\""),
-            ("app.\"Odd\"", "app.\"Odd\""), ("citext", "citext"), ("double precision", "double precision"),
-            ("pg_catalog.int4", "integer"), ("interval", "interval"),
+            ("int", "integer"),
+            ("INT8", "bigint"),
+            ("varchar(20)", "character varying(20)"),
+            ("varchar", "character varying"),
+            ("timestamptz", "timestamp with time zone"),
+            ("timestamptz(3)", "timestamp(3) with time zone"),
+            ("timestamp (3) with time zone", "timestamp(3) with time zone"),
+            ("timestamp", "timestamp without time zone"),
+            ("time(2)", "time(2) without time zone"),
+            ("numeric(12, 2)", "numeric(12,2)"),
+            ("decimal(12)", "numeric(12,0)"),
+            ("char", "character(1)"),
+            ("\"char\"", "\"char\""),
+            ("float(10)", "real"),
+            ("text[]", "text[]"),
+            ("int [3]", "integer[]"),
+            ("state", "public.state"),
+            ("public.state[]", "public.state[]"),
+            ("\"Odd Type\"", "\"Odd Type\""),
+            ("app.\"Odd\"", "app.\"Odd\""),
+            ("citext", "citext"),
+            ("double precision", "double precision"),
+            ("pg_catalog.int4", "integer"),
+            ("interval", "interval"),
         ] {
             assert_eq!(normal(written), stored, "{written}");
             assert_eq!(normal(stored), stored, "{stored}");
@@ -250,7 +357,13 @@ mod tests {
 
     #[test]
     fn friendly_names_mean_the_same() {
-        for stored in ["timestamp(3) with time zone", "character varying(20)[]", "public.state", "integer", "time without time zone"] {
+        for stored in [
+            "timestamp(3) with time zone",
+            "character varying(20)[]",
+            "public.state",
+            "integer",
+            "time without time zone",
+        ] {
             assert_eq!(normal(&friendly(stored, Some("public"))), stored);
         }
         assert_eq!(friendly("public.state", Some("public")), "state");

@@ -10,7 +10,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     let table = subject.id.root();
     match (subject.action, subject.id.kind().word) {
-        (Action::Create, "index") => finding(Hazard::BlocksWrites, format!("nobody writes to {table} while {} is built", subject.id)),
+        (Action::Create, "index") => {
+            finding(Hazard::BlocksWrites, format!("nobody writes to {table} while {} is built", subject.id))
+        }
         (Action::Create, "primary-key" | "unique" | "exclude") => {
             finding(Hazard::BlocksReads, format!("nobody reads {table} while {} is built", subject.id))
         }

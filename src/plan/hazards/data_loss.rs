@@ -34,7 +34,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
 /// True unless every value of the old type surely survives the way to the new one.
 fn narrower(old: &SqlType, new: &SqlType) -> bool {
     let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return true };
-    let length = |t: &types::Parsed| t.modifier.as_deref().and_then(|m| m.split(',').next()).and_then(|n| n.trim().parse::<u32>().ok());
+    let length = |t: &types::Parsed| {
+        t.modifier.as_deref().and_then(|m| m.split(',').next()).and_then(|n| n.trim().parse::<u32>().ok())
+    };
     let text = |t: &types::Parsed| t.schema.is_none() && matches!(t.name.as_str(), "text" | "character varying");
     if old.array != new.array {
         return true;
@@ -53,7 +55,9 @@ fn narrower(old: &SqlType, new: &SqlType) -> bool {
             (Some(a), Some(b)) => b < a,
         },
         ("numeric", "numeric") => {
-            let scale = |t: &types::Parsed| t.modifier.as_deref().and_then(|m| m.split(',').nth(1)).and_then(|n| n.parse::<i32>().ok());
+            let scale = |t: &types::Parsed| {
+                t.modifier.as_deref().and_then(|m| m.split(',').nth(1)).and_then(|n| n.parse::<i32>().ok())
+            };
             match (scale(&old), scale(&new)) {
                 (_, None) => false,
                 (None, Some(_)) => true,

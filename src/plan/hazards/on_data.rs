@@ -10,14 +10,22 @@ fn looks_at_rows(subject: &Subject<'_>) -> Option<String> {
     }
     let id = subject.id;
     match (subject.action, id.kind().word) {
-        (Action::Create, "primary-key" | "unique" | "exclude" | "check" | "foreign-key") if subject.new?.value("not-valid").is_none() => {
+        (Action::Create, "primary-key" | "unique" | "exclude" | "check" | "foreign-key")
+            if subject.new?.value("not-valid").is_none() =>
+        {
             Some(format!("every row of {} must satisfy {id}", id.root()))
         }
-        (Action::Create, "index") if subject.new?.value("unique").is_some() => Some(format!("every row of {} must be unique in {id}", id.root())),
-        (Action::Alter, "column") if subject.changed.contains(&"not-null") && subject.new?.value("not-null").is_some() => {
+        (Action::Create, "index") if subject.new?.value("unique").is_some() => {
+            Some(format!("every row of {} must be unique in {id}", id.root()))
+        }
+        (Action::Alter, "column")
+            if subject.changed.contains(&"not-null") && subject.new?.value("not-null").is_some() =>
+        {
             Some(format!("no row of {} may have NULL in {id}", id.root()))
         }
-        (Action::Create, "column") if subject.new?.value("not-null").is_some() && subject.new?.value("generated").is_none() => {
+        (Action::Create, "column")
+            if subject.new?.value("not-null").is_some() && subject.new?.value("generated").is_none() =>
+        {
             Some(format!("rows of {} need a value for {id}", id.root()))
         }
         _ => None,
@@ -28,7 +36,11 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if let Some(reason) = looks_at_rows(subject) {
         return finding(Hazard::MayFailOnData, reason);
     }
-    if subject.on_existing && subject.action == Action::Alter && subject.changed.contains(&"type") && subject.id.kind().word == "column" {
+    if subject.on_existing
+        && subject.action == Action::Alter
+        && subject.changed.contains(&"type")
+        && subject.id.kind().word == "column"
+    {
         return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));
     }
     None

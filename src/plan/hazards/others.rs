@@ -15,7 +15,11 @@ pub fn breaks_clients(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     match (subject.action, subject.id.kind().word) {
-        (Action::Rename, "table" | "column" | "view" | "materialized-view" | "function" | "procedure" | "schema" | "enum" | "type" | "domain")
+        (
+            Action::Rename,
+            "table" | "column" | "view" | "materialized-view" | "function" | "procedure" | "schema" | "enum" | "type"
+            | "domain",
+        )
         | (Action::Drop, "table" | "column" | "view" | "materialized-view" | "function" | "procedure") => {
             finding(Hazard::BreaksClients, format!("whoever still uses {} fails", subject.id))
         }
@@ -28,7 +32,11 @@ pub fn recreates_dependents(subject: &Subject<'_>) -> Option<Finding> {
     if subject.action != Action::Drop || !subject.replaced {
         return None;
     }
-    matches!(subject.id.kind().word, "view" | "materialized-view" | "function" | "procedure" | "trigger" | "policy" | "foreign-key").then_some(())?;
+    matches!(
+        subject.id.kind().word,
+        "view" | "materialized-view" | "function" | "procedure" | "trigger" | "policy" | "foreign-key"
+    )
+    .then_some(())?;
     finding(Hazard::RecreatesDependents, format!("{} is taken down and put back", subject.id))
 }
 

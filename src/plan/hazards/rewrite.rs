@@ -22,10 +22,14 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             }
             finding(Hazard::TableRewrite, format!("{table} is written again for the type {}", new.as_str()))
         }
-        (Action::Create, "column") if subject.new?.value("generated").is_some() && !subject.new?.value("virtual").is_some() => {
+        (Action::Create, "column")
+            if subject.new?.value("generated").is_some() && !subject.new?.value("virtual").is_some() =>
+        {
             finding(Hazard::TableRewrite, format!("{table} is written again to fill {}", subject.id))
         }
-        (Action::Create, "identity") => finding(Hazard::TableRewrite, format!("{table} is written again to number its rows")),
+        (Action::Create, "identity") => {
+            finding(Hazard::TableRewrite, format!("{table} is written again to number its rows"))
+        }
         (Action::Alter, "table") if subject.changed.iter().any(|c| matches!(*c, "unlogged" | "tablespace")) => {
             finding(Hazard::TableRewrite, format!("{table} is written again"))
         }
@@ -36,7 +40,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
 /// True where PostgreSQL changes only the catalog (src/backend/commands/tablecmds.c, ATColumnChangeRequiresRewrite).
 fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
     let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return false };
-    let number = |t: &types::Parsed, n: usize| t.modifier.as_deref().and_then(|m| m.split(',').nth(n)).and_then(|n| n.parse::<i32>().ok());
+    let number = |t: &types::Parsed, n: usize| {
+        t.modifier.as_deref().and_then(|m| m.split(',').nth(n)).and_then(|n| n.parse::<i32>().ok())
+    };
     let text = |t: &types::Parsed| t.schema.is_none() && matches!(t.name.as_str(), "text" | "character varying");
     if old.array != new.array {
         return false;
@@ -53,7 +59,9 @@ fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
     }
     match (old.name.as_str(), &new.modifier) {
         (_, None) => true,
-        ("numeric", Some(_)) => number(&old, 1) == number(&new, 1) && number(&old, 0) <= number(&new, 0) && old.modifier.is_some(),
+        ("numeric", Some(_)) => {
+            number(&old, 1) == number(&new, 1) && number(&old, 0) <= number(&new, 0) && old.modifier.is_some()
+        }
         ("timestamp" | "time" | "interval", Some(_)) => old.modifier.is_some() && number(&old, 0) <= number(&new, 0),
         ("bit varying", Some(_)) => old.modifier.is_some() && number(&old, 0) <= number(&new, 0),
         _ => old.modifier == new.modifier,
