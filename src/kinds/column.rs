@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Within, attr,
+    Address, Attr, Attrs, Error, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Value, Within, attr,
 };
 use crate::sql;
 
@@ -187,6 +187,21 @@ impl Room for Column {
 
     fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![alter_table(from, &format!("RENAME COLUMN {} TO {}", sql::name(from.name()), sql::name(to.name())))])
+    }
+
+    fn retype(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Option<Result<Statement>> {
+        let sql_type = object.get(TYPE)?.as_str();
+        let table = id.parent()?;
+        let key = cx.state.get(table).and_then(|t| t.value("partition-by"));
+        if let Some(Value::Expr(key)) = key {
+            if sql::names::find(key.as_str()).iter().any(|n| n.parts.last().is_some_and(|p| p == id.name().as_str())) {
+                let why = format!("{id} is part of the partition key of {table}, whose type PostgreSQL does not change");
+                return Some(Err(Error::refused(why).remedy("make a new partitioned table and move the rows")));
+            }
+        }
+        let column = sql::name(id.name());
+        let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
+        Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type} USING {column}::{through}::{sql_type}"))))
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -15,7 +15,7 @@ pub static KIND: Kind = Kind {
     sql: "DEFAULT",
     address: Address::Facet,
     within: Within::Of(&["column"]),
-    namespace: Namespace::Own,
+    namespace: Namespace::ColumnValue,
     attrs: &ATTRS,
     folds: true,
     doc: "What a column gets where an INSERT says nothing.",

@@ -63,6 +63,11 @@ pub trait Room: Sync {
         attr.on_change
     }
 
+    /// True for what brings other objects that the model does not know: an extension.
+    fn provides_unknown(&self) -> bool {
+        false
+    }
+
     /// What becomes of an object of this kind when something it depends on is taken down and put back, or gets another type.
     fn reaction(&self, _id: &ObjectId, _object: &Object, _disturbance: &Disturbance) -> Reaction {
         Reaction::Replace
@@ -93,6 +98,11 @@ pub trait Room: Sync {
     fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         let sql = format!("ALTER {} RENAME TO {}", sql::target(from), sql::name(to.name()));
         Ok(vec![Statement::new(sql)])
+    }
+
+    /// Gives a column the rebuilt type of the same name, through text. `None`: the kind has no type to give.
+    fn retype(&self, _id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Option<Result<Statement>> {
+        None
     }
 
     /// Drops; by default `DROP kind target`.

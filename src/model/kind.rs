@@ -88,6 +88,10 @@ pub enum Namespace {
     Constraint,
     /// A constraint with an index of its name: primary key, unique, exclusion.
     IndexConstraint,
+    /// As `IndexConstraint`, and only one per table.
+    PrimaryKey,
+    /// What a column gets by itself: a default or an identity, never both.
+    ColumnValue,
     /// Only its own kind.
     Own,
 }

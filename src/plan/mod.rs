@@ -1,10 +1,18 @@
 //! A plan: ordered steps from one state to another, each with its inverse.
 
 pub mod chain;
+mod expand;
 pub mod file;
+mod fold;
+mod graph;
 pub mod hazards;
+mod make;
+mod needs;
+mod rebuild;
+mod transactions;
 
 pub use hazards::{Finding, Hazard};
+pub use make::{Made, Wanted, plan};
 
 use crate::kinds::{LockMode, Mode};
 use crate::model::Digest;

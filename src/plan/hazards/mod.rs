@@ -126,6 +126,22 @@ pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     RULES.iter().filter_map(|rule| rule(subject)).collect()
 }
 
+/// The hazards of a column whose type is rebuilt under it.
+pub fn rebuilt(column: &ObjectId) -> Vec<Finding> {
+    let table = column.root();
+    vec![
+        Finding {
+            hazard: Hazard::TableRewrite,
+            reason: format!("{table} is written again for the new type of {column}"),
+        },
+        Finding { hazard: Hazard::BlocksReads, reason: format!("nobody reads {table} while it is written again") },
+        Finding {
+            hazard: Hazard::MayFailOnData,
+            reason: format!("every value of {column} must exist in the new type"),
+        },
+    ]
+}
+
 fn finding(hazard: Hazard, reason: impl Into<String>) -> Option<Finding> {
     Some(Finding { hazard, reason: reason.into() })
 }

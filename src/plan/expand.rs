@@ -1,0 +1,184 @@
+//! What else has to change: whatever depends on an object that is taken down is taken down with it and put back.
+
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use crate::kinds::{Disturbance, Reaction, room};
+use crate::model::{Address, Change, Edges, Error, ObjectId, Result, State, Within};
+
+use super::graph::{Act, Node};
+
+/// What happens to each object, in the order in which it was found out.
+type Acts = IndexMap<ObjectId, Fate, FxBuildHasher>;
+
+enum Fate {
+    Create,
+    Drop,
+    Alter(Vec<&'static str>),
+    Replace,
+    Rebuild(Vec<ObjectId>),
+}
+
+/// The nodes of the graph: the changes, what they disturb, and the parts of everything that is created, dropped or replaced.
+///
+/// # Errors
+/// `Refused` where something depends on a replaced object that cannot be put back without loss.
+pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Result<Vec<Node>> {
+    let mut fates = Acts::default();
+    let mut out = Vec::new();
+    let mut disturbed: Vec<Disturbance> = Vec::new();
+    for change in changes {
+        match change {
+            Change::Create(id) => {
+                fates.insert(id.clone(), Fate::Create);
+            }
+            Change::Drop(id) => {
+                fates.insert(id.clone(), Fate::Drop);
+            }
+            Change::Alter(id, attrs) => {
+                fates.insert(id.clone(), Fate::Alter(attrs.clone()));
+            }
+            Change::Replace(id, _) => {
+                fates.insert(id.clone(), Fate::Replace);
+            }
+            Change::Rename(from, to) => {
+                out.push(Node { id: to.clone(), act: Act::Rename(from.clone()), replaced: false })
+            }
+        }
+    }
+    for (id, fate) in &fates {
+        match fate {
+            Fate::Drop | Fate::Replace => disturbed.push(Disturbance::Replaced(id.clone())),
+            Fate::Alter(attrs) => {
+                let retyped =
+                    attrs.iter().any(|a| *a == "type" || *a == "collation") && id.kind().address == Address::MemberOf;
+                if retyped {
+                    disturbed.push(Disturbance::Retyped(id.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    let children = children(old);
+    let mut dependents: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
+    for (id, needs) in edges {
+        needs.iter().for_each(|needed| dependents.entry(needed).or_default().push(id));
+    }
+    dependents.values_mut().for_each(|list| list.sort());
+    while let Some(disturbance) = disturbed.pop() {
+        let (Disturbance::Replaced(id) | Disturbance::Retyped(id)) = &disturbance;
+        let replaced = matches!(disturbance, Disturbance::Replaced(_));
+        let mut hit: Vec<&ObjectId> = dependents.get(id).into_iter().flatten().copied().collect();
+        if replaced {
+            // Its parts go with it; what depends on them is hit too.
+            for part in parts(id, &children) {
+                hit.extend(dependents.get(part).into_iter().flatten().copied());
+            }
+        } else {
+            hit.extend(children.get(id).into_iter().flatten().copied()); // a column's default
+        }
+        for dependent in hit {
+            let goes_anyway = std::iter::once(dependent)
+                .chain(dependent.ancestors())
+                .any(|d| matches!(fates.get(d), Some(Fate::Drop | Fate::Replace | Fate::Create)));
+            if goes_anyway || !old.has(dependent) || std::iter::once(id).chain(id.ancestors()).any(|a| dependent == a) {
+                continue;
+            }
+            if !new.has(dependent) {
+                continue; // a part of something that goes
+            }
+            let dropped = matches!(fates.get(id), Some(Fate::Drop));
+            if dropped && matches!(fates.get(dependent), Some(Fate::Alter(_))) {
+                continue; // altered away from it
+            }
+            let Some(object) = old.get(dependent) else { continue };
+            match room(dependent.kind()).reaction(dependent, object, &disturbance) {
+                Reaction::Survives => {}
+                Reaction::Replace => {
+                    fates.insert(dependent.clone(), Fate::Replace);
+                    disturbed.push(Disturbance::Replaced(dependent.clone()));
+                }
+                Reaction::Retype if dropped => {}
+                Reaction::Retype => {
+                    if matches!(fates.get(dependent), Some(Fate::Alter(attrs)) if attrs.contains(&"type")) {
+                        continue;
+                    }
+                    let rebuilt = match fates.get_mut(id) {
+                        Some(Fate::Rebuild(columns)) => columns,
+                        Some(fate) => {
+                            *fate = Fate::Rebuild(Vec::new());
+                            match fate {
+                                Fate::Rebuild(columns) => columns,
+                                _ => continue,
+                            }
+                        }
+                        None => continue,
+                    };
+                    if !rebuilt.contains(dependent) {
+                        rebuilt.push(dependent.clone());
+                        disturbed.push(Disturbance::Retyped(dependent.clone()));
+                    }
+                }
+                Reaction::Impossible(why) => {
+                    return Err(Error::refused(format!("{id} has to be replaced, but {dependent} depends on it"))
+                        .detail(why)
+                        .remedy("change it in two plans, or by a plan written by hand (`setpoint plan --empty --save NAME`)"));
+                }
+            }
+        }
+    }
+    let new_children = self::children(new);
+    for (id, fate) in &fates {
+        // Parts of what is taken down or made as a whole are handled with it.
+        let whole = |f: Option<&Fate>| matches!(f, Some(Fate::Replace | Fate::Rebuild(_)));
+        let part = id.kind().within != Within::Schema && id.ancestors().any(|a| whole(fates.get(a)));
+        if part {
+            continue;
+        }
+        let node = |id: &ObjectId, act, replaced| Node { id: id.clone(), act, replaced };
+        match fate {
+            Fate::Create => out.push(node(id, Act::Create, false)),
+            Fate::Drop => out.push(node(id, Act::Drop, false)),
+            Fate::Alter(attrs) => out.push(node(id, Act::Alter(attrs.clone()), false)),
+            Fate::Replace => {
+                for (map, act) in [(&children, Act::Drop), (&new_children, Act::Create)] {
+                    out.push(node(id, act.clone(), true));
+                    out.extend(parts(id, map).into_iter().map(|part| node(part, act.clone(), true)));
+                }
+            }
+            Fate::Rebuild(columns) => {
+                out.push(node(id, Act::Rebuild(columns.clone()), true));
+                // Its clauses come with it; comments, owner and grants are put back after it.
+                for part in parts(id, &new_children) {
+                    if !(part.kind().folds && part.parent() == Some(id)) {
+                        out.push(node(part, Act::Create, true));
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+type ChildMap<'a> = FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>;
+
+fn children(state: &State) -> ChildMap<'_> {
+    let mut map = ChildMap::default();
+    for (id, _) in state.iter() {
+        if let Some(parent) = id.parent().filter(|_| id.kind().within != Within::Schema) {
+            map.entry(parent).or_default().push(id);
+        }
+    }
+    map
+}
+
+/// Everything inside an object, outer parts first.
+fn parts<'a>(id: &ObjectId, children: &ChildMap<'a>) -> Vec<&'a ObjectId> {
+    let mut out: Vec<&ObjectId> = children.get(id).cloned().unwrap_or_default();
+    let mut at = 0;
+    while let Some(part) = out.get(at).copied() {
+        out.extend(children.get(part).into_iter().flatten().copied());
+        at += 1;
+    }
+    out
+}

@@ -1,0 +1,199 @@
+//! The order of a graph's nodes, with children folded into their parent's CREATE and vanishing with their parent's DROP.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+
+use crate::model::{Error, Result};
+
+use super::graph::{Act, Graph};
+
+/// A node in its turn, with the nodes that it takes along (outer ones before inner ones).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    pub node: usize,
+    pub with: Vec<usize>,
+}
+
+/// Orders the nodes. `can_fold` says whether a child has a form that fits into its parent's CREATE.
+///
+/// # Errors
+/// If certain arrows form a circle, which is a fault of the decomposition and is reported as such.
+pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn>> {
+    let count = graph.nodes.len();
+    let mut run = Run {
+        graph,
+        hard: vec![0; count],
+        soft: vec![0; count],
+        absorb: vec![0; count],
+        children: vec![Vec::new(); count],
+        done: vec![false; count],
+        lazy: BTreeSet::new(),
+        ready: BTreeSet::new(),
+        waiting: BTreeSet::new(),
+        waits: vec![None; count],
+    };
+    for node in 0..count {
+        graph.hard[node].iter().for_each(|n| run.hard[*n] += 1);
+        graph.soft[node].iter().for_each(|n| run.soft[*n] += 1);
+        if let Some(into) = graph.into[node] {
+            run.absorb[into] += 1;
+        }
+        if let Some(parent) = graph.under[node].or(graph.into[node]) {
+            run.children[parent].push(node);
+        }
+    }
+    for list in &mut run.children {
+        list.sort_by_key(|n| graph.priority[*n]);
+    }
+    (0..count).for_each(|n| run.place(n));
+    let mut turns = Vec::new();
+    let mut left = count;
+    while left > 0 {
+        let Some(node) = run.choose() else {
+            let stuck: Vec<String> =
+                (0..count).filter(|n| !run.done[*n]).take(8).map(|n| graph.nodes[n].id.to_string()).collect();
+            return Err(Error::failed("these objects need each other in a circle, and no order was found")
+                .detail(stuck.join(", "))
+                .remedy("this is a fault of setpoint: please report it with the schema; meanwhile split the change in two plans"));
+        };
+        let mut with = Vec::new();
+        match graph.nodes[node].act {
+            Act::Create => run.fold(node, can_fold, &mut with),
+            Act::Drop => run.absorb(node, &mut with),
+            _ => {}
+        }
+        left -= 1 + with.len();
+        for n in std::iter::once(node).chain(with.iter().copied()) {
+            run.finish(n);
+        }
+        turns.push(Turn { node, with });
+    }
+    Ok(turns)
+}
+
+struct Run<'a> {
+    graph: &'a Graph,
+    /// Certain predecessors that are not done.
+    hard: Vec<usize>,
+    /// Wished predecessors that are not done.
+    soft: Vec<usize>,
+    /// Drops inside this one that cannot vanish yet.
+    absorb: Vec<usize>,
+    children: Vec<Vec<usize>>,
+    done: Vec<bool>,
+    /// Drops that could vanish with their parent's.
+    lazy: BTreeSet<(super::graph::Priority, usize)>,
+    /// Nothing stands before them.
+    ready: BTreeSet<(super::graph::Priority, usize)>,
+    /// Only wishes stand before them.
+    waiting: BTreeSet<(usize, super::graph::Priority, usize)>,
+    /// The number of wishes under which a node stands in `waiting`.
+    waits: Vec<Option<usize>>,
+}
+
+impl Run<'_> {
+    fn key(&self, node: usize) -> (super::graph::Priority, usize) {
+        (self.graph.priority[node], node)
+    }
+
+    /// Puts a node into the set where it now belongs.
+    fn place(&mut self, node: usize) {
+        if self.done[node] || self.hard[node] > 0 || self.absorb[node] > 0 {
+            return;
+        }
+        let key = self.key(node);
+        if let Some(into) = self.graph.into[node] {
+            if self.lazy.insert(key) {
+                self.absorb[into] -= 1;
+                self.place(into);
+            }
+        } else if self.soft[node] == 0 {
+            self.stop_waiting(node);
+            self.ready.insert(key);
+        } else {
+            self.stop_waiting(node);
+            self.waits[node] = Some(self.soft[node]);
+            self.waiting.insert((self.soft[node], key.0, node));
+        }
+    }
+
+    fn stop_waiting(&mut self, node: usize) {
+        if let Some(wishes) = self.waits[node].take() {
+            self.waiting.remove(&(wishes, self.graph.priority[node], node));
+        }
+    }
+
+    /// The next node: a ready one; else one with the fewest open wishes; else a drop that could have vanished but blocks others.
+    fn choose(&mut self) -> Option<usize> {
+        if let Some((_, node)) = self.ready.pop_first() {
+            return Some(node);
+        }
+        let blocking = self.lazy.iter().copied().find(|(_, node)| {
+            self.graph.hard[*node].iter().any(|after| !self.done[*after] && Some(*after) != self.graph.into[*node])
+        });
+        if self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced) {
+            if let Some(key) = blocking {
+                self.lazy.remove(&key);
+                return Some(key.1);
+            }
+        }
+        self.waiting.pop_first().map(|(_, _, node)| {
+            self.waits[node] = None;
+            node
+        })
+    }
+
+    fn fold(&mut self, parent: usize, can_fold: &dyn Fn(usize) -> bool, with: &mut Vec<usize>) {
+        let mut inside: FxHashSet<usize> = with.iter().copied().collect();
+        inside.insert(parent);
+        for child in self.children[parent].clone() {
+            if self.done[child] || !can_fold(child) || with.contains(&child) {
+                continue;
+            }
+            let open = self.open_before(child, &inside);
+            if !open {
+                with.push(child);
+                inside.insert(child);
+                self.fold(child, can_fold, with);
+                inside.extend(with.iter().copied());
+            }
+        }
+    }
+
+    /// True if something outside of `inside` still has to come before the node.
+    fn open_before(&self, node: usize, inside: &FxHashSet<usize>) -> bool {
+        let total = self.hard[node] + self.soft[node];
+        let within: usize = inside
+            .iter()
+            .filter(|n| !self.done[**n])
+            .map(|n| self.graph.hard[*n].iter().chain(&self.graph.soft[*n]).filter(|m| **m == node).count())
+            .sum();
+        total > within
+    }
+
+    fn absorb(&mut self, parent: usize, with: &mut Vec<usize>) {
+        for child in self.children[parent].clone() {
+            if !self.done[child] && self.graph.into[child] == Some(parent) {
+                with.push(child);
+                self.absorb(child, with);
+            }
+        }
+    }
+
+    fn finish(&mut self, node: usize) {
+        self.done[node] = true;
+        let key = self.key(node);
+        self.ready.remove(&key);
+        self.lazy.remove(&key);
+        self.stop_waiting(node);
+        for after in &self.graph.hard[node] {
+            self.hard[*after] -= 1;
+        }
+        for after in &self.graph.soft[node] {
+            self.soft[*after] -= 1;
+        }
+        let after: Vec<usize> = self.graph.hard[node].iter().chain(&self.graph.soft[node]).copied().collect();
+        after.into_iter().for_each(|n| self.place(n));
+    }
+}

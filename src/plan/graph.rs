@@ -1,0 +1,320 @@
+//! The graph of a plan: a node per object and action, an arrow where one has to come before another.
+
+use rustc_hash::FxHashMap;
+
+use crate::kinds::{self, room};
+use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
+
+use super::needs::Needs;
+
+/// What a node does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// From this old name.
+    Rename(ObjectId),
+    Drop,
+    /// A type is taken down and put back under columns that use it; these columns.
+    Rebuild(Vec<ObjectId>),
+    Alter(Vec<&'static str>),
+    Create,
+}
+
+/// An object and what happens to it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub id: ObjectId,
+    pub act: Act,
+    /// Taken down and put back in the same plan.
+    pub replaced: bool,
+}
+
+/// Where a node comes if nothing else decides: renames, what is taken down to be put back, the rest by kind and place, drops.
+pub type Priority = (u8, usize, usize, usize, usize);
+
+/// Nodes with arrows.
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub priority: Vec<Priority>,
+    /// Node → nodes that must come after it.
+    pub hard: Vec<Vec<usize>>,
+    /// Node → nodes that should come after it, unless that makes a circle.
+    pub soft: Vec<Vec<usize>>,
+    /// For drops: the drop that this one vanishes with.
+    pub into: Vec<Option<usize>>,
+    /// For creates: the create that this one may fold into.
+    pub under: Vec<Option<usize>>,
+    creates: FxHashMap<ObjectId, usize>,
+    drops: FxHashMap<ObjectId, usize>,
+    alters: FxHashMap<ObjectId, usize>,
+    renames: Vec<usize>,
+}
+
+impl Graph {
+    /// Builds the graph; `needs` says what a created or altered object needs in the new state.
+    pub fn new(nodes: Vec<Node>, old: &State, new: &State, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) -> Self {
+        let count = nodes.len();
+        let mut graph = Self {
+            priority: nodes.iter().map(|n| priority(n, old, new)).collect(),
+            nodes,
+            hard: vec![Vec::new(); count],
+            soft: vec![Vec::new(); count],
+            into: vec![None; count],
+            under: vec![None; count],
+            creates: FxHashMap::default(),
+            drops: FxHashMap::default(),
+            alters: FxHashMap::default(),
+            renames: Vec::new(),
+        };
+        for (i, node) in graph.nodes.iter().enumerate() {
+            match node.act {
+                Act::Create => graph.creates.insert(node.id.clone(), i),
+                Act::Drop => graph.drops.insert(node.id.clone(), i),
+                Act::Alter(_) | Act::Rebuild(_) => graph.alters.insert(node.id.clone(), i),
+                Act::Rename(_) => {
+                    graph.renames.push(i);
+                    None
+                }
+            };
+        }
+        graph.drops(old, edges);
+        graph.makes(edges, needs);
+        graph.slots();
+        graph.order_renames();
+        graph.providers();
+        graph.siblings();
+        graph
+    }
+
+    /// True if the plan creates the object.
+    pub fn created(&self, id: &ObjectId) -> bool {
+        self.creates.contains_key(id)
+    }
+
+    fn before(&mut self, first: usize, then: usize) {
+        if first != then {
+            self.hard[first].push(then);
+        }
+    }
+
+    fn rather_before(&mut self, first: usize, then: usize) {
+        if first != then {
+            self.soft[first].push(then);
+        }
+    }
+
+    /// Dependents are dropped before what they depend on; children vanish with their parents.
+    fn drops(&mut self, old: &State, edges: &Edges) {
+        let drops: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, i)| (id.clone(), *i)).collect();
+        for (id, node) in drops {
+            let with = old.get(&id).and_then(|object| room(id.kind()).vanishes_with(object));
+            let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
+            self.into[node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
+            if let Some(schema) = id.parent().and_then(|p| self.drops.get(p)).copied() {
+                self.before(node, schema);
+            }
+            for ancestor in id.ancestors() {
+                if let Some(alter) = self.alters.get(ancestor).copied() {
+                    self.before(node, alter); // a default goes before its column's type changes
+                }
+            }
+            for needed in edges.get(&id).into_iter().flatten() {
+                if let Some(other) = self.drops.get(needed).copied() {
+                    self.before(node, other);
+                }
+                for touched in std::iter::once(needed).chain(needed.ancestors()) {
+                    if let Some(other) = self.alters.get(touched).copied() {
+                        self.before(node, other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an object needs is made before it; what an altered object needed is dropped after it.
+    fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
+        let makes: Vec<(ObjectId, usize)> =
+            self.creates.iter().chain(&self.alters).map(|(id, i)| (id.clone(), *i)).collect();
+        for (id, node) in makes {
+            let create = matches!(self.nodes[node].act, Act::Create);
+            if create {
+                for ancestor in id.ancestors() {
+                    for other in [self.creates.get(ancestor), self.alters.get(ancestor)]
+                        .into_iter()
+                        .flatten()
+                        .copied()
+                        .collect::<Vec<_>>()
+                    {
+                        self.before(other, node);
+                    }
+                }
+                self.under[node] = id.parent().filter(|_| id.kind().folds).and_then(|p| self.creates.get(p)).copied();
+            } else {
+                for needed in edges.get(&id).into_iter().flatten() {
+                    if let Some(other) = self.drops.get(needed).copied() {
+                        if !self.creates.contains_key(needed) {
+                            self.before(node, other);
+                        }
+                    }
+                }
+            }
+            let needs = needs(&id);
+            for (list, certain) in [(needs.hard, true), (needs.soft, false)] {
+                for needed in list {
+                    let around: Vec<usize> = std::iter::once(&needed)
+                        .chain(needed.ancestors())
+                        .flat_map(|n| [self.creates.get(n), self.alters.get(n)])
+                        .flatten()
+                        .copied()
+                        .collect();
+                    for other in around {
+                        if certain && (create || matches!(self.nodes[other].act, Act::Create)) {
+                            self.before(other, node);
+                        } else {
+                            self.rather_before(other, node);
+                        }
+                    }
+                }
+            }
+        }
+        // What a child needs is there before its parent is created, so that the child can fold.
+        for node in 0..self.nodes.len() {
+            for list in [self.hard[node].clone(), self.soft[node].clone()] {
+                for after in list {
+                    let mut top = self.under[after];
+                    while let Some(parent) = top {
+                        if !self.inside(node, parent) {
+                            self.rather_before(node, parent);
+                        }
+                        top = self.under[parent];
+                    }
+                }
+            }
+        }
+    }
+
+    fn inside(&self, node: usize, parent: usize) -> bool {
+        node == parent || std::iter::successors(self.under[node], |n| self.under[*n]).any(|n| n == parent)
+    }
+
+    /// A name is free before it is taken again.
+    fn slots(&mut self) {
+        let mut taken: FxHashMap<Slot, usize> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.act == Act::Drop {
+                taken.extend(slots(&node.id).into_iter().map(|slot| (slot, i)));
+            }
+        }
+        for i in 0..self.nodes.len() {
+            if matches!(self.nodes[i].act, Act::Create | Act::Rename(_)) {
+                for slot in slots(&self.nodes[i].id) {
+                    if let Some(drop) = taken.get(&slot).copied() {
+                        self.before(drop, i);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Renames come first: all other steps use the new names.
+    fn order_renames(&mut self) {
+        for rename in self.renames.clone() {
+            let to = self.nodes[rename].id.clone();
+            for i in 0..self.nodes.len() {
+                let node = &self.nodes[i];
+                let inside = node.id == to || node.id.ancestors().any(|a| *a == to);
+                match &node.act {
+                    Act::Rename(_) if inside && i != rename => self.before(rename, i),
+                    Act::Rename(_) => {}
+                    Act::Drop if !inside => {}
+                    _ => self.before(rename, i),
+                }
+            }
+        }
+    }
+
+    /// Extensions bring objects that the model does not know: they come before everything that may use them, and go after it.
+    fn providers(&mut self) {
+        let provider =
+            |node: &Node| node.id.kind().address == Address::Global && room(node.id.kind()).provides_unknown();
+        let schema = |node: &Node| node.id.kind().address == Address::Schema;
+        let all: Vec<usize> = (0..self.nodes.len()).filter(|i| provider(&self.nodes[*i])).collect();
+        for p in all {
+            for i in 0..self.nodes.len() {
+                let node = &self.nodes[i];
+                if schema(node) || provider(node) || node.id.ancestors().any(|a| *a == self.nodes[p].id) {
+                    continue;
+                }
+                match (&self.nodes[p].act, &node.act) {
+                    (Act::Drop, Act::Drop | Act::Alter(_)) => self.rather_before(i, p),
+                    (Act::Create, Act::Create | Act::Alter(_)) => self.rather_before(p, i),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Within a table: columns change before constraints, indexes and triggers are made; those that go, go before columns change.
+    fn siblings(&mut self) {
+        let column = |id: &ObjectId| id.kind().address == Address::MemberOf;
+        let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let Some(parent) = node.id.parent().filter(|p| p.kind().address != Address::Schema) else { continue };
+            let (columns, others) = by_parent.entry(parent.clone()).or_default();
+            if column(&node.id) && node.act != Act::Drop {
+                columns.push(i);
+            } else if !column(&node.id) && node.id.kind().address != Address::Facet {
+                others.push(i);
+            }
+        }
+        for (columns, others) in by_parent.into_values() {
+            if columns.len() * others.len() > 100_000 {
+                continue;
+            }
+            for c in &columns {
+                for o in &others {
+                    match self.nodes[*o].act {
+                        Act::Create => self.rather_before(*c, *o),
+                        Act::Drop => self.rather_before(*o, *c),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A name that only one object can have.
+type Slot = (u8, Option<ObjectId>, Text);
+
+fn slots(id: &ObjectId) -> Vec<Slot> {
+    let schema = id.schema().cloned();
+    let name = id.name().text();
+    let relation = (0, schema.clone(), name.clone());
+    let sql_type = (1, schema.clone(), name.clone());
+    match id.kind().namespace {
+        Namespace::Relation => vec![relation, sql_type],
+        Namespace::Type => vec![sql_type],
+        Namespace::Routine => {
+            let signature = id.signature().map_or("", |s| s);
+            vec![(2, schema, format!("{}({signature})", id.name().as_str()).into())]
+        }
+        Namespace::Constraint => vec![(3, id.parent().cloned(), name)],
+        Namespace::IndexConstraint => vec![relation, (3, id.parent().cloned(), name)],
+        Namespace::ColumnValue => vec![(4, id.parent().cloned(), "".into())],
+        Namespace::PrimaryKey => vec![relation, (3, id.parent().cloned(), name), (5, id.parent().cloned(), "".into())],
+        Namespace::Own => vec![(6, id.parent().cloned(), format!("{} {}", id.kind().word, id.name().as_str()).into())],
+    }
+}
+
+fn priority(node: &Node, old: &State, new: &State) -> Priority {
+    let place =
+        |id: &ObjectId| new.objects.get_index_of(id).or_else(|| old.objects.get_index_of(id)).unwrap_or(usize::MAX);
+    let phase = match node.act {
+        Act::Rename(_) => 0,
+        Act::Drop if node.replaced => 1,
+        Act::Drop => 3,
+        _ => 2,
+    };
+    let root = node.id.root();
+    (phase, kinds::rank(root.kind()), place(root), kinds::rank(node.id.kind()), place(&node.id))
+}

@@ -1,0 +1,402 @@
+//! Changes → ordered steps, each with what takes it back.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::catalog::Version;
+use crate::kinds::{Context, Folded, Statement, room};
+use crate::model::{Change, Digest, Edges, Object, ObjectId, OnChange, Result, State};
+
+use super::fold::{self, Turn};
+use super::graph::{Act, Graph};
+use super::hazards::{self, Subject};
+use super::needs::{Names, Needs};
+use super::transactions::{self, Block};
+use super::{Action, Expected, Step, expand, rebuild};
+
+/// Where the plan starts, where it leads, and what it has to do.
+pub struct Wanted<'a> {
+    /// The state before, under the names that it has after the plan's renames.
+    pub old: &'a State,
+    /// The state after.
+    pub new: &'a State,
+    /// Dependencies of the state before.
+    pub edges: &'a Edges,
+    /// What differs.
+    pub changes: Vec<Change>,
+    /// The server that it is for.
+    pub server: Version,
+}
+
+/// The steps of a plan and its footprint.
+#[derive(Debug, Default)]
+pub struct Made {
+    pub steps: Vec<Step>,
+    pub footprint: Vec<Expected>,
+}
+
+/// Computes the steps from one state to another.
+///
+/// # Errors
+/// `Refused` where PostgreSQL has no way from one to the other without loss.
+pub fn plan(wanted: &Wanted<'_>) -> Result<Made> {
+    let steps = steps(wanted, true)?;
+    let footprint = footprint(wanted, &steps);
+    Ok(Made { steps: steps.into_iter().map(|(_, step)| step).collect(), footprint })
+}
+
+/// The steps, each with the objects that it touches.
+fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, Step)>> {
+    let nodes = expand::nodes(&wanted.changes, wanted.old, wanted.new, wanted.edges)?;
+    let names = Names::new(wanted.new);
+    let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
+    let graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
+    let maker = Maker { wanted, graph: &graph };
+    let turns = fold::order(&graph, &|node| maker.can_fold(node))?;
+    let statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
+    let blocks: Vec<Block<'_>> = turns
+        .iter()
+        .zip(&statements)
+        .map(|(turn, statements)| {
+            let node = &graph.nodes[turn.node];
+            let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
+            Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
+        })
+        .collect();
+    let numbers = transactions::assign(&blocks, wanted.old);
+    let mut current = Current::new(wanted);
+    let mut out = Vec::new();
+    for ((turn, statements), number) in turns.iter().zip(&statements).zip(numbers) {
+        let node = &graph.nodes[turn.node];
+        let mut objects = vec![node.id.clone()];
+        objects.extend(turn.with.iter().map(|n| graph.nodes[*n].id.clone()));
+        if let Act::Rebuild(columns) = &node.act {
+            objects.extend(columns.iter().cloned());
+        }
+        let inverse = if with_inverse { maker.inverse(turn, &mut current)? } else { Vec::new() };
+        let hazards = if with_inverse { maker.hazards(turn, statements) } else { Vec::new() };
+        let count = statements.len();
+        for (i, statement) in statements.iter().enumerate() {
+            let last = i + 1 == count;
+            let step = Step {
+                object: node.id.to_string(),
+                action: action(&node.act),
+                with: if i == 0 {
+                    turn.with.iter().map(|n| graph.nodes[*n].id.to_string()).collect()
+                } else {
+                    Vec::new()
+                },
+                sql: statement.sql.clone(),
+                mode: statement.mode,
+                transaction: number,
+                path: path(&node.id),
+                lock: statement
+                    .lock
+                    .as_ref()
+                    .filter(|(_, on)| wanted.old.has(on))
+                    .map(|(mode, on)| (*mode, on.to_string())),
+                hazards: if i == 0 { hazards.clone() } else { Vec::new() },
+                inverse: if last { inverse.clone() } else { Vec::new() },
+            };
+            out.push((objects.clone(), step));
+        }
+    }
+    Ok(out)
+}
+
+fn action(act: &Act) -> Action {
+    match act {
+        Act::Rename(_) => Action::Rename,
+        Act::Drop => Action::Drop,
+        Act::Create => Action::Create,
+        Act::Alter(_) | Act::Rebuild(_) => Action::Alter,
+    }
+}
+
+/// Where names in people's SQL are looked up: the object's schema, then `public`.
+fn path(id: &ObjectId) -> Vec<String> {
+    let own = id.schema().map(|s| s.name().as_str().to_string());
+    let mut path: Vec<String> = own.into_iter().collect();
+    if path.first().is_some_and(|s| s != "public") {
+        path.push("public".into());
+    }
+    path
+}
+
+struct Maker<'a> {
+    wanted: &'a Wanted<'a>,
+    graph: &'a Graph,
+}
+
+impl Maker<'_> {
+    fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
+        Context { server: self.wanted.server, state }
+    }
+
+    fn can_fold(&self, node: usize) -> bool {
+        let id = &self.graph.nodes[node].id;
+        let object = self.wanted.new.get(id);
+        object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
+    }
+
+    /// The children of `id` among the folded nodes, as clauses.
+    fn folded(&self, id: &ObjectId, with: &[ObjectId], cx: &Context<'_>) -> Vec<Folded> {
+        let own = with.iter().filter(|child| child.parent() == Some(id));
+        own.filter_map(|child| {
+            let object = cx.state.get(child)?;
+            let clause = room(child.kind()).clause(child, object, &self.folded(child, with, cx), cx)?;
+            Some(Folded { id: child.clone(), object: object.clone(), clause })
+        })
+        .collect()
+    }
+
+    fn with(&self, turn: &Turn) -> Vec<ObjectId> {
+        turn.with.iter().map(|n| self.graph.nodes[*n].id.clone()).collect()
+    }
+
+    fn statements(&self, turn: &Turn) -> Result<Vec<Statement>> {
+        let node = &self.graph.nodes[turn.node];
+        let (old, new) = (self.cx(self.wanted.old), self.cx(self.wanted.new));
+        let (id, room) = (&node.id, room(node.id.kind()));
+        let before = || self.wanted.old.get(id).cloned().unwrap_or_default();
+        let after = || self.wanted.new.get(id).cloned().unwrap_or_default();
+        match &node.act {
+            Act::Rename(from) => room.rename(from, id, &before(), &old),
+            Act::Drop => room.drop(id, &before(), &old),
+            Act::Create => room.create(id, &after(), &self.folded(id, &self.with(turn), &new), &new),
+            Act::Alter(attrs) => room.alter(id, &before(), &after(), attrs, &new),
+            Act::Rebuild(columns) => rebuild::statements(id, columns, &old, &new),
+        }
+    }
+
+    /// What takes the turn back, and the effect of the turn on the current state.
+    fn inverse(&self, turn: &Turn, current: &mut Current<'_>) -> Result<Vec<Step>> {
+        let node = &self.graph.nodes[turn.node];
+        let (old, new) = (self.cx(self.wanted.old), self.cx(self.wanted.new));
+        let (id, room) = (&node.id, room(node.id.kind()));
+        let with = self.with(turn);
+        match &node.act {
+            Act::Rename(from) => {
+                let object = self.wanted.old.get(id).cloned().unwrap_or_default();
+                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?))
+            }
+            Act::Create => {
+                let Some(object) = self.wanted.new.get(id) else { return Ok(Vec::new()) };
+                current.put(id, object);
+                for child in &with {
+                    if let Some(object) = self.wanted.new.get(child) {
+                        current.put(child, object);
+                    }
+                }
+                Ok(plain(id, Action::Drop, room.drop(id, object, &new)?))
+            }
+            Act::Drop => {
+                let mut gone = vec![id.clone()];
+                gone.extend(with);
+                gone.iter().for_each(|id| current.remove(id));
+                // Everything that went is made again, in the order that its own dependencies ask for.
+                let changes = gone.iter().filter(|id| self.wanted.old.has(id)).cloned().map(Change::Create).collect();
+                let mut start = State::default();
+                for ancestor in id.ancestors() {
+                    start.put(ancestor.clone(), self.wanted.old.get(ancestor).cloned().unwrap_or_default());
+                }
+                make_again(self.wanted, &start, changes)
+            }
+            Act::Alter(attrs) => {
+                let (Some(before), Some(after)) = (self.wanted.old.get(id), self.wanted.new.get(id)) else {
+                    return Ok(Vec::new());
+                };
+                current.put(id, after);
+                let back = attrs
+                    .iter()
+                    .filter_map(|name| id.kind().attr(name))
+                    .any(|attr| room.on_change(attr, after, before) == OnChange::Replace);
+                if back {
+                    return current.replace_back(id, before, attrs, self.wanted.server);
+                }
+                let mut back = attrs.clone();
+                back.reverse();
+                Ok(plain(id, Action::Alter, room.alter(id, after, before, &back, &old)?))
+            }
+            Act::Rebuild(columns) => {
+                for part in rebuild::takes_along(id, self.wanted.old) {
+                    current.remove(&part);
+                }
+                if let Some(after) = self.wanted.new.get(id) {
+                    current.put(id, after);
+                }
+                for part in rebuild::takes_along(id, self.wanted.new) {
+                    if let Some(object) = self.wanted.new.get(&part) {
+                        current.put(&part, object);
+                    }
+                }
+                let mut back = plain(id, Action::Alter, rebuild::statements(id, columns, &new, &old)?);
+                // Comments, owner and grants of the type as it was.
+                let facets: Vec<Change> = self
+                    .wanted
+                    .old
+                    .iter()
+                    .filter(|(child, _)| child.parent() == Some(id) && !child.kind().folds)
+                    .map(|(child, _)| Change::Create(child.clone()))
+                    .collect();
+                let mut start = State::default();
+                start.put(id.clone(), self.wanted.old.get(id).cloned().unwrap_or_default());
+                back.extend(make_again(self.wanted, &start, facets)?);
+                Ok(back)
+            }
+        }
+    }
+
+    fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<hazards::Finding> {
+        let (old, new) = (self.wanted.old, self.wanted.new);
+        let node = &self.graph.nodes[turn.node];
+        let lock = statements.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max();
+        let mut out = Vec::new();
+        for id in std::iter::once(node.id.clone()).chain(self.with(turn)) {
+            let subject = Subject {
+                action: action(&node.act),
+                id: &id,
+                old: old.get(&id).filter(|_| node.act != Act::Create),
+                new: new.get(&id).filter(|_| node.act != Act::Drop),
+                changed: match &node.act {
+                    Act::Alter(attrs) => attrs,
+                    _ => &[],
+                },
+                replaced: node.replaced,
+                on_existing: old.has(id.root())
+                    && node.act != Act::Drop
+                    && new.has(id.root())
+                    && !self.made_new(id.root()),
+                before: old,
+                lock,
+            };
+            for finding in hazards::find(&subject) {
+                if !out.contains(&finding) {
+                    out.push(finding);
+                }
+            }
+            if let Act::Rebuild(columns) = &node.act {
+                out.extend(columns.iter().flat_map(|column| hazards::rebuilt(column)));
+                break;
+            }
+        }
+        out
+    }
+
+    fn made_new(&self, root: &ObjectId) -> bool {
+        self.graph.created(root)
+    }
+}
+
+/// Steps that create objects of the old state again, where `start` is there already.
+fn make_again(wanted: &Wanted<'_>, start: &State, changes: Vec<Change>) -> Result<Vec<Step>> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let back = Wanted { old: start, new: wanted.old, edges: &Edges::default(), changes, server: wanted.server };
+    Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
+}
+
+fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>) -> Vec<Step> {
+    statements
+        .into_iter()
+        .map(|statement| Step {
+            object: id.to_string(),
+            action,
+            with: Vec::new(),
+            mode: statement.mode,
+            transaction: 1,
+            path: path(id),
+            lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
+            hazards: Vec::new(),
+            sql: statement.sql,
+            inverse: Vec::new(),
+        })
+        .collect()
+}
+
+/// The state as it is after the turns so far: where a change cannot be taken back in place, its inverse is planned from here.
+struct Current<'a> {
+    wanted: &'a Wanted<'a>,
+    made: FxHashMap<ObjectId, Object>,
+    gone: FxHashSet<ObjectId>,
+}
+
+impl<'a> Current<'a> {
+    fn new(wanted: &'a Wanted<'a>) -> Self {
+        Self { wanted, made: FxHashMap::default(), gone: FxHashSet::default() }
+    }
+
+    fn put(&mut self, id: &ObjectId, object: &Object) {
+        self.gone.remove(id);
+        self.made.insert(id.clone(), object.clone());
+    }
+
+    fn remove(&mut self, id: &ObjectId) {
+        self.made.remove(id);
+        self.gone.insert(id.clone());
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::default();
+        for (id, object) in self.wanted.old.iter() {
+            if !self.gone.contains(id) {
+                state.put(id.clone(), self.made.get(id).unwrap_or(object).clone());
+            }
+        }
+        for (id, _) in self.wanted.new.iter() {
+            if let Some(object) = self.made.get(id) {
+                state.put(id.clone(), object.clone());
+            }
+        }
+        state
+    }
+
+    /// The steps that take `id` back to `before` by replacing it and what depends on it now.
+    fn replace_back(
+        &self,
+        id: &ObjectId,
+        before: &Object,
+        attrs: &[&'static str],
+        server: Version,
+    ) -> Result<Vec<Step>> {
+        let now = self.state();
+        let mut then = now.clone();
+        then.put(id.clone(), before.clone());
+        let names = Names::new(&now);
+        let mut edges = Edges::default();
+        for (other, object) in now.iter() {
+            let needs = if self.made.contains_key(other) {
+                let needs = names.needs(other, object);
+                [needs.hard, needs.soft].concat()
+            } else {
+                self.wanted.edges.get(other).into_iter().flatten().filter(|n| now.has(n)).cloned().collect()
+            };
+            if !needs.is_empty() {
+                edges.insert(other.clone(), needs);
+            }
+        }
+        let changes = vec![Change::Replace(id.clone(), attrs.to_vec())];
+        let back = Wanted { old: &now, new: &then, edges: &edges, changes, server };
+        Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
+    }
+}
+
+/// The touched objects, their siblings and what depends on them, with what they must be before and after.
+fn footprint(wanted: &Wanted<'_>, steps: &[(Vec<ObjectId>, Step)]) -> Vec<Expected> {
+    let touched: FxHashSet<&ObjectId> = steps.iter().flat_map(|(ids, _)| ids).collect();
+    let mut roots: FxHashSet<&ObjectId> = touched.iter().map(|id| id.root()).collect();
+    for (id, needs) in wanted.edges {
+        if needs.iter().any(|n| touched.contains(n)) {
+            roots.insert(id.root());
+        }
+    }
+    let mut out = Vec::new();
+    let inside = |id: &ObjectId| roots.contains(id.root());
+    let mut add = |id: &ObjectId| {
+        let hash = |state: &State, shape| state.get(id).map(|object| Digest::of_object(id, object, shape));
+        out.push(Expected { object: id.to_string(), before: hash(wanted.old, false), after: hash(wanted.new, true) });
+    };
+    wanted.new.iter().map(|(id, _)| id).filter(|id| inside(id)).for_each(&mut add);
+    wanted.old.iter().map(|(id, _)| id).filter(|id| inside(id) && !wanted.new.has(id)).for_each(&mut add);
+    out
+}

@@ -1,0 +1,139 @@
+//! What an object needs before it can be created: from its references, its types, and the names found in its SQL.
+
+use rustc_hash::FxHashMap;
+
+use crate::kinds::{self, refs::Refs, room};
+use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
+use crate::sql::{names, types};
+
+/// The needs of one object.
+#[derive(Debug, Default, Clone)]
+pub struct Needs {
+    /// From structure: certain.
+    pub hard: Vec<ObjectId>,
+    /// From names found in SQL text: rather too many than too few, so that they give way where they form a circle.
+    pub soft: Vec<ObjectId>,
+}
+
+/// A state's names, for looking up what SQL text refers to.
+pub struct Names<'a> {
+    state: &'a State,
+    named: FxHashMap<(&'a str, &'a str), Vec<&'a ObjectId>>,
+}
+
+impl<'a> Names<'a> {
+    /// Indexes a state.
+    pub fn new(state: &'a State) -> Self {
+        let mut named: FxHashMap<(&str, &str), Vec<&ObjectId>> = FxHashMap::default();
+        for (id, _) in state.iter() {
+            if matches!(id.kind().address, Address::Qualified | Address::Routine) {
+                if let Some(schema) = id.schema() {
+                    named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
+                }
+            }
+        }
+        Self { state, named }
+    }
+
+    /// What an object of the state needs.
+    pub fn needs(&self, id: &ObjectId, object: &Object) -> Needs {
+        let mut refs = Refs::default();
+        collect(&object.attrs, &mut refs);
+        room(id.kind()).refers(id, object, &mut refs);
+        let mut needs = Needs::default();
+        for wanted in refs.objects {
+            if let Some(found) = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i)) {
+                push(&mut needs.hard, id, found);
+            }
+        }
+        if let Some(signature) = id.signature() {
+            refs.types.extend(split_types(signature));
+        }
+        for sql_type in &refs.types {
+            for found in self.type_objects(sql_type, id) {
+                push(&mut needs.hard, id, found);
+            }
+        }
+        let own = id.schema().map_or("public", |s| s.name().as_str());
+        for text in &refs.texts {
+            self.in_text(text, own, &mut |found| push(&mut needs.soft, id, found));
+        }
+        needs.soft.retain(|n| !needs.hard.contains(n));
+        needs
+    }
+
+    /// The enum, domain, composite … of that type text; a bare name is looked for in the own schema and in `public`.
+    fn type_objects(&self, sql_type: &SqlType, id: &ObjectId) -> Vec<&'a ObjectId> {
+        let text = sql_type.as_str();
+        let text = text.strip_prefix("SETOF ").unwrap_or(text);
+        let Ok(parsed) = types::parse(text) else { return Vec::new() };
+        let own = id.schema().map_or("public", |s| s.name().as_str()).to_string();
+        let schemas = parsed.schema.map_or_else(|| vec![own, "public".into()], |s| vec![s]);
+        let found = schemas.iter().find_map(|schema| self.named.get(&(schema.as_str(), parsed.name.as_str())));
+        found.into_iter().flatten().copied().filter(|id| kinds::IS_TYPE.contains(&id.kind().word)).collect()
+    }
+
+    fn in_text(&self, text: &str, own: &str, found: &mut dyn FnMut(&ObjectId)) {
+        for name in names::find(text) {
+            let (schemas, last) = match name.parts.as_slice() {
+                [last] => (vec![own, "public"], last),
+                [schema, last, ..] => (vec![schema.as_str()], last),
+                [] => continue,
+            };
+            let ids = schemas.iter().find_map(|schema| self.named.get(&(*schema, last.as_str())));
+            for id in ids.into_iter().flatten() {
+                // A name before a parenthesis is a routine; any other name is a relation, a type or a column.
+                if (id.kind().namespace == Namespace::Routine) == name.call || name.parts.len() > 1 {
+                    found(id);
+                }
+            }
+        }
+    }
+}
+
+fn push(list: &mut Vec<ObjectId>, id: &ObjectId, found: &ObjectId) {
+    if found != id
+        && !list.contains(found)
+        && !id.ancestors().any(|a| a == found)
+        && !found.ancestors().any(|a| a == id)
+    {
+        list.push(found.clone());
+    }
+}
+
+fn collect(attrs: &Attrs, refs: &mut Refs) {
+    attrs.iter().for_each(|(_, value)| collect_value(value, refs));
+}
+
+fn collect_value(value: &Value, refs: &mut Refs) {
+    match value {
+        Value::Ref(id) => refs.object(id.clone()),
+        Value::Type(t) => refs.sql_type(t),
+        Value::Expr(e) => refs.names_in(e.0.clone()),
+        Value::List(list) => list.iter().for_each(|v| collect_value(v, refs)),
+        Value::Record(record) => collect(record, refs),
+        _ => {}
+    }
+}
+
+/// The types of a signature: split at the commas outside parentheses and quotes.
+fn split_types(signature: &Text) -> Vec<SqlType> {
+    let (mut out, mut depth, mut quoted, mut start) = (Vec::new(), 0, false, 0);
+    for (i, c) in signature.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            ',' if !quoted && depth == 0 => {
+                out.push(SqlType::new(signature[start..i].trim()));
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    let last = signature[start..].trim();
+    if !last.is_empty() {
+        out.push(SqlType::new(last));
+    }
+    out
+}

@@ -1,0 +1,67 @@
+//! Which steps share a transaction: one per existing table touched, new objects together, what is taken down and put back in one.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::kinds::{Mode, Statement};
+use crate::model::{ObjectId, State};
+
+/// New relations per transaction: each holds locks until the commit, and the lock table has room for about
+/// max_locks_per_transaction × max_connections (64 × 100 by default).
+const NEW_OBJECTS: usize = 1000;
+
+/// What one turn of the plan does, as far as transactions care.
+pub struct Block<'a> {
+    pub id: &'a ObjectId,
+    pub statements: &'a [Statement],
+    /// Number of objects that it makes.
+    pub makes: usize,
+    pub drops: bool,
+    pub replaced: bool,
+}
+
+/// A transaction number per block, counting from 1.
+pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
+    let together = windows(blocks);
+    let mut numbers = Vec::with_capacity(blocks.len());
+    let mut number = 0;
+    let mut touched: FxHashSet<&ObjectId> = FxHashSet::default();
+    let mut made = 0;
+    let mut closed = true;
+    for (i, block) in blocks.iter().enumerate() {
+        let alone = block.statements.iter().any(|s| s.mode == Mode::Alone);
+        let existing: Vec<&ObjectId> = block
+            .statements
+            .iter()
+            .filter_map(|s| s.lock.as_ref())
+            .map(|(_, on)| on.root())
+            .filter(|on| old.has(on))
+            .collect();
+        let other_table = existing.iter().any(|table| !touched.contains(table)) && !touched.is_empty();
+        if closed || alone || (!together[i] && (other_table || made + block.makes > NEW_OBJECTS)) {
+            number += 1;
+            touched.clear();
+            made = 0;
+        }
+        touched.extend(existing);
+        made += block.makes;
+        closed = alone || block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
+        numbers.push(number);
+    }
+    numbers
+}
+
+/// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object back.
+fn windows(blocks: &[Block<'_>]) -> Vec<bool> {
+    let mut first: FxHashMap<&ObjectId, usize> = FxHashMap::default();
+    let mut together = vec![false; blocks.len()];
+    for (i, block) in blocks.iter().enumerate() {
+        if block.replaced && block.drops {
+            first.insert(block.id, i);
+        } else if block.replaced {
+            if let Some(start) = first.get(block.id) {
+                together[start + 1..=i].fill(true);
+            }
+        }
+    }
+    together
+}
