@@ -1,5 +1,6 @@
 //! A plan: ordered steps from one state to another, each with its inverse.
 
+pub mod against;
 pub mod chain;
 mod expand;
 pub mod file;
@@ -116,6 +117,21 @@ impl Plan {
         }
         feed(&self.steps, &mut texts);
         Digest::of_texts(texts.iter().map(String::as_str))
+    }
+
+    /// The next plan of a chain.
+    pub fn new(chain: &chain::Chain, name: &str, files: Digest, server: u32, made: Made) -> Self {
+        Self {
+            number: chain.head().map_or(1, |link| link.number + 1),
+            name: name.to_string(),
+            files,
+            after: chain.head().map(|link| link.hash),
+            server,
+            tool: env!("CARGO_PKG_VERSION").to_string(),
+            sealed: false,
+            footprint: made.footprint,
+            steps: made.steps,
+        }
     }
 
     /// All hazards of all steps.

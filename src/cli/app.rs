@@ -1,0 +1,208 @@
+//! What the commands share: the project, the database, the runtime, questions to the person.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use crate::catalog::{Connect, Session};
+use crate::load::{self, Loaded};
+use crate::model::{Class, Error, Result};
+use crate::plan::{Hazard, Step};
+use crate::project::Project;
+
+use super::Globals;
+
+/// One run of the command line.
+pub struct App {
+    pub globals: Globals,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl App {
+    /// Prepares a run.
+    ///
+    /// # Errors
+    /// If the runtime cannot be built.
+    pub fn new(globals: Globals) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::failed("cannot start").detail(error.to_string()))?;
+        Ok(Self { globals, runtime })
+    }
+
+    /// Runs something that waits for the server.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// The folder that the command works in.
+    ///
+    /// # Errors
+    /// If the working directory is gone.
+    pub fn directory(&self) -> Result<PathBuf> {
+        match &self.globals.directory {
+            Some(directory) => Ok(directory.clone()),
+            None => std::env::current_dir().map_err(|error| Error::failed("the working directory is gone").detail(error.to_string())),
+        }
+    }
+
+    /// The project around the working directory.
+    ///
+    /// # Errors
+    /// `Config` if there is none, or its file is wrong.
+    pub fn project(&self) -> Result<Project> {
+        match &self.globals.config {
+            Some(file) => Project::read(file),
+            None => Project::find(&self.directory()?),
+        }
+    }
+
+    /// The database that is meant.
+    ///
+    /// # Errors
+    /// `Config` if nothing names one.
+    pub fn target(&self, project: &Project) -> Result<Connect> {
+        if self.globals.url.as_deref().is_some_and(Connect::holds_password) {
+            self.warn("the password in --url is visible to everyone on this machine; use DATABASE_URL or .pgpass");
+        }
+        project.target(self.globals.url.as_deref(), self.globals.env.as_deref())
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// What the server or the network reports.
+    pub fn session(&self, project: &Project, purpose: &str) -> Result<Session> {
+        let target = self.target(project)?;
+        self.wait(Session::open(&target, purpose))
+    }
+
+    /// The desired state.
+    ///
+    /// # Errors
+    /// `Config` with every problem of every file.
+    pub fn load(&self, project: &Project) -> Result<Loaded> {
+        load::load(&project.schema_dir)
+    }
+
+    /// Results: stdout.
+    pub fn print(&self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        // A closed pipe (`| head`) is no error of ours.
+        let _ = write!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Everything else: stderr, unless `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.globals.quiet {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// A warning: stderr in any case.
+    pub fn warn(&self, text: &str) {
+        anstream::eprintln!("warning: {text}");
+    }
+
+    /// Asks before a database is changed.
+    ///
+    /// # Errors
+    /// `Refused` without a terminal to ask on, or if the answer is no.
+    pub fn confirm(&self, question: &str, auto_approve: bool) -> Result<()> {
+        if auto_approve {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Error::refused(format!("{question} Nobody is here to answer"))
+                .remedy("run it on a terminal, or answer yes beforehand with --auto-approve"));
+        }
+        anstream::eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        match (read, answer.trim()) {
+            (Ok(_), "y" | "Y" | "yes") => Ok(()),
+            _ => Err(Error::refused("not approved; nothing was changed")),
+        }
+    }
+}
+
+/// Reads `--allow`'s words.
+///
+/// # Errors
+/// `Usage` for a word that is no hazard.
+pub fn allowed(words: &[String]) -> Result<Vec<Hazard>> {
+    let mut out = Vec::new();
+    for word in words.iter().flat_map(|w| w.split(',')).map(str::trim).filter(|w| !w.is_empty()) {
+        if word == "all" {
+            return Ok(Hazard::ALL.to_vec());
+        }
+        let known = || Hazard::ALL.map(Hazard::word).join(", ");
+        let hazard = Hazard::parse(word)
+            .ok_or_else(|| Error::new(Class::Usage, format!("`{word}` is no hazard")).remedy(format!("--allow takes all, {}", known())))?;
+        out.push(hazard);
+    }
+    Ok(out)
+}
+
+/// Refuses steps whose hazards are not all allowed.
+///
+/// # Errors
+/// `Refused`, with each hazard, its step and its reason.
+pub fn check_hazards<'a>(steps: impl IntoIterator<Item = &'a Step>, allow: &[Hazard]) -> Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for step in steps {
+        for finding in step.hazards.iter().filter(|f| !allow.contains(&f.hazard)) {
+            if !missing.contains(&finding.hazard.word()) {
+                missing.push(finding.hazard.word());
+            }
+            lines.push(format!("{}: {} ({})", finding.hazard.word(), finding.reason, step.object));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut error = Error::refused("this is dangerous, and was not allowed");
+    let more = lines.len().saturating_sub(20);
+    for line in lines.into_iter().take(20) {
+        error = error.detail(line);
+    }
+    if more > 0 {
+        error = error.detail(format!("and {more} more"));
+    }
+    Err(error.remedy(format!("if that is what you want: --allow {}", missing.join(","))))
+}
+
+/// What commands that change a database take.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Approval {
+    /// Answer yes to the question before anything is changed
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Hazards that are accepted (`all` for every one)
+    #[arg(long, value_name = "HAZARD[,…]", value_delimiter = ',')]
+    pub allow: Vec<String>,
+    /// How long a step waits for a lock before the transaction is tried again
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    pub lock_timeout: std::time::Duration,
+    /// How long one statement may take (0: as long as it takes)
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
+    pub statement_timeout: std::time::Duration,
+    /// How long to wait for another setpoint on this database
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
+    pub wait: std::time::Duration,
+}
+
+/// `300ms`, `3s`, `2min`; a bare number is seconds.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..split].parse().map_err(|_| format!("`{text}` is no time: write 300ms, 3s or 2min"))?;
+    let millis = match &text[split..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        unit => return Err(format!("`{unit}` is no unit: write ms, s, min or h")),
+    };
+    Ok(std::time::Duration::from_millis(number.saturating_mul(millis)))
+}

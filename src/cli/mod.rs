@@ -1,0 +1,140 @@
+//! The command line: one file per command, each with its arguments and its run.
+
+mod app;
+mod apply;
+mod baseline;
+mod check;
+mod completions;
+mod demo;
+mod drift;
+mod history;
+mod init;
+mod plan;
+mod pull;
+mod push;
+mod rollback;
+mod seal;
+mod show;
+mod stamp;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::Class;
+
+pub use app::App;
+
+/// Keeps a PostgreSQL database at the schema that its users declare.
+#[derive(Parser, Debug)]
+#[command(name = "setpoint", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug, Clone)]
+pub struct Globals {
+    /// Run as if started in this folder
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    /// The project file, instead of the nearest setpoint.kdl
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The environment of setpoint.kdl whose database is meant
+    #[arg(long, value_name = "NAME", global = true)]
+    env: Option<String>,
+    /// The database, as a URL or as key=value pairs
+    #[arg(long, value_name = "URL", global = true)]
+    url: Option<String>,
+    /// When to colour the output
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", value_parser = ["auto", "always", "never"])]
+    color: String,
+    /// Say less
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Init(init::Init),
+    Baseline(baseline::Baseline),
+    Pull(pull::Pull),
+    Plan(plan::Plan),
+    Apply(apply::Apply),
+    Push(push::Push),
+    Rollback(rollback::Rollback),
+    Status(status::Status),
+    History(history::History),
+    Show(show::Show),
+    Drift(drift::Drift),
+    Check(check::Check),
+    Stamp(stamp::Stamp),
+    Seal(seal::Seal),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+}
+
+/// Parses the command line, runs the command, shows what went wrong, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // Nothing more can be said if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if usage { Class::Usage.exit_code() } else { 0 });
+        }
+    };
+    match cli.globals.color.as_str() {
+        "always" => anstream::ColorChoice::Always.write_global(),
+        "never" => anstream::ColorChoice::Never.write_global(),
+        _ => {}
+    }
+    let app = App::new(cli.globals);
+    let done = match app {
+        Ok(app) => run(&app, cli.command),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            anstream::eprintln!("{}", crate::report::text::error(&error));
+            ExitCode::from(error.class.exit_code())
+        }
+    }
+}
+
+fn run(app: &App, command: Command) -> crate::model::Result<u8> {
+    match command {
+        Command::Init(c) => c.run(app),
+        Command::Baseline(c) => c.run(app),
+        Command::Pull(c) => c.run(app),
+        Command::Plan(c) => c.run(app),
+        Command::Apply(c) => c.run(app),
+        Command::Push(c) => c.run(app),
+        Command::Rollback(c) => c.run(app),
+        Command::Status(c) => c.run(app),
+        Command::History(c) => c.run(app),
+        Command::Show(c) => c.run(app),
+        Command::Drift(c) => c.run(app),
+        Command::Check(c) => c.run(app),
+        Command::Stamp(c) => c.run(app),
+        Command::Seal(c) => c.run(app),
+        Command::Demo(c) => c.run(app),
+        Command::Completions(c) => c.run(app),
+    }
+}
+
+/// The whole command line, for completions and reference pages.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

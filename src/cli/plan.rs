@@ -1,0 +1,128 @@
+//! `setpoint plan`: what differs, and the steps between.
+
+use clap::Args;
+
+use super::App;
+use crate::ledger::Ledger;
+use crate::load;
+use crate::model::{Class, Error, Result};
+use crate::plan::against::{Difference, against};
+use crate::plan::chain::Chain;
+use crate::plan::{self as plans, Made};
+use crate::project::Project;
+use crate::report::{json, text};
+
+/// Show the changes from the live state to the desired one
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// Write the steps as the next plan of the chain
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Save a plan without steps, for steps written by hand
+    #[arg(long, requires = "save")]
+    empty: bool,
+    /// Show the statements as a script
+    #[arg(long, conflicts_with = "json")]
+    sql: bool,
+    /// Show the plan as JSON
+    #[arg(long)]
+    json: bool,
+    /// Exit with 2 if there is something to do
+    #[arg(long)]
+    exit_code: bool,
+    /// Fail on objects that the model does not cover
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Plan {
+    pub fn run(self, app: &App) -> Result<u8> {
+        let project = app.project()?;
+        let desired = app.load(&project)?;
+        let mut chain = Chain::read(&project.plans_dir)?;
+        if let Some(name) = &self.save {
+            check_name(name)?;
+        }
+        let session = app.session(&project, "plan")?;
+        let ledger = app.wait(Ledger::read(&session))?;
+        let pending: Vec<String> = chain.links.iter().filter(|l| l.number > ledger.current()).map(|l| format!("{} {}", l.number, l.name)).collect();
+        if self.save.is_some() && !pending.is_empty() {
+            return Err(Error::refused(format!("not saved: {} not applied yet", list(&pending)))
+                .detail("a new plan has to start where the chain ends")
+                .remedy("apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl"));
+        }
+        let difference = app.wait(against(&session, &desired.state, &project.manage))?;
+        report_unmodelled(app, &difference, self.strict)?;
+        if !pending.is_empty() {
+            app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
+        }
+        let unverified: Vec<String> = difference.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
+        if self.json {
+            let unmodelled = &difference.unmodelled;
+            app.print(&format!("{:#}\n", json::plan(&difference.made.steps, &unverified, unmodelled)));
+        } else if self.sql {
+            app.print(&text::script(&difference.made.steps));
+        } else {
+            app.print(&text::plan(&difference.made.steps, app.globals.verbose));
+        }
+        for line in &unverified {
+            app.warn(&format!("unverified difference in text: {line}"));
+        }
+        let changes = !difference.is_empty();
+        if let Some(name) = &self.save {
+            let made = if self.empty { Made::default() } else { difference.made };
+            if made.steps.is_empty() && !self.empty {
+                app.say("nothing to do: no plan was written");
+            } else {
+                let saved = plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
+                let path = chain.append(&saved)?;
+                app.say(&format!("wrote {}", shown(&project, &path)));
+            }
+        }
+        Ok(if self.exit_code && changes || !unverified.is_empty() { 2 } else { 0 })
+    }
+}
+
+/// Names what the model does not cover.
+pub fn report_unmodelled(app: &App, difference: &Difference, strict: bool) -> Result<()> {
+    let names = &difference.unmodelled;
+    if names.is_empty() {
+        return Ok(());
+    }
+    if strict {
+        let error = Error::refused(format!("{} objects are not covered by the model", names.len()));
+        return Err(names.iter().take(50).fold(error, |error, name| error.detail(name.clone())));
+    }
+    for name in names.iter().take(20) {
+        app.warn(&format!("not covered by setpoint, left alone: {name}"));
+    }
+    if names.len() > 20 {
+        app.warn(&format!("and {} more that are not covered (`--strict` lists them)", names.len() - 20));
+    }
+    Ok(())
+}
+
+/// A plan's name becomes a file's name.
+///
+/// # Errors
+/// `Usage` if it has more than letters, digits, `-` and `_`.
+pub fn check_name(name: &str) -> Result<()> {
+    let good = !name.is_empty() && name.len() <= 80 && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    if good {
+        return Ok(());
+    }
+    Err(Error::new(Class::Usage, format!("`{name}` cannot be a plan's name")).remedy("use letters, digits, `-` and `_`, as in add-invite-code"))
+}
+
+/// A path as people see it from the project's folder.
+pub fn shown(project: &Project, path: &std::path::Path) -> String {
+    path.strip_prefix(&project.root).unwrap_or(path).display().to_string()
+}
+
+/// `plan 2 add-a` or `plans 2 add-a, 3 add-b are`.
+pub fn list(names: &[String]) -> String {
+    match names {
+        [one] => format!("plan {one} is"),
+        many => format!("plans {} are", many.join(", ")),
+    }
+}

@@ -1,0 +1,51 @@
+//! `setpoint stamp N`: says that a database is at a revision, without running anything.
+
+use clap::Args;
+
+use super::App;
+use crate::apply::stale;
+use crate::introspect;
+use crate::ledger;
+use crate::model::{Error, Result};
+use crate::plan::chain::Chain;
+
+/// Record revisions up to N without running their plans
+#[derive(Args, Debug)]
+pub struct Stamp {
+    /// The revision, or `head`
+    revision: String,
+    /// Answer yes to the question before anything is recorded
+    #[arg(long)]
+    auto_approve: bool,
+    /// Record it although the live state is not the plan's target
+    #[arg(long)]
+    force: bool,
+}
+
+impl Stamp {
+    pub fn run(self, app: &App) -> Result<u8> {
+        let project = app.project()?;
+        let chain = Chain::read(&project.plans_dir)?;
+        let number = match self.revision.as_str() {
+            "head" => chain.head().map_or(0, |l| l.number),
+            text => text.parse().map_err(|_| Error::new(crate::model::Class::Usage, format!("`{text}` is no revision")).remedy("write its number, or `head`"))?,
+        };
+        let plans = chain.links.iter().filter(|l| l.number <= number).map(|l| chain.plan(l)).collect::<Result<Vec<_>>>()?;
+        if plans.last().is_none_or(|p| p.number != number) {
+            let known: Vec<String> = chain.links.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
+            return Err(Error::failed(format!("there is no plan {number}")).detail(format!("plans: {}", known.join(", "))));
+        }
+        let session = app.session(&project, "stamp")?;
+        let live = app.wait(introspect::read(&session))?.state;
+        let differs = stale::not_reached(&plans, &live);
+        if !differs.is_empty() && !self.force {
+            let error = Error::stale(format!("the database is not what plan {number} leads to"));
+            let error = differs.iter().take(20).fold(error, |error, line| error.detail(line.clone()));
+            return Err(error.remedy("bring it there first, or record it all the same with --force"));
+        }
+        app.confirm(&format!("Record that database {} is at revision {number}?", session.target().database()), self.auto_approve)?;
+        app.wait(ledger::stamp(&session, &plans, &live))?;
+        app.say(&format!("recorded revision {number}; nothing was run"));
+        Ok(0)
+    }
+}

@@ -1,0 +1,51 @@
+//! JSON with a version: fields are added, never renamed, without a new `format`.
+
+use serde_json::{Value as Json, json};
+
+use crate::kinds::Mode;
+use crate::plan::{Plan, Step};
+
+/// The version of every JSON form that the commands print.
+pub const FORMAT: u32 = 1;
+
+/// `plan --json`: the steps, and what could not be verified.
+pub fn plan(steps: &[Step], unverified: &[String], unmodelled: &[String]) -> Json {
+    json!({
+        "format": FORMAT,
+        "empty": steps.is_empty() && unverified.is_empty(),
+        "steps": steps.iter().map(step).collect::<Vec<_>>(),
+        "unverified": unverified,
+        "unmodelled": unmodelled,
+    })
+}
+
+/// `show --json`: one saved plan.
+pub fn saved(saved: &Plan) -> Json {
+    let mut out = plan(&saved.steps, &[], &[]);
+    out["number"] = json!(saved.number);
+    out["name"] = json!(saved.name);
+    out["hash"] = json!(saved.hash().to_string());
+    out["files"] = json!(saved.files.to_string());
+    out["after"] = json!(saved.after.map(|d| d.to_string()));
+    out["sealed"] = json!(saved.sealed);
+    out
+}
+
+fn step(step: &Step) -> Json {
+    json!({
+        "action": step.action.word(),
+        "object": step.object,
+        "with": step.with,
+        "sql": step.sql,
+        "transaction": step.transaction,
+        "mode": match step.mode {
+            Mode::Normal => "transactional",
+            Mode::CommitAfter => "commit-after",
+            Mode::Alone => "alone",
+        },
+        "search_path": step.path,
+        "lock": step.lock.as_ref().map(|(mode, on)| json!({ "mode": mode.words(), "on": on })),
+        "hazards": step.hazards.iter().map(|f| json!({ "hazard": f.hazard.word(), "reason": f.reason })).collect::<Vec<_>>(),
+        "inverse": step.inverse.iter().map(self::step).collect::<Vec<_>>(),
+    })
+}
