@@ -1,5 +1,6 @@
 //! KDL v2: nodes with spans, a fast strict reader, a canonical writer, diagnostics. The only user of the KDL crates.
 
+mod diagnose;
 mod node;
 mod problem;
 mod read;
@@ -7,5 +8,5 @@ mod write;
 
 pub use node::{Arg, Node, Prop, Scalar};
 pub use problem::{Problem, Sources};
-pub use read::{MAX_DEPTH, read};
+pub use read::{MAX_BYTES, MAX_DEPTH, read};
 pub use write::{format_nodes, write_node};

@@ -1,8 +1,238 @@
-//! The strict reader.
-use crate::kdl::{Node, Problem};
+//! The strict reader: a streaming parser's events become nodes whose every part knows its bytes.
+
+use just_kdl::dom::{Event, Number, Value};
+use just_kdl::lexer::{Lexer, Token};
+use just_kdl::reader::{Reader, ReaderError};
+
+use crate::model::{Span, Text};
+
+use super::diagnose::diagnose;
+use super::{Arg, Node, Problem, Prop, Scalar};
+
 /// Nodes deeper than this are refused.
 pub const MAX_DEPTH: usize = 64;
-/// Reads a file's text into nodes.
-pub fn read(_file: u32, _text: &str) -> Result<Vec<Node>, Vec<Problem>> {
-    Ok(vec![])
+
+/// Files larger than this are refused: spans count bytes in 32 bits, and no schema is written in such a file.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// Reads a file's text into nodes; `file` is its index in the load.
+///
+/// # Errors
+/// What is wrong in the text, at least one problem.
+pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; {MAX_BYTES} are the limit", text.len());
+        return Err(vec![
+            Problem::new(span(file, 0..0), message).help("split it: where an object stands means nothing"),
+        ]);
+    }
+    let mut building = Building { file, text, top: Vec::new(), open: Vec::new(), problems: Vec::new() };
+    for event in Reader::new(text.as_bytes()) {
+        match event {
+            Ok((event, at)) => {
+                if !building.event(event, at) {
+                    return Err(building.problems);
+                }
+            }
+            Err((error, at)) => {
+                building.problems.extend(building.explain(&error, at));
+                return Err(building.problems);
+            }
+        }
+    }
+    if building.problems.is_empty() { Ok(building.top) } else { Err(building.problems) }
+}
+
+/// The tree while it grows: finished nodes of the top, and the open node of each level.
+struct Building<'a> {
+    file: u32,
+    text: &'a str,
+    top: Vec<Node>,
+    open: Vec<Node>,
+    problems: Vec<Problem>,
+}
+
+impl Building<'_> {
+    /// Takes one event; false if reading on makes no sense.
+    fn event(&mut self, event: Event, at: std::ops::Range<usize>) -> bool {
+        match event {
+            Event::Node { r#type, name } => {
+                let place = span(self.file, at);
+                if r#type.is_some() {
+                    let problem = Problem::new(place, format!("a type before the node `{name}` means nothing"));
+                    self.problems.push(problem.help("write the node's name alone"));
+                }
+                self.open.push(Node { name: name.into(), span: place, name_span: place, ..Node::default() });
+                if self.open.len() > MAX_DEPTH {
+                    let problem =
+                        Problem::new(place, format!("nodes stand in each other more than {MAX_DEPTH} levels deep"));
+                    self.problems.push(
+                        problem.label("too deep").help("no part of a schema nests that deep; look for a missing `}`"),
+                    );
+                    return false;
+                }
+            }
+            Event::Entry(entry) => {
+                let Some(node) = self.open.last_mut() else { return true };
+                let value = Arg {
+                    value: scalar(entry.value),
+                    annotation: entry.r#type.map(Text::from),
+                    span: span(self.file, at.clone()),
+                };
+                match entry.name {
+                    None => node.args.push(value),
+                    Some(name) => {
+                        let (name_end, value_start) = parts_of_property(self.text, at.clone(), &name);
+                        let value = Arg { span: span(self.file, value_start..at.end), ..value };
+                        let name_span = span(self.file, at.start..name_end);
+                        node.props.push(Prop { name: name.into(), value, name_span });
+                    }
+                }
+            }
+            Event::Children => {}
+            Event::End => {
+                let Some(mut node) = self.open.pop() else { return true };
+                let start = node.span.start as usize;
+                // The terminator is a brace, which belongs to the node, or what ends the line, which does not.
+                let end = match self.text.as_bytes().get(at.clone()) {
+                    Some(b"}") => at.end,
+                    _ => start + self.text.get(start..at.start).map_or(0, |t| t.trim_end().len()),
+                };
+                node.span = span(self.file, start..end);
+                match self.open.last_mut() {
+                    Some(parent) => parent.children.push(node),
+                    None => self.top.push(node),
+                }
+            }
+        }
+        true
+    }
+
+    /// The parser's error as people need it.
+    fn explain(&self, error: &ReaderError, at: std::ops::Range<usize>) -> Vec<Problem> {
+        if let (ReaderError::UnclosedOpen, Some(node)) = (error, self.open.last()) {
+            let problem = Problem::new(
+                node.name_span,
+                format!("the block of `{}` is not closed before the end of the file", node.name),
+            );
+            return vec![problem.label("opened here").help("a `}` is missing")];
+        }
+        diagnose(self.file, self.text, error, at)
+    }
+}
+
+/// The end of a property's name and the start of its value. The reader gives only the whole; the first token tells the rest.
+fn parts_of_property(text: &str, at: std::ops::Range<usize>, name: &str) -> (usize, usize) {
+    let whole = text.get(at.clone()).unwrap_or("");
+    if let Some(rest) = whole.strip_prefix(name).and_then(|rest| rest.strip_prefix('='))
+        && !whole.starts_with(['"', '#'])
+        && !rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '/' | '\\'))
+    {
+        return (at.start + name.len(), at.start + name.len() + 1);
+    }
+    let mut lexer = Lexer::new(whole.as_bytes());
+    let _ = lexer.next_token(true);
+    let name_end = lexer.current_position();
+    loop {
+        match lexer.next_token(true) {
+            (Ok(Token::Equals | Token::Spaces), _) => {}
+            (Ok(Token::Eof) | Err(_), _) => return (at.start + name_end, at.end),
+            (Ok(_), start) => return (at.start + name_end, at.start + start),
+        }
+    }
+}
+
+fn scalar(value: Value) -> Scalar {
+    match value {
+        Value::String(text) => Scalar::Text(text.into()),
+        Value::Number(number) => number_of(&number),
+        Value::Bool(b) => Scalar::Bool(b),
+        Value::Null => Scalar::Null,
+    }
+}
+
+/// Whole numbers that fit are numbers; others keep their digits (decimal, without `_`), since a float would change them.
+fn number_of(number: &Number) -> Scalar {
+    if let Ok(int) = i64::try_from(number) {
+        return Scalar::Int(int);
+    }
+    let text = match i128::try_from(number) {
+        Ok(big) => big.to_string(),
+        Err(_) => number.to_string().trim_start_matches('#').to_string(),
+    };
+    Scalar::Number(text.into())
+}
+
+/// A byte range of a file; ranges beyond 32 bits do not occur, the size is limited.
+pub(super) fn span(file: u32, at: std::ops::Range<usize>) -> Span {
+    let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span { file, start: clamp(at.start), end: clamp(at.end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(text: &str, span: Span) -> &str {
+        &text[span.start as usize..span.end as usize]
+    }
+
+    #[test]
+    fn every_part_knows_its_bytes() {
+        let text = "\u{feff}// c\ntable  \"or ders\" { // x\n\tcolumn id bigint not-null  default=\"0\" (sql)\"ü\" \"k\" = (t)  #\"v\"#  ; a\n  /- b { c }\n}\nlast 1 /-2\n";
+        let nodes = read(3, text).unwrap();
+        assert_eq!(nodes.len(), 2);
+        let table = &nodes[0];
+        assert!(marked(text, table.span).starts_with("table  \"or") && marked(text, table.span).ends_with('}'));
+        assert_eq!(marked(text, table.name_span), "table");
+        assert_eq!(marked(text, table.args[0].span), "\"or ders\"");
+        assert_eq!(table.children.len(), 2);
+        let column = &table.children[0];
+        assert_eq!(
+            marked(text, column.span),
+            "column id bigint not-null  default=\"0\" (sql)\"ü\" \"k\" = (t)  #\"v\"#"
+        );
+        assert_eq!(marked(text, column.args[3].span), "(sql)\"ü\"");
+        assert!(column.args[3].is_annotated("sql"));
+        assert_eq!(marked(text, column.props[0].name_span), "default");
+        assert_eq!(marked(text, column.props[0].value.span), "\"0\"");
+        assert_eq!(marked(text, column.props[1].name_span), "\"k\"");
+        assert_eq!(marked(text, column.props[1].value.span), "(t)  #\"v\"#");
+        assert_eq!(column.span.file, 3);
+        assert_eq!(marked(text, table.children[1].span), "a");
+        assert_eq!(marked(text, nodes[1].span), "last 1 /-2");
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let node = &read(0, "n 1_000 0x10 1.50 -1.5e3 99999999999999999999 #inf #true #null +7").unwrap()[0];
+        let values: Vec<&Scalar> = node.args.iter().map(|a| &a.value).collect();
+        let number = |t: &str| Scalar::Number(t.into());
+        let expected = [
+            Scalar::Int(1000),
+            Scalar::Int(16),
+            number("1.50"),
+            number("-1.5E+3"),
+            number("99999999999999999999"),
+            number("inf"),
+            Scalar::Bool(true),
+            Scalar::Null,
+            Scalar::Int(7),
+        ];
+        assert_eq!(values, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn depth_is_limited_without_a_crash() {
+        for levels in [65, 1_000_000] {
+            let problems = read(0, &"a {\n".repeat(levels)).unwrap_err();
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].message.contains("64 levels"), "{}", problems[0].message);
+        }
+        assert!(read(0, &format!("{}{}", "a {\n".repeat(64), "}\n".repeat(64))).is_ok());
+        // An error before the abyss: the diagnostics must not fall into it.
+        assert!(!read(0, &format!("a ]\n{}", "a {\n".repeat(1_000_000))).unwrap_err().is_empty());
+        assert!(!read(0, &format!("a ]\n{}", "/*".repeat(1_000_000))).unwrap_err().is_empty());
+        assert!(read(0, &"/-a {\n".repeat(100_000)).is_err());
+    }
 }
