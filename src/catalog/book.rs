@@ -8,6 +8,7 @@ use super::Version;
 
 /// OIDs of the system catalogs themselves, fixed since PostgreSQL 8.1 (src/include/catalog/pg_*.h).
 pub mod class {
+    pub const PG_DEFAULT_ACL: u32 = 826;
     pub const PG_TYPE: u32 = 1247;
     pub const PG_PROC: u32 = 1255;
     pub const PG_CLASS: u32 = 1259;

@@ -34,11 +34,11 @@ pub static KIND: Kind = Kind {
     word: "column",
     sql: "COLUMN",
     address: Address::MemberOf,
-    within: Within::Of(&["table", "foreign-table"]),
+    within: Within::Of(&["table", "foreign-table", "view", "materialized-view"]),
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: true,
-    doc: "A column of a table.",
+    doc: "A column of a table. A view's column stands here only with a comment, a default, rights or settings of its own.",
 };
 
 pub struct Column;

@@ -1,6 +1,9 @@
 //! One room per kind of object. The list of rooms is the only place that knows them all.
 
+pub mod acl;
 pub mod generic;
+pub mod manage;
+pub mod query;
 pub mod refs;
 mod room;
 pub mod scope;
@@ -21,7 +24,19 @@ macro_rules! rooms {
 }
 
 // In the order of naming: what a row belongs to is named before it.
-rooms![schema, table, column, default, comment,];
+rooms![
+    schema,
+    table,
+    view,
+    materialized_view,
+    column,
+    default,
+    comment,
+    default_privileges,
+    owner,
+    grant,
+    revoke,
+];
 
 /// All rooms, in the order of naming.
 pub fn rooms() -> &'static [&'static dyn Room] {

@@ -175,6 +175,11 @@ pub fn in_schema(word: &str) -> Option<&'static dyn Room> {
         .find(|room| room.kind().within == Within::Schema && (room.kind().word == word || room.words().contains(&word)))
 }
 
+/// The id of a schema by name.
+pub fn schema_id(name: impl Into<Text>) -> ObjectId {
+    schema::id(name)
+}
+
 /// `a` or `an`.
 pub fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }

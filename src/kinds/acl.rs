@@ -1,0 +1,264 @@
+//! Access rights as the rooms of grants, revocations and default privileges share them: which rights there are on what, the
+//! statements that give and take them, and the query that compares the catalog's rights with the built-in ones.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{Address, Ident, Key, ObjectId, Text};
+use crate::sql;
+
+use super::scope::Scope;
+use super::{Disturbance, Reaction, Statement, generic};
+
+/// The rights of a grant or revocation.
+pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");
+
+/// Instead of a list that has every right there is.
+const ALL: &str = "all";
+
+/// What rights can be given on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Relation,
+    Column,
+    Sequence,
+    Routine,
+    Type,
+    Schema,
+    Wrapper,
+    Server,
+    LargeObject,
+}
+
+impl On {
+    /// What an object of that kind is to GRANT; `None`: it has no rights of its own.
+    pub fn of(object: &ObjectId) -> Option<On> {
+        Some(match object.kind().word {
+            "table" | "view" | "materialized-view" | "foreign-table" => On::Relation,
+            "column" => On::Column,
+            "sequence" => On::Sequence,
+            "function" | "procedure" | "aggregate" => On::Routine,
+            "enum" | "domain" | "type" | "range" | "base-type" => On::Type,
+            "schema" => On::Schema,
+            "foreign-data-wrapper" => On::Wrapper,
+            "server" | "foreign-server" => On::Server,
+            "default-privileges" => On::of_plural(default_scope(object)?.0)?,
+            _ => return None,
+        })
+    }
+
+    /// By the word of ALTER DEFAULT PRIVILEGES.
+    pub fn of_plural(word: &str) -> Option<On> {
+        PLURALS.iter().find(|(_, w, _)| *w == word).map(|(on, ..)| *on)
+    }
+
+    /// The rights in the order in which they are shown.
+    pub fn rights(self, server: Version) -> &'static [&'static str] {
+        match self {
+            On::Relation if server.at_least(17) => &["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"],
+            On::Relation => &["select", "insert", "update", "delete", "truncate", "references", "trigger"],
+            On::Column => &["select", "insert", "update", "references"],
+            On::Sequence => &["select", "update", "usage"],
+            On::Routine => &["execute"],
+            On::Type | On::Wrapper | On::Server => &["usage"],
+            On::Schema => &["usage", "create"],
+            On::LargeObject => &["select", "update"],
+        }
+    }
+
+    /// What PUBLIC may do where nobody said anything; `initial`: on schema `public`, which initdb treats differently.
+    pub fn built_in(self, initial: bool, server: Version) -> &'static [&'static str] {
+        match self {
+            On::Routine => &["execute"],
+            On::Type => &["usage"],
+            On::Schema if initial && server.at_least(15) => &["usage"],
+            On::Schema if initial => &["usage", "create"],
+            _ => &[],
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            On::Relation | On::Column => "TABLE",
+            On::Sequence => "SEQUENCE",
+            On::Routine => "",
+            On::Type => "TYPE",
+            On::Schema => "SCHEMA",
+            On::Wrapper => "FOREIGN DATA WRAPPER",
+            On::Server => "FOREIGN SERVER",
+            On::LargeObject => "LARGE OBJECT",
+        }
+    }
+}
+
+/// Kinds of objects in default privileges: what, the word, the letter in `pg_default_acl`.
+pub const PLURALS: [(On, &str, char); 6] = [
+    (On::Relation, "tables", 'r'),
+    (On::Sequence, "sequences", 'S'),
+    (On::Routine, "functions", 'f'),
+    (On::Type, "types", 'T'),
+    (On::Schema, "schemas", 'n'),
+    (On::LargeObject, "large-objects", 'L'),
+];
+
+/// Default privileges are addressed by role and `tables in app`: the word, and the schema if there is one.
+pub fn default_scope(id: &ObjectId) -> Option<(&str, Option<&str>)> {
+    let text: &str = id.signature()?;
+    Some(text.split_once(" in ").map_or((text, None), |(word, schema)| (word, Some(schema))))
+}
+
+/// True for schema `public`, whose rights initdb sets.
+pub fn is_initial(object: &ObjectId) -> bool {
+    object.kind().address == Address::Schema && object.name().as_str() == "public"
+}
+
+/// What a right's facet does when what it is on is put back or changes its type.
+pub fn reaction(disturbance: &Disturbance) -> Reaction {
+    match disturbance {
+        Disturbance::Replaced(_) => Reaction::Replace,
+        Disturbance::Retyped(_) => Reaction::Survives,
+    }
+}
+
+/// Puts rights into PostgreSQL's order, each once; all of them become `all`.
+pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
+    let rights = on.rights(server);
+    if list.iter().any(|p| &**p == ALL) || rights.iter().all(|r| list.iter().any(|p| &**p == *r)) {
+        return vec![ALL.into()];
+    }
+    list.sort_by_key(|p| rights.iter().position(|r| *r == &**p).unwrap_or(rights.len()));
+    list.dedup();
+    list
+}
+
+/// The single rights of a list that may say `all`.
+pub fn expanded(list: &[Text], on: On, server: Version) -> Vec<Text> {
+    if list.iter().any(|p| &**p == ALL) { on.rights(server).iter().map(|r| Text::from(*r)).collect() } else { list.to_vec() }
+}
+
+/// The rights of `list` that are not in `other`, shortened to `all` where they are.
+pub fn without(list: &[Text], other: &[Text], on: On, server: Version) -> Vec<Text> {
+    let other = expanded(other, on, server);
+    let left: Vec<Text> = expanded(list, on, server).into_iter().filter(|p| !other.contains(p)).collect();
+    if left.is_empty() { left } else { normal(left, on, server) }
+}
+
+/// GRANT and REVOKE.
+pub enum Verb {
+    Grant,
+    GrantWithOption,
+    Revoke,
+    RevokeOption,
+}
+
+/// The statement that gives or takes rights on `object`; none for no rights.
+pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Ident) -> Option<Statement> {
+    let on = On::of(object).filter(|_| !rights.is_empty())?;
+    let column = if on == On::Column { format!(" ({})", sql::name(object.name())) } else { String::new() };
+    let list: Vec<String> = rights.iter().map(|r| format!("{}{column}", r.to_uppercase())).collect();
+    let list = list.join(", ");
+    let role = sql::role(grantee);
+    let mut prefix = String::new();
+    let target = if let Some((word, schema)) = default_scope(object).filter(|_| object.kind().word == "default-privileges") {
+        let within = schema.map_or_else(String::new, |s| format!(" IN SCHEMA {}", sql::name(&Ident::from(s))));
+        prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{within} ", sql::name(object.name()));
+        word.replace('-', " ").to_uppercase()
+    } else {
+        match (on, object.parent()) {
+            (On::Routine, _) => sql::target(object),
+            (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
+            _ => format!("{} {}", on.word(), sql::path(object)),
+        }
+    };
+    Some(Statement::new(match verb {
+        Verb::Grant => format!("{prefix}GRANT {list} ON {target} TO {role}"),
+        Verb::GrantWithOption => format!("{prefix}GRANT {list} ON {target} TO {role} WITH GRANT OPTION"),
+        Verb::Revoke => format!("{prefix}REVOKE {list} ON {target} FROM {role}"),
+        Verb::RevokeOption => format!("{prefix}REVOKE GRANT OPTION FOR {list} ON {target} FROM {role}"),
+    }))
+}
+
+/// Reads the rights of a node's arguments; wrong ones are problems.
+pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
+    let known = on.rights(Version(u32::MAX));
+    let mut out = Vec::new();
+    if node.args.is_empty() {
+        scope.problem(Problem::new(node.name_span, format!("`{}` names no right", node.name)).help(format!("one of all, {}", known.join(", "))));
+    }
+    for arg in &node.args {
+        let word = arg.as_text().map_or("", |t| t);
+        if word == ALL || known.contains(&word) {
+            out.push(word.into());
+        } else {
+            let mut problem = Problem::new(arg.span, format!("there is no right `{word}` here")).label(format!("one of all, {}", known.join(", ")));
+            if let Some(near) = generic::nearest(word, known.iter().copied()) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            }
+            scope.problem(problem);
+        }
+    }
+    if out.is_empty() { out } else { normal(out, on, Version(u32::MAX)) }
+}
+
+/// Reads whom the rights are for (`to=`, `from=`) and on what: the object in whose node this one stands.
+pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(ObjectId, On, Ident)> {
+    let parent = scope.parent.clone()?;
+    let Some(on) = On::of(&parent) else {
+        let message = format!("there are no rights on {} {}", super::scope::article(parent.kind().word), parent.kind().word);
+        scope.problem(Problem::new(node.name_span, message).label("cannot stand here"));
+        return None;
+    };
+    for other in node.props.iter().filter(|p| &*p.name != prop && !(prop == "to" && &*p.name == "grant-option")) {
+        scope.problem(Problem::new(other.name_span, format!("`{}` has no property `{}`", node.name, other.name)).label("unknown"));
+    }
+    match node.get_prop(prop) {
+        Some(arg) => Some((parent, on, generic::name_of(arg, scope)?)),
+        None => {
+            let message = format!("`{}` does not say whom it is for", node.name);
+            scope.problem(Problem::new(node.name_span, message).help(format!("write `{prop}=ROLE`, or `{prop}=public` for everyone")));
+            None
+        }
+    }
+}
+
+/// One row per object and grantee: with `missing`, the built-in rights that were taken away, else the rights that were given.
+pub fn query(server: Version, missing: bool) -> String {
+    let public = if server.at_least(15) { "" } else { ", makeaclitem(0, nspowner, 'CREATE', false)" };
+    let (list, other) = if missing { ("base", "acl") } else { ("acl", "base") };
+    format!(
+        "WITH rights (class, oid, sub, acl, base) AS ( \
+         SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner) FROM pg_class \
+             WHERE relacl IS NOT NULL AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+         UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, '{{}}' FROM pg_attribute \
+             WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped \
+         UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner) FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 \
+             OR typacl IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c') \
+         UNION ALL SELECT 2615, oid, 0, coalesce(nspacl, acldefault('n', nspowner)), CASE WHEN nspname <> 'public' THEN acldefault('n', nspowner) \
+             ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END FROM pg_namespace \
+             WHERE nspacl IS NOT NULL AND oid >= 16384 OR nspname = 'public' \
+         UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner) FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner) FROM pg_foreign_server WHERE srvacl IS NOT NULL \
+         UNION ALL SELECT 826, oid, 0, defaclacl, CASE WHEN defaclnamespace <> 0 THEN '{{}}' \
+             ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END FROM pg_default_acl \
+         ) SELECT r.class, r.oid, r.sub, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
+         array_agg(DISTINCT lower(a.privilege_type)), \
+         array_agg(DISTINCT lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
+         FROM rights r, aclexplode(r.{list}) a \
+         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type) \
+         GROUP BY r.class, r.oid, r.sub, a.grantee ORDER BY r.class, r.oid, r.sub, 4"
+    )
+}
+
+/// The object and grantee of a row of `query`.
+pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident)> {
+    let (class, oid, sub, grantee) = (row.oid(), row.oid(), row.next::<i32>(), row.text());
+    let object = if class == class::PG_CLASS && sub != 0 { book.column(oid, i16::try_from(sub).ok()?)? } else { book.get(class, oid)? };
+    On::of(object)?;
+    Some((object.clone(), Ident::new(grantee)))
+}
+
+/// The next column of a row of `query`: rights, in order; empty if there are none.
+pub fn rights(row: &mut Row, on: On, server: Version) -> Vec<Text> {
+    let list: Vec<String> = row.next();
+    if list.is_empty() { vec![] } else { normal(list.into_iter().map(Text::from).collect(), on, server) }
+}

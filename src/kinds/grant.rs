@@ -1,0 +1,204 @@
+//! Rights that were given: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kdl::{Node, Problem, Scalar};
+use crate::model::{Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
+
+use super::acl::{self, On, PRIVILEGES, Verb};
+use super::scope::Scope;
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+
+const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
+
+static ATTRS: [Attr; 2] = [
+    attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The rights, or `all`."),
+    attr(
+        GRANT_OPTION,
+        Shape::Texts,
+        Form::Custom,
+        OnChange::Alter,
+        "`grant-option=#true`: whoever has the rights may give them to others; a child `grant-option` lists the rights for which that holds.",
+    ),
+];
+
+pub static KIND: Kind = Kind {
+    word: "grant",
+    sql: "GRANT",
+    address: Address::Facet,
+    within: Within::Any,
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: false,
+    doc: "Rights on the object that a role has beyond the built-in ones.",
+};
+
+pub struct Grant;
+pub static ROOM: Grant = Grant;
+
+impl Room for Grant {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let Some((parent, on, grantee)) = acl::parse_address(node, "to", scope) else { return };
+        let mut rights = acl::parse_rights(node, on, scope);
+        let mut option = match node.get_prop("grant-option") {
+            Some(arg) if arg.value == Scalar::Bool(true) => rights.clone(),
+            Some(arg) if arg.value != Scalar::Bool(false) => {
+                scope.problem(Problem::new(arg.span, "`grant-option` wants #true or #false"));
+                vec![]
+            }
+            _ => vec![],
+        };
+        for child in &node.children {
+            if &*child.name == GRANT_OPTION.name {
+                option.extend(acl::parse_rights(child, on, scope));
+            } else {
+                scope.problem(Problem::new(child.name_span, format!("`{}` cannot stand in a grant", child.name)).label("unknown here"));
+            }
+        }
+        let id = ObjectId::new(&KIND, Some(parent), grantee);
+        // Rights for one role may stand in several nodes: those with and those without the option to give them away.
+        if let Some(before) = scope.load.state.get(&id) {
+            rights.extend(list(before, PRIVILEGES));
+            option.extend(list(before, GRANT_OPTION));
+        }
+        rights.extend(option.iter().cloned());
+        let object = Object { place: Some(node.span), ..object(rights, option, on, Version(u32::MAX)) };
+        scope.load.state.put(id, object);
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, _: Vec<Node>) -> Option<Node> {
+        let (rights, option) = (list(object, PRIVILEGES), list(object, GRANT_OPTION));
+        let mut node = rights.iter().fold(Node::new(KIND.word), |node, right| node.arg(right.clone())).prop("to", id.name().text());
+        if rights == option {
+            let value = crate::kdl::Arg { value: Scalar::Bool(true), annotation: None, span: crate::model::Span::default() };
+            node.props.push(crate::kdl::Prop { name: GRANT_OPTION.name.into(), value, name_span: crate::model::Span::default() });
+        } else if !option.is_empty() {
+            node = node.child(option.iter().fold(Node::new(GRANT_OPTION.name), |node, right| node.arg(right.clone())));
+        }
+        Some(node)
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        Some(acl::query(server, false))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (object, grantee) = acl::address(row, book)?;
+        Some(ObjectId::new(&KIND, Some(object), grantee))
+    }
+
+    fn read(&self, row: &mut Row, id: &ObjectId, book: &Book) -> Option<Object> {
+        let on = On::of(id.parent()?)?;
+        let rights = acl::rights(row, on, book.server);
+        let option = acl::rights(row, on, book.server);
+        Some(object(rights, option, on, book.server))
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        acl::reaction(disturbance)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(between(id, &Object::default(), object, cx.server))
+    }
+
+    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(between(id, old, new, cx.server))
+    }
+
+    fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(between(id, object, &Object::default(), cx.server))
+    }
+}
+
+fn list(object: &Object, key: Key<Vec<Text>>) -> Vec<Text> {
+    object.get(key).unwrap_or_default().into_iter().cloned().collect()
+}
+
+/// A grant of `rights`, of which those in `option` may be given away.
+fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Object {
+    let option = if option.is_empty() { None } else { Some(acl::normal(option, on, server)) };
+    Object::new(Attrs::new().with(PRIVILEGES, acl::normal(rights, on, server)).with(GRANT_OPTION, option))
+}
+
+/// The grant as a server of that version understands it: which lists are `all` depends on the version.
+pub fn settled(id: &ObjectId, grant: &Object, server: Version) -> Option<Object> {
+    let on = On::of(id.parent()?)?;
+    let settled = object(list(grant, PRIVILEGES), list(grant, GRANT_OPTION), on, server);
+    Some(Object { place: grant.place, was: grant.was.clone(), ..settled })
+}
+
+/// The statements that lead from one grant to another.
+fn between(id: &ObjectId, old: &Object, new: &Object, server: Version) -> Vec<Statement> {
+    let Some((parent, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
+    let (old_rights, new_rights) = (list(old, PRIVILEGES), list(new, PRIVILEGES));
+    let (old_option, new_option) = (list(old, GRANT_OPTION), list(new, GRANT_OPTION));
+    let gone = acl::without(&old_rights, &new_rights, on, server);
+    let gone_option = acl::without(&acl::without(&old_option, &new_option, on, server), &gone, on, server);
+    let with_option = acl::without(&new_option, &old_option, on, server);
+    let plain = acl::without(&acl::without(&new_rights, &old_rights, on, server), &with_option, on, server);
+    let steps = [(Verb::Revoke, gone), (Verb::RevokeOption, gone_option), (Verb::Grant, plain), (Verb::GrantWithOption, with_option)];
+    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{find, scope::schema_id};
+    use crate::model::{Ident, State};
+
+    const PG15: Version = Version(150_000);
+
+    fn id() -> ObjectId {
+        let table = ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), "orders");
+        ObjectId::new(&KIND, Some(table), "app")
+    }
+
+    fn of(rights: &[&str], option: &[&str]) -> Object {
+        let texts = |l: &[&str]| l.iter().map(|t| Text::from(*t)).collect::<Vec<_>>();
+        object(texts(rights), texts(option), On::Relation, PG15)
+    }
+
+    fn sql(old: &Object, new: &Object) -> Vec<String> {
+        between(&id(), old, new, PG15).into_iter().map(|s| s.sql).collect()
+    }
+
+    #[test]
+    fn a_change_gives_and_takes_only_what_differs() {
+        assert_eq!(sql(&Object::default(), &of(&["insert", "select"], &[])), ["GRANT SELECT, INSERT ON TABLE public.orders TO app"]);
+        assert_eq!(
+            sql(&of(&["select", "insert"], &["insert"]), &of(&["select", "delete"], &["select"])),
+            [
+                "REVOKE INSERT ON TABLE public.orders FROM app",
+                "GRANT DELETE ON TABLE public.orders TO app",
+                "GRANT SELECT ON TABLE public.orders TO app WITH GRANT OPTION"
+            ]
+        );
+        assert_eq!(sql(&of(&["select"], &["select"]), &of(&["select"], &[])), ["REVOKE GRANT OPTION FOR SELECT ON TABLE public.orders FROM app"]);
+        assert_eq!(sql(&of(&["all"], &[]), &Object::default()), ["REVOKE ALL ON TABLE public.orders FROM app"]);
+    }
+
+    #[test]
+    fn what_all_means_depends_on_the_version() {
+        let seven = of(&["select", "insert", "update", "delete", "truncate", "references", "trigger"], &[]);
+        assert_eq!(list(&seven, PRIVILEGES), [Text::from("all")]);
+        let written = object(acl::expanded(&list(&seven, PRIVILEGES), On::Relation, PG15), vec![], On::Relation, Version(u32::MAX));
+        assert_eq!(list(&written, PRIVILEGES).len(), 7);
+        assert_eq!(settled(&id(), &written, PG15), Some(seven));
+    }
+
+    #[test]
+    fn columns_stand_behind_each_right() {
+        let table = ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), "orders");
+        let column = ObjectId::new(find("column").unwrap().kind(), Some(table), "Total");
+        let id = ObjectId::new(&KIND, Some(column), Ident::from("public"));
+        let state = State::default();
+        let cx = Context { server: PG15, state: &state };
+        let new = Object::new(Attrs::new().with(PRIVILEGES, vec![Text::from("select"), Text::from("update")]));
+        let sql = ROOM.create(&id, &new, &[], &cx).unwrap().remove(0).sql;
+        assert_eq!(sql, "GRANT SELECT (\"Total\"), UPDATE (\"Total\") ON TABLE public.orders TO PUBLIC");
+    }
+}

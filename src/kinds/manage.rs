@@ -1,0 +1,246 @@
+//! What of owners and access rights counts: files may leave owners out, versions differ in what `all` is, and some projects
+//! leave either to somebody else.
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::Version;
+use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value};
+
+use super::acl::{self, On, PRIVILEGES};
+use super::{Context, Statement, default_privileges, grant, owner, revoke, room};
+
+/// What a project says about owners and access rights.
+#[derive(Debug, Clone, Copy)]
+pub struct Managed<'a> {
+    /// The owner of everything that names no other; `None`: such owners are left as they are.
+    pub owner: Option<&'a Ident>,
+    /// False: no owner is ever changed.
+    pub owners: bool,
+    /// False: no access right is ever changed.
+    pub grants: bool,
+}
+
+impl Default for Managed<'_> {
+    fn default() -> Self {
+        Self { owner: None, owners: true, grants: true }
+    }
+}
+
+/// Completes the desired state by what the live one decides, so that the two can be compared: owners that the files leave out,
+/// `all` as the server's version means it, rights that are not managed. Renames have to be applied to `live` before.
+/// Objects that are put back although nobody asked for it keep their owners this way, too.
+pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
+    settle_owners(live, desired, managed);
+    settle_rights(live, desired, server, managed);
+}
+
+fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
+    if !managed.owners {
+        desired.objects.retain(|id, _| !id.is(&owner::KIND));
+    }
+    let project = managed.owner.filter(|_| managed.owners);
+    let mut missing = Vec::new();
+    for (id, object) in desired.iter() {
+        let facet = ObjectId::facet(&owner::KIND, id.clone());
+        if desired.has(&facet) {
+            continue;
+        }
+        match (live.get(&facet), project) {
+            // The owner of schema public is initdb's choice, unless the files say something else.
+            (Some(theirs), project) if project.is_none() || acl::is_initial(id) => missing.push((facet, theirs.clone())),
+            (Some(_), Some(role)) => missing.push(owner::owned(id, role)),
+            (None, Some(role)) if has_owner(id, object) && !live.has(id) => missing.push(owner::owned(id, role)),
+            _ => {}
+        }
+    }
+    for (id, object) in missing {
+        desired.put(id, object);
+    }
+}
+
+/// True if the object has an owner of its own: parts follow what they are part of, and so do sequences of columns.
+fn has_owner(id: &ObjectId, object: &Object) -> bool {
+    let own = matches!(
+        id.kind().word,
+        "schema" | "table" | "view" | "materialized-view" | "foreign-table" | "sequence" | "function" | "procedure" | "aggregate" | "enum"
+            | "domain" | "type" | "range" | "collation" | "publication" | "server" | "foreign-data-wrapper" | "statistics"
+    );
+    own && !acl::is_initial(id) && room(id.kind()).vanishes_with(object).is_none()
+}
+
+fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
+    let is_right = |kind: KindRef| kind == &grant::KIND || kind == &revoke::KIND;
+    if !managed.grants {
+        desired.objects.retain(|id, _| !is_right(id.kind()));
+        let theirs: Vec<(ObjectId, Object)> = live
+            .iter()
+            .filter(|(id, _)| is_right(id.kind()) && id.parent().is_some_and(|p| desired.has(p)))
+            .map(|(id, object)| (id.clone(), object.clone()))
+            .collect();
+        theirs.into_iter().for_each(|(id, object)| _ = desired.put(id, object));
+        return;
+    }
+    let owners: FxHashMap<ObjectId, Option<Ident>> = desired
+        .iter()
+        .filter(|(id, _)| id.is(&owner::KIND))
+        .filter_map(|(id, object)| Some((id.parent()?.clone(), owner::role(object))))
+        .collect();
+    let mut settled = Vec::new();
+    for (id, object) in desired.iter().filter(|(id, _)| is_right(id.kind())) {
+        let to_owner = id.parent().and_then(|p| owners.get(p)).is_some_and(|owner| owner.as_ref() == Some(id.name()));
+        settled.push(match id.is(&grant::KIND) {
+            // An owner has every right already.
+            true if to_owner => (id.clone(), None),
+            true => (id.clone(), grant::settled(id, object, server)),
+            false => (id.clone(), revoke::settled(id, object, server)),
+        });
+    }
+    for (id, object) in settled {
+        match object {
+            Some(object) => _ = desired.put(id, object),
+            None => _ = desired.objects.shift_remove(&id),
+        }
+    }
+}
+
+/// Takes out of a state that becomes files what a file need not say: owners that are the project's, or the connected role's
+/// where the project names none, and the owner that initdb gave schema `public`.
+pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Option<&Ident>, connected: &Ident) {
+    let usual = project_owner.unwrap_or(connected);
+    state.objects.retain(|id, object| {
+        if !id.is(&owner::KIND) {
+            return true;
+        }
+        let role = owner::role(object);
+        // Before 15, the bootstrap superuser owns schema public; initdb calls it as it likes, so any owner may be that one.
+        let initial = id.parent().is_some_and(acl::is_initial)
+            && (!server.at_least(15) || role.as_ref().is_some_and(|r| r.as_str() == "pg_database_owner"));
+        !initial && role.as_ref() != Some(usual)
+    });
+}
+
+/// The statements that take back what default privileges give to an object that `creator` just created, beyond what the
+/// object's own grants in `target` say. `before` is the state before the plan: its default privileges and the target's may
+/// both be in force at that moment, and taking a right that is not there does no harm.
+///
+/// # Errors
+/// What the rooms report.
+pub fn after_create(id: &ObjectId, creator: &Ident, before: &State, target: &State, server: Version) -> Result<Vec<Statement>> {
+    let mut out: Vec<Statement> = Vec::new();
+    let Some(on) = On::of(id).filter(|on| *on != On::Column) else { return Ok(out) };
+    let Some((_, word, _)) = acl::PLURALS.iter().find(|(plural, ..)| *plural == on) else { return Ok(out) };
+    let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
+    let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
+    let cx = Context { server, state: target };
+    for state in [before, target] {
+        for (facet, unasked) in state.iter().filter(|(facet, _)| facet.parent().is_some_and(|p| places.contains(p))) {
+            let own = facet.moved(Some(id.clone()));
+            let room = room(own.kind());
+            let statements = match target.get(&own) {
+                Some(wanted) => room.alter(&own, unasked, wanted, &[PRIVILEGES.name], &cx)?,
+                None => room.drop(&own, unasked, &cx)?,
+            };
+            for statement in statements {
+                if !out.iter().any(|s| s.sql == statement.sql) {
+                    out.push(statement);
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Every role that a state names as owner, grantee or creator: a missing one is an error that names it.
+pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
+    let mut out: Vec<(Ident, ObjectId)> = Vec::new();
+    for (id, object) in state.iter() {
+        let role = if id.is(&owner::KIND) {
+            owner::role(object)
+        } else if id.is(&grant::KIND) || id.is(&revoke::KIND) || id.is(&default_privileges::KIND) {
+            Some(id.name().clone())
+        } else {
+            None
+        };
+        let Some(role) = role.filter(|r| r.as_str() != "public") else { continue };
+        if !out.iter().any(|(known, _)| *known == role) {
+            out.push((role, id.clone()));
+        }
+    }
+    out
+}
+
+/// Gives roles their names in an environment.
+pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
+    let map = |role: &Ident| names.get(role).cloned().unwrap_or_else(|| role.clone());
+    let mut out = State::default();
+    for (id, object) in state.iter() {
+        let mut object = object.clone();
+        if id.is(&owner::KIND) {
+            for (_, value) in object.attrs.iter_mut() {
+                if let Value::Text(text) = value {
+                    *text = Text::from(map(&Ident::new(text.clone())).as_str());
+                }
+            }
+        }
+        let is_right = id.is(&grant::KIND) || id.is(&revoke::KIND);
+        let own = if is_right || id.is(&default_privileges::KIND) { id.renamed(map(id.name())) } else { id.clone() };
+        let own = match own.parent().filter(|p| is_right && p.is(&default_privileges::KIND)) {
+            Some(parent) => own.moved(Some(parent.renamed(map(parent.name())))),
+            None => own,
+        };
+        out.put(own, object);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{find, scope::schema_id};
+    use crate::model::Attrs;
+
+    fn table(name: &str) -> ObjectId {
+        ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), name)
+    }
+
+    fn right(parent: &ObjectId, to: &str, rights: &[&str]) -> (ObjectId, Object) {
+        let rights: Vec<Text> = rights.iter().map(|r| Text::from(*r)).collect();
+        (ObjectId::new(&grant::KIND, Some(parent.clone()), to), Object::new(Attrs::new().with(PRIVILEGES, rights)))
+    }
+
+    #[test]
+    fn an_omitted_owner_is_the_projects_or_stays() {
+        let (orders, items) = (table("orders"), table("items"));
+        let (facet, theirs) = owner::owned(&orders, &"alice".into());
+        let mut live = State::default();
+        live.put(orders.clone(), Object::default());
+        live.put(facet.clone(), theirs.clone());
+        let mut desired = State::default();
+        desired.put(orders.clone(), Object::default());
+        desired.put(items.clone(), Object::default());
+        let mut left = desired.clone();
+        settle(&live, &mut left, Version(150_000), &Managed::default());
+        assert_eq!(left.get(&facet), Some(&theirs));
+        assert_eq!(left.len(), 3);
+        let app = Ident::from("app");
+        settle(&live, &mut desired, Version(150_000), &Managed { owner: Some(&app), ..Managed::default() });
+        assert_eq!(desired.get(&facet).and_then(owner::role), Some(app.clone()));
+        assert_eq!(desired.get(&owner::owned(&items, &app).0).and_then(owner::role), Some(app));
+    }
+
+    #[test]
+    fn what_default_privileges_add_is_taken_back() {
+        let orders = table("orders");
+        let defaults = default_privileges::id(&"app".into(), "tables", Some("public"));
+        let mut before = State::default();
+        for (id, object) in [right(&defaults, "reporting", &["select", "insert"]), right(&defaults, "other", &["select"])] {
+            before.put(id, object);
+        }
+        let mut target = State::default();
+        let (id, object) = right(&orders, "reporting", &["select"]);
+        target.put(id, object);
+        let sql: Vec<String> = after_create(&orders, &"app".into(), &before, &target, Version(150_000)).unwrap().into_iter().map(|s| s.sql).collect();
+        assert_eq!(sql, ["REVOKE INSERT ON TABLE public.orders FROM reporting", "REVOKE SELECT ON TABLE public.orders FROM other"]);
+        assert!(after_create(&orders, &"alice".into(), &before, &target, Version(150_000)).unwrap().is_empty());
+    }
+}
