@@ -8,4 +8,5 @@ pub mod kdl;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod scratch;
 pub mod sql;

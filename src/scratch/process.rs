@@ -1,0 +1,183 @@
+//! Runs a server's programs as an ordinary user, and ends them with us, however we end.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::catalog::account::{self, Account};
+use crate::model::{Error, Result};
+
+use super::Binaries;
+
+/// Becomes the server, and leaves a watcher behind that holds our pipe: when we close it, or die, the watcher stops the
+/// server at once and removes its directory. `$1` is the directory, the rest the server's command line. The watcher is
+/// forked twice, since the server must not find a child that it does not know.
+const SUPERVISE: &str = r#"
+exec 3<&0
+(
+    (
+        read -r line <&3
+        kill -QUIT $$ 2>/dev/null
+        tries=0
+        while [ $tries -lt 100 ] && kill -0 $$ 2>/dev/null; do sleep 0.05; tries=$((tries + 1)); done
+        rm -rf "$1"
+    ) >/dev/null 2>&1 &
+)
+shift
+exec "$@" 3<&- </dev/null
+"#;
+
+/// The name that every directory of ours starts with; the number of the process that made it follows.
+pub(super) const PREFIX: &str = "setpoint-";
+
+/// The user that the server runs as: PostgreSQL refuses to run as root.
+pub(super) fn server_account() -> Result<Option<Account>> {
+    if account::current_uid() != Some(0) {
+        return Ok(None);
+    }
+    match account::named("postgres").or_else(|| account::named("nobody")) {
+        Some(account) => Ok(Some(account)),
+        None => Err(Error::failed(
+            "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as",
+        )
+        .remedy("run as an ordinary user, or create one: useradd --system postgres")),
+    }
+}
+
+/// Makes a private directory with a path short enough for a socket (107 bytes).
+pub(super) fn private_directory(account: Option<&Account>) -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let base = base_directory();
+    for _ in 0..1000 {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Ok(()) => {
+                if let Some(account) = account {
+                    chown(&dir, Some(account.uid), Some(account.gid))
+                        .map_err(|error| cannot("give away", &dir, &error))?;
+                }
+                return Ok(dir);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot("create", &dir, &error)),
+        }
+    }
+    Err(Error::failed(format!("no free name for a directory in {}", base.display()))
+        .remedy("remove what is left over there"))
+}
+
+/// The directory of our directories. Root's own may be closed to the server's user, and a long path is none for sockets.
+pub(super) fn base_directory() -> PathBuf {
+    let own = std::env::temp_dir();
+    if account::current_uid() == Some(0) || own.as_os_str().len() > 60 || !own.is_dir() {
+        PathBuf::from("/tmp")
+    } else {
+        own
+    }
+}
+
+pub(super) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// Runs a program to its end; its complaint is the error's detail.
+pub(super) fn run(mut command: Command, dir: &Path, account: Option<&Account>) -> Result<()> {
+    become_account(&mut command, account);
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Error::failed(format!("cannot run {program}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(complaint
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .fold(Error::failed(format!("{program} failed ({})", output.status)), Error::detail))
+}
+
+fn become_account(command: &mut Command, account: Option<&Account>) {
+    if let Some(account) = account {
+        command.uid(account.uid).gid(account.gid);
+    }
+}
+
+/// A running server that ends with this value.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Process {
+    /// Starts `postgres` with those arguments; its log goes to `log` in `dir`.
+    pub(super) fn start(
+        binaries: &Binaries,
+        dir: &Path,
+        arguments: &[String],
+        account: Option<&Account>,
+    ) -> Result<Self> {
+        let path = dir.join("log");
+        let log = fs::File::create(&path).map_err(|error| cannot("create", &path, &error))?;
+        let errors = log.try_clone().map_err(|error| cannot("open", &path, &error))?;
+        let mut command = Command::new("/bin/sh");
+        binaries.environment(&mut command);
+        become_account(&mut command, account);
+        command.arg("-c").arg(SUPERVISE).arg("setpoint").arg(dir).arg(binaries.dir.join("postgres")).args(arguments);
+        // A group of its own: Ctrl-C in the terminal is ours to handle, the server ends when we let go of it.
+        command.current_dir(dir).process_group(0).stdin(Stdio::piped()).stdout(log).stderr(errors);
+        let child = command.spawn().map_err(|error| Error::failed(format!("cannot start a server: {error}")))?;
+        Ok(Self { child, dir: dir.to_path_buf() })
+    }
+
+    /// Waits until the server accepts connections.
+    pub(super) fn wait_ready(&mut self, timeout: Duration) -> Result<()> {
+        let begin = Instant::now();
+        let pid_file = self.dir.join("data").join("postmaster.pid");
+        loop {
+            let text = fs::read_to_string(&pid_file).unwrap_or_default();
+            if text.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
+                return Ok(());
+            }
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || begin.elapsed() > timeout {
+                let what = ended.map_or_else(
+                    || format!("did not accept connections within {} seconds", timeout.as_secs()),
+                    |status| format!("ended ({status})"),
+                );
+                let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(8).collect();
+                let error = Error::failed(format!("the throwaway server {what} while it started"));
+                return Err(tail.into_iter().rev().fold(error, Error::detail));
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The watcher reads the end of the pipe and stops the server.
+        drop(self.child.stdin.take());
+        let begin = Instant::now();
+        while self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            if begin.elapsed() > Duration::from_secs(10) {
+                // Whether this succeeds or not, there is nobody left to tell.
+                _ = self.child.kill();
+                _ = self.child.wait();
+                break;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        _ = fs::remove_dir_all(&self.dir);
+    }
+}
