@@ -54,7 +54,9 @@ impl On {
     /// The rights in the order in which they are shown.
     pub fn rights(self, server: Version) -> &'static [&'static str] {
         match self {
-            On::Relation if server.at_least(17) => &["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"],
+            On::Relation if server.at_least(17) => {
+                &["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"]
+            }
             On::Relation => &["select", "insert", "update", "delete", "truncate", "references", "trigger"],
             On::Column => &["select", "insert", "update", "references"],
             On::Sequence => &["select", "update", "usage"],
@@ -132,7 +134,11 @@ pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
 
 /// The single rights of a list that may say `all`.
 pub fn expanded(list: &[Text], on: On, server: Version) -> Vec<Text> {
-    if list.iter().any(|p| &**p == ALL) { on.rights(server).iter().map(|r| Text::from(*r)).collect() } else { list.to_vec() }
+    if list.iter().any(|p| &**p == ALL) {
+        on.rights(server).iter().map(|r| Text::from(*r)).collect()
+    } else {
+        list.to_vec()
+    }
 }
 
 /// The rights of `list` that are not in `other`, shortened to `all` where they are.
@@ -158,17 +164,18 @@ pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Iden
     let list = list.join(", ");
     let role = sql::role(grantee);
     let mut prefix = String::new();
-    let target = if let Some((word, schema)) = default_scope(object).filter(|_| object.kind().word == "default-privileges") {
-        let within = schema.map_or_else(String::new, |s| format!(" IN SCHEMA {}", sql::name(&Ident::from(s))));
-        prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{within} ", sql::name(object.name()));
-        word.replace('-', " ").to_uppercase()
-    } else {
-        match (on, object.parent()) {
-            (On::Routine, _) => sql::target(object),
-            (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
-            _ => format!("{} {}", on.word(), sql::path(object)),
-        }
-    };
+    let target =
+        if let Some((word, schema)) = default_scope(object).filter(|_| object.kind().word == "default-privileges") {
+            let within = schema.map_or_else(String::new, |s| format!(" IN SCHEMA {}", sql::name(&Ident::from(s))));
+            prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{within} ", sql::name(object.name()));
+            word.replace('-', " ").to_uppercase()
+        } else {
+            match (on, object.parent()) {
+                (On::Routine, _) => sql::target(object),
+                (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
+                _ => format!("{} {}", on.word(), sql::path(object)),
+            }
+        };
     Some(Statement::new(match verb {
         Verb::Grant => format!("{prefix}GRANT {list} ON {target} TO {role}"),
         Verb::GrantWithOption => format!("{prefix}GRANT {list} ON {target} TO {role} WITH GRANT OPTION"),
@@ -182,14 +189,18 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
     let known = on.rights(Version(u32::MAX));
     let mut out = Vec::new();
     if node.args.is_empty() {
-        scope.problem(Problem::new(node.name_span, format!("`{}` names no right", node.name)).help(format!("one of all, {}", known.join(", "))));
+        scope.problem(
+            Problem::new(node.name_span, format!("`{}` names no right", node.name))
+                .help(format!("one of all, {}", known.join(", "))),
+        );
     }
     for arg in &node.args {
         let word = arg.as_text().map_or("", |t| t);
         if word == ALL || known.contains(&word) {
             out.push(word.into());
         } else {
-            let mut problem = Problem::new(arg.span, format!("there is no right `{word}` here")).label(format!("one of all, {}", known.join(", ")));
+            let mut problem = Problem::new(arg.span, format!("there is no right `{word}` here"))
+                .label(format!("one of all, {}", known.join(", ")));
             if let Some(near) = generic::nearest(word, known.iter().copied()) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             }
@@ -203,18 +214,24 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
 pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(ObjectId, On, Ident)> {
     let parent = scope.parent.clone()?;
     let Some(on) = On::of(&parent) else {
-        let message = format!("there are no rights on {} {}", super::scope::article(parent.kind().word), parent.kind().word);
+        let message =
+            format!("there are no rights on {} {}", super::scope::article(parent.kind().word), parent.kind().word);
         scope.problem(Problem::new(node.name_span, message).label("cannot stand here"));
         return None;
     };
     for other in node.props.iter().filter(|p| &*p.name != prop && !(prop == "to" && &*p.name == "grant-option")) {
-        scope.problem(Problem::new(other.name_span, format!("`{}` has no property `{}`", node.name, other.name)).label("unknown"));
+        scope.problem(
+            Problem::new(other.name_span, format!("`{}` has no property `{}`", node.name, other.name)).label("unknown"),
+        );
     }
     match node.get_prop(prop) {
         Some(arg) => Some((parent, on, generic::name_of(arg, scope)?)),
         None => {
             let message = format!("`{}` does not say whom it is for", node.name);
-            scope.problem(Problem::new(node.name_span, message).help(format!("write `{prop}=ROLE`, or `{prop}=public` for everyone")));
+            scope.problem(
+                Problem::new(node.name_span, message)
+                    .help(format!("write `{prop}=ROLE`, or `{prop}=public` for everyone")),
+            );
             None
         }
     }
@@ -252,7 +269,11 @@ pub fn query(server: Version, missing: bool) -> String {
 /// The object and grantee of a row of `query`.
 pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident)> {
     let (class, oid, sub, grantee) = (row.oid(), row.oid(), row.next::<i32>(), row.text());
-    let object = if class == class::PG_CLASS && sub != 0 { book.column(oid, i16::try_from(sub).ok()?)? } else { book.get(class, oid)? };
+    let object = if class == class::PG_CLASS && sub != 0 {
+        book.column(oid, i16::try_from(sub).ok()?)?
+    } else {
+        book.get(class, oid)?
+    };
     On::of(object)?;
     Some((object.clone(), Ident::new(grantee)))
 }

@@ -47,7 +47,9 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
         }
         match (live.get(&facet), project) {
             // The owner of schema public is initdb's choice, unless the files say something else.
-            (Some(theirs), project) if project.is_none() || acl::is_initial(id) => missing.push((facet, theirs.clone())),
+            (Some(theirs), project) if project.is_none() || acl::is_initial(id) => {
+                missing.push((facet, theirs.clone()))
+            }
             (Some(_), Some(role)) => missing.push(owner::owned(id, role)),
             (None, Some(role)) if has_owner(id, object) && !live.has(id) => missing.push(owner::owned(id, role)),
             _ => {}
@@ -62,8 +64,24 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
 fn has_owner(id: &ObjectId, object: &Object) -> bool {
     let own = matches!(
         id.kind().word,
-        "schema" | "table" | "view" | "materialized-view" | "foreign-table" | "sequence" | "function" | "procedure" | "aggregate" | "enum"
-            | "domain" | "type" | "range" | "collation" | "publication" | "server" | "foreign-data-wrapper" | "statistics"
+        "schema"
+            | "table"
+            | "view"
+            | "materialized-view"
+            | "foreign-table"
+            | "sequence"
+            | "function"
+            | "procedure"
+            | "aggregate"
+            | "enum"
+            | "domain"
+            | "type"
+            | "range"
+            | "collation"
+            | "publication"
+            | "server"
+            | "foreign-data-wrapper"
+            | "statistics"
     );
     own && !acl::is_initial(id) && room(id.kind()).vanishes_with(object).is_none()
 }
@@ -125,7 +143,13 @@ pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Optio
 ///
 /// # Errors
 /// What the rooms report.
-pub fn after_create(id: &ObjectId, creator: &Ident, before: &State, target: &State, server: Version) -> Result<Vec<Statement>> {
+pub fn after_create(
+    id: &ObjectId,
+    creator: &Ident,
+    before: &State,
+    target: &State,
+    server: Version,
+) -> Result<Vec<Statement>> {
     let mut out: Vec<Statement> = Vec::new();
     let Some(on) = On::of(id).filter(|on| *on != On::Column) else { return Ok(out) };
     let Some((_, word, _)) = acl::PLURALS.iter().find(|(plural, ..)| *plural == on) else { return Ok(out) };
@@ -233,14 +257,23 @@ mod tests {
         let orders = table("orders");
         let defaults = default_privileges::id(&"app".into(), "tables", Some("public"));
         let mut before = State::default();
-        for (id, object) in [right(&defaults, "reporting", &["select", "insert"]), right(&defaults, "other", &["select"])] {
+        for (id, object) in
+            [right(&defaults, "reporting", &["select", "insert"]), right(&defaults, "other", &["select"])]
+        {
             before.put(id, object);
         }
         let mut target = State::default();
         let (id, object) = right(&orders, "reporting", &["select"]);
         target.put(id, object);
-        let sql: Vec<String> = after_create(&orders, &"app".into(), &before, &target, Version(150_000)).unwrap().into_iter().map(|s| s.sql).collect();
-        assert_eq!(sql, ["REVOKE INSERT ON TABLE public.orders FROM reporting", "REVOKE SELECT ON TABLE public.orders FROM other"]);
+        let sql: Vec<String> = after_create(&orders, &"app".into(), &before, &target, Version(150_000))
+            .unwrap()
+            .into_iter()
+            .map(|s| s.sql)
+            .collect();
+        assert_eq!(
+            sql,
+            ["REVOKE INSERT ON TABLE public.orders FROM reporting", "REVOKE SELECT ON TABLE public.orders FROM other"]
+        );
         assert!(after_create(&orders, &"alice".into(), &before, &target, Version(150_000)).unwrap().is_empty());
     }
 }

@@ -1,12 +1,15 @@
 //! One room per kind of object. The list of rooms is the only place that knows them all.
 
 pub mod acl;
+mod collation;
 pub mod generic;
 pub mod manage;
 pub mod query;
 pub mod refs;
 mod room;
+mod routine;
 pub mod scope;
+mod sequence_options;
 
 pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
@@ -26,10 +29,19 @@ macro_rules! rooms {
 // In the order of naming: what a row belongs to is named before it.
 rooms![
     schema,
+    extension,
+    enumeration,
+    domain,
+    composite,
+    attribute,
+    sequence,
+    function,
+    procedure,
     table,
     view,
     materialized_view,
     column,
+    identity,
     default,
     comment,
     default_privileges,

@@ -22,7 +22,9 @@ pub fn name(kind: KindRef, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
         return None;
     }
     let id = ObjectId::new(kind, Some(book.schema(schema)?.clone()), name);
-    for (class, oid) in [(class::PG_CLASS, oid), (class::PG_REWRITE, rule), (class::PG_TYPE, row_type), (class::PG_TYPE, array)] {
+    for (class, oid) in
+        [(class::PG_CLASS, oid), (class::PG_REWRITE, rule), (class::PG_TYPE, row_type), (class::PG_TYPE, array)]
+    {
         book.add(class, oid, id.clone());
     }
     Some(id)

@@ -93,7 +93,6 @@ const BUILT_IN: &[&str] = &[
     "void",
     "anyelement",
     "anyarray",
-    "any",
     "time with time zone",
     "timestamp with time zone",
     "bpchar",

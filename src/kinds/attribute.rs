@@ -1,0 +1,143 @@
+//! Attributes of composite types: `attribute street text`.
+
+use crate::catalog::{Book, Row, Version};
+use crate::model::{
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text,
+    Within, attr,
+};
+use crate::sql;
+
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement, collation};
+
+const TYPE: Key<SqlType> = Key::new("type");
+const COLLATION: Key<Text> = Key::new("collation");
+
+static ATTRS: [Attr; 2] = [
+    attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type."),
+    attr(COLLATION, Shape::Text, Form::Property, OnChange::Alter, "The collation, where it is not the type's."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "attribute",
+    sql: "COLUMN",
+    address: Address::MemberOf,
+    within: Within::Of(&["type"]),
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "An attribute of a composite type.",
+};
+
+pub struct Attribute;
+pub static ROOM: Attribute = Attribute;
+
+impl Room for Attribute {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        Some(format!(
+            "SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), {} \
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
+             WHERE c.relkind = 'c' AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped \
+             ORDER BY a.attrelid, a.attnum",
+            collation::column("a.attcollation", "t.typcollation")
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (relation, number, name) = (row.oid(), row.next::<i16>(), row.text());
+        let id = ObjectId::new(&KIND, Some(book.relation(relation)?.clone()), name);
+        book.add_column(relation, number, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let mut object = Object::default();
+        object.attrs.set(TYPE, SqlType::new(row.text()));
+        object.attrs.set(COLLATION, collation::stored(row.text_opt()));
+        Some(object)
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        match disturbance {
+            Disturbance::Replaced(_) => Reaction::Retype,
+            Disturbance::Retyped(_) => Reaction::Survives,
+        }
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        Some(format!("{} {}", sql::name(id.name()), what(object)?))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let clause = self.clause(id, object, folded, cx).unwrap_or_default();
+        Ok(vec![alter_type(id, &format!("ADD ATTRIBUTE {clause}"))])
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let what = what(new).unwrap_or_default();
+        Ok(vec![alter_type(id, &format!("ALTER ATTRIBUTE {} TYPE {what}", sql::name(id.name())))])
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        let what = format!("RENAME ATTRIBUTE {} TO {}", sql::name(from.name()), sql::name(to.name()));
+        Ok(vec![alter_type(from, &what)])
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![alter_type(id, &format!("DROP ATTRIBUTE {}", sql::name(id.name())))])
+    }
+}
+
+fn what(object: &Object) -> Option<String> {
+    Some(format!("{}{}", object.get(TYPE)?.as_str(), collation::clause(object.get(COLLATION))))
+}
+
+fn alter_type(id: &ObjectId, what: &str) -> Statement {
+    Statement::new(format!("ALTER TYPE {} {what}", id.parent().map_or_else(String::new, sql::path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Attrs, State};
+
+    #[test]
+    fn ddl() {
+        let state = State::default();
+        let cx = Context { server: Version::major_release(15), state: &state };
+        let parent = ObjectId::new(super::super::find("type").unwrap().kind(), None, "c");
+        let id = ObjectId::new(&KIND, Some(parent.clone()), "zip");
+        let attrs = Attrs::new().with(TYPE, SqlType::new("character varying(10)")).with(COLLATION, Text::from("C"));
+        let object = Object::new(attrs);
+        let first = |list: Result<Vec<Statement>>| list.unwrap().remove(0).sql;
+        let clause = ROOM.clause(&id, &object, &[], &cx).unwrap();
+        assert_eq!(clause, "zip character varying(10) COLLATE \"C\"");
+        let folded = Folded { id: id.clone(), object: object.clone(), clause };
+        let create = super::super::find("type").unwrap().create(&parent, &Object::default(), &[folded], &cx);
+        assert_eq!(first(create), "CREATE TYPE c AS (\n    zip character varying(10) COLLATE \"C\"\n)");
+        assert_eq!(
+            first(ROOM.create(&id, &object, &[], &cx)),
+            "ALTER TYPE c ADD ATTRIBUTE zip character varying(10) COLLATE \"C\""
+        );
+        assert_eq!(
+            first(ROOM.alter(&id, &object, &object, &["type"], &cx)),
+            "ALTER TYPE c ALTER ATTRIBUTE zip TYPE character varying(10) COLLATE \"C\""
+        );
+        assert_eq!(
+            first(ROOM.rename(&id, &id.renamed("postcode"), &object, &cx)),
+            "ALTER TYPE c RENAME ATTRIBUTE zip TO postcode"
+        );
+        assert_eq!(first(ROOM.drop(&id, &object, &cx)), "ALTER TYPE c DROP ATTRIBUTE zip");
+        assert_eq!(sql::target(&id), "COLUMN c.zip");
+    }
+}

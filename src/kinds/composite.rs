@@ -1,0 +1,77 @@
+//! Composite types: `type address { attribute street text; … }`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, Within};
+use crate::sql;
+
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+
+pub static KIND: Kind = Kind {
+    word: "type",
+    sql: "TYPE",
+    address: Address::Qualified,
+    within: Within::Schema,
+    namespace: Namespace::Relation,
+    attrs: &[],
+    folds: false,
+    doc: "A composite type: a row of attributes.",
+};
+
+pub struct Composite;
+pub static ROOM: Composite = Composite;
+
+impl Room for Composite {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        Some(
+            "SELECT c.oid, t.oid, t.typarray, c.relnamespace, c.relname FROM pg_class c JOIN pg_type t ON t.oid = c.reltype \
+             WHERE c.relkind = 'c' AND c.oid >= 16384 ORDER BY c.oid"
+                .into(),
+        )
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (relation, own, array, schema, name) = (row.oid(), row.oid(), row.oid(), row.oid(), row.text());
+        // An extension owns the type; its relation is only an internal part of it.
+        if book.is_member(class::PG_TYPE, own) || book.is_member(class::PG_CLASS, relation) {
+            return None;
+        }
+        let id = ObjectId::new(&KIND, Some(book.schema(schema)?.clone()), name);
+        book.add(class::PG_CLASS, relation, id.clone());
+        book.add(class::PG_TYPE, own, id.clone());
+        book.add(class::PG_TYPE, array, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, _: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        Some(Object::default())
+    }
+
+    /// Its attributes react, not the type.
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        match disturbance {
+            Disturbance::Replaced(_) => Reaction::Replace,
+            Disturbance::Retyped(_) => Reaction::Survives,
+        }
+    }
+
+    fn create(&self, id: &ObjectId, _: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        let list: Vec<String> = folded.iter().map(|f| format!("\n    {}", f.clause)).collect();
+        let end = if list.is_empty() { "" } else { "\n" };
+        Ok(vec![Statement::new(format!("CREATE TYPE {} AS ({}{end})", sql::path(id), list.join(",")))])
+    }
+
+    fn alter(
+        &self,
+        _: &ObjectId,
+        _: &Object,
+        _: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(vec![])
+    }
+}

@@ -1,0 +1,253 @@
+//! Identity columns: `identity=always` on a column, `identity always start=100` in it.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kdl::Node;
+use crate::model::{
+    Address, Attr, Form, Ident, Key, Kind, KindRef, MAX_NAME_BYTES, Namespace, Object, ObjectId, OnChange, Result,
+    Shape, SqlType, Text, Within, attr,
+};
+use crate::sql;
+
+use super::scope::Scope;
+use super::sequence_options as options;
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+
+const GENERATED: Key<Text> = Key::new("generated");
+const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
+
+static ATTRS: [Attr; 8] = [
+    attr(
+        GENERATED,
+        Shape::Word(&["always", "by-default"]),
+        Form::Argument,
+        OnChange::Alter,
+        "Whether an INSERT may give a value of its own.",
+    ),
+    options::CYCLE_ATTR,
+    options::START_ATTR,
+    options::INCREMENT_ATTR,
+    options::MIN_ATTR,
+    options::MAX_ATTR,
+    options::CACHE_ATTR,
+    attr(
+        SEQUENCE_NAME,
+        Shape::Name,
+        Form::Property,
+        OnChange::Alter,
+        "The name of its sequence; left out, a new one is called `table_column_seq`, and an old one keeps its name.",
+    ),
+];
+
+pub static KIND: Kind = Kind {
+    word: "identity",
+    sql: "IDENTITY",
+    address: Address::Facet,
+    within: Within::Of(&["column"]),
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "The column numbers its rows from a sequence of its own.",
+};
+
+pub struct Identity;
+pub static ROOM: Identity = Identity;
+
+impl Room for Identity {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        generic::parse(&KIND, node, scope);
+        let Some(column) = scope.parent.clone() else { return };
+        let id = ObjectId::facet(&KIND, column.clone());
+        let sql_type = scope.load.state.get(&column).and_then(|c| c.get(TYPE)).map(|t| t.as_str().to_string());
+        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+            options::normalise(&mut object.attrs, sql_type.as_deref().unwrap_or("bigint"));
+        }
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        // Partitions share the sequence of their parent's column (from 17 on), and have none of their own.
+        Some(format!(
+            "SELECT a.attrelid, a.attnum, a.attidentity, t.relname, a.attname, c.relname, format_type(s.seqtypid, NULL), {} \
+             FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class c ON c.oid = d.objid \
+             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid JOIN pg_class t ON t.oid = a.attrelid \
+             WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.deptype = 'i' AND a.attidentity <> '' AND c.oid >= 16384 \
+             ORDER BY a.attrelid, a.attnum",
+            options::COLUMNS
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (table, number) = (row.oid(), row.next::<i16>());
+        Some(ObjectId::facet(&KIND, book.column(table, number)?.clone()))
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let mut object = Object::default();
+        object.attrs.set(GENERATED, Text::from(if row.char() == 'a' { "always" } else { "by-default" }));
+        let (table, column, sequence, sql_type) = (row.text(), row.text(), row.text(), row.text());
+        options::read(row, &mut object.attrs, &sql_type);
+        let usual = usual_name(&table, &column) == *sequence;
+        object.attrs.set(SEQUENCE_NAME, (!usual).then(|| Ident::new(sequence)));
+        Some(object)
+    }
+
+    /// A sequence keeps its name when its table is renamed; only a name that the files say is enforced.
+    fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
+        let open = attr.name == SEQUENCE_NAME.name && new.get(SEQUENCE_NAME).is_none();
+        if open { OnChange::CreationOnly } else { attr.on_change }
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        match disturbance {
+            Disturbance::Replaced(_) => Reaction::Replace,
+            Disturbance::Retyped(_) => Reaction::Survives, // ALTER COLUMN … TYPE changes the sequence's type too
+        }
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        let mut words = Vec::new();
+        if let Some(name) = object.get(SEQUENCE_NAME) {
+            words.push(format!("SEQUENCE NAME {}", sql::schema_path(id, &name)));
+        }
+        words.extend(options::create(&object.attrs));
+        let list = if words.is_empty() { String::new() } else { format!(" ({})", words.join(" ")) };
+        Some(format!("GENERATED {} AS IDENTITY{list}", generated(object)))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let clause = self.clause(id, object, folded, cx).unwrap_or_default();
+        Ok(vec![alter_column(id, &format!("ADD {clause}"))])
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let mut words = Vec::new();
+        if changed.contains(&GENERATED.name) {
+            words.push(format!("SET GENERATED {}", generated(new)));
+        }
+        // RESTART is the one option that stands without SET.
+        let option = |o: String| if o == "RESTART" { o } else { format!("SET {o}") };
+        if changed.iter().any(|name| ![GENERATED.name, SEQUENCE_NAME.name].contains(name)) {
+            words.extend(options::alter(&old.attrs, &new.attrs).into_iter().map(option));
+        }
+        let mut out = Vec::new();
+        if !words.is_empty() {
+            out.push(alter_column(id, &words.join(" ")));
+        }
+        if changed.contains(&SEQUENCE_NAME.name)
+            && let (from, Some(to)) = (sequence_name(id, old), new.get(SEQUENCE_NAME))
+        {
+            let text = format!("ALTER SEQUENCE {} RENAME TO {}", sql::schema_path(id, &from), sql::name(&to));
+            out.push(Statement::new(text));
+        }
+        Ok(out)
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![alter_column(id, "DROP IDENTITY")])
+    }
+}
+
+/// The type attribute of a column's table; rooms do not import each other.
+const TYPE: Key<SqlType> = Key::new("type");
+
+fn generated(object: &Object) -> &'static str {
+    if object.get(GENERATED).is_some_and(|g| &**g == "by-default") { "BY DEFAULT" } else { "ALWAYS" }
+}
+
+fn sequence_name(id: &ObjectId, object: &Object) -> Ident {
+    let usual = || {
+        let column = id.parent();
+        let table = column.and_then(|c| c.parent()).map_or("", |t| t.name().as_str());
+        Ident::from(usual_name(table, column.map_or("", |c| c.name().as_str())))
+    };
+    object.get(SEQUENCE_NAME).unwrap_or_else(usual)
+}
+
+/// `table_column_seq`, the longer part cut until it fits (PostgreSQL's makeObjectName).
+fn usual_name(table: &str, column: &str) -> String {
+    let room = MAX_NAME_BYTES - "__seq".len();
+    let (mut first, mut second) = (table.len(), column.len());
+    while first + second > room {
+        if first > second { first -= 1 } else { second -= 1 }
+    }
+    let cut = |text: &str, mut at: usize| {
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.get(..at).unwrap_or(text).to_string()
+    };
+    format!("{}_{}_seq", cut(table, first), cut(column, second))
+}
+
+fn alter_column(id: &ObjectId, what: &str) -> Statement {
+    let column = id.parent();
+    let (Some(column), Some(table)) = (column, column.and_then(|c| c.parent())) else { return Statement::new(what) };
+    let column = sql::name(column.name());
+    Statement::new(format!("ALTER {} {} ALTER COLUMN {column} {what}", table.kind().sql, sql::path(table)))
+        .locks(LockMode::AccessExclusive, table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::scope::Load;
+    use crate::kinds::{find, schema};
+    use crate::model::State;
+
+    #[test]
+    fn reads_creates_and_alters() {
+        let table = ObjectId::new(find("table").unwrap().kind(), Some(schema::id("public")), "orders");
+        let column = ObjectId::new(find("column").unwrap().kind(), Some(table), "id");
+        let id = ObjectId::facet(&KIND, column.clone());
+        let read = |node: Node| {
+            let mut load = Load::default();
+            let mut scope = Scope { schema: schema::id("public"), parent: Some(column.clone()), load: &mut load };
+            ROOM.parse(&node, &mut scope);
+            assert!(load.problems.is_empty(), "{:?}", load.problems);
+            load.state.get(&id).cloned().unwrap()
+        };
+        let plain = read(Node::new("identity").arg("always"));
+        let node = Node::new("identity").arg("by-default").int_prop("start", 100).int_prop("increment", 2);
+        let full = read(node.prop("sequence-name", "numbers"));
+        let state = State::default();
+        let cx = Context { server: Version::major_release(15), state: &state };
+        assert_eq!(ROOM.clause(&id, &plain, &[], &cx).unwrap(), "GENERATED ALWAYS AS IDENTITY");
+        assert_eq!(
+            ROOM.create(&id, &full, &[], &cx).unwrap()[0].sql,
+            "ALTER TABLE public.orders ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY \
+             (SEQUENCE NAME public.numbers START WITH 100 INCREMENT BY 2)"
+        );
+        let all = ["generated", "start", "increment", "sequence-name"];
+        let up: Vec<String> = ROOM.alter(&id, &plain, &full, &all, &cx).unwrap().into_iter().map(|s| s.sql).collect();
+        assert_eq!(
+            up,
+            [
+                "ALTER TABLE public.orders ALTER COLUMN id SET GENERATED BY DEFAULT SET INCREMENT BY 2 SET START WITH 100",
+                "ALTER SEQUENCE public.orders_id_seq RENAME TO numbers"
+            ]
+        );
+        assert_eq!(
+            ROOM.drop(&id, &full, &cx).unwrap()[0].sql,
+            "ALTER TABLE public.orders ALTER COLUMN id DROP IDENTITY"
+        );
+        assert_eq!(ROOM.on_change(&ATTRS[7], &full, &plain), OnChange::CreationOnly);
+    }
+
+    #[test]
+    fn names_are_cut_as_postgresql_does() {
+        assert_eq!(usual_name("orders", "id"), "orders_id_seq");
+        let long = usual_name(&"t".repeat(63), &"c".repeat(40));
+        assert_eq!(long, format!("{}_{}_seq", "t".repeat(29), "c".repeat(29)));
+        assert_eq!(usual_name(&"ä".repeat(31), "id").len(), 63);
+    }
+}
