@@ -107,8 +107,10 @@ impl Room for Column {
         attrs.set(STORAGE, storage.map(Text::from));
         attrs.set(COMPRESSION, row.next_opt::<i8>().map(|c| Text::from(if c as u8 == b'l' { "lz4" } else { "pglz" })));
         attrs.set(STATISTICS, row.next_opt::<i64>());
-        let options: Vec<String> = row.next();
-        attrs.set(WITH, (!options.is_empty()).then(|| options.into_iter().map(Text::from).collect::<Vec<_>>()));
+        // Debian's builds keep a version of their own there, which pg_dump leaves out as well.
+        let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver=")).map(Text::from);
+        let options: Vec<Text> = options.collect();
+        attrs.set(WITH, (!options.is_empty()).then_some(options));
         Some(Object::new(attrs))
     }
 
