@@ -1,8 +1,12 @@
 //! One room per kind of object. The list of rooms is the only place that knows them all.
 
 pub mod acl;
+pub mod choose_name;
 mod collation;
+pub mod constraint;
 pub mod generic;
+pub mod key_constraint;
+pub mod key_parts;
 pub mod manage;
 pub mod query;
 pub mod refs;
@@ -10,6 +14,8 @@ mod room;
 mod routine;
 pub mod scope;
 mod sequence_options;
+#[cfg(test)]
+mod testing;
 
 pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
@@ -43,6 +49,14 @@ rooms![
     column,
     identity,
     default,
+    primary_key,
+    unique,
+    check,
+    exclude,
+    index,
+    foreign_key,
+    trigger,
+    policy,
     comment,
     default_privileges,
     owner,

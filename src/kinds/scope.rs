@@ -19,6 +19,45 @@ pub struct Load {
     pub declared: FxHashMap<(Text, Text), Vec<&'static str>>,
     /// Names taken in a schema's relation namespace and in a table's constraint namespace, for names that are left to us.
     pub taken: FxHashSet<(ObjectId, Text)>,
+    /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
+    later: Vec<Later>,
+    /// True while `finish` reads.
+    finishing: bool,
+}
+
+/// A node that is read after all others.
+struct Later {
+    turn: Turn,
+    room: &'static dyn Room,
+    node: Node,
+    schema: ObjectId,
+    parent: Option<ObjectId>,
+}
+
+/// When a node is read that was put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// Parts with a name of their own.
+    Named,
+    /// Parts that are named around those.
+    Unnamed,
+    /// What looks for a key of another table.
+    NamedReference,
+    /// The same without a name of its own.
+    UnnamedReference,
+}
+
+impl Load {
+    /// Reads what was put off. Called once, after the last file.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+        let mut later = std::mem::take(&mut self.later);
+        later.sort_by_key(|l| l.turn);
+        for Later { room, node, schema, parent, .. } in later {
+            room.parse(&node, &mut Scope { schema, parent, load: self });
+        }
+        self.finishing = false;
+    }
 }
 
 /// The place of a node: its schema and the object in whose node it stands.
@@ -35,6 +74,16 @@ impl Scope<'_> {
     /// The scope of the children of `parent`.
     pub fn inside<'b>(&'b mut self, parent: &ObjectId) -> Scope<'b> {
         Scope { schema: self.schema.clone(), parent: Some(parent.clone()), load: &mut *self.load }
+    }
+
+    /// Puts the node off until everything else is read; `false`: that is now.
+    pub fn put_off(&mut self, turn: Turn, room: &'static dyn Room, node: &Node) -> bool {
+        if self.load.finishing {
+            return false;
+        }
+        let (schema, parent) = (self.schema.clone(), self.parent.clone());
+        self.load.later.push(Later { turn, room, node: node.clone(), schema, parent });
+        true
     }
 
     /// Something is wrong.
@@ -91,6 +140,11 @@ impl Scope<'_> {
                     let kind = find(kind)?.kind();
                     return Some(ObjectId::new(kind, Some(schema::id(schema.clone())), name));
                 }
+            }
+        }
+        if let ([schema, name], Some(room)) = (parts.as_slice(), kinds.first().and_then(|word| find(word))) {
+            if !self.load.declared.keys().any(|(s, _)| s == schema) {
+                return Some(ObjectId::new(room.kind(), Some(schema::id(schema.clone())), name.clone()));
             }
         }
         let wanted = kinds.join(" or ");

@@ -1,0 +1,164 @@
+//! Checks of tables and domains: `check orders_total_positive "total >= 0"`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Arg, Node, Problem};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within,
+    attr,
+};
+use crate::sql;
+
+use super::constraint::{self, NOT_ENFORCED, NOT_VALID, Naming};
+use super::scope::{Scope, Turn};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+
+const EXPRESSION: Key<Expr> = Key::new("expression");
+const NO_INHERIT: Key<bool> = Key::new("no-inherit");
+
+static ATTRS: [Attr; 4] = [
+    attr(EXPRESSION, Shape::Expr, Form::Argument, OnChange::Replace, "What has to be true (or NULL) for every row."),
+    attr(NO_INHERIT, Shape::Flag, Form::Flag, OnChange::Replace, "Child tables do not have it."),
+    attr(NOT_VALID, Shape::Flag, Form::Flag, OnChange::Alter, "Rows that existed before were not checked."),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, never checked (from 18 on)."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "check",
+    sql: "CONSTRAINT",
+    address: Address::NamedOn,
+    within: Within::Of(&["table", "foreign-table", "domain"]),
+    namespace: Namespace::Constraint,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "A condition that every row, or every value of a domain, has to meet.",
+};
+
+pub struct Check;
+pub static ROOM: Check = Check;
+
+impl Room for Check {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let is_flag = |arg: &Arg| {
+            let word = arg.as_text().map_or("", |t| t);
+            ATTRS.iter().any(|a| a.form == Form::Flag && a.name == word)
+        };
+        let texts = node.args.iter().take_while(|arg| !is_flag(arg)).count();
+        let named = texts > 1 || node.get_prop("name").is_some();
+        if scope.put_off(if named { Turn::Named } else { Turn::Unnamed }, &ROOM, node) {
+            return;
+        }
+        let Some(table) = constraint::table_of(scope) else { return };
+        let said = match (node.args.first(), texts) {
+            (Some(arg), 2..) => generic::name_of(arg, scope),
+            (Some(_), 1) => constraint::said_name(node, scope),
+            _ => {
+                let problem = Problem::new(node.name_span, "this check has no condition");
+                scope.problem(problem.label("write `check \"CONDITION\"` or `check NAME \"CONDITION\"`"));
+                return;
+            }
+        };
+        let first = texts.saturating_sub(1).min(1);
+        let condition = node.args.get(first).and_then(Arg::as_text).map_or("", |t| t);
+        let addition = only_column(condition, &table, scope);
+        let naming = Naming { addition, label: "check" };
+        let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
+        let mut rest = node.clone();
+        rest.props.retain(|p| &*p.name != "name");
+        generic::parse_as(id, &rest, first, scope);
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        let enforced = if server.at_least(18) { "c.conenforced" } else { "true" };
+        Some(format!(
+            "SELECT c.oid, c.conrelid, c.contypid, c.conname, pg_get_expr(c.conbin, c.conrelid), c.connoinherit, \
+             c.convalidated, {enforced} FROM pg_constraint c \
+             WHERE c.contype = 'c' AND c.oid >= 16384 AND (c.conislocal OR c.contypid <> 0) AND c.conparentid = 0 \
+             ORDER BY c.conrelid, c.contypid, c.conname"
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, relation, domain, name) = (row.oid(), row.oid(), row.oid(), row.text());
+        let parent = if relation != 0 { book.relation(relation)? } else { book.get(class::PG_TYPE, domain)? };
+        let id = ObjectId::new(&KIND, Some(parent.clone()), name);
+        book.add(class::PG_CONSTRAINT, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, id: &ObjectId, _: &Book) -> Option<Object> {
+        let mut attrs = Attrs::new();
+        attrs.set(EXPRESSION, Expr::new(row.text()));
+        let no_inherit: bool = row.next();
+        let (valid, enforced): (bool, bool) = (row.next(), row.next());
+        attrs.set(NO_INHERIT, no_inherit && id.parent().is_some_and(|p| p.kind().word != "domain"));
+        attrs.set(NOT_VALID, !valid && enforced);
+        attrs.set(NOT_ENFORCED, !enforced);
+        Some(Object::new(attrs))
+    }
+
+    fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
+        if attr.name == NOT_VALID.name && new.is(NOT_VALID) { OnChange::Replace } else { attr.on_change }
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        constraint::survives_retyping(disturbance)
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        (!object.is(NOT_VALID)).then(|| constraint::clause(id, &definition(object)))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::add(id, LockMode::AccessExclusive, &definition(object)))
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let validate = changed.contains(&NOT_VALID.name) && !new.is(NOT_VALID);
+        Ok(validate.then(|| constraint::validate(id)).into_iter().collect())
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::rename(from, to))
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::drop(id))
+    }
+}
+
+fn definition(object: &Object) -> String {
+    let mut out = format!("CHECK ({})", object.get(EXPRESSION).map_or("", |e| e.as_str()));
+    for (flag, words) in [(NO_INHERIT, " NO INHERIT"), (NOT_VALID, " NOT VALID"), (NOT_ENFORCED, " NOT ENFORCED")] {
+        if object.is(flag) {
+            out.push_str(words);
+        }
+    }
+    out
+}
+
+/// The one column that a condition is about: PostgreSQL puts it into the name of an unnamed check.
+fn only_column(condition: &str, table: &ObjectId, scope: &Scope<'_>) -> Option<String> {
+    if table.kind().word == "domain" {
+        return None;
+    }
+    let names = sql::names::find(condition);
+    let mut columns: Vec<&str> = names.iter().filter(|n| !n.call).map(sql::names::Name::last).collect();
+    columns.retain(|name| constraint::has_column(&scope.load.state, table, name));
+    columns.sort_unstable();
+    columns.dedup();
+    match columns.as_slice() {
+        [column] => Some((*column).to_string()),
+        _ => None,
+    }
+}

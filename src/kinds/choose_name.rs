@@ -1,0 +1,170 @@
+//! The names that PostgreSQL gives to constraints and indexes without one (src/backend/commands/indexcmds.c,
+//! `ChooseIndexName`, `ChooseRelationName`, `makeObjectName`; src/backend/catalog/pg_constraint.c, `ChooseConstraintName`).
+
+use crate::model::{Ident, MAX_NAME_BYTES};
+use crate::sql;
+
+/// `table_column_label`, the longer of the two names cut until all of it fits; a number after the label while it is taken.
+pub fn choose(table: &str, addition: Option<&str>, label: &str, taken: impl Fn(&str) -> bool) -> Ident {
+    let mut name = make(table, addition, label);
+    let mut pass = 0_u32;
+    while taken(&name) {
+        pass += 1;
+        name = make(table, addition, &format!("{label}{pass}"));
+    }
+    Ident::from(name)
+}
+
+/// `makeObjectName`: only the two names are cut, in favour of neither.
+fn make(first: &str, second: Option<&str>, label: &str) -> String {
+    let overhead = label.len() + 1 + usize::from(second.is_some());
+    let available = MAX_NAME_BYTES.saturating_sub(overhead);
+    let (mut a, mut b) = (first.len(), second.map_or(0, str::len));
+    while a + b > available {
+        if a > b { a -= 1 } else { b -= 1 }
+    }
+    match second {
+        Some(second) => format!("{}_{}_{label}", clip(first, a), clip(second, b)),
+        None => format!("{}_{label}", clip(first, a)),
+    }
+}
+
+/// At most `bytes` bytes, whole characters only.
+fn clip(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// `ChooseIndexNameAddition`: the columns with `_` between; what goes far beyond a name's length is left out.
+pub fn addition<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    for column in columns {
+        if out.len() > MAX_NAME_BYTES {
+            break;
+        }
+        if !out.is_empty() {
+            out.push('_');
+        }
+        out.push_str(column);
+    }
+    out
+}
+
+/// `ChooseIndexColumnNames`: a number makes the second part of the same name differ.
+pub fn distinct(parts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for part in parts {
+        let mut name = part.clone();
+        let mut number = 0_u32;
+        while out.contains(&name) {
+            number += 1;
+            let suffix = number.to_string();
+            name = format!("{}{suffix}", clip(&part, MAX_NAME_BYTES - suffix.len()));
+        }
+        out.push(name);
+    }
+    out
+}
+
+/// `FigureIndexColname` for the forms that people index: a column, a call, a cast; `expr` for all else.
+pub fn of_expression(text: &str) -> String {
+    let mut text = text.trim();
+    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).filter(|t| balanced(t)) {
+        text = inner.trim();
+    }
+    let names = sql::names::find(text);
+    let first = names.first().filter(|_| text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '"'));
+    let word = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '$'))).unwrap_or(text.len());
+    let rest = text[word..].trim_start();
+    let (argument, cast) = match text.rfind("::").filter(|at| balanced(&text[..*at])) {
+        Some(at) => (text[..at].trim(), Some(text[at + 2..].trim())),
+        None => (text, None),
+    };
+    match (first, cast) {
+        (Some(name), None) if rest.is_empty() => name.last().to_string(),
+        (Some(name), None) if rest.starts_with('(') && rest.ends_with(')') && balanced(&rest[1..rest.len() - 1]) => {
+            name.last().to_string()
+        }
+        (_, Some(cast)) => match of_expression(argument).as_str() {
+            "expr" => sql::types::parse(cast).map_or_else(|_| "expr".into(), |t| internal(&t.name, t.suffix)),
+            other => other.to_string(),
+        },
+        _ => "expr".into(),
+    }
+}
+
+/// The name in `pg_type` of a type that the grammar knows by other words.
+fn internal(name: &str, suffix: &str) -> String {
+    match (name, suffix) {
+        ("integer", _) => "int4",
+        ("bigint", _) => "int8",
+        ("smallint", _) => "int2",
+        ("real", _) => "float4",
+        ("double precision", _) => "float8",
+        ("boolean", _) => "bool",
+        ("character varying", _) => "varchar",
+        ("character", _) => "bpchar",
+        ("bit varying", _) => "varbit",
+        ("timestamp", " with time zone") => "timestamptz",
+        ("time", " with time zone") => "timetz",
+        (other, _) => other,
+    }
+    .to_string()
+}
+
+/// True if parentheses close only what was opened here; those in strings do not count.
+fn balanced(text: &str) -> bool {
+    let mut depth = 0_i32;
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') if depth == 0 => return false,
+            (None, ')') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    depth == 0 && quote.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_postgresql() {
+        let free = |_: &str| false;
+        assert_eq!(choose("orders", None, "pkey", free).as_str(), "orders_pkey");
+        assert_eq!(choose("orders", Some(&addition(["a", "b"])), "key", free).as_str(), "orders_a_b_key");
+        assert_eq!(choose("t", Some("a"), "check", |n| n == "t_a_check").as_str(), "t_a_check1");
+        // Tried on PostgreSQL 15: CREATE TABLE <40 a> (<40 b> int UNIQUE).
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        assert_eq!(choose(&a, Some(&b), "key", free).as_str(), format!("{}_{}_key", "a".repeat(29), "b".repeat(29)));
+        assert!(choose(&"é".repeat(40), Some(&b), "key", free).as_str().len() <= 63);
+    }
+
+    #[test]
+    fn index_parts_have_names() {
+        assert_eq!(distinct(["a".into(), "expr".into(), "expr".into()]), ["a", "expr", "expr1"]);
+        for (text, name) in [
+            ("lower(email)", "lower"),
+            ("(lower((email)::text))", "lower"),
+            ("a + b", "expr"),
+            ("(data ->> 'x')::int", "int4"),
+            ("f(a) || g(b)", "expr"),
+            ("pg_catalog.lower(a)", "lower"),
+            ("a::text", "a"),
+            ("", "expr"),
+            ("'x'::text", "text"),
+            ("lower(a)::text", "lower"),
+        ] {
+            assert_eq!(of_expression(text), name, "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Exclusion constraints: `exclude using=gist { key room with="="; key during with="&&" }`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within,
+};
+use crate::sql;
+
+use super::constraint::{
+    self, DEFERRABLE, INCLUDE, INITIALLY_DEFERRED, Naming, TABLESPACE, WITH, deferrable_sql, include_sql, with_sql,
+};
+use super::key_parts::{self, KEY, USING, WHERE};
+use super::refs::Refs;
+use super::scope::{Scope, Turn};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+
+static ATTRS: [Attr; 8] = [
+    key_parts::key_attr(),
+    key_parts::using_attr(),
+    constraint::deferrable_attr(OnChange::Replace),
+    constraint::initially_deferred_attr(OnChange::Replace),
+    constraint::tablespace_attr(),
+    constraint::include_attr(),
+    constraint::with_attr(),
+    key_parts::where_attr(),
+];
+
+pub static KIND: Kind = Kind {
+    word: "exclude",
+    sql: "CONSTRAINT",
+    address: Address::NamedOn,
+    within: Within::Of(&["table"]),
+    namespace: Namespace::IndexConstraint,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "No two rows may compare true with all of these operators.",
+};
+
+pub struct Exclude;
+pub static ROOM: Exclude = Exclude;
+
+impl Room for Exclude {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let named = node.get_prop("name").is_some() || !node.args.is_empty();
+        if scope.put_off(if named { Turn::Named } else { Turn::Unnamed }, &ROOM, node) {
+            return;
+        }
+        let Some(table) = scope.parent.clone() else { return };
+        let said = match node.args.as_slice() {
+            [] => constraint::said_name(node, scope),
+            [arg] => generic::name_of(arg, scope),
+            [_, arg, ..] => {
+                let problem = Problem::new(arg.span, "the parts of an exclusion constraint are `key` children");
+                scope.problem(problem.help("write `key COLUMN with=\"OPERATOR\"`"));
+                return;
+            }
+        };
+        let key = key_parts::parse(&[], node, &table, scope);
+        if key.is_empty() || !key_parts::have_operators(&key) {
+            let problem = Problem::new(node.name_span, "every part of an exclusion constraint has an operator");
+            scope.problem(problem.label("write `key COLUMN with=\"OPERATOR\"` for each part"));
+            return;
+        }
+        let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
+        let mut read = Attrs::new();
+        read.set(KEY, key).set(INCLUDE, include);
+        let id = constraint::name(&KIND, &table, said, &naming(&read), node.span, scope);
+        constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        let mut node = constraint::write(id, object, inner, &naming(&object.attrs));
+        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default());
+        Some(node)
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        Some(format!(
+            "WITH {odd} SELECT k.oid, k.conname, k.conindid, i.indrelid, {columns}, am.amname, \
+             ARRAY(SELECT n.nspname::text FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) \
+                 JOIN pg_operator o ON o.oid = e.op JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY e.at), \
+             ARRAY(SELECT o.oprname::text FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) \
+                 JOIN pg_operator o ON o.oid = e.op ORDER BY e.at), \
+             k.condeferrable, k.condeferred, c.reloptions, s.spcname, pg_get_expr(i.indpred, i.indrelid) \
+             FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid JOIN pg_class c ON c.oid = i.indexrelid \
+             JOIN pg_am am ON am.oid = c.relam LEFT JOIN odd ON odd.indexrelid = i.indexrelid \
+             LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
+             WHERE k.contype = 'x' AND k.conrelid >= 16384 AND k.conislocal AND k.conparentid = 0 \
+             ORDER BY k.conrelid, k.conname",
+            odd = key_parts::ODD,
+            columns = key_parts::COLUMNS,
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, name, index, table) = (row.oid(), row.text(), row.oid(), row.oid());
+        let id = ObjectId::new(&KIND, Some(book.relation(table)?.clone()), name);
+        book.add(class::PG_CONSTRAINT, oid, id.clone());
+        book.add(class::PG_CLASS, index, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        let (mut key, include) = key_parts::read(row, book)?;
+        let mut attrs = Attrs::new();
+        attrs.set(USING, row.text());
+        let (schemas, operators): (Vec<String>, Vec<String>) = (row.next(), row.next());
+        key_parts::set_operators(&mut key, &schemas, &operators);
+        attrs.set(KEY, key);
+        attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
+        attrs.set(DEFERRABLE, row.next::<bool>());
+        attrs.set(INITIALLY_DEFERRED, row.next::<bool>());
+        attrs.set(WITH, constraint::options(row.next()));
+        attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
+        attrs.set(WHERE, row.text_opt().map(Expr::new));
+        Some(Object::new(attrs))
+    }
+
+    fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {
+        key_parts::refers(&object.get(KEY).unwrap_or_default(), refs);
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        constraint::survives_retyping(disturbance)
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        Some(constraint::clause(id, &definition(object)))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::add(id, LockMode::AccessExclusive, &definition(object)))
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(constraint::alter_index(id, old, new, changed))
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::rename(from, to))
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::drop(id))
+    }
+}
+
+fn naming(attrs: &Attrs) -> Naming<'static> {
+    Naming { addition: Some(key_parts::part_names(attrs)), label: "excl" }
+}
+
+fn definition(object: &Object) -> String {
+    let using = object.get(USING).map_or_else(String::new, |m| format!(" USING {}", constraint::name_sql(m)));
+    let space =
+        object.get(TABLESPACE).map_or_else(String::new, |s| format!(" USING INDEX TABLESPACE {}", sql::name(&s)));
+    let filter = object.get(WHERE).map_or_else(String::new, |w| format!(" WHERE ({})", w.as_str()));
+    let key = key_parts::sql(&object.get(KEY).unwrap_or_default());
+    let (include, with, deferrable) = (include_sql(object), with_sql(object), deferrable_sql(object));
+    format!("EXCLUDE{using} ({key}){include}{with}{space}{filter}{deferrable}")
+}

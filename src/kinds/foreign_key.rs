@@ -1,0 +1,339 @@
+//! Foreign keys: `foreign-key customer { references customers id on-delete=cascade }`, or `references …` in a column.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
+    Within, attr,
+};
+use crate::sql;
+
+use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, Naming, column_list};
+use super::scope::{Scope, Turn};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, key_parts};
+
+const REFERENCES: Key<ObjectId> = Key::new("references");
+const TARGET: Key<Vec<ObjectId>> = Key::new("target");
+const MATCH: Key<Text> = Key::new("match");
+const ON_DELETE: Key<Text> = Key::new("on-delete");
+const ON_DELETE_COLUMNS: Key<Vec<ObjectId>> = Key::new("on-delete-columns");
+const ON_UPDATE: Key<Text> = Key::new("on-update");
+const PERIOD: Key<bool> = Key::new("period");
+const UNIQUE_KEY: Key<ObjectId> = Key::new("key");
+
+const ACTIONS: &[&str] = &["no-action", "restrict", "cascade", "set-null", "set-default"];
+
+static ATTRS: [Attr; 13] = [
+    constraint::columns_attr(),
+    attr(REFERENCES, Shape::Ref(&["table"]), Form::Custom, OnChange::Replace, "The table that is referred to."),
+    attr(TARGET, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "Its columns; its primary key if left out."),
+    attr(MATCH, Shape::Word(&["simple", "full"]), Form::Property, OnChange::Replace, "What NULLs do in a key of several columns.")
+        .default("simple"),
+    attr(ON_DELETE, Shape::Word(ACTIONS), Form::Property, OnChange::Replace, "What happens when the other row is deleted.")
+        .default("no-action"),
+    attr(ON_UPDATE, Shape::Word(ACTIONS), Form::Property, OnChange::Replace, "What happens when the other row's key changes.")
+        .default("no-action"),
+    attr(ON_DELETE_COLUMNS, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "The columns that `set-null` and `set-default` set (from 15 on)."),
+    attr(PERIOD, Shape::Flag, Form::Property, OnChange::Replace, "The last column is a range that has to be covered (from 18 on)."),
+    constraint::deferrable_attr(OnChange::Alter),
+    constraint::initially_deferred_attr(OnChange::Alter),
+    attr(NOT_VALID, Shape::Flag, Form::Property, OnChange::Alter, "Rows that existed before were not checked."),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, never checked (from 18 on)."),
+    attr(UNIQUE_KEY, Shape::Ref(&["primary-key", "unique", "index"]), Form::Custom, OnChange::CreationOnly, "The key that it relies on; derived."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "foreign-key",
+    sql: "CONSTRAINT",
+    address: Address::NamedOn,
+    within: Within::Of(&["table", "column"]),
+    namespace: Namespace::Constraint,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "Values of these columns exist as a key of another table.",
+};
+
+pub struct ForeignKey;
+pub static ROOM: ForeignKey = ForeignKey;
+
+impl Room for ForeignKey {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn words(&self) -> &'static [&'static str] {
+        &["references"]
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let short = node.get_child("references").is_none();
+        let turn = if node.get_prop("name").is_some() { Turn::NamedReference } else { Turn::UnnamedReference };
+        if scope.put_off(turn, &ROOM, node) {
+            return;
+        }
+        let (Some(table), Some(parent)) = (constraint::table_of(scope), scope.parent.clone()) else { return };
+        let in_column = parent != table;
+        let merged = match (&*node.name, in_column, node.get_child("references")) {
+            ("references", true, _) => node.clone(),
+            ("foreign-key", false, Some(reference)) => merge(node, reference),
+            _ => {
+                let help = "write `foreign-key COLUMN { references TABLE COLUMN }` in a table, `references TABLE COLUMN` in a column";
+                scope.problem(Problem::new(node.span, format!("`{}` does not say all here", node.name)).help(help));
+                return;
+            }
+        };
+        let columns = if short { vec![parent] } else { constraint::columns(&node.args, &table, scope) };
+        let Some((target, rest)) = merged.args.split_first() else {
+            scope.problem(Problem::new(merged.name_span, "the table is missing").label("write `references TABLE COLUMN`"));
+            return;
+        };
+        let Some(name) = target.as_text().cloned() else {
+            scope.problem(Problem::new(target.span, "a table is wanted here").help("put its name in quotes"));
+            return;
+        };
+        let Some(other) = scope.resolve(&["table"], &name, target.span) else { return };
+        let theirs = if rest.is_empty() {
+            primary_key(&scope.load.state, &other)
+        } else {
+            Some(constraint::columns(rest, &other, scope))
+        };
+        let Some(theirs) = theirs else {
+            let problem = Problem::new(target.span, format!("{other} has no primary key")).label("refer to which columns?");
+            scope.problem(problem.help("write the columns after the table"));
+            return;
+        };
+        if theirs.len() != columns.len() {
+            let message = format!("{} columns cannot refer to {}", columns.len(), theirs.len());
+            scope.problem(Problem::new(node.span, message).help("say as many columns on both sides"));
+            return;
+        }
+        let only = constraint::columns_of_child(&merged, ON_DELETE_COLUMNS.name, &table, scope);
+        let said = constraint::said_name(&merged, scope);
+        let mut read = Attrs::new();
+        read.set(UNIQUE_KEY, key_of(&scope.load.state, &other, &theirs));
+        read.set(REFERENCES, other).set(ON_DELETE_COLUMNS, only);
+        read.set(COLUMNS, columns).set(TARGET, theirs);
+        let id = constraint::name(&KIND, &table, said, &naming(&read), node.span, scope);
+        let mut scope = Scope { schema: scope.schema.clone(), parent: Some(table), load: &mut *scope.load };
+        constraint::put(&id, &merged, &[ON_DELETE_COLUMNS.name], read, &mut scope);
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        let mut reference = Node::new("references");
+        if let Some(other) = object.get(REFERENCES) {
+            reference = reference.arg(generic::reference_text(other, id.schema()));
+        }
+        reference.args.extend(constraint::column_args(&object.get(TARGET).unwrap_or_default()));
+        let mut own = object.clone();
+        for name in [MATCH.name, ON_DELETE.name, ON_UPDATE.name, PERIOD.name] {
+            if let Some(value) = object.value(name) {
+                let mut attrs = Attrs::new();
+                attrs.put(KIND.attr(name)?.name, value.clone());
+                reference = generic::write_record(&ATTRS, &attrs, reference, id.schema());
+                own.attrs.remove(name);
+            }
+        }
+        if let Some(only) = object.get(ON_DELETE_COLUMNS) {
+            reference.children.push(constraint::columns_node(ON_DELETE_COLUMNS.name, &only));
+        }
+        let mut node = constraint::write(id, &own, inner, &naming(&object.attrs));
+        node.children.insert(0, reference);
+        Some(node)
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        let only = if server.at_least(15) { "c.confdelsetcols" } else { "NULL::int2[]" };
+        let (enforced, period) = if server.at_least(18) { ("c.conenforced", "c.conperiod") } else { ("true", "false") };
+        // Names, too, since the other table may be one that is not managed.
+        Some(format!(
+            "SELECT c.oid, c.conrelid, c.conname, c.conrelid, c.conkey, c.confrelid, c.confkey, n.nspname, f.relname, \
+             ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(att, at) \
+                 JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.att ORDER BY k.at), \
+             c.conindid, c.confmatchtype, c.confdeltype, c.confupdtype, {only}, {period}, c.condeferrable, c.condeferred, \
+             c.convalidated, {enforced} \
+             FROM pg_constraint c JOIN pg_class f ON f.oid = c.confrelid JOIN pg_namespace n ON n.oid = f.relnamespace \
+             WHERE c.contype = 'f' AND c.conrelid >= 16384 AND c.conislocal AND c.conparentid = 0 \
+             ORDER BY c.conrelid, c.conname"
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, relation, name) = (row.oid(), row.oid(), row.text());
+        let id = ObjectId::new(&KIND, Some(book.relation(relation)?.clone()), name);
+        book.add(class::PG_CONSTRAINT, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        let relation = row.oid();
+        let mut attrs = Attrs::new();
+        attrs.set(COLUMNS, constraint::columns_by_number(book, relation, &row.next::<Vec<i16>>())?);
+        let (other, numbers) = (row.oid(), row.next::<Vec<i16>>());
+        let (schema, name, columns) = (row.text(), row.text(), row.next::<Vec<String>>());
+        let other = match book.relation(other) {
+            Some(id) => {
+                attrs.set(TARGET, constraint::columns_by_number(book, other, &numbers)?);
+                id.clone()
+            }
+            None => {
+                let schema = ObjectId::new(find("schema")?.kind(), None, schema);
+                let id = ObjectId::new(find("table")?.kind(), Some(schema), name);
+                let columns = columns.into_iter().map(|c| constraint::column_id(&id, c));
+                attrs.set(TARGET, columns.collect::<Option<Vec<_>>>()?);
+                id
+            }
+        };
+        attrs.set(REFERENCES, other);
+        attrs.set(UNIQUE_KEY, book.get(class::PG_CLASS, row.oid()).cloned());
+        attrs.set(MATCH, (row.char() == 'f').then(|| "full".into()));
+        attrs.set(ON_DELETE, action(row.char()));
+        attrs.set(ON_UPDATE, action(row.char()));
+        let only: Vec<i16> = row.next();
+        let only = constraint::columns_by_number(book, relation, &only)?;
+        attrs.set(ON_DELETE_COLUMNS, (!only.is_empty()).then_some(only));
+        attrs.set(PERIOD, row.next::<bool>());
+        attrs.set(DEFERRABLE, row.next::<bool>());
+        attrs.set(INITIALLY_DEFERRED, row.next::<bool>());
+        let (valid, enforced): (bool, bool) = (row.next(), row.next());
+        attrs.set(NOT_VALID, !valid && enforced);
+        attrs.set(NOT_ENFORCED, !enforced);
+        Some(Object::new(attrs))
+    }
+
+    fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
+        if attr.name == NOT_VALID.name && new.is(NOT_VALID) { OnChange::Replace } else { attr.on_change }
+    }
+
+    /// Both sides may get types that compare only with each other, and each column changes by itself.
+    fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
+        Reaction::Replace
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        (!object.is(NOT_VALID)).then(|| constraint::clause(id, &definition(object)))
+    }
+
+    /// Locks the other table as much as its own.
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::add(id, LockMode::ShareRowExclusive, &definition(object)))
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let mut out = Vec::new();
+        if changed.contains(&DEFERRABLE.name) || changed.contains(&INITIALLY_DEFERRED.name) {
+            let how = if new.is(DEFERRABLE) { constraint::deferrable_sql(new) } else { " NOT DEFERRABLE" };
+            let what = format!("ALTER CONSTRAINT {}{how}", sql::name(id.name()));
+            out.push(constraint::alter_parent(id, LockMode::AccessExclusive, &what));
+        }
+        if changed.contains(&NOT_VALID.name) && !new.is(NOT_VALID) {
+            out.push(constraint::validate(id));
+        }
+        Ok(out)
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::rename(from, to))
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::drop(id))
+    }
+}
+
+/// `foreign-key` and its `references` as one node: the table and columns referred to, all properties, all children.
+fn merge(node: &Node, reference: &Node) -> Node {
+    let mut merged = node.clone();
+    merged.args.clone_from(&reference.args);
+    merged.props.extend(reference.props.iter().cloned());
+    merged.children.retain(|c| &*c.name != "references");
+    merged.children.extend(reference.children.iter().cloned());
+    merged
+}
+
+fn naming(attrs: &Attrs) -> Naming<'static> {
+    let columns: Vec<ObjectId> = attrs.get(COLUMNS).unwrap_or_default().into_iter().cloned().collect();
+    Naming { addition: Some(constraint::joined(&columns)), label: "fkey" }
+}
+
+/// The keys of a table that a foreign key can rely on, with their columns.
+fn keys<'a>(state: &'a State, table: &'a ObjectId) -> impl Iterator<Item = (&'a ObjectId, Vec<&'a ObjectId>)> {
+    state.iter().filter(move |(id, _)| id.parent() == Some(table)).filter_map(|(id, object)| {
+        let columns = match id.kind().word {
+            "primary-key" | "unique" => object.get(COLUMNS)?,
+            "index" if object.value("unique").is_some() && object.get(key_parts::WHERE).is_none() => {
+                key_parts::plain_columns(&object.attrs)?
+            }
+            _ => return None,
+        };
+        Some((id, columns))
+    })
+}
+
+fn primary_key(state: &State, table: &ObjectId) -> Option<Vec<ObjectId>> {
+    let (_, columns) = keys(state, table).find(|(id, _)| id.kind().word == "primary-key")?;
+    Some(columns.into_iter().cloned().collect())
+}
+
+/// The key of exactly these columns, in any order; the primary key before others.
+fn key_of(state: &State, table: &ObjectId, columns: &[ObjectId]) -> Option<ObjectId> {
+    let same = |key: &Vec<&ObjectId>| key.len() == columns.len() && columns.iter().all(|c| key.contains(&c));
+    let found = keys(state, table).filter(|(_, key)| same(key));
+    found.min_by_key(|(id, _)| match id.kind().word {
+        "primary-key" => 0,
+        "unique" => 1,
+        _ => 2,
+    }).map(|(id, _)| id.clone())
+}
+
+fn action(letter: char) -> Option<Text> {
+    match letter {
+        'r' => Some("restrict".into()),
+        'c' => Some("cascade".into()),
+        'n' => Some("set-null".into()),
+        'd' => Some("set-default".into()),
+        _ => None,
+    }
+}
+
+fn definition(object: &Object) -> String {
+    let list = |key: Key<Vec<ObjectId>>| {
+        let columns: Vec<ObjectId> = object.get(key).unwrap_or_default().into_iter().cloned().collect();
+        match columns.split_last().filter(|_| object.is(PERIOD)) {
+            Some((last, [])) => format!("PERIOD {}", column_list([last])),
+            Some((last, rest)) => format!("{}, PERIOD {}", column_list(rest), column_list([last])),
+            None => column_list(&columns),
+        }
+    };
+    let other = object.get(REFERENCES).map_or_else(String::new, sql::path);
+    let mut out = format!("FOREIGN KEY ({}) REFERENCES {other} ({})", list(COLUMNS), list(TARGET));
+    if let Some(kind) = object.get(MATCH) {
+        out.push_str(&format!(" MATCH {}", kind.to_uppercase()));
+    }
+    if let Some(action) = object.get(ON_UPDATE) {
+        out.push_str(&format!(" ON UPDATE {}", words(action)));
+    }
+    if let Some(action) = object.get(ON_DELETE) {
+        out.push_str(&format!(" ON DELETE {}", words(action)));
+    }
+    if let Some(only) = object.get(ON_DELETE_COLUMNS) {
+        out.push_str(&format!(" ({})", column_list(only)));
+    }
+    out.push_str(constraint::deferrable_sql(object));
+    for (flag, words) in [(NOT_VALID, " NOT VALID"), (NOT_ENFORCED, " NOT ENFORCED")] {
+        if object.is(flag) {
+            out.push_str(words);
+        }
+    }
+    out
+}
+
+fn words(action: &str) -> String {
+    action.replace('-', " ").to_uppercase()
+}

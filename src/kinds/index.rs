@@ -1,0 +1,180 @@
+//! Indexes: `index orders_open customer { where "status = 'pending'" }`.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Within, attr,
+};
+use crate::sql;
+
+use super::constraint::{self, INCLUDE, Naming, TABLESPACE, WITH, include_sql, with_sql};
+use super::key_constraint::{NULLS_NOT_DISTINCT, nulls_not_distinct_attr};
+use super::key_parts::{self, KEY, USING, WHERE};
+use super::refs::Refs;
+use super::scope::{Scope, Turn};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+
+/// No two rows have the same key.
+pub const UNIQUE: Key<bool> = Key::new("unique");
+/// The index is the leftover of a failed build: it slows writes down and serves nobody.
+const INVALID: Key<bool> = Key::new("invalid");
+
+static ATTRS: [Attr; 9] = [
+    key_parts::key_attr(),
+    attr(UNIQUE, Shape::Flag, Form::Property, OnChange::Replace, "No two rows have the same key."),
+    key_parts::using_attr(),
+    nulls_not_distinct_attr(),
+    constraint::tablespace_attr(),
+    constraint::include_attr(),
+    constraint::with_attr(),
+    key_parts::where_attr(),
+    attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "The leftover of a failed build; only ever live."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "index",
+    sql: "INDEX",
+    address: Address::Beside,
+    within: Within::Of(&["table", "materialized-view"]),
+    namespace: Namespace::Relation,
+    attrs: &ATTRS,
+    folds: false,
+    doc: "A way to find rows fast. Its name comes first; a single argument is a part, and the name PostgreSQL's.",
+};
+
+pub struct Index;
+pub static ROOM: Index = Index;
+
+impl Room for Index {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let has_keys = node.children.iter().any(|c| &*c.name == KEY.name);
+        let first_is_part = node.args.first().is_some_and(|a| a.annotation.is_some());
+        let named = node.get_prop("name").is_some();
+        // `index a` is an index on a: an index without a part cannot be meant.
+        let takes_name = !named && !first_is_part && (node.args.len() > 1 || (node.args.len() == 1 && has_keys));
+        let turn = if named || takes_name { Turn::Named } else { Turn::Unnamed };
+        if scope.put_off(turn, &ROOM, node) {
+            return;
+        }
+        let Some(table) = scope.parent.clone() else { return };
+        let said = match node.args.first().filter(|_| takes_name) {
+            Some(arg) => generic::name_of(arg, scope),
+            None => constraint::said_name(node, scope),
+        };
+        let args = node.args.get(usize::from(takes_name)..).unwrap_or_default();
+        if args.is_empty() && !has_keys {
+            let problem = Problem::new(node.name_span, "this index has no parts");
+            scope.problem(problem.label("write `index NAME COLUMN …`"));
+            return;
+        }
+        let key = key_parts::parse(args, node, &table, scope);
+        let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
+        let mut read = Attrs::new();
+        read.set(KEY, key).set(INCLUDE, include);
+        let naming = Naming { addition: Some(key_parts::part_names(&read)), label: "idx" };
+        let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
+        constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        let mut node = generic::write(id, object, inner);
+        if let Some(include) = object.get(INCLUDE) {
+            node.children.insert(0, constraint::columns_node(INCLUDE.name, &include));
+        }
+        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default());
+        Some(node)
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
+        // Indexes of constraints belong to those; indexes of partitions that hang on one of the parent belong to that.
+        Some(format!(
+            "WITH {odd} SELECT i.indexrelid, c.relname, i.indrelid, {columns}, i.indisunique, am.amname, {nulls}, c.reloptions, \
+             s.spcname, pg_get_expr(i.indpred, i.indrelid), NOT i.indisvalid \
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam \
+             LEFT JOIN odd ON odd.indexrelid = i.indexrelid LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
+             WHERE i.indrelid >= 16384 AND NOT c.relispartition AND c.relpersistence <> 't' \
+             AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) \
+             ORDER BY i.indrelid, c.relname",
+            odd = key_parts::ODD,
+            columns = key_parts::COLUMNS,
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, name, table) = (row.oid(), row.text(), row.oid());
+        if book.is_member(class::PG_CLASS, oid) {
+            return None;
+        }
+        let id = ObjectId::new(&KIND, Some(book.relation(table)?.clone()), name);
+        book.add(class::PG_CLASS, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        let (key, include) = key_parts::read(row, book)?;
+        let mut attrs = Attrs::new();
+        attrs.set(KEY, key);
+        attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
+        attrs.set(UNIQUE, row.next::<bool>());
+        attrs.set(USING, row.text());
+        attrs.set(NULLS_NOT_DISTINCT, row.next::<bool>());
+        attrs.set(WITH, constraint::options(row.next()));
+        attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
+        attrs.set(WHERE, row.text_opt().map(Expr::new));
+        attrs.set(INVALID, row.next::<bool>());
+        Some(Object::new(attrs))
+    }
+
+    fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {
+        key_parts::refers(&object.get(KEY).unwrap_or_default(), refs);
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        constraint::survives_retyping(disturbance)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        let Some(table) = id.parent() else { return Ok(vec![]) };
+        let unique = if object.is(UNIQUE) { "UNIQUE " } else { "" };
+        let using = object.get(USING).map_or_else(String::new, |m| format!(" USING {}", constraint::name_sql(m)));
+        let nulls = if object.is(NULLS_NOT_DISTINCT) { " NULLS NOT DISTINCT" } else { "" };
+        let space = object.get(TABLESPACE).map_or_else(String::new, |s| format!(" TABLESPACE {}", sql::name(&s)));
+        let filter = object.get(WHERE).map_or_else(String::new, |w| format!(" WHERE {}", w.as_str()));
+        let text = format!(
+            "CREATE {unique}INDEX {} ON {}{using} ({}){}{nulls}{}{space}{filter}",
+            sql::name(id.name()),
+            sql::path(table),
+            key_parts::sql(&object.get(KEY).unwrap_or_default()),
+            include_sql(object),
+            with_sql(object),
+        );
+        Ok(vec![Statement::new(text).locks(LockMode::Share, table)])
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(constraint::alter_index(id, old, new, changed))
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        let sql = format!("ALTER INDEX {} RENAME TO {}", sql::path(from), sql::name(to.name()));
+        Ok(vec![Statement::new(sql).locks(LockMode::ShareUpdateExclusive, from.parent().unwrap_or(from))])
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        let statement = Statement::new(format!("DROP {}", sql::target(id)));
+        Ok(vec![statement.locks(LockMode::AccessExclusive, id.parent().unwrap_or(id))])
+    }
+}

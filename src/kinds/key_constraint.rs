@@ -1,0 +1,118 @@
+//! What primary keys and unique constraints share: everything but their word and who may be NULL.
+
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{Attr, Attrs, Form, Ident, Key, KindRef, Object, ObjectId, OnChange, Shape, attr};
+use crate::sql;
+
+use super::constraint::{
+    self, COLUMNS, DEFERRABLE, INCLUDE, INITIALLY_DEFERRED, Naming, TABLESPACE, WITH, column_list, deferrable_sql,
+    include_sql, with_sql,
+};
+use super::scope::{Scope, Turn};
+use super::{LockMode, Room, Statement};
+
+/// NULLs count as equal (from 15 on).
+pub const NULLS_NOT_DISTINCT: Key<bool> = Key::new("nulls-not-distinct");
+/// The last column is a range, and ranges may not overlap (from 18 on).
+pub const WITHOUT_OVERLAPS: Key<bool> = Key::new("without-overlaps");
+
+/// The row of a table of attributes for `NULLS_NOT_DISTINCT`.
+pub const fn nulls_not_distinct_attr() -> Attr {
+    let doc = "NULLs count as equal (from 15 on).";
+    attr(NULLS_NOT_DISTINCT, Shape::Flag, Form::Property, OnChange::Replace, doc)
+}
+
+/// The row for `WITHOUT_OVERLAPS`.
+pub const fn without_overlaps_attr() -> Attr {
+    let doc = "The last column is a range; rows that are equal in the others may not overlap in it (from 18 on).";
+    attr(WITHOUT_OVERLAPS, Shape::Flag, Form::Property, OnChange::Replace, doc)
+}
+
+/// Reads `primary-key a b` or `unique a b`. `None`: read later, or wrong.
+pub fn parse(room: &'static dyn Room, label: &'static str, node: &Node, scope: &mut Scope<'_>) -> Option<ObjectId> {
+    let turn = if node.get_prop("name").is_some() { Turn::Named } else { Turn::Unnamed };
+    if scope.put_off(turn, room, node) {
+        return None;
+    }
+    let table = constraint::table_of(scope)?;
+    if node.args.is_empty() {
+        let word = room.kind().word;
+        let problem = Problem::new(node.name_span, format!("this {word} has no columns"));
+        scope.problem(problem.label(format!("write `{word} COLUMN …`")));
+        return None;
+    }
+    let columns = constraint::columns(&node.args, &table, scope);
+    let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
+    let said = constraint::said_name(node, scope);
+    let mut read = Attrs::new();
+    read.set(COLUMNS, columns).set(INCLUDE, include);
+    let naming = naming(&read, label);
+    let id = constraint::name(room.kind(), &table, said, &naming, node.span, scope);
+    constraint::put(&id, node, &[INCLUDE.name], read, scope);
+    Some(id)
+}
+
+/// PostgreSQL names a unique constraint after its key and included columns, a primary key after the table alone.
+pub fn naming<'a>(attrs: &Attrs, label: &'a str) -> Naming<'a> {
+    let columns = attrs.get(COLUMNS).unwrap_or_default().into_iter().chain(attrs.get(INCLUDE).unwrap_or_default());
+    let columns: Vec<ObjectId> = columns.cloned().collect();
+    Naming { addition: (label != "pkey").then(|| constraint::joined(&columns)), label }
+}
+
+/// The rows of one type of `pg_constraint`. What a partition or child has from its parent is no object of its own.
+pub fn query(contype: char, server: Version) -> String {
+    let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
+    let period = if server.at_least(18) { "c.conperiod" } else { "false" };
+    format!(
+        "SELECT c.oid, c.conrelid, c.conname, c.conindid, c.conrelid, i.indkey::int2[], i.indnkeyatts, c.condeferrable, \
+         c.condeferred, {nulls}, {period}, x.reloptions, s.spcname \
+         FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid JOIN pg_class x ON x.oid = c.conindid \
+         LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace \
+         WHERE c.contype = '{contype}' AND c.conrelid >= 16384 AND c.conislocal AND c.conparentid = 0 \
+         ORDER BY c.conrelid, c.conname"
+    )
+}
+
+/// First pass: the constraint and its index are one object.
+pub fn name(kind: KindRef, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+    let (oid, relation, name, index) = (row.oid(), row.oid(), row.text(), row.oid());
+    let id = ObjectId::new(kind, Some(book.relation(relation)?.clone()), name);
+    book.add(class::PG_CONSTRAINT, oid, id.clone());
+    book.add(class::PG_CLASS, index, id.clone());
+    Some(id)
+}
+
+/// Second pass.
+pub fn read(row: &mut Row, book: &Book) -> Option<Object> {
+    let relation = row.oid();
+    let mut columns = constraint::columns_by_number(book, relation, &row.next::<Vec<i16>>())?;
+    let keys = usize::try_from(row.next::<i16>()).unwrap_or_default().min(columns.len());
+    let include = columns.split_off(keys);
+    let mut attrs = Attrs::new();
+    attrs.set(COLUMNS, columns);
+    attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
+    attrs.set(DEFERRABLE, row.next::<bool>());
+    attrs.set(INITIALLY_DEFERRED, row.next::<bool>());
+    attrs.set(NULLS_NOT_DISTINCT, row.next::<bool>());
+    attrs.set(WITHOUT_OVERLAPS, row.next::<bool>());
+    attrs.set(WITH, constraint::options(row.next()));
+    attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
+    Some(Object::new(attrs))
+}
+
+/// `PRIMARY KEY (…)`, `UNIQUE (…)` with all that follows.
+pub fn definition(object: &Object, words: &str) -> String {
+    let nulls = if object.is(NULLS_NOT_DISTINCT) { " NULLS NOT DISTINCT" } else { "" };
+    let overlaps = if object.is(WITHOUT_OVERLAPS) { " WITHOUT OVERLAPS" } else { "" };
+    let columns = column_list(object.get(COLUMNS).unwrap_or_default());
+    let tablespace =
+        object.get(TABLESPACE).map_or_else(String::new, |s| format!(" USING INDEX TABLESPACE {}", sql::name(&s)));
+    let (include, with, deferrable) = (include_sql(object), with_sql(object), deferrable_sql(object));
+    format!("{words}{nulls} ({columns}{overlaps}){include}{with}{tablespace}{deferrable}")
+}
+
+/// `ALTER TABLE … ADD CONSTRAINT …`.
+pub fn create(id: &ObjectId, object: &Object, words: &str) -> Vec<Statement> {
+    constraint::add(id, LockMode::AccessExclusive, &definition(object, words))
+}

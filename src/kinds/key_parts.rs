@@ -1,0 +1,324 @@
+//! The parts of an index or exclusion constraint: columns and expressions with sort order, operator class, collation.
+
+use crate::catalog::{Book, Row};
+use crate::kdl::{Arg, Node, Problem};
+use crate::model::{Attr, Attrs, Expr, Form, Key, ObjectId, OnChange, Shape, Text, attr};
+use crate::sql;
+
+use super::scope::Scope;
+use super::{choose_name, constraint, generic};
+
+/// The parts of a key, in order.
+pub const KEY: Key<Vec<Attrs>> = Key::new("key");
+/// The predicate of a partial index.
+pub const WHERE: Key<Expr> = Key::new("where");
+/// The index method.
+pub const USING: Key<Text> = Key::new("using");
+
+const COLUMN: Key<ObjectId> = Key::new("column");
+const EXPRESSION: Key<Expr> = Key::new("expression");
+const ORDER: Key<Text> = Key::new("order");
+const NULLS: Key<Text> = Key::new("nulls");
+const COLLATION: Key<Text> = Key::new("collation");
+const OPCLASS: Key<Text> = Key::new("opclass");
+const OPTIONS: Key<Vec<Text>> = Key::new("opclass-options");
+const OPERATOR: Key<Text> = Key::new("with");
+
+static PART: [Attr; 8] = [
+    attr(COLUMN, Shape::Ref(&["column"]), Form::Custom, OnChange::Replace, "The column, as an argument."),
+    attr(EXPRESSION, Shape::Expr, Form::Custom, OnChange::Replace, "Or an expression: `(sql)\"lower(email)\"`."),
+    attr(ORDER, Shape::Word(&["asc", "desc"]), Form::Property, OnChange::Replace, "The sort order.").default("asc"),
+    attr(NULLS, Shape::Word(&["first", "last"]), Form::Property, OnChange::Replace, "Where NULLs are sorted."),
+    attr(COLLATION, Shape::Text, Form::Property, OnChange::Replace, "The collation, where it is not the column's."),
+    attr(OPCLASS, Shape::Text, Form::Property, OnChange::Replace, "The operator class, where it is not the type's."),
+    attr(OPERATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator of an exclusion constraint: `&&`."),
+    attr(OPTIONS, Shape::Options, Form::Child, OnChange::Replace, "Parameters of the operator class."),
+];
+
+/// The row of a table of attributes for `KEY`.
+pub const fn key_attr() -> Attr {
+    let doc = "The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.";
+    attr(KEY, Shape::Records(&PART), Form::Custom, OnChange::Replace, doc)
+}
+
+/// The row for `WHERE`.
+pub const fn where_attr() -> Attr {
+    attr(WHERE, Shape::Expr, Form::Child, OnChange::Replace, "Only rows for which this is true are in the index.")
+}
+
+/// The row for `USING`.
+pub const fn using_attr() -> Attr {
+    attr(USING, Shape::Text, Form::Property, OnChange::Replace, "The index method.").default("btree")
+}
+
+// ---- files --------------------------------------------------------------------------------------------------------
+
+/// The parts that arguments and `key` children say.
+pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>) -> Vec<Attrs> {
+    let mut out: Vec<Attrs> = args.iter().filter_map(|arg| part(arg, table, scope)).collect();
+    for child in node.children.iter().filter(|c| &*c.name == KEY.name) {
+        let [arg] = child.args.as_slice() else {
+            let problem = Problem::new(child.name_span, "a `key` has one column or expression");
+            scope.problem(problem.help("write `key COLUMN` or `key (sql)\"EXPRESSION\"`"));
+            continue;
+        };
+        let Some(mut record) = part(arg, table, scope) else { continue };
+        let bare = Node { args: Vec::new(), ..child.clone() };
+        let read = generic::record(&PART, KEY.name, &bare, 0, scope, &mut |_, _| false);
+        for unknown in child.children.iter().filter(|c| &*c.name != OPTIONS.name) {
+            let problem = Problem::new(unknown.name_span, format!("`{}` cannot stand in `key`", unknown.name));
+            scope.problem(problem.label("unknown here"));
+        }
+        read.iter().for_each(|(name, value)| record.put(name, value.clone()));
+        if record.get(OPTIONS).is_some() && record.get(OPCLASS).is_none() {
+            let problem = Problem::new(child.span, "`opclass-options` belong to an operator class");
+            scope.problem(problem.help("name it: `opclass=…`, even if it is the default one"));
+        }
+        normalise(&mut record, scope);
+        out.push(record);
+    }
+    out
+}
+
+fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
+    match arg.annotation.as_deref() {
+        Some("sql") => Some(Attrs::new().with(EXPRESSION, Expr::new(arg.as_text()?.trim()))),
+        Some(other) => {
+            let problem = Problem::new(arg.span, format!("`({other})` means nothing here"));
+            scope.problem(problem.help("write `(sql)` before an expression"));
+            None
+        }
+        None if arg.as_text().is_some_and(|t| t.contains('(')) && !is_column(arg, table, scope) => {
+            let problem = Problem::new(arg.span, format!("{table} has no such column")).label("an expression?");
+            scope.problem(problem.help("write `(sql)` before an expression: `(sql)\"lower(email)\"`"));
+            None
+        }
+        None => constraint::column(arg, table, scope).map(|id| Attrs::new().with(COLUMN, id)),
+    }
+}
+
+fn is_column(arg: &Arg, table: &ObjectId, scope: &Scope<'_>) -> bool {
+    arg.as_text().is_some_and(|name| constraint::has_column(&scope.load.state, table, name))
+}
+
+/// True if every part has an operator.
+pub fn have_operators(key: &[Attrs]) -> bool {
+    key.iter().all(|part| part.get(OPERATOR).is_some())
+}
+
+/// Leaves out what is the default anyway, and schemas that need no mention.
+fn normalise(record: &mut Attrs, scope: &Scope<'_>) {
+    let descending = record.get(ORDER).is_some_and(|o| &**o == "desc");
+    if record.get(NULLS).is_some_and(|n| (&**n == "first") == descending) {
+        record.remove(NULLS.name);
+    }
+    for (key, word) in [(COLLATION, "collation"), (OPCLASS, "operator-class"), (OPERATOR, "operator")] {
+        if let Some(text) = record.get(key).cloned() {
+            record.set(key, constraint::normal_name(&text, word, scope));
+        }
+    }
+}
+
+/// Writes the parts: arguments while there is no more to say about any of them, children otherwise.
+pub fn write(node: &mut Node, key: &[&Attrs]) {
+    let plain = key.iter().all(|part| part.iter().count() == 1);
+    let mut children = Vec::new();
+    for part in key {
+        let arg = match (part.get(COLUMN), part.get(EXPRESSION)) {
+            (Some(column), _) => Arg::text(column.name().text()),
+            (None, Some(expression)) => Arg { annotation: Some("sql".into()), ..Arg::text(expression.0.clone()) },
+            (None, None) => continue,
+        };
+        if plain {
+            node.args.push(arg);
+        } else {
+            let mut child = Node::new(KEY.name);
+            child.args.push(arg);
+            children.push(generic::write_record(&PART, part, child, None));
+        }
+    }
+    children.append(&mut node.children);
+    node.children = children;
+}
+
+/// What PostgreSQL calls the columns of the index, for a name that is left out.
+pub fn part_names(attrs: &Attrs) -> String {
+    let parts = attrs.get(KEY).unwrap_or_default().into_iter().map(|part| match part.get(COLUMN) {
+        Some(column) => column.name().as_str().to_string(),
+        None => part.get(EXPRESSION).map_or_else(|| "expr".into(), |e| choose_name::of_expression(e.as_str())),
+    });
+    let include = attrs.get(constraint::INCLUDE).unwrap_or_default().into_iter().map(|c| c.name().as_str().to_string());
+    choose_name::addition(choose_name::distinct(parts.chain(include)).iter().map(String::as_str))
+}
+
+/// The columns, if the key has nothing but columns.
+pub fn plain_columns(attrs: &Attrs) -> Option<Vec<&ObjectId>> {
+    attrs.get(KEY)?.into_iter().map(|part| part.get(COLUMN)).collect()
+}
+
+// ---- catalog ------------------------------------------------------------------------------------------------------
+
+/// A common table expression `odd`: per index, the parts about which there is more to say than a column or expression.
+pub const ODD: &str = "odd AS (SELECT k.indexrelid, array_agg(k.n::int2 ORDER BY k.n) AS numbers, \
+    array_agg(CASE WHEN k.odd_class THEN cn.nspname END ORDER BY k.n) AS class_schemas, \
+    array_agg(CASE WHEN k.odd_class THEN k.opcname END ORDER BY k.n) AS classes, \
+    array_agg(CASE WHEN k.odd_collation THEN ln.nspname END ORDER BY k.n) AS collation_schemas, \
+    array_agg(CASE WHEN k.odd_collation THEN l.collname END ORDER BY k.n) AS collations, \
+    array_agg(array_to_string(k.attoptions, E'\\x01') ORDER BY k.n) AS options \
+    FROM (SELECT i.indexrelid, k.n, k.coll, x.attoptions, c.opcname, c.opcnamespace, \
+        NOT c.opcdefault OR x.attoptions IS NOT NULL OR \
+            d.oid IS NOT NULL AND (a.attnum IS NOT NULL OR c.opckeytype = 0) AS odd_class, \
+        k.coll <> 0 AND k.coll <> coalesce(a.attcollation, t.typcollation) AND (a.attnum IS NOT NULL OR \
+            strpos(pg_get_indexdef(i.indexrelid), pg_get_indexdef(i.indexrelid, k.n::int, false) || ' COLLATE ') > 0) \
+            AS odd_collation \
+        FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) \
+            WITH ORDINALITY AS k(att, class, coll, n) \
+        JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum = k.n \
+        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att AND k.att <> 0 \
+        JOIN pg_type t ON t.oid = coalesce(a.atttypid, x.atttypid) \
+        JOIN pg_opclass c ON c.oid = k.class LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
+            AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
+        WHERE i.indrelid >= 16384 AND k.n <= i.indnkeyatts) k \
+    JOIN pg_namespace cn ON cn.oid = k.opcnamespace \
+    LEFT JOIN pg_collation l ON l.oid = k.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
+    WHERE k.odd_class OR k.odd_collation GROUP BY k.indexrelid)";
+
+/// The columns of a query with `pg_index i` and `LEFT JOIN odd USING (indexrelid)` that `read` takes.
+pub const COLUMNS: &str = "i.indrelid, i.indkey::int2[], i.indnkeyatts, i.indoption::int2[], \
+    CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END, \
+    odd.numbers, odd.class_schemas::text[], odd.classes::text[], odd.collation_schemas::text[], odd.collations::text[], \
+    odd.options";
+
+/// The key and the included columns of an index.
+pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
+    let relation = row.oid();
+    let (numbers, keys): (Vec<i16>, i16) = (row.next(), row.next());
+    let sorting: Vec<i16> = row.next();
+    let expressions = row.text_opt().map_or_else(Vec::new, |text| split(&text));
+    let odd: Vec<i16> = row.next();
+    let mut texts = || row.next::<Vec<Option<String>>>();
+    let (class_schemas, classes, collation_schemas, collations, options) =
+        (texts(), texts(), texts(), texts(), texts());
+    let mut expressions = expressions.into_iter();
+    let mut key = Vec::new();
+    let mut include = Vec::new();
+    for (at, number) in numbers.iter().enumerate() {
+        if at >= usize::try_from(keys).unwrap_or_default() {
+            include.push(book.column(relation, *number)?.clone());
+            continue;
+        }
+        let mut part = Attrs::new();
+        match number {
+            0 => part.set(EXPRESSION, Expr::new(expressions.next()?)),
+            _ => part.set(COLUMN, book.column(relation, *number)?.clone()),
+        };
+        let flags = sorting.get(at).copied().unwrap_or_default();
+        let (descending, first) = (flags & 1 != 0, flags & 2 != 0);
+        part.set(ORDER, descending.then(|| "desc".into()));
+        part.set(NULLS, (first != descending).then(|| if first { "first".into() } else { "last".into() }));
+        if let Some(odd) = odd.iter().position(|n| usize::try_from(*n) == Ok(at + 1)) {
+            let named = |schemas: &[Option<String>], names: &[Option<String>]| {
+                Some(constraint::in_schema(schemas.get(odd)?.as_deref()?, names.get(odd)?.as_deref()?))
+            };
+            part.set(OPCLASS, named(&class_schemas, &classes));
+            part.set(COLLATION, named(&collation_schemas, &collations));
+            let list = options.get(odd).and_then(Option::as_deref).filter(|o| !o.is_empty());
+            part.set(OPTIONS, list.and_then(|o| constraint::options(o.split('\u{1}').map(Into::into).collect())));
+        }
+        key.push(part);
+    }
+    Some((key, include))
+}
+
+/// Adds the operators of an exclusion constraint.
+pub fn set_operators(key: &mut [Attrs], schemas: &[String], names: &[String]) {
+    for (part, (schema, name)) in key.iter_mut().zip(schemas.iter().zip(names)) {
+        part.set(OPERATOR, constraint::in_schema(schema, name));
+    }
+}
+
+/// The single expressions of a list as PostgreSQL prints it: split at the commas outside of parentheses and quotes.
+fn split(text: &str) -> Vec<Text> {
+    let mut out = Vec::new();
+    let (mut depth, mut quote, mut start) = (0_i32, None, 0);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[') => depth += 1,
+            (None, ')' | ']') => depth -= 1,
+            (None, ',') if depth == 0 => {
+                out.push(text[start..at].trim().into());
+                start = at + 1;
+            }
+            (None, _) => {}
+        }
+    }
+    out.push(text[start..].trim().into());
+    out
+}
+
+// ---- DDL ----------------------------------------------------------------------------------------------------------
+
+/// `a, lower(b) COLLATE "C" text_ops DESC NULLS LAST WITH &&`.
+pub fn sql(key: &[&Attrs]) -> String {
+    key.iter().map(|part| part_sql(part)).collect::<Vec<_>>().join(", ")
+}
+
+fn part_sql(part: &Attrs) -> String {
+    let mut out = match (part.get(COLUMN), part.get(EXPRESSION)) {
+        (Some(column), _) => sql::name(column.name()).to_string(),
+        (None, expression) => format!("({})", expression.map_or("", |e| e.as_str())),
+    };
+    if let Some(collation) = part.get(COLLATION) {
+        out.push_str(&format!(" COLLATE {}", constraint::name_sql(collation)));
+    }
+    if let Some(class) = part.get(OPCLASS) {
+        out.push_str(&format!(" {}", constraint::name_sql(class)));
+    }
+    if let Some(options) = part.get(OPTIONS) {
+        out.push_str(&format!(" ({})", sql::options(options.into_iter())));
+    }
+    if let Some(order) = part.get(ORDER) {
+        out.push_str(&format!(" {}", order.to_uppercase()));
+    }
+    if let Some(nulls) = part.get(NULLS) {
+        out.push_str(&format!(" NULLS {}", nulls.to_uppercase()));
+    }
+    if let Some(operator) = part.get(OPERATOR) {
+        out.push_str(&format!(" WITH {}", operator_sql(operator)));
+    }
+    out
+}
+
+/// `=` or `OPERATOR(app.=)`.
+fn operator_sql(text: &str) -> String {
+    match sql::reference::split(text).as_deref() {
+        Ok([schema, operator]) => {
+            format!("OPERATOR({}.{operator})", constraint::name_sql(&sql::reference::join(&[schema])))
+        }
+        _ => text.to_string(),
+    }
+}
+
+/// Names in the parts that are kept as text, in which the machinery finds nothing by itself.
+pub fn refers(key: &[&Attrs], refs: &mut super::refs::Refs) {
+    for part in key {
+        for text in [COLLATION, OPCLASS].into_iter().filter_map(|k| part.get(k)) {
+            refs.names_in(constraint::name_sql(text).into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_expressions_are_split() {
+        let parts = split("lower(a), (b || ', '::text), ARRAY[a, b], \"x,y\"");
+        let parts: Vec<&str> = parts.iter().map(|p| &**p).collect();
+        assert_eq!(parts, ["lower(a)", "(b || ', '::text)", "ARRAY[a, b]", "\"x,y\""]);
+    }
+}

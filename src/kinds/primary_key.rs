@@ -1,0 +1,124 @@
+//! Primary keys: `primary-key id`.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kdl::{Node, Problem};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Value, Within};
+
+use super::constraint::{self, COLUMNS};
+use super::key_constraint::{self as key, definition};
+use super::scope::Scope;
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+
+static ATTRS: [Attr; 7] = [
+    constraint::columns_attr(),
+    key::without_overlaps_attr(),
+    constraint::deferrable_attr(OnChange::Replace),
+    constraint::initially_deferred_attr(OnChange::Replace),
+    constraint::tablespace_attr(),
+    constraint::include_attr(),
+    constraint::with_attr(),
+];
+
+pub static KIND: Kind = Kind {
+    word: "primary-key",
+    sql: "CONSTRAINT",
+    address: Address::NamedOn,
+    within: Within::Of(&["table"]),
+    namespace: Namespace::IndexConstraint,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "The columns that identify a row; they are never NULL.",
+};
+
+const LABEL: &str = "pkey";
+const WORDS: &str = "PRIMARY KEY";
+
+pub struct PrimaryKey;
+pub static ROOM: PrimaryKey = PrimaryKey;
+
+impl Room for PrimaryKey {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        if let Some(id) = key::parse(&ROOM, LABEL, node, scope) {
+            one_per_table(&id, node, scope);
+            make_not_null(&id, scope);
+        }
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        Some(constraint::write(id, object, inner, &key::naming(&object.attrs, LABEL)))
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        Some(key::query('p', server))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        key::name(&KIND, row, book)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        key::read(row, book)
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        constraint::survives_retyping(disturbance)
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        Some(constraint::clause(id, &definition(object, WORDS)))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(key::create(id, object, WORDS))
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(constraint::alter_index(id, old, new, changed))
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::rename(from, to))
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::drop(id))
+    }
+}
+
+fn one_per_table(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
+    let Some(table) = id.parent() else { return };
+    // Under a name that no key can have: the table's one place for a primary key.
+    if !scope.load.taken.insert((table.clone(), "".into())) {
+        let problem = Problem::new(node.span, format!("{table} has two primary keys"));
+        scope.problem(problem.label("second one").help("make one of them `unique`"));
+    }
+}
+
+/// A primary key makes its columns NOT NULL, and that stays when it goes: the columns say it, here as in the catalog.
+fn make_not_null(id: &ObjectId, scope: &mut Scope<'_>) {
+    let state = &mut scope.load.state;
+    let columns: Vec<ObjectId> =
+        state.get(id).and_then(|o| o.get(COLUMNS)).unwrap_or_default().into_iter().cloned().collect();
+    for column in columns {
+        match state.objects.get_mut(&column) {
+            Some(object) => object.attrs.put("not-null", Value::Bool(true)),
+            None if constraint::inherits_not_null(state, &column) => {}
+            None => {
+                let mut object = Object::default();
+                object.attrs.put("not-null", Value::Bool(true));
+                state.put(column, object);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Unique constraints: `unique email`.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kdl::Node;
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
+
+use super::constraint;
+use super::key_constraint::{self as key, definition};
+use super::scope::Scope;
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+
+static ATTRS: [Attr; 8] = [
+    constraint::columns_attr(),
+    key::nulls_not_distinct_attr(),
+    key::without_overlaps_attr(),
+    constraint::deferrable_attr(OnChange::Replace),
+    constraint::initially_deferred_attr(OnChange::Replace),
+    constraint::tablespace_attr(),
+    constraint::include_attr(),
+    constraint::with_attr(),
+];
+
+pub static KIND: Kind = Kind {
+    word: "unique",
+    sql: "CONSTRAINT",
+    address: Address::NamedOn,
+    within: Within::Of(&["table"]),
+    namespace: Namespace::IndexConstraint,
+    attrs: &ATTRS,
+    folds: true,
+    doc: "Columns that no two rows have the same values in.",
+};
+
+const LABEL: &str = "key";
+const WORDS: &str = "UNIQUE";
+
+pub struct Unique;
+pub static ROOM: Unique = Unique;
+
+impl Room for Unique {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        key::parse(&ROOM, LABEL, node, scope);
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        Some(constraint::write(id, object, inner, &key::naming(&object.attrs, LABEL)))
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        Some(key::query('u', server))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        key::name(&KIND, row, book)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        key::read(row, book)
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        constraint::survives_retyping(disturbance)
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+        Some(constraint::clause(id, &definition(object, WORDS)))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(key::create(id, object, WORDS))
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(constraint::alter_index(id, old, new, changed))
+    }
+
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::rename(from, to))
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(constraint::drop(id))
+    }
+}
