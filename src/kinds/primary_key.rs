@@ -111,14 +111,12 @@ fn make_not_null(id: &ObjectId, scope: &mut Scope<'_>) {
     let columns: Vec<ObjectId> =
         state.get(id).and_then(|o| o.get(COLUMNS)).unwrap_or_default().into_iter().cloned().collect();
     for column in columns {
-        match state.objects.get_mut(&column) {
-            Some(object) => object.attrs.put("not-null", Value::Bool(true)),
-            None if constraint::inherits_not_null(state, &column) => {}
-            None => {
-                let mut object = Object::default();
-                object.attrs.put("not-null", Value::Bool(true));
-                state.put(column, object);
-            }
+        if let Some(object) = state.objects.get_mut(&column) {
+            object.attrs.put("not-null", Value::Bool(true));
+        } else if !constraint::inherits_not_null(state, &column) {
+            let mut object = Object::default();
+            object.attrs.put("not-null", Value::Bool(true));
+            state.put(column, object);
         }
     }
 }

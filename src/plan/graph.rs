@@ -105,11 +105,15 @@ impl Graph {
     /// Dependents are dropped before what they depend on; children vanish with their parents.
     fn drops(&mut self, old: &State, edges: &Edges) {
         let drops: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, i)| (id.clone(), *i)).collect();
-        for (id, node) in drops {
-            let with = old.get(&id).and_then(|object| room(id.kind()).vanishes_with(object));
+        for (id, node) in &drops {
+            let with = old.get(id).and_then(|object| room(id.kind()).vanishes_with(object));
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
-            self.into[node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
-            if let Some(schema) = id.parent().filter(|_| id.kind().within == Within::Schema).and_then(|s| self.drops.get(s)).copied() {
+            self.into[*node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
+        }
+        for (id, node) in drops {
+            if let Some(schema) =
+                id.parent().filter(|_| id.kind().within == Within::Schema).and_then(|s| self.drops.get(s)).copied()
+            {
                 self.before(node, schema);
             }
             for ancestor in id.ancestors() {
@@ -119,7 +123,10 @@ impl Graph {
             }
             for needed in edges.get(&id).into_iter().flatten() {
                 if let Some(other) = self.drops.get(needed).copied() {
-                    self.before(node, other);
+                    // What vanishes with the other is not in its way.
+                    if !std::iter::successors(self.into[node], |n| self.into[*n]).any(|n| n == other) {
+                        self.before(node, other);
+                    }
                 }
                 for touched in std::iter::once(needed).chain(needed.ancestors()) {
                     if let Some(other) = self.alters.get(touched).copied() {
