@@ -222,6 +222,9 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
         (Shape::Flag, _) => wrong(scope, "#true or #false"),
         (Shape::Int, Scalar::Int(i)) => Some(Value::Int(*i)),
         (Shape::Int, _) => wrong(scope, "a whole number"),
+        (Shape::Number, Scalar::Int(i)) => Some(Value::Text(i.to_string().into())),
+        (Shape::Number, Scalar::Number(n)) => Some(Value::Text(n.clone())),
+        (Shape::Number, _) => wrong(scope, "a number"),
         (Shape::Options, _) => wrong(scope, "a child node with properties"),
         (Shape::Expr, Scalar::Int(i)) => Some(text_value(attr, i.to_string().into())),
         (Shape::Expr, Scalar::Number(n)) => Some(text_value(attr, n.clone())),
@@ -412,7 +415,10 @@ pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schem
                 node.args.push(arg);
             }
             (Form::Property | Form::Flag | Form::Argument | Form::Arguments, value) => {
-                let value = arg_of(value, schema);
+                let mut value = arg_of(value, schema);
+                if let (Shape::Number, Scalar::Text(digits)) = (attr.shape, &value.value) {
+                    value.value = digits.parse().map_or_else(|_| Scalar::Number(digits.clone()), Scalar::Int);
+                }
                 node.props.push(Prop { name: attr.name.into(), value, name_span: Span::default() });
             }
             (Form::Child, value) => node.children.push(child_of(attr, value, schema)),
