@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::model::{Class, Error, Span};
 
+/// More problems than this are only counted.
+const MAX_SHOWN: usize = 50;
+
 /// One thing wrong at one place.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -15,12 +18,14 @@ pub struct Problem {
     pub label: String,
     /// What to do instead.
     pub help: Option<String>,
+    /// Another place that has to do with it, and what is there.
+    pub related: Option<(Span, &'static str)>,
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { message: message.into(), span, label: String::new(), help: None }
+        Self { message: message.into(), span, label: String::new(), help: None, related: None }
     }
 
     /// The words under the marked source.
@@ -84,6 +89,9 @@ impl Sources {
             pad = column - 1
         ));
         let mut out = out.trim_end().to_string();
+        if let Some((place, what)) = problem.related {
+            out.push_str(&format!("\n{:gutter$} = note: {what} is at {}", "", self.place(place)));
+        }
         if let Some(help) = &problem.help {
             out.push_str(&format!("\n{:gutter$} = help: {help}", ""));
         }
@@ -92,11 +100,11 @@ impl Sources {
 
     /// All problems as one error (exit 78).
     pub fn error(&self, problems: &[Problem]) -> Error {
-        let shown: Vec<String> = problems.iter().map(|p| self.render(p)).collect();
-        let count = if problems.len() > 1 {
-            format!("\n\n{} problems in the schema files", problems.len())
-        } else {
-            String::new()
+        let shown: Vec<String> = problems.iter().take(MAX_SHOWN).map(|p| self.render(p)).collect();
+        let count = match problems.len() {
+            0 | 1 => String::new(),
+            n if n > MAX_SHOWN => format!("\n\n{n} problems in the files, {MAX_SHOWN} of them shown"),
+            n => format!("\n\n{n} problems in the files"),
         };
         Error::new(Class::Config, format!("{}{count}", shown.join("\n\n")))
     }

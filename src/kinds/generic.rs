@@ -1,6 +1,6 @@
 //! Reading and writing nodes by a kind's table of attributes: the default for every room.
 
-use crate::kdl::{Arg, Node, Problem, Scalar};
+use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Shape, Span, SqlType, Text, Value,
 };
@@ -23,7 +23,7 @@ pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) 
     let mut object = Object { place: Some(node.span), ..Object::default() };
     object.attrs = record(kind.attrs, kind.word, node, first, scope, &mut |prop, scope| {
         if &*prop.name == "was" {
-            object.was = prop.value.as_text().map(|t| Ident::new(t.clone()));
+            object.was = name_of(&prop.value, scope);
             return true;
         }
         // `default="…"` on a column is its child `default "…"`.
@@ -40,10 +40,18 @@ pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) 
         }
         false
     });
-    let own: Vec<&str> =
-        kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name).collect();
-    scope.put(id.clone(), object, node.span);
+    let own = child_attrs(kind.attrs);
+    // Two declarations are told apart by their names, not by all that follows.
+    let place = node.args.first().filter(|_| first > 0).map_or(node.name_span, |arg| arg.span);
+    scope.put(id.clone(), object, place);
     scope.children(&node.children, &id, &own);
+}
+
+/// The attributes that may stand as child nodes: flags too where an open-ended list of arguments leaves no room for bare words.
+fn child_attrs(attrs: &'static [Attr]) -> Vec<&'static str> {
+    let open_ended = attrs.iter().any(|a| a.form == Form::Arguments);
+    let stands = |a: &&Attr| matches!(a.form, Form::Child | Form::Repeated) || (open_ended && a.form == Form::Flag);
+    attrs.iter().filter(stands).map(|a| a.name).collect()
 }
 
 /// The node's first argument as a name; a missing, wrong or overlong one is a problem.
@@ -63,11 +71,11 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
 /// An argument as a name of at most 63 bytes.
 pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
     let Some(text) = arg.as_text() else {
-        scope.problem(
-            Problem::new(arg.span, "a name is wanted here, not a number or a keyword").help("put it in quotes"),
-        );
+        let problem = Problem::new(arg.span, "a name is wanted here, not a number or a keyword").label("not a name");
+        scope.problem(problem.help("put it in quotes"));
         return None;
     };
+    plain(arg, "", scope);
     if text.len() > MAX_NAME_BYTES || text.is_empty() {
         let message = format!("a name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", text.len());
         scope.problem(
@@ -87,7 +95,7 @@ pub fn record(
     node: &Node,
     first: usize,
     scope: &mut Scope<'_>,
-    other: &mut dyn FnMut(&crate::kdl::Prop, &mut Scope<'_>) -> bool,
+    other: &mut dyn FnMut(&Prop, &mut Scope<'_>) -> bool,
 ) -> Attrs {
     let mut out = Attrs::new();
     let mut arguments = attrs.iter().filter(|a| matches!(a.form, Form::Argument | Form::Arguments)).peekable();
@@ -96,7 +104,8 @@ pub fn record(
         at += 1;
         let word = arg.as_text().map_or("", |t| t);
         let takes_all = arguments.peek().is_some_and(|a| a.form == Form::Arguments);
-        if let Some(flag) = attrs.iter().find(|a| a.form == Form::Flag && a.name == word && !takes_all) {
+        let bare = arg.annotation.is_none() && !takes_all;
+        if let Some(flag) = attrs.iter().find(|a| a.form == Form::Flag && a.name == word && bare) {
             if out.value(flag.name).is_some() {
                 scope.problem(Problem::new(arg.span, format!("`{word}` is said twice")));
             }
@@ -124,7 +133,15 @@ pub fn record(
     for (i, prop) in node.props.iter().enumerate() {
         if node.props[..i].iter().any(|p| p.name == prop.name) {
             scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", prop.name)).label("second time"));
-        } else if let Some(attr) = attrs.iter().find(|a| a.form == Form::Property && a.name == &*prop.name) {
+        } else if let Some(attr) = attrs.iter().find(|a| {
+            // A flag says #true, and an argument whose place is taken its name.
+            matches!(a.form, Form::Property | Form::Flag | Form::Argument) && a.name == &*prop.name
+        }) {
+            if out.value(attr.name).is_some() {
+                scope.problem(
+                    Problem::new(prop.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                );
+            }
             let value = one(attr, &prop.value, scope);
             put(&mut out, attr, value);
         } else if !other(prop, scope) {
@@ -135,15 +152,13 @@ pub fn record(
             if let Some(near) = nearest(&prop.name, known) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             } else if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
-                problem = problem.help(match attr.form {
-                    Form::Flag => format!("it is a bare word: `{}`", attr.name),
-                    _ => format!("it is a child node: `{{ {} … }}`", attr.name),
-                });
+                problem = problem.help(format!("it is a child node: `{{ {} … }}`", attr.name));
             }
             scope.problem(problem);
         }
     }
-    for attr in attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)) {
+    let children = child_attrs(attrs);
+    for attr in attrs.iter().filter(|a| children.contains(&a.name)) {
         let mut found = node.children.iter().filter(|c| &*c.name == attr.name);
         if attr.form == Form::Repeated {
             let list: Vec<Value> = found.filter_map(|child| from_node(attr, child, scope)).collect();
@@ -151,6 +166,11 @@ pub fn record(
                 put(&mut out, attr, Some(Value::List(list)));
             }
         } else if let Some(child) = found.next() {
+            if out.value(attr.name).is_some() {
+                scope.problem(
+                    Problem::new(child.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                );
+            }
             let value = from_node(attr, child, scope);
             put(&mut out, attr, value);
             if let Some(second) = found.next() {
@@ -196,16 +216,19 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
         scope.problem(Problem::new(arg.span, format!("`{}` wants {wanted}", attr.name)).label(format!("not {wanted}")));
         None
     };
+    plain(arg, attr.name, scope);
     match (attr.shape, &arg.value) {
         (Shape::Flag, Scalar::Bool(b)) => Some(Value::Bool(*b)),
         (Shape::Flag, _) => wrong(scope, "#true or #false"),
         (Shape::Int, Scalar::Int(i)) => Some(Value::Int(*i)),
         (Shape::Int, _) => wrong(scope, "a whole number"),
+        (Shape::Number, Scalar::Int(i)) => Some(Value::Text(i.to_string().into())),
+        (Shape::Number, Scalar::Number(n)) => Some(Value::Text(n.clone())),
+        (Shape::Number, _) => wrong(scope, "a number"),
         (Shape::Options, _) => wrong(scope, "a child node with properties"),
-        (_, Scalar::Int(i)) if matches!(attr.shape, Shape::Text | Shape::Expr) => {
-            Some(text_value(attr, i.to_string().into()))
-        }
-        (_, Scalar::Number(n)) if matches!(attr.shape, Shape::Text | Shape::Expr) => Some(text_value(attr, n.clone())),
+        (Shape::Expr, Scalar::Int(i)) => Some(text_value(attr, i.to_string().into())),
+        (Shape::Expr, Scalar::Number(n)) => Some(text_value(attr, n.clone())),
+        (Shape::Expr, Scalar::Bool(b)) => Some(text_value(attr, b.to_string().into())),
         (_, Scalar::Text(text)) => match attr.shape {
             Shape::Word(words) if !words.contains(&&**text) => {
                 let mut problem = Problem::new(arg.span, format!("`{}` is one of {}", attr.name, words.join(", ")))
@@ -231,7 +254,16 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
             );
             None
         }
+        // A number is refused even where its digits would do as text: `1.10` and `1.1` are one number and two versions.
         _ => wrong(scope, "a text in quotes"),
+    }
+}
+
+/// An annotation that nobody reads is a mistake; `(name)` before an argument that would else be taken for a flag is none.
+fn plain(arg: &Arg, allowed: &str, scope: &mut Scope<'_>) {
+    if let Some(annotation) = arg.annotation.as_ref().filter(|a| &***a != allowed) {
+        let problem = Problem::new(arg.span, format!("`({annotation})` means nothing here"));
+        scope.problem(problem.label("annotated").help("leave out what is in parentheses"));
     }
 }
 
@@ -245,7 +277,10 @@ fn text_value(attr: &Attr, text: Text) -> Value {
 fn many(attr: &'static Attr, args: &[Arg], scope: &mut Scope<'_>) -> Option<Value> {
     let list = args.iter().filter_map(|arg| match (attr.shape, arg.as_text()) {
         (Shape::Refs(kinds), Some(text)) => scope.resolve(kinds, text, arg.span).map(Value::Ref),
-        (Shape::Texts, Some(text)) => Some(Value::Text(text.clone())),
+        (Shape::Texts, Some(text)) => {
+            plain(arg, attr.name, scope);
+            Some(Value::Text(text.clone()))
+        }
         (Shape::Names, Some(_)) => name_of(arg, scope).map(|n| Value::Text(n.text())),
         _ => {
             scope.problem(
@@ -263,33 +298,60 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
     match attr.shape {
         Shape::Record(table) | Shape::Records(table) => {
             let record = record(table, attr.name, node, 0, scope, &mut |_, _| false);
-            for child in &node.children {
-                if !table.iter().any(|a| a.name == &*child.name && matches!(a.form, Form::Child | Form::Repeated)) {
-                    scope.problem(
-                        Problem::new(child.name_span, format!("`{}` cannot stand in `{}`", child.name, attr.name))
-                            .label("unknown here"),
-                    );
-                }
+            let known = child_attrs(table);
+            for child in node.children.iter().filter(|c| !known.contains(&&*c.name)) {
+                let message = format!("`{}` cannot stand in `{}`", child.name, attr.name);
+                let mut problem = Problem::new(child.name_span, message).label("unknown here");
+                problem.help =
+                    nearest(&child.name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                scope.problem(problem);
             }
             Some(Value::Record(record))
         }
         Shape::Options => {
-            let mut list: Vec<Text> = node.props.iter().map(|p| option_text(&p.name, &p.value)).collect();
+            nothing_more(attr, &node.children, &[], scope);
+            for (i, prop) in node.props.iter().enumerate() {
+                if node.props[..i].iter().any(|p| p.name == prop.name) {
+                    let problem = Problem::new(prop.name_span, format!("`{}` is said twice", prop.name));
+                    scope.problem(problem.label("second time"));
+                }
+            }
+            let bare = node.args.iter().filter_map(|arg| name_of(arg, scope)).map(|name| name.text());
+            let mut list: Vec<Text> = bare.collect();
+            list.extend(node.props.iter().map(|p| option_text(&p.name, &p.value)));
             list.sort();
             Some(Value::List(list.into_iter().map(Value::Text).collect()))
         }
-        Shape::Flag => Some(Value::Bool(true)),
-        Shape::Names | Shape::Texts | Shape::Refs(_) => many(attr, &node.args, scope),
-        _ => match node.args.as_slice() {
-            [arg] => one(attr, arg, scope),
-            _ => {
-                scope.problem(Problem::new(
-                    node.name_span,
-                    format!("`{}` takes one argument, not {}", attr.name, node.args.len()),
-                ));
-                None
+        Shape::Flag => {
+            nothing_more(attr, &node.children, &node.props, scope);
+            if let Some(arg) = node.args.first() {
+                scope.problem(
+                    Problem::new(arg.span, format!("`{}` takes no argument", attr.name)).label("one too many"),
+                );
             }
-        },
+            Some(Value::Bool(true))
+        }
+        Shape::Names | Shape::Texts | Shape::Refs(_) => {
+            nothing_more(attr, &node.children, &node.props, scope);
+            many(attr, &node.args, scope)
+        }
+        _ => {
+            nothing_more(attr, &node.children, &node.props, scope);
+            if let [arg] = node.args.as_slice() {
+                return one(attr, arg, scope);
+            }
+            let message = format!("`{}` takes one argument, not {}", attr.name, node.args.len());
+            scope.problem(Problem::new(node.name_span, message).label("one argument"));
+            None
+        }
+    }
+}
+
+/// A child node that is one value has no properties and no children of its own.
+fn nothing_more(attr: &Attr, children: &[Node], props: &[Prop], scope: &mut Scope<'_>) {
+    let spans = children.iter().map(|c| (c.name_span, &c.name)).chain(props.iter().map(|p| (p.name_span, &p.name)));
+    for (span, name) in spans {
+        scope.problem(Problem::new(span, format!("`{name}` cannot stand in `{}`", attr.name)).label("unknown here"));
     }
 }
 
@@ -317,7 +379,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
         // A facet that is one text is a property of its parent: `default="…"`.
         if as_property(&child) {
             let value = child.args[0].clone();
-            node.props.push(crate::kdl::Prop { name: child.name.clone(), value, name_span: Span::default() });
+            node.props.push(Prop { name: child.name.clone(), value, name_span: Span::default() });
         } else {
             node.children.push(child);
         }
@@ -335,22 +397,29 @@ fn as_property(child: &Node) -> bool {
 /// Writes attributes by a table into a node.
 pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schema: Option<&ObjectId>) -> Node {
     let has_arguments = table.iter().any(|a| a.form == Form::Arguments);
+    let mut gap = false;
     for attr in table {
-        let Some(value) = attrs.value(attr.name) else { continue };
+        let Some(value) = attrs.value(attr.name) else {
+            gap |= attr.form == Form::Argument;
+            continue;
+        };
         match (attr.form, value) {
             (Form::Custom, _) => {}
-            (Form::Flag, _) if has_arguments => {
-                node = node.child(Node::new(attr.name));
-            }
-            (Form::Flag, _) => node = node.arg(attr.name),
+            (Form::Flag, _) if !has_arguments => node = node.arg(attr.name),
             (Form::Arguments, Value::List(list)) => node.args.extend(list.iter().map(|v| arg_of(v, schema))),
-            (Form::Argument | Form::Arguments, value) => node.args.push(arg_of(value, schema)),
-            (Form::Property, value) => {
-                node.props.push(crate::kdl::Prop {
-                    name: attr.name.into(),
-                    value: arg_of(value, schema),
-                    name_span: Span::default(),
-                });
+            (Form::Argument | Form::Arguments, value) if !gap => {
+                let mut arg = arg_of(value, schema);
+                // A type called `virtual` is no flag.
+                let flag = arg.as_text().is_some_and(|t| table.iter().any(|a| a.form == Form::Flag && a.name == &**t));
+                arg.annotation = flag.then(|| attr.name.into());
+                node.args.push(arg);
+            }
+            (Form::Property | Form::Flag | Form::Argument | Form::Arguments, value) => {
+                let mut value = arg_of(value, schema);
+                if let (Shape::Number, Scalar::Text(digits)) = (attr.shape, &value.value) {
+                    value.value = digits.parse().map_or_else(|_| Scalar::Number(digits.clone()), Scalar::Int);
+                }
+                node.props.push(Prop { name: attr.name.into(), value, name_span: Span::default() });
             }
             (Form::Child, value) => node.children.push(child_of(attr, value, schema)),
             (Form::Repeated, Value::List(list)) => node.children.extend(list.iter().map(|v| child_of(attr, v, schema))),
@@ -369,7 +438,10 @@ fn child_of(attr: &'static Attr, value: &Value, schema: Option<&ObjectId>) -> No
         (Shape::Options, Value::List(list)) => {
             for option in list {
                 if let Value::Text(text) = option {
-                    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                    let Some((name, value)) = text.split_once('=') else {
+                        node = node.arg(text.clone());
+                        continue;
+                    };
                     node = match value.parse::<i64>() {
                         Ok(number) if number.to_string() == value => node.int_prop(name, number),
                         _ => node.prop(name, value),
@@ -417,11 +489,13 @@ pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
     } else {
         vec![id.schema().map_or("", |s| s.name().as_str()), id.name().as_str()]
     };
-    let mut text = reference::join(&parts);
-    if let Some(signature) = id.signature() {
-        text = format!("{text}({signature})");
-    }
-    text
+    let Some(signature) = id.signature() else { return reference::join(&parts) };
+    // The reader takes the first parenthesis outside of quotes for the types' one.
+    let quoted = |part: &&str| match part.contains('(') {
+        true => format!("\"{}\"", part.replace('"', "\"\"")),
+        false => reference::join(&[part]),
+    };
+    format!("{}({signature})", parts.iter().map(quoted).collect::<Vec<_>>().join("."))
 }
 
 /// The nearest of the known words, if any is near enough to be what was meant.

@@ -1,7 +1,7 @@
 //! Schemas: `schema NAME { … }`. Everything in the braces lives in it.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::kdl::Node;
+use crate::kdl::{Node, Problem};
 use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, Text, Within};
 use crate::sql;
 
@@ -36,8 +36,10 @@ impl Room for Schema {
         let Some(name) = generic::take_name(node, scope) else { return };
         let id = id(name.text());
         let (inside, own): (Vec<&Node>, Vec<&Node>) = node.children.iter().partition(|child| super::scope::in_schema(&child.name).is_some());
-        let facets = Node { children: own.into_iter().cloned().collect(), ..node.clone() };
-        generic::parse_as(id.clone(), &facets, 1, scope);
+        declare(&id, node, scope);
+        for child in own {
+            scope.child(child, &id);
+        }
         let mut scope = Scope { schema: id, parent: None, load: &mut *scope.load };
         for child in inside {
             if let Some(room) = super::scope::in_schema(&child.name) {
@@ -73,5 +75,30 @@ impl Room for Schema {
 
     fn alter(&self, _: &ObjectId, _: &Object, _: &Object, _: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![])
+    }
+}
+
+/// Enters the schema. Many files may open the same one; what is said beside its name is said once, in any of them.
+fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
+    let objects = &mut scope.load.state.objects;
+    let known = objects.get_full(id).map(|(at, _, object)| (at, object.place, object.attrs.is_empty() && object.was.is_none()));
+    let says_nothing = node.args.len() == 1 && node.props.is_empty();
+    let head = Node { children: Vec::new(), ..node.clone() };
+    match known {
+        Some(_) if says_nothing => {}
+        Some((_, place, false)) => {
+            let mut problem = Problem::new(node.name_span, format!("{id} is described twice")).label("second description");
+            problem.related = place.map(|place| (place, "the first one"));
+            scope.problem(problem.help("keep one; elsewhere write only the name and the block"));
+        }
+        Some((at, _, true)) => {
+            objects.shift_remove(id);
+            generic::parse_as(id.clone(), &head, 1, scope);
+            let objects = &mut scope.load.state.objects;
+            if let Some(now) = objects.get_index_of(id) {
+                objects.move_index(now, at);
+            }
+        }
+        None => generic::parse_as(id.clone(), &head, 1, scope),
     }
 }

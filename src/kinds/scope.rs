@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
-use crate::model::{Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
+use crate::model::{Address, Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
 use crate::sql::{reference, types};
 
 use super::{Room, find, generic, rooms, schema};
@@ -16,6 +16,7 @@ pub struct Load {
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
     /// Every top-level name of every file, known before the first node is read: (schema, name) → kinds with that name.
+    /// What stands in no schema (extensions, the schemas themselves) has the schema `NO_SCHEMA`.
     pub declared: FxHashMap<(Text, Text), Vec<&'static str>>,
     /// Names taken in a schema's relation namespace and in a table's constraint namespace, for names that are left to us.
     pub taken: FxHashSet<(ObjectId, Text)>,
@@ -94,12 +95,10 @@ impl Scope<'_> {
     /// Adds an object; a second one with the same address is a problem.
     pub fn put(&mut self, id: ObjectId, mut object: Object, span: Span) {
         object.place.get_or_insert(span);
-        if self.load.state.has(&id) {
-            self.problem(
-                Problem::new(span, format!("{id} is declared twice"))
-                    .label("second declaration")
-                    .help("remove one of the two"),
-            );
+        if let Some(first) = self.load.state.get(&id) {
+            let mut problem = Problem::new(span, format!("{id} is declared twice")).label("second declaration");
+            problem.related = first.place.map(|place| (place, "the first declaration"));
+            self.problem(problem.help("remove one of the two"));
         } else {
             self.load.state.put(id, object);
         }
@@ -117,47 +116,81 @@ impl Scope<'_> {
     }
 
     /// Resolves a reference to one of `kinds` (words): its own schema first, then `public`. Unknown names are a problem
-    /// with candidates; a qualified name in a schema that the project does not declare is taken as it is.
+    /// with candidates; a qualified name in a schema that the project does not declare is taken as it is, and so is one
+    /// that an extension may have brought. A routine's reference ends with its input types, `f(integer)`.
     pub fn resolve(&mut self, kinds: &[&'static str], text: &str, span: Span) -> Option<ObjectId> {
-        let parts = match reference::split(text) {
+        let routine = kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine));
+        let (path, types) = if routine { split_signature(text) } else { (text, None) };
+        let parts = match reference::split(path) {
             Ok(parts) => parts,
             Err(why) => {
-                self.problem(Problem::new(span, format!("`{text}` is no reference: {why}")));
+                self.problem(Problem::new(span, format!("`{text}` is no reference: {why}")).label("here"));
                 return None;
             }
         };
         let (schemas, name): (Vec<Text>, Text) = match parts.as_slice() {
-            [name] => (vec![self.schema.name().text(), "public".into()], name.clone()),
+            [name] => (vec![self.schema.name().text(), "public".into(), NO_SCHEMA.into()], name.clone()),
             [schema, name] => (vec![schema.clone()], name.clone()),
             _ => {
-                self.problem(Problem::new(span, format!("`{text}` has too many parts")).help("write `schema.name`"));
+                let problem = Problem::new(span, format!("`{text}` has too many parts")).label("here");
+                self.problem(problem.help("write `schema.name`"));
                 return None;
             }
         };
-        for schema in &schemas {
-            if let Some(found) = self.load.declared.get(&(schema.clone(), name.clone())) {
-                if let Some(kind) = found.iter().find(|word| kinds.contains(word)) {
-                    let kind = find(kind)?.kind();
-                    return Some(ObjectId::new(kind, Some(schema::id(schema.clone())), name));
-                }
+        let found = schemas.iter().find_map(|schema| {
+            let words = self.load.declared.get(&(schema.clone(), name.clone()))?;
+            words.iter().find(|word| kinds.contains(word)).map(|word| (schema.clone(), *word))
+        });
+        let (schema, word) = match (found, parts.as_slice()) {
+            (Some(found), _) => found,
+            (None, [schema, _]) if self.is_foreign(schema) => (schema.clone(), *kinds.first()?),
+            _ => {
+                self.unknown(kinds, text, span);
+                return None;
             }
+        };
+        let kind = find(word)?.kind();
+        let parent = (&*schema != NO_SCHEMA).then(|| schema::id(schema));
+        if kind.address == Address::Routine {
+            let signature = self.signature(types.unwrap_or(""), span);
+            return Some(ObjectId::routine(kind, parent, name, signature));
         }
-        if let ([schema, name], Some(room)) = (parts.as_slice(), kinds.first().and_then(|word| find(word))) {
-            if !self.load.declared.keys().any(|(s, _)| s == schema) {
-                return Some(ObjectId::new(room.kind(), Some(schema::id(schema.clone())), name.clone()));
+        Some(ObjectId::new(kind, parent, name))
+    }
+
+    /// True if objects may be in a schema that no file declares: it is not ours, or an extension put them there.
+    fn is_foreign(&self, schema: &Text) -> bool {
+        let ours = &**schema == "public" || self.load.declared.contains_key(&(NO_SCHEMA.into(), schema.clone()));
+        !ours || self.load.declared.values().any(|words| words.contains(&"extension"))
+    }
+
+    /// The types of a routine's reference, in the form that its address has.
+    fn signature(&mut self, types: &str, span: Span) -> String {
+        let types = split_types(types);
+        let normal: Vec<String> = types.iter().map(|t| self.sql_type(t, span).as_str().to_string()).collect();
+        normal.join(", ")
+    }
+
+    /// Says that no file declares what a reference means, and what may have been meant.
+    fn unknown(&mut self, kinds: &[&'static str], text: &str, span: Span) {
+        let message = format!("there is no {} `{text}`", kinds.join(" or "));
+        let mut problem = Problem::new(span, message).label("not declared in any file");
+        // Looking for candidates takes time; after a hundred problems nobody needs them.
+        if self.load.problems.len() < 100 {
+            let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
+            let bare = |schema: &str| schema == "public" || schema == NO_SCHEMA;
+            let mut names: Vec<String> =
+                known.map(|((s, n), _)| if bare(s) { n.to_string() } else { format!("{s}.{n}") }).collect();
+            names.sort();
+            if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            } else if let Some(full) = names.iter().find(|n| n.rsplit('.').next() == Some(text)) {
+                problem = problem.help(format!("there is `{full}` in another schema"));
+            } else if kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine)) {
+                problem = problem.help(format!("what PostgreSQL brings has a schema: `pg_catalog.{text}`"));
             }
-        }
-        let wanted = kinds.join(" or ");
-        let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
-        let names: Vec<String> =
-            known.map(|((s, n), _)| if **s == *"public" { n.to_string() } else { format!("{s}.{n}") }).collect();
-        let mut problem =
-            Problem::new(span, format!("there is no {wanted} `{text}`")).label("not declared in any file");
-        if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
-            problem = problem.help(format!("did you mean `{near}`?"));
         }
         self.problem(problem);
-        None
     }
 
     /// A type as written here, in the model's form: built-in names folded, declared types qualified.
@@ -234,7 +267,38 @@ pub fn schema_id(name: impl Into<Text>) -> ObjectId {
     schema::id(name)
 }
 
+/// The schema of names that stand in none, in `Load::declared`.
+pub const NO_SCHEMA: &str = "";
+
+/// `f(integer, text)` taken apart at the first parenthesis outside of quotes.
+fn split_signature(text: &str) -> (&str, Option<&str>) {
+    let mut quoted = false;
+    let open = text.find(|c| {
+        quoted ^= c == '"';
+        c == '(' && !quoted
+    });
+    match open {
+        Some(open) => (text[..open].trim_end(), text[open + 1..].trim_end().strip_suffix(')')),
+        None => (text, None),
+    }
+}
+
+/// Types between commas; those in parentheses and quotes do not count.
+fn split_types(text: &str) -> Vec<&str> {
+    let (mut depth, mut quoted) = (0, false);
+    let commas = |c: char| {
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0 && !quoted
+    };
+    text.split(commas).map(str::trim).filter(|t| !t.is_empty()).collect()
+}
+
 /// `a` or `an`.
 pub fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }

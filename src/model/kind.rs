@@ -120,6 +120,8 @@ pub enum Shape {
     Flag,
     /// A whole number.
     Int,
+    /// Any number; its digits are kept as text.
+    Number,
     /// Any text.
     Text,
     /// One of these words.

@@ -131,12 +131,6 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
     {
         prop.value = Arg::text(format!("SETOF {}", scalar(&prop.value)));
     }
-    for prop in node.props.iter_mut().filter(|p| matches!(&*p.name, "cost" | "rows")) {
-        let text = scalar(&prop.value);
-        if let Ok(number) = text.parse::<i64>() {
-            prop.value.value = Scalar::Int(number);
-        }
-    }
     for arg in node.children.iter_mut().filter(|c| &*c.name == ARGS.name) {
         if let Some(at) = arg.props.iter().position(|p| &*p.name == ARG_NAME.name) {
             let name = arg.props.remove(at).value;

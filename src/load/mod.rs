@@ -1,0 +1,172 @@
+//! KDL files → state: every problem of every file at once.
+
+mod files;
+pub mod write;
+
+use std::path::{Path, PathBuf};
+
+use crate::kdl::{self, Node, Problem, Sources};
+use crate::kinds::generic::nearest;
+use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
+use crate::kinds::{Room, rooms, schema};
+use crate::model::{Address, Digest, Object, Result, Span, State, Text, Value, Within};
+
+/// What the files say.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The desired state; every object knows its place in the sources.
+    pub state: State,
+    /// The files, in the order of their paths.
+    pub sources: Sources,
+}
+
+/// Reads all `*.kdl` below `schema_dir`. Paths are shown as seen from the directory around it.
+///
+/// # Errors
+/// `Config`: what is wrong in the files, or what made one unreadable.
+pub fn load(schema_dir: &Path) -> Result<Loaded> {
+    parse(files::read(schema_dir)?)
+}
+
+/// The same for texts in memory.
+///
+/// # Errors
+/// `Config`: what is wrong in the texts.
+pub fn load_texts(texts: &[(PathBuf, String)]) -> Result<Loaded> {
+    parse(texts.to_vec())
+}
+
+/// The identity of a desired state as written; layout, order and places mean nothing to it.
+pub fn files_hash(state: &State) -> Digest {
+    Digest::of_state(state)
+}
+
+fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
+    let sources = Sources { files };
+    let mut trees = Vec::new();
+    let mut load = Load::default();
+    for (index, (_, text)) in sources.files.iter().enumerate() {
+        match kdl::read(u32::try_from(index).unwrap_or(u32::MAX), text) {
+            Ok(nodes) => trees.push(nodes),
+            Err(problems) => load.problems.extend(problems),
+        }
+    }
+    // Where a file could not be read, its names are missing: whatever refers to them would be called wrong.
+    if load.problems.is_empty() {
+        trees.iter().flatten().for_each(|node| declare(node, &mut load));
+        load.state.put(schema::id("public"), Object::default());
+        for node in trees.iter().flatten() {
+            top(node, &mut load);
+        }
+    }
+    if load.problems.is_empty() {
+        whole(&mut load);
+    }
+    if load.problems.is_empty() {
+        return Ok(Loaded { state: load.state, sources });
+    }
+    load.problems.sort_by_key(|p| (p.span.file, p.span.start));
+    Err(sources.error(&load.problems))
+}
+
+/// Enters the names of a top-level node, so that references may stand before what they mean.
+fn declare(node: &Node, load: &mut Load) {
+    let public: Text = "public".into();
+    match at_top(&node.name) {
+        Some(room) if room.kind().within == Within::Schema => enter(room, public, node, load),
+        Some(room) => {
+            enter(room, NO_SCHEMA.into(), node, load);
+            let Some(name) =
+                node.args.first().and_then(|a| a.as_text()).filter(|_| room.kind().address == Address::Schema)
+            else {
+                return;
+            };
+            for child in &node.children {
+                if let Some(room) = in_schema(&child.name) {
+                    enter(room, name.clone(), child, load);
+                }
+            }
+        }
+        None => {}
+    }
+}
+
+fn enter(room: &'static dyn Room, schema: Text, node: &Node, load: &mut Load) {
+    if let Some(name) = node.args.first().and_then(|a| a.as_text()) {
+        let words = load.declared.entry((schema, name.clone())).or_default();
+        if !words.contains(&room.kind().word) {
+            words.push(room.kind().word);
+        }
+    }
+}
+
+/// The room of a word that may stand at the top of a file.
+fn at_top(word: &str) -> Option<&'static dyn Room> {
+    let stands = |room: &&dyn Room| matches!(room.kind().within, Within::Top | Within::Schema);
+    rooms().iter().copied().filter(stands).find(|room| room.kind().word == word || room.words().contains(&word))
+}
+
+/// Reads a top-level node by its room.
+fn top(node: &Node, load: &mut Load) {
+    let mut scope = Scope { schema: schema::id("public"), parent: None, load };
+    if let Some(room) = at_top(&node.name) {
+        room.parse(node, &mut scope);
+        return;
+    }
+    let known = rooms().iter().filter(|r| matches!(r.kind().within, Within::Top | Within::Schema));
+    let message = format!("`{}` cannot stand at the top of a file", node.name);
+    let mut problem = Problem::new(node.name_span, message).label("unknown here");
+    let inside = rooms().iter().find_map(|room| match room.kind().within {
+        Within::Of(words) if room.kind().word == &*node.name => Some(words),
+        _ => None,
+    });
+    if let Some(words) = inside {
+        problem = problem.help(format!("it stands in a {}", words.join(" or ")));
+    } else if let Some(near) = nearest(&node.name, known.map(|r| r.kind().word)) {
+        problem = problem.help(format!("did you mean `{near}`?"));
+    }
+    scope.problem(problem);
+}
+
+/// Checks what no single node can know: parents exist, and so do routines that references name by their types.
+fn whole(load: &mut Load) {
+    let state = &load.state;
+    let extensions = load.declared.values().any(|words| words.contains(&"extension"));
+    for (id, object) in state.iter() {
+        let place = object.place.unwrap_or_default();
+        if let Some(parent) = id.parent().filter(|p| !state.has(p)) {
+            let problem = Problem::new(place, format!("{id} belongs to {parent}, which no file declares"));
+            load.problems.push(problem.label("declared here").help(match parent.kind().address {
+                Address::Schema => format!("add `schema {}` to a file", parent.name().as_str()),
+                _ => format!("declare the {}, or remove this", parent.kind().word),
+            }));
+        }
+        for (_, value) in object.attrs.iter() {
+            routines(value, &mut |target| {
+                let ours = target.schema().is_some_and(|schema| state.has(schema)) && !extensions;
+                if ours && !state.has(target) {
+                    let problem = Problem::new(place, format!("there is no {target}")).label("needed here");
+                    load.problems.push(problem.help("one with other input types does not count"));
+                }
+            });
+        }
+    }
+}
+
+/// The routines that a value refers to.
+fn routines(value: &Value, found: &mut dyn FnMut(&crate::model::ObjectId)) {
+    match value {
+        Value::Ref(id) if id.kind().address == Address::Routine => found(id),
+        Value::List(list) => list.iter().for_each(|v| routines(v, found)),
+        Value::Record(record) => record.iter().for_each(|(_, v)| routines(v, found)),
+        _ => {}
+    }
+}
+
+/// The place where an object was written, as people read it.
+pub fn place(sources: &Sources, span: Option<Span>) -> String {
+    span.map_or_else(|| "?".into(), |span| sources.place(span))
+}
+
+#[cfg(test)]
+mod tests;

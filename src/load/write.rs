@@ -1,0 +1,208 @@
+//! State → files: one for each table, view and routine name, the rest by kind, each schema in a folder of its own.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::kdl::{Node, format_nodes};
+use crate::kinds::{IS_TYPE, rank, room, schema};
+use crate::model::{Address, Error, Ident, Object, ObjectId, Result, State};
+
+/// Where an object's node stands: the schema whose folder it is, the file, or the folder and the name that a file in it is for.
+type Place = (Option<ObjectId>, Cow<'static, str>, Option<Ident>);
+
+/// The canonical files of a state; paths are relative to the schema directory.
+pub fn files(state: &State) -> Vec<(PathBuf, String)> {
+    let children = state.children();
+    let mut places: BTreeMap<Place, Vec<&ObjectId>> = BTreeMap::new();
+    for (id, _) in state.iter() {
+        // Facets of an object that is not in the state have no node to stand in either.
+        if id.parent().is_none()
+            || id.parent().is_some_and(|p| p.kind().address == Address::Schema && id.kind().address != Address::Facet)
+        {
+            places.entry(place(id)).or_default().push(id);
+        }
+    }
+    let mut names = Names::default();
+    let mut out = Vec::new();
+    for ((home, file, own), mut ids) in places {
+        ids.sort_by_cached_key(|id| (rank(id.kind()), id.name().clone(), id.signature().cloned()));
+        let nodes: Vec<Node> = ids.iter().filter_map(|id| node(id, state, &children)).collect();
+        if nodes.is_empty() {
+            continue;
+        }
+        let mut path = PathBuf::new();
+        if let Some(home) = &home {
+            path.push(names.free(Path::new(""), home.name().as_str(), ""));
+        }
+        match &own {
+            Some(own) => {
+                path.push(&*file);
+                let name = names.free(&path, own.as_str(), ".kdl");
+                path.push(name);
+            }
+            None => path.push(format!("{file}.kdl")),
+        }
+        let text = match home.filter(|home| file != "schema" && home.name().as_str() != "public") {
+            Some(home) => {
+                let mut wrapper = Node::new("schema").arg(home.name().text());
+                wrapper.children = nodes;
+                format_nodes(&[wrapper])
+            }
+            None => format_nodes(&nodes),
+        };
+        out.push((path, text));
+    }
+    out.sort();
+    out
+}
+
+/// Writes the files below the schema directory, and removes the files there that are not among them.
+///
+/// # Errors
+/// What kept a file from being written; what was there before may be gone in part.
+pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
+    let failed = |path: &Path, e: &std::io::Error| {
+        Error::failed(format!("cannot write {}", path.display())).detail(e.to_string())
+    };
+    let mut kept = FxHashSet::default();
+    for (path, text) in files {
+        let path = schema_dir.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
+        }
+        // A file that says the same keeps its time stamp; a new one appears whole or not at all.
+        if fs::read_to_string(&path).ok().as_deref() != Some(&*text) {
+            let whole = path.with_extension("kdl~");
+            fs::write(&whole, &text).and_then(|()| fs::rename(&whole, &path)).map_err(|e| failed(&path, &e))?;
+        }
+        kept.insert(path);
+    }
+    for path in super::files::own(schema_dir)?.into_iter().filter(|path| !kept.contains(path)) {
+        fs::remove_file(&path).map_err(|e| failed(&path, &e))?;
+        // A folder that is empty now meant nothing but its files.
+        let _ = path.parent().map(fs::remove_dir);
+    }
+    Ok(())
+}
+
+/// The file of a top-level object.
+fn place(id: &ObjectId) -> Place {
+    let kind = id.kind();
+    let name = Some(id.name().clone());
+    match (kind.address, kind.word) {
+        (Address::Schema, _) => (Some(id.clone()), "schema".into(), None),
+        (Address::Global, word) => (None, plural(word), None),
+        (Address::Routine, _) => (id.schema().cloned(), "functions".into(), name),
+        (_, "table" | "foreign-table") => (id.schema().cloned(), "tables".into(), name),
+        (_, "view" | "materialized-view") => (id.schema().cloned(), "views".into(), name),
+        (_, word) if IS_TYPE.contains(&word) => (id.schema().cloned(), "types".into(), None),
+        (_, word) => (id.schema().cloned(), plural(word), None),
+    }
+}
+
+/// `extensions` for `extension`.
+fn plural(word: &str) -> Cow<'static, str> {
+    Cow::Owned(match word.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if word.ends_with("ss") => format!("{word}es"),
+        None if word.ends_with('s') => word.to_string(),
+        None => format!("{word}s"),
+    })
+}
+
+/// An object's node with its children inside: the comment first, then parts in their own order, then the rest by kind and name.
+fn node(id: &ObjectId, state: &State, children: &FxHashMap<&ObjectId, Vec<&ObjectId>>) -> Option<Node> {
+    let object = state.get(id)?;
+    let mut inner: Vec<&ObjectId> = children.get(id).into_iter().flatten().copied().collect();
+    if id.kind().address == Address::Schema {
+        inner.retain(|child| child.kind().address == Address::Facet);
+    }
+    inner.sort_by_cached_key(|child| {
+        let part = child.kind().address == Address::MemberOf;
+        let class = if child.kind().word == "comment" { 0 } else { 2 - u8::from(part) };
+        // Parts keep the order of the state: a stable sort.
+        let name = (!part).then(|| (rank(child.kind()), child.name().clone(), child.signature().cloned()));
+        (class, name)
+    });
+    let inner: Vec<Node> = inner.into_iter().filter_map(|child| node(child, state, children)).collect();
+    if *id == schema::id("public") && inner.is_empty() && *object == Object::default() {
+        return None; // always there: nothing to say
+    }
+    room(id.kind()).write(id, object, inner)
+}
+
+/// File names that were given out, per folder, in lower case: two names must differ on every file system.
+#[derive(Default)]
+struct Names {
+    taken: FxHashMap<PathBuf, FxHashMap<String, String>>,
+}
+
+impl Names {
+    /// The file name of `name`; the same one each time it is asked for.
+    fn free(&mut self, folder: &Path, name: &str, extension: &str) -> String {
+        let taken = self.taken.entry(folder.to_path_buf()).or_default();
+        let safe = safe(name);
+        for n in 1.. {
+            let suffix = if n == 1 { String::new() } else { format!("-{n}") };
+            let candidate = format!("{safe}{suffix}{extension}");
+            match taken.get(&candidate.to_lowercase()) {
+                Some(owner) if owner == name => return candidate,
+                Some(_) => {}
+                None => {
+                    taken.insert(candidate.to_lowercase(), name.to_string());
+                    return candidate;
+                }
+            }
+        }
+        safe
+    }
+}
+
+/// A name that every file system takes: letters, digits, `_` and `-`; the bytes of everything else as `%XX`.
+fn safe(name: &str) -> String {
+    // Windows keeps these for devices, whatever follows the dot.
+    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    let lower = name.to_lowercase();
+    let numbered = |device: &str| {
+        lower.strip_prefix(device).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let device = DEVICES.contains(&&*lower) || numbered("com") || numbered("lpt");
+    let mut out = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if (c.is_alphanumeric() || matches!(c, '_' | '-')) && !(device && i == 0) {
+            out.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            c.encode_utf8(&mut bytes).bytes().for_each(|b| out.push_str(&format!("%{b:02X}")));
+        }
+    }
+    // 255 bytes are what file systems take; the rest is for a suffix and the extension.
+    out.truncate(out.floor_char_boundary(230));
+    if out.is_empty() { "%".into() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_safe_and_distinct() {
+        assert_eq!(safe("orders"), "orders");
+        assert_eq!(safe("a/b c.d%"), "a%2Fb%20c%2Ed%25");
+        assert_eq!(safe("Größe"), "Größe");
+        assert_eq!(safe("con"), "%63on");
+        assert_eq!(safe("COM1"), "%43OM1");
+        assert_eq!(safe("console"), "console");
+        assert!(safe(&"ä b".repeat(100)).len() <= 230);
+        let mut names = Names::default();
+        let folder = Path::new("tables");
+        assert_eq!(names.free(folder, "Orders", ".kdl"), "Orders.kdl");
+        assert_eq!(names.free(folder, "orders", ".kdl"), "orders-2.kdl");
+        assert_eq!(names.free(folder, "orders-2", ".kdl"), "orders-2-2.kdl");
+        assert_eq!(names.free(folder, "Orders", ".kdl"), "Orders.kdl");
+    }
+}
