@@ -30,7 +30,14 @@ impl Room for Comment {
     }
 
     fn query(&self, _: Version) -> Option<String> {
-        Some("SELECT classoid, objoid, objsubid, description FROM pg_description WHERE objoid >= 16384 OR (classoid = 2615 AND objoid = 2200)".into())
+        // CREATE EXTENSION comments the extension with what its control file says.
+        Some(
+            "SELECT classoid, objoid, objsubid, description FROM pg_description \
+             WHERE (objoid >= 16384 OR (classoid = 2615 AND objoid = 2200)) \
+             AND NOT (classoid = 3079 AND EXISTS (SELECT FROM pg_extension e JOIN pg_available_extensions() a ON a.name = e.extname \
+                      WHERE e.oid = objoid AND a.comment = description))"
+                .into(),
+        )
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
