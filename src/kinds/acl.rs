@@ -121,11 +121,14 @@ pub fn reaction(disturbance: &Disturbance) -> Reaction {
     }
 }
 
-/// Puts rights into PostgreSQL's order, each once; all of them become `all`.
+/// Puts rights into PostgreSQL's order, each once; all of them become `all`, unless there is only one.
 pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
     let rights = on.rights(server);
     if list.iter().any(|p| &**p == ALL) || rights.iter().all(|r| list.iter().any(|p| &**p == *r)) {
-        return vec![ALL.into()];
+        return match rights {
+            [only] => vec![(*only).into()],
+            _ => vec![ALL.into()],
+        };
     }
     list.sort_by_key(|p| rights.iter().position(|r| *r == &**p).unwrap_or(rights.len()));
     list.dedup();

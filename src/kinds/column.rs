@@ -70,7 +70,7 @@ impl Room for Column {
                        WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
                              (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
                   WHEN a.attacl IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
-                       OR a.attoptions IS NOT NULL OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
+                       OR EXISTS (SELECT FROM unnest(a.attoptions) o WHERE o !~ '^pg_attver=') OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
