@@ -1,6 +1,7 @@
 //! Database → state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
 mod edges;
+pub mod unmodelled;
 
 pub use edges::edges;
 

@@ -121,11 +121,14 @@ pub fn reaction(disturbance: &Disturbance) -> Reaction {
     }
 }
 
-/// Puts rights into PostgreSQL's order, each once; all of them become `all`.
+/// Puts rights into PostgreSQL's order, each once; all of them become `all`, unless there is only one.
 pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
     let rights = on.rights(server);
     if list.iter().any(|p| &**p == ALL) || rights.iter().all(|r| list.iter().any(|p| &**p == *r)) {
-        return vec![ALL.into()];
+        return match rights {
+            [only] => vec![(*only).into()],
+            _ => vec![ALL.into()],
+        };
     }
     list.sort_by_key(|p| rights.iter().position(|r| *r == &**p).unwrap_or(rights.len()));
     list.dedup();
@@ -245,7 +248,7 @@ pub fn query(server: Version, missing: bool) -> String {
         "WITH rights (class, oid, sub, acl, base) AS ( \
          SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner) FROM pg_class \
              WHERE relacl IS NOT NULL AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
-         UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, '{{}}' FROM pg_attribute \
+         UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL FROM pg_attribute \
              WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped \
          UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner) FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
          UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 \
@@ -255,7 +258,7 @@ pub fn query(server: Version, missing: bool) -> String {
              WHERE nspacl IS NOT NULL AND oid >= 16384 OR nspname = 'public' \
          UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner) FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
          UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner) FROM pg_foreign_server WHERE srvacl IS NOT NULL \
-         UNION ALL SELECT 826, oid, 0, defaclacl, CASE WHEN defaclnamespace <> 0 THEN '{{}}' \
+         UNION ALL SELECT 826, oid, 0, defaclacl, CASE WHEN defaclnamespace <> 0 THEN NULL \
              ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END FROM pg_default_acl \
          ) SELECT r.class, r.oid, r.sub, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
          array_agg(DISTINCT lower(a.privilege_type)), \

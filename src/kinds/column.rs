@@ -1,12 +1,14 @@
 //! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
 
 use crate::catalog::{Book, Row, Version};
+use crate::kdl::{Node, Problem};
 use crate::model::{
     Address, Attr, Attrs, Error, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Value, Within, attr,
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
+use super::scope::Scope;
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -49,18 +51,27 @@ impl Room for Column {
         &KIND
     }
 
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let in_view = scope.parent.as_ref().is_some_and(|p| matches!(p.kind().word, "view" | "materialized-view"));
+        if in_view && node.props.is_empty() && node.children.is_empty() {
+            let problem = Problem::new(node.name_span, "a view's columns come from its query");
+            return scope.problem(problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"));
+        }
+        generic::parse(&KIND, node, scope);
+    }
+
     fn query(&self, server: Version) -> Option<String> {
         let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
-        // An inherited column is an object only where it says something of its own.
+        // An inherited column, or a view's, is an object only where it says something of its own.
         Some(format!(
-            "SELECT a.attrelid, a.attnum, a.attname, c.relkind, \
-             CASE WHEN a.attinhcount = 0 THEN 'own' WHEN a.attislocal AND NOT c.relispartition THEN 'merged' \
-                  WHEN c.relispartition AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+            "SELECT a.attrelid, a.attnum, a.attname, \
+             CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
+                  WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
                        WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
                              (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
-                  WHEN NOT c.relispartition AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
-                             (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
+                  WHEN a.attacl IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
+                       OR EXISTS (SELECT FROM unnest(a.attoptions) o WHERE o !~ '^pg_attver=') OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
+                       OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) \
@@ -82,16 +93,16 @@ impl Room for Column {
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
-        let relkind = row.char();
         let how = row.text();
-        if matches!(relkind, 'v' | 'm') || &*how == "inherited" {
+        if &*how == "inherited" {
             return None;
         }
         let mut attrs = Attrs::new();
         let sql_type = row.text();
         attrs.set(TYPE, (&*how != "override").then(|| SqlType::new(sql_type)));
         attrs.set(NOT_NULL, row.next::<bool>());
-        attrs.set(COLLATION, row.text_opt().map(|c| c.strip_prefix("pg_catalog.").map_or_else(|| c.clone(), Text::from)));
+        let collation = row.text_opt().filter(|_| &*how != "override");
+        attrs.set(COLLATION, collation.map(|c| c.strip_prefix("pg_catalog.").map_or_else(|| c.clone(), Text::from)));
         let generated = row.char();
         let expression = row.text_opt().map(Expr::new);
         if &*how != "override" {

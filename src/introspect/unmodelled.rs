@@ -1,0 +1,188 @@
+//! What a database holds that no room covers: named, so that nothing is skipped in silence.
+
+use crate::catalog::{Row, Session, Version};
+use crate::kinds;
+use crate::model::{Ident, Result, Text};
+
+/// Something that the model does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unmodelled {
+    /// The word that its kind has, or would have, in files.
+    pub kind: &'static str,
+    /// The schema that it is in, if it is in one.
+    pub schema: Option<Ident>,
+    /// As SQL names it, qualified.
+    pub name: Text,
+}
+
+/// Where something uncovered is found.
+struct Entry {
+    /// The kind's word: the entry is left out as soon as a room has it.
+    kind: &'static str,
+    /// For a trait of a kind that has a room: that kind, which covers it as soon as it has an attribute of the entry's word.
+    of: Option<&'static str>,
+    /// The first major version that has it.
+    since: u32,
+    /// A query for class, OID, schema and (NULL: as the server identifies the row) name.
+    query: &'static str,
+}
+
+const fn kind(kind: &'static str, query: &'static str) -> Entry {
+    Entry { kind, of: None, since: 0, query }
+}
+
+const fn part(of: &'static str, kind: &'static str, query: &'static str) -> Entry {
+    Entry { kind, of: Some(of), since: 0, query }
+}
+
+const ENTRIES: &[Entry] = &[
+    kind("aggregate", "SELECT 1255::oid, oid, pronamespace, NULL::text FROM pg_proc WHERE prokind = 'a'"),
+    kind("range", "SELECT 1247::oid, oid, typnamespace, NULL::text FROM pg_type WHERE typtype = 'r'"),
+    kind(
+        "base-type",
+        "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t \
+         WHERE (t.typtype = 'b' OR NOT t.typisdefined) AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)",
+    ),
+    kind(
+        "rule",
+        "SELECT 2618::oid, r.oid, c.relnamespace, NULL::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'",
+    ),
+    kind("statistics", "SELECT 3381::oid, oid, stxnamespace, NULL::text FROM pg_statistic_ext"),
+    kind("event-trigger", "SELECT 3466::oid, oid, 0::oid, NULL::text FROM pg_event_trigger"),
+    kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
+    kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
+    kind("cast", "SELECT 2605::oid, oid, 0::oid, NULL::text FROM pg_cast"),
+    kind("operator", "SELECT 2617::oid, oid, oprnamespace, NULL::text FROM pg_operator"),
+    kind("operator-class", "SELECT 2616::oid, oid, opcnamespace, NULL::text FROM pg_opclass"),
+    kind("operator-family", "SELECT 2753::oid, oid, opfnamespace, NULL::text FROM pg_opfamily"),
+    kind("text-search-configuration", "SELECT 3602::oid, oid, cfgnamespace, NULL::text FROM pg_ts_config"),
+    kind("text-search-dictionary", "SELECT 3600::oid, oid, dictnamespace, NULL::text FROM pg_ts_dict"),
+    kind("text-search-parser", "SELECT 3601::oid, oid, prsnamespace, NULL::text FROM pg_ts_parser"),
+    kind("text-search-template", "SELECT 3764::oid, oid, tmplnamespace, NULL::text FROM pg_ts_template"),
+    kind("foreign-data-wrapper", "SELECT 2328::oid, oid, 0::oid, NULL::text FROM pg_foreign_data_wrapper"),
+    kind("server", "SELECT 1417::oid, oid, 0::oid, NULL::text FROM pg_foreign_server"),
+    kind("user-mapping", "SELECT 1418::oid, umid, 0::oid, usename || ' on server ' || srvname FROM pg_user_mappings"),
+    kind("foreign-table", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind = 'f'"),
+    kind("publication", "SELECT 6104::oid, oid, 0::oid, NULL::text FROM pg_publication"),
+    kind(
+        "subscription",
+        "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",
+    ),
+    kind("language", "SELECT 2612::oid, oid, 0::oid, NULL::text FROM pg_language"),
+    kind("transform", "SELECT 3576::oid, oid, 0::oid, NULL::text FROM pg_transform"),
+    kind("access-method", "SELECT 2601::oid, oid, 0::oid, NULL::text FROM pg_am"),
+    kind(
+        "security-label",
+        "SELECT l.classoid, l.objoid, 0::oid, l.provider || ' on ' || (pg_identify_object(l.classoid, l.objoid, l.objsubid)).identity FROM pg_seclabel l",
+    ),
+    part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
+    part(
+        "table",
+        "replica-identity",
+        "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident <> 'd'",
+    ),
+    part(
+        "index",
+        "cluster",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisclustered",
+    ),
+    part(
+        "index",
+        "statistics",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('i', 'I') \
+         AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND nullif(a.attstattarget, -1) IS NOT NULL)",
+    ),
+    part(
+        "identity",
+        "grant",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL AND EXISTS (SELECT FROM pg_depend d \
+         WHERE d.classid = 1259 AND d.objid = c.oid AND d.refclassid = 1259 AND d.deptype = 'i')",
+    ),
+    Entry {
+        kind: "not-null-constraint",
+        of: None,
+        since: 18,
+        query: "SELECT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_constraint n JOIN pg_class c ON c.oid = n.conrelid \
+                JOIN pg_attribute a ON a.attrelid = n.conrelid AND a.attnum = n.conkey[1] WHERE n.contype = 'n' \
+                AND (NOT n.convalidated OR n.connoinherit OR n.conislocal AND n.coninhcount = 0 \
+                AND length(c.relname || a.attname) < 54 AND n.conname <> c.relname || '_' || a.attname || '_not_null')",
+    },
+];
+
+/// The entries that nothing covers, on a server of that version.
+fn open(server: Version) -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().filter(move |entry| {
+        let covered = match entry.of {
+            Some(kind) => kinds::find(kind).is_some_and(|room| room.kind().attr(entry.kind).is_some()),
+            None => kinds::find(entry.kind).is_some(),
+        };
+        !covered && server.at_least(entry.since)
+    })
+}
+
+/// The one query that finds everything: user-made, no part of an extension, outside of the system's schemas and ours.
+pub fn query(server: Version) -> String {
+    let parts: Vec<String> = open(server)
+        .map(|entry| {
+            let label = match entry.of {
+                Some(of) => format!("{of} {}", entry.kind),
+                None => entry.kind.to_string(),
+            };
+            format!("SELECT '{label}', f.* FROM ({}) f (class, oid, schema, name)", entry.query)
+        })
+        .collect();
+    let parts = if parts.is_empty() { "SELECT '', 0::oid, 0::oid, 0::oid, NULL::text LIMIT 0".into() } else { parts.join(" UNION ALL ") };
+    format!(
+        "SELECT u.kind, n.nspname::text, coalesce(u.name, (pg_identify_object(u.class, u.oid, 0)).identity) \
+         FROM ({parts}) u (kind, class, oid, schema, name) LEFT JOIN pg_namespace n ON n.oid = u.schema \
+         WHERE u.oid >= 16384 AND (n.nspname IS NULL OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'setpoint')) \
+         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = u.class AND d.objid = u.oid AND d.deptype = 'e') ORDER BY 1, 2, 3"
+    )
+}
+
+/// Reads the rows of `query`.
+pub fn read(rows: Vec<Row>, server: Version) -> Vec<Unmodelled> {
+    let mut out = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let (label, schema, name) = (row.text(), row.text_opt().map(Ident::new), row.text());
+        let entry = open(server).find(|entry| match entry.of {
+            Some(of) => label.strip_prefix(of).and_then(|rest| rest.strip_prefix(' ')) == Some(entry.kind),
+            None => *label == *entry.kind,
+        });
+        let Some(entry) = entry else { continue };
+        out.push(match entry.of {
+            Some(of) => Unmodelled { kind: of, schema, name: format!("{name} ({})", entry.kind).into() },
+            None => Unmodelled { kind: entry.kind, schema, name },
+        });
+    }
+    out
+}
+
+/// Asks the server.
+///
+/// # Errors
+/// What the server reports.
+pub async fn unmodelled(session: &Session) -> Result<Vec<Unmodelled>> {
+    let rows = session.rows(&query(session.version), &[]).await?;
+    Ok(read(rows, session.version))
+}
+
+impl std::fmt::Display for Unmodelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_room_is_not_listed() {
+        for entry in open(Version(180_000)) {
+            assert!(entry.of.is_some() || kinds::find(entry.kind).is_none(), "{}", entry.kind);
+        }
+        assert!(!query(Version(150_000)).contains("not-null-constraint"));
+        assert!(query(Version(180_000)).contains("not-null-constraint"));
+    }
+}
