@@ -6,6 +6,7 @@ pub mod diff;
 pub mod introspect;
 pub mod kdl;
 pub mod kinds;
+pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod scratch;
