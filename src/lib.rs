@@ -1,6 +1,7 @@
 //! setpoint keeps a PostgreSQL database at the schema that its users declare.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod catalog;
 pub mod diff;
 pub mod introspect;

@@ -12,7 +12,8 @@ pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
 pub use read::{events, plan_text, snapshot_of};
 pub use write::{
-    Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, record, refresh_snapshot, remove, start, turn_down,
+    Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, record, refresh_snapshot, remove, start,
+    turn_down,
 };
 
 /// Which way a run goes.

@@ -21,19 +21,27 @@ impl Ledger {
             return Ok(Self::default());
         }
         layout::check_format(session).await?;
-        let revisions = format!("SELECT number, name, plan_hash, how, by_role, {AT}, tool FROM setpoint.revision ORDER BY number");
-        let runs = format!("SELECT number, name, direction, plan_hash, plan, goal, top, by_role, {AT} FROM setpoint.run ORDER BY number");
-        let journal = "SELECT number, direction, step, sub, done FROM setpoint.journal ORDER BY number, direction, step, sub";
+        let revisions =
+            format!("SELECT number, name, plan_hash, how, by_role, {AT}, tool FROM setpoint.revision ORDER BY number");
+        let runs = format!(
+            "SELECT number, name, direction, plan_hash, plan, goal, top, by_role, {AT} FROM setpoint.run ORDER BY number"
+        );
+        let journal =
+            "SELECT number, direction, step, sub, done FROM setpoint.journal ORDER BY number, direction, step, sub";
         let client = &session.client;
-        let (revisions, runs, journal) =
-            futures_util::future::try_join3(client.query(&revisions, &[]), client.query(&runs, &[]), client.query(journal, &[]))
-                .await
-                .map_err(|e| server_error(&e))?;
+        let (revisions, runs, journal) = futures_util::future::try_join3(
+            client.query(&revisions, &[]),
+            client.query(&runs, &[]),
+            client.query(journal, &[]),
+        )
+        .await
+        .map_err(|e| server_error(&e))?;
         let revisions = revisions.iter().map(revision).collect::<Result<Vec<_>>>()?;
         let entries = journal.iter().map(entry).collect::<Result<Vec<_>>>()?;
         let mut run = runs.last().map(run).transpose()?;
         if let Some(run) = &mut run {
-            run.entries = entries.into_iter().filter(|(number, _)| *number == run.number).map(|(_, entry)| entry).collect();
+            run.entries =
+                entries.into_iter().filter(|(number, _)| *number == run.number).map(|(_, entry)| entry).collect();
             run.recorded = revisions.iter().any(|revision| revision.number == run.number);
         }
         Ok(Self { exists: true, revisions, run })
@@ -140,7 +148,11 @@ fn run(row: &Row) -> Result<Run> {
 }
 
 fn entry(row: &Row) -> Result<(u32, Entry)> {
-    let entry =
-        Entry { direction: Direction::of(get(row, 1)?), step: number(row, 2)?, sub: number(row, 3)?, done: get(row, 4)? };
+    let entry = Entry {
+        direction: Direction::of(get(row, 1)?),
+        step: number(row, 2)?,
+        sub: number(row, 3)?,
+        done: get(row, 4)?,
+    };
     Ok((number(row, 0)?, entry))
 }

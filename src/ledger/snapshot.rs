@@ -16,7 +16,8 @@ const MODEL: u64 = 1;
 /// None in practice: the compressor's.
 pub fn encode(state: &State, server: Version) -> Result<Vec<u8>> {
     let mut ids = Ids::default();
-    let objects: Vec<Json> = state.iter().map(|(id, object)| json!([ids.index(id), record(&object.attrs, &mut ids)])).collect();
+    let objects: Vec<Json> =
+        state.iter().map(|(id, object)| json!([ids.index(id), record(&object.attrs, &mut ids)])).collect();
     let whole = json!({ "model": MODEL, "tool": env!("CARGO_PKG_VERSION"), "server": server.0, "ids": ids.rows, "objects": objects });
     let text = serde_json::to_vec(&whole).map_err(|e| Error::failed(format!("the snapshot cannot be written: {e}")))?;
     zstd::encode_all(text.as_slice(), 3).map_err(|e| Error::failed(format!("the snapshot cannot be compressed: {e}")))
@@ -102,7 +103,8 @@ fn json(value: &Value, ids: &mut Ids) -> Json {
 fn attrs(json: &Json, table: &'static [Attr], ids: &[ObjectId]) -> Result<Attrs> {
     let mut attrs = Attrs::new();
     for (name, json) in json.as_object().ok_or_else(|| broken("attributes are wanted"))? {
-        let attr = table.iter().find(|attr| attr.name == name).ok_or_else(|| newer(&format!("the attribute `{name}`")))?;
+        let attr =
+            table.iter().find(|attr| attr.name == name).ok_or_else(|| newer(&format!("the attribute `{name}`")))?;
         attrs.put(attr.name, value(json, &attr.shape, ids)?);
     }
     Ok(attrs)
@@ -117,8 +119,12 @@ fn value(json: &Json, shape: &Shape, ids: &[ObjectId]) -> Result<Value> {
         Json::Object(map) => match (map.get("t"), map.get("e"), map.get("r"), map.get("o"), shape) {
             (Some(Json::String(t)), ..) => Value::Type(SqlType::new(t.as_str())),
             (_, Some(Json::String(e)), ..) => Value::Expr(Expr::new(e.as_str())),
-            (_, _, Some(index), ..) => Value::Ref(id_at(ids, index.as_u64().ok_or_else(|| broken("a reference is no number"))?)?),
-            (_, _, _, Some(inner), Shape::Record(table) | Shape::Records(table)) => Value::Record(attrs(inner, table, ids)?),
+            (_, _, Some(index), ..) => {
+                Value::Ref(id_at(ids, index.as_u64().ok_or_else(|| broken("a reference is no number"))?)?)
+            }
+            (_, _, _, Some(inner), Shape::Record(table) | Shape::Records(table)) => {
+                Value::Record(attrs(inner, table, ids)?)
+            }
             _ => return Err(newer("a value")),
         },
         Json::Null => return Err(broken("a value is missing")),
@@ -175,7 +181,13 @@ mod tests {
         static TABLE: [Attr; 3] = [
             attr(Key::<Attrs>::new("one"), Shape::Record(&INNER), Form::Child, OnChange::Alter, "One."),
             attr(Key::<Vec<Attrs>>::new("many"), Shape::Records(&INNER), Form::Repeated, OnChange::Alter, "Many."),
-            attr(Key::<Vec<ObjectId>>::new("refs"), Shape::Refs(&["schema"]), Form::Child, OnChange::Alter, "References."),
+            attr(
+                Key::<Vec<ObjectId>>::new("refs"),
+                Shape::Refs(&["schema"]),
+                Form::Child,
+                OnChange::Alter,
+                "References.",
+            ),
         ];
         let inner = |n| Attrs::new().with(Key::<i64>::new("n"), n);
         let mut all = Attrs::new();

@@ -151,12 +151,7 @@ async fn event(session: &Session, number: u32, name: &str, hash: Digest, what: &
 ///
 /// # Errors
 /// The server's.
-pub async fn finish_down(
-    session: &Session,
-    run: &NewRun<'_>,
-    recorded: bool,
-    next: Option<&NewRun<'_>>,
-) -> Result<()> {
+pub async fn finish_down(session: &Session, run: &NewRun<'_>, recorded: bool, next: Option<&NewRun<'_>>) -> Result<()> {
     transaction(session, async || {
         let what = if recorded { "rolled back" } else { "unwound" };
         event(session, run.number, run.name, run.plan_hash, what, run.plan).await?;
@@ -220,7 +215,8 @@ impl Journal {
     /// None but numbers that do not fit.
     pub async fn done(&self, pipeline: &mut Pipeline<'_>, steps: &[(usize, usize)]) -> Result<()> {
         let number = |(step, sub): &(usize, usize)| Ok((as_i32(*step)?, as_i32(*sub)?));
-        let (steps, subs): (Vec<i32>, Vec<i32>) = steps.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (steps, subs): (Vec<i32>, Vec<i32>) =
+            steps.iter().map(number).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let params: Vec<Box<dyn ToSql + Sync>> =
             vec![Box::new(self.number), Box::new(self.direction.word()), Box::new(steps), Box::new(subs)];
         pipeline.execute(&self.done, params).await;
