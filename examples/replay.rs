@@ -5,7 +5,10 @@ fn main() {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let args: Vec<String> = std::env::args().collect();
     let r = rt.block_on(run(&args[1], &args[2]));
-    if let Err(e) = r { println!("ERR {e}"); std::process::exit(1) }
+    if let Err(e) = r {
+        println!("ERR {e}");
+        std::process::exit(1)
+    }
 }
 async fn run(a: &str, b: &str) -> Result<()> {
     let sa = Session::open(&Connect::parse(a)?, "replay").await?;
@@ -16,12 +19,26 @@ async fn run(a: &str, b: &str) -> Result<()> {
     empty.put(setpoint::kinds::scope::schema_id("public"), Object::default());
     let changes = diff::changes(&diff::compare(&empty, &live.state), &Default::default(), &empty, &live.state);
     let t = std::time::Instant::now();
-    let made = plan::plan(&plan::Wanted { old: &empty, new: &live.state, edges: &Edges::default(), changes, server: sa.version })?;
+    let made = plan::plan(&plan::Wanted {
+        old: &empty,
+        new: &live.state,
+        edges: &Edges::default(),
+        changes,
+        server: sa.version,
+    })?;
     eprintln!("planned {} steps in {:?}", made.steps.len(), t.elapsed());
     let sb = Session::open(&Connect::parse(b)?, "replay").await?;
     sb.batch("SET check_function_bodies = off").await?;
     for step in &made.steps {
-        sb.batch(&format!("SET search_path = {}", if step.path.is_empty() { "pg_catalog".into() } else { step.path.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(",") })).await?;
+        sb.batch(&format!(
+            "SET search_path = {}",
+            if step.path.is_empty() {
+                "pg_catalog".into()
+            } else {
+                step.path.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(",")
+            }
+        ))
+        .await?;
         if let Err(e) = sb.batch(&step.sql).await {
             println!("FAILED {}\n{}\n{e}", step.object, step.sql);
             return Ok(());
@@ -31,15 +48,32 @@ async fn run(a: &str, b: &str) -> Result<()> {
     let after = introspect::read(&sb).await?;
     let c = diff::compare(&live.state, &after.state);
     if !c.is_empty() {
-        println!("DIFF created {:?} dropped {:?} changed {:?} open {:?}", c.created, c.dropped, c.changed, c.open.iter().map(|o| (&o.id, o.attr)).collect::<Vec<_>>());
+        println!(
+            "DIFF created {:?} dropped {:?} changed {:?} open {:?}",
+            c.created,
+            c.dropped,
+            c.changed,
+            c.open.iter().map(|o| (&o.id, o.attr)).collect::<Vec<_>>()
+        );
     }
-    for (id, attrs) in &c.changed { println!("{id} {attrs:?} {:?} -> {:?}", live.state.get(id), after.state.get(id)); }
+    for (id, attrs) in &c.changed {
+        println!("{id} {attrs:?} {:?} -> {:?}", live.state.get(id), after.state.get(id));
+    }
     // and back
-    let edges = { let l = introspect::begin(&sb).await?; let e = introspect::edges(&sb, &l.book, &l.state).await?; introspect::end(&sb).await?; e };
+    let edges = {
+        let l = introspect::begin(&sb).await?;
+        let e = introspect::edges(&sb, &l.book, &l.state).await?;
+        introspect::end(&sb).await?;
+        e
+    };
     let changes = diff::changes(&diff::compare(&after.state, &empty), &Default::default(), &after.state, &empty);
-    let down = plan::plan(&plan::Wanted { old: &after.state, new: &empty, edges: &edges, changes, server: sa.version })?;
-    let inverse: Vec<_> = if std::env::var("DOWN").is_ok() { down.steps.iter().map(|s| (s.object.clone(), s.sql.clone())).collect() } else {
-        made.steps.iter().rev().flat_map(|s| s.inverse.iter().map(|i| (i.object.clone(), i.sql.clone()))).collect() };
+    let down =
+        plan::plan(&plan::Wanted { old: &after.state, new: &empty, edges: &edges, changes, server: sa.version })?;
+    let inverse: Vec<_> = if std::env::var("DOWN").is_ok() {
+        down.steps.iter().map(|s| (s.object.clone(), s.sql.clone())).collect()
+    } else {
+        made.steps.iter().rev().flat_map(|s| s.inverse.iter().map(|i| (i.object.clone(), i.sql.clone()))).collect()
+    };
     for (o, sql) in inverse {
         if let Err(e) = sb.batch(&sql).await {
             println!("BACK FAILED {o}\n{sql}\n{e}");
@@ -48,7 +82,9 @@ async fn run(a: &str, b: &str) -> Result<()> {
     }
     let end = introspect::read(&sb).await?;
     let c = diff::compare(&empty, &end.state);
-    if !c.is_empty() { println!("LEFT {:?} {:?}", c.created, c.changed); }
+    if !c.is_empty() {
+        println!("LEFT {:?} {:?}", c.created, c.changed);
+    }
     println!("ok");
     Ok(())
 }

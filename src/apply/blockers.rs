@@ -27,10 +27,12 @@ pub async fn watched<T>(
             done = &mut work => return done,
             blocked = look => blocked,
         };
-        if let Some(blocked) = blocked {
-            if seen(blocked).await {
-                let _ = executor.session.canceller().cancel().await; // if it fails, the statement goes on, and so do we
-            }
+        let give_up = match blocked {
+            Some(blocked) => seen(blocked).await,
+            None => false,
+        };
+        if give_up {
+            let _ = executor.session.canceller().cancel().await; // if it fails, the statement goes on, and so do we
         }
     }
 }

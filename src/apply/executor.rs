@@ -71,17 +71,20 @@ impl Executor<'_> {
     async fn left<'u>(&self, run: &Run, journal: &Journal, units: &[Unit<'u>]) -> Result<Vec<Unit<'u>>> {
         let mut left = Vec::new();
         for unit in units {
-            match run.entry(run.direction, unit.index, unit.sub) {
-                Some(true) => continue,
+            let done = match run.entry(run.direction, unit.index, unit.sub) {
+                Some(true) => true,
                 Some(false) => {
-                    if alone::settle(self, unit.step).await? {
+                    let happened = alone::settle(self, unit.step).await?;
+                    if happened {
                         journal.done_alone(self.session, unit.index, unit.sub).await?;
-                        continue;
                     }
+                    happened
                 }
-                None => {}
+                None => false,
+            };
+            if !done {
+                left.push(*unit);
             }
-            left.push(*unit);
         }
         Ok(left)
     }

@@ -3,15 +3,14 @@
 mod alone;
 mod blockers;
 mod executor;
-mod lock;
 mod rollback;
-mod stale;
+pub mod stale;
 mod up;
 
 use std::time::Duration;
 
 use crate::catalog::{Connect, Session};
-use crate::ledger::{self, Direction, Ledger, Run};
+use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, Result, State};
 use crate::plan::{Finding, Hazard, Step};
 
@@ -116,7 +115,7 @@ async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mu
     }
     let watch = session.another(&format!("{purpose} (watching)")).await?;
     lock::refuse_pooler(&session, &watch).await?;
-    lock::take(&session, options.wait, progress).await?;
+    lock::take(&session, options.wait, &mut |message| progress.waiting(message)).await?;
     Ok(Opened { session, watch })
 }
 

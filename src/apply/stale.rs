@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::rename;
-use crate::model::{Digest, Edges, Error, ObjectId, Result, State};
+use crate::model::{Digest, Edges, Error, Object, ObjectId, Result, State};
 use crate::plan::{Action, Expected, Plan};
 use crate::sql::reference;
 
@@ -86,17 +87,7 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
 /// # Errors
 /// `Failed`, naming what differs.
 pub fn reached(plan: &Plan, live: &State) -> Result<()> {
-    let mut problems = Vec::new();
-    for (expected, object) in find(&plan.footprint, live).known {
-        match (expected.after, object) {
-            (None, Some(_)) => problems.push(format!("{} is still there", expected.object)),
-            (Some(_), None) => problems.push(format!("{} is not there", expected.object)),
-            (Some(after), Some((id, object))) if Digest::of_object(id, object, true) != after => {
-                problems.push(format!("{} is not what the plan says", expected.object));
-            }
-            _ => {}
-        }
-    }
+    let problems = differs(&plan.footprint, live);
     if problems.is_empty() {
         return Ok(());
     }
@@ -107,6 +98,28 @@ pub fn reached(plan: &Plan, live: &State) -> Result<()> {
     let remedy =
         "put right what differs and run `setpoint apply` again, or take the plan back with `setpoint rollback`";
     Err(listed(error, problems).remedy(remedy))
+}
+
+/// How the live state differs from where these plans, one after the other, lead; a line per object.
+pub fn not_reached(plans: &[Plan], live: &State) -> Vec<String> {
+    let mut last: IndexMap<&str, &Expected> = IndexMap::new();
+    for plan in plans {
+        last.extend(plan.footprint.iter().map(|expected| (expected.object.as_str(), expected)));
+    }
+    let footprint: Vec<Expected> = last.into_values().cloned().collect();
+    differs(&footprint, live)
+}
+
+fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
+    let one = |(expected, object): (&Expected, Option<(&ObjectId, &Object)>)| match (expected.after, object) {
+        (None, Some(_)) => Some(format!("{} is still there", expected.object)),
+        (Some(_), None) => Some(format!("{} is not there", expected.object)),
+        (Some(after), Some((id, object))) if Digest::of_object(id, object, true) != after => {
+            Some(format!("{} is not what the plan says", expected.object))
+        }
+        _ => None,
+    };
+    find(footprint, live).known.into_iter().filter_map(one).collect()
 }
 
 /// Makes sure that taking the plan back led where it came from; `before` is the snapshot of the revision before.
@@ -201,7 +214,7 @@ pub(super) fn names(object: &str) -> Option<Vec<String>> {
 
 /// The objects of a footprint, found in a state.
 struct Found<'a> {
-    known: Vec<(&'a Expected, Option<(&'a ObjectId, &'a crate::model::Object)>)>,
+    known: Vec<(&'a Expected, Option<(&'a ObjectId, &'a Object)>)>,
     /// Objects inside the same tables, that the footprint does not know.
     strangers: Vec<&'a ObjectId>,
 }

@@ -1,6 +1,8 @@
 //! The ledger of a database: which revisions it is at, which run is under way, what expressions became. Schema `setpoint`.
 
+mod adopt;
 mod layout;
+pub mod lock;
 mod memo;
 mod read;
 pub mod snapshot;
@@ -8,13 +10,11 @@ mod write;
 
 use crate::model::Digest;
 
+pub use adopt::{baseline, stamp};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
 pub use read::{events, plan_text, snapshot_of};
-pub use write::{
-    Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, record, refresh_snapshot, remove, start,
-    turn_down,
-};
+pub use write::{Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, refresh_snapshot, start, turn_down};
 
 /// Which way a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -55,11 +55,11 @@ pub(super) async fn transaction(session: &Session, write: impl AsyncFnOnce() -> 
     }
 }
 
-async fn execute(session: &Session, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<()> {
+pub(super) async fn execute(session: &Session, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<()> {
     session.client.execute(sql, params).await.map(drop).map_err(|e| server_error(&e))
 }
 
-const TOOL: &str = env!("CARGO_PKG_VERSION");
+pub(super) const TOOL: &str = env!("CARGO_PKG_VERSION");
 
 /// Notes that a run begins.
 ///
@@ -102,18 +102,10 @@ pub async fn cancel_run(session: &Session, number: u32) -> Result<()> {
     transaction(session, async || forget(session, number).await).await
 }
 
-async fn forget(session: &Session, number: u32) -> Result<()> {
+pub(super) async fn forget(session: &Session, number: u32) -> Result<()> {
     let number = as_i32(number)?;
     execute(session, "DELETE FROM setpoint.journal WHERE number = $1", &[&number]).await?;
     execute(session, "DELETE FROM setpoint.run WHERE number = $1", &[&number]).await
-}
-
-/// Records a revision that needs no run: baselined or stamped.
-///
-/// # Errors
-/// The server's.
-pub async fn record(session: &Session, revision: &NewRevision<'_>) -> Result<()> {
-    transaction(session, async || insert_revision(session, revision).await).await
 }
 
 /// Ends a run: its revision is there. The next run begins in the same transaction, so that its goal is never lost.
@@ -132,7 +124,7 @@ pub async fn finish_up(session: &Session, revision: &NewRevision<'_>, next: Opti
     .await
 }
 
-async fn insert_revision(session: &Session, revision: &NewRevision<'_>) -> Result<()> {
+pub(super) async fn insert_revision(session: &Session, revision: &NewRevision<'_>) -> Result<()> {
     let bytes = snapshot::encode(revision.state, session.version)?;
     let insert = "INSERT INTO setpoint.revision (number, name, plan_hash, how, by_role, at, tool, plan, snapshot) \
                   VALUES ($1, $2, $3, $4, session_user, clock_timestamp(), $5, $6, $7)";
@@ -161,20 +153,6 @@ pub async fn finish_down(session: &Session, run: &NewRun<'_>, recorded: bool, ne
             Some(next) => start(session, next).await,
             None => Ok(()),
         }
-    })
-    .await
-}
-
-/// Removes a revision without running anything: `stamp` goes back.
-///
-/// # Errors
-/// The server's.
-pub async fn remove(session: &Session, number: u32) -> Result<()> {
-    let insert = "INSERT INTO setpoint.event (number, name, plan_hash, what, by_role, at, tool, plan) \
-                  SELECT number, name, plan_hash, 'unstamped', session_user, clock_timestamp(), $2, plan FROM setpoint.revision WHERE number = $1";
-    transaction(session, async || {
-        execute(session, insert, &[&as_i32(number)?, &TOOL]).await?;
-        execute(session, "DELETE FROM setpoint.revision WHERE number = $1", &[&as_i32(number)?]).await
     })
     .await
 }

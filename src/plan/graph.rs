@@ -109,7 +109,9 @@ impl Graph {
             let with = old.get(&id).and_then(|object| room(id.kind()).vanishes_with(object));
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
             self.into[node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
-            if let Some(schema) = id.parent().filter(|_| id.kind().within == Within::Schema).and_then(|s| self.drops.get(s)).copied() {
+            if let Some(schema) =
+                id.parent().filter(|_| id.kind().within == Within::Schema).and_then(|s| self.drops.get(s)).copied()
+            {
                 self.before(node, schema);
             }
             for ancestor in id.ancestors() {

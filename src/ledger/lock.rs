@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 use crate::catalog::Session;
 use crate::model::{Class, Error, Result};
 
-use super::Progress;
-
 /// The key: the tool's name in ASCII. Advisory locks are per database.
 const KEY: i64 = 0x7365_7470_6f69_6e74;
 
@@ -16,9 +14,11 @@ const POLL: Duration = Duration::from_millis(100);
 /// Takes the lock. It is polled for, never waited for in the server: a session that waits holds a snapshot, and a concurrent
 /// index build of the holder would wait for it in turn.
 ///
+/// `waiting` is told once whom it waits for.
+///
 /// # Errors
 /// `Busy` naming the holder once `wait` is over.
-pub async fn take(session: &Session, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+pub async fn take(session: &Session, wait: Duration, waiting: &mut dyn FnMut(&str)) -> Result<()> {
     let begun = Instant::now();
     let mut told = false;
     loop {
@@ -34,7 +34,7 @@ pub async fn take(session: &Session, wait: Duration, progress: &mut dyn Progress
         if !told {
             told = true;
             let holder = holder(session).await.unwrap_or_else(|| "another session".into());
-            progress.waiting(&format!("waiting for the lock, which {holder} holds"));
+            waiting(&format!("waiting for the lock, which {holder} holds"));
         }
         tokio::time::sleep(POLL.min(wait.saturating_sub(begun.elapsed()))).await;
     }
