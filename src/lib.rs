@@ -1,12 +1,14 @@
 //! setpoint keeps a PostgreSQL database at the schema that its users declare.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod catalog;
 pub mod diff;
 pub mod introspect;
 pub mod kdl;
 pub mod kinds;
 pub mod load;
+pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod scratch;

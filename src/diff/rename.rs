@@ -20,7 +20,8 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Ve
     (old, edges, changes)
 }
 
-fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
+/// The state and its edges with `from`, and everything inside it, under its new address.
+pub fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let id = |id: ObjectId| id.rebased(from, to).unwrap_or(id);
     let mut state = State::default();
     for (key, mut object) in old.objects {

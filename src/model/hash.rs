@@ -1,6 +1,6 @@
 //! Content hashes of objects and states: blake3 over an unambiguous byte form, independent of order and of the machine.
 
-use super::{Attrs, Object, ObjectId, State, Value};
+use super::{Object, ObjectId, OnChange, State, Value};
 
 /// 128 bits of a blake3 hash, written as 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,11 +21,13 @@ impl Digest {
         Self::finish(&hasher)
     }
 
-    /// The hash of one object and its id. With `shape`, expressions count only as present, since the server respells them.
+    /// The hash of one object and its id. With `shape` it is the same for what was written and for what the server made of it:
+    /// expressions count only as present, types without their schema, and what only matters at creation not at all.
     pub fn of_object(id: &ObjectId, object: &Object, shape: bool) -> Self {
         let mut hasher = blake3::Hasher::new();
         feed_text(&mut hasher, &id.to_string());
-        feed_attrs(&mut hasher, &object.attrs, shape);
+        let compared = |name: &str| id.kind().attr(name).is_none_or(|attr| attr.on_change != OnChange::CreationOnly);
+        feed_attrs(&mut hasher, object.attrs.iter().filter(|(name, _)| !shape || compared(name)), shape);
         Self::finish(&hasher)
     }
 
@@ -70,8 +72,8 @@ fn feed_text(hasher: &mut blake3::Hasher, text: &str) {
     hasher.update(text.as_bytes());
 }
 
-fn feed_attrs(hasher: &mut blake3::Hasher, attrs: &Attrs, shape: bool) {
-    let mut sorted: Vec<_> = attrs.iter().collect();
+fn feed_attrs<'a>(hasher: &mut blake3::Hasher, attrs: impl Iterator<Item = (&'static str, &'a Value)>, shape: bool) {
+    let mut sorted: Vec<_> = attrs.collect();
     sorted.sort_by_key(|(name, _)| *name);
     hasher.update(&(sorted.len() as u64).to_le_bytes());
     for (name, value) in sorted {
@@ -94,7 +96,8 @@ fn feed_value(hasher: &mut blake3::Hasher, value: &Value, shape: bool) {
         }
         Value::Type(t) => {
             hasher.update(&[3]);
-            feed_text(hasher, t.as_str());
+            let text = t.as_str();
+            feed_text(hasher, if shape { text.rsplit('.').next().unwrap_or(text) } else { text });
         }
         Value::Expr(e) => {
             hasher.update(&[4]);
@@ -112,7 +115,7 @@ fn feed_value(hasher: &mut blake3::Hasher, value: &Value, shape: bool) {
         }
         Value::Record(record) => {
             hasher.update(&[7]);
-            feed_attrs(hasher, record, shape);
+            feed_attrs(hasher, record.iter(), shape);
         }
     }
 }

@@ -80,7 +80,9 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
             let step = Step {
                 object: node.id.to_string(),
                 action: action(&node.act),
-                with: if i == 0 {
+                with: if let Act::Rename(from) = &node.act {
+                    vec![from.to_string()]
+                } else if i == 0 {
                     turn.with.iter().map(|n| graph.nodes[*n].id.to_string()).collect()
                 } else {
                     Vec::new()

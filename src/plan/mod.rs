@@ -87,7 +87,7 @@ pub struct Step {
     pub object: String,
     /// What happens to the object.
     pub action: Action,
-    /// Other objects that come or go with it: folded into a CREATE, vanished with a DROP.
+    /// Other objects that come or go with it: folded into a CREATE, vanished with a DROP; for a rename, the old address.
     pub with: Vec<String>,
     /// The statement, without a final semicolon.
     pub sql: String,

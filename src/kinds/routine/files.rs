@@ -17,7 +17,6 @@ pub fn parse(kind: KindRef, node: &Node, scope: &mut Scope<'_>) {
     let setof = take_setof(&mut node);
     let mut object = Object { place: Some(node.span), ..Object::default() };
     let mut facets: Vec<Prop> = Vec::new();
-    let estimates = take_estimates(kind, &mut node, scope);
     let mut attrs = generic::record(kind.attrs, kind.word, &node, 1, scope, &mut |prop, _| {
         if &*prop.name == "was" {
             object.was = prop.value.as_text().map(|t| Ident::new(t.clone()));
@@ -31,9 +30,6 @@ pub fn parse(kind: KindRef, node: &Node, scope: &mut Scope<'_>) {
         facet
     });
     attrs.set(SETOF, setof);
-    for (key, value) in estimates {
-        attrs.set(key, value);
-    }
     attrs.set(BODY, body(&node, scope));
     let settings = settings(&node);
     attrs.set(SET, (!settings.is_empty()).then_some(settings));
@@ -71,32 +67,6 @@ fn take_setof(node: &mut Node) -> bool {
         }
         _ => false,
     }
-}
-
-const ESTIMATES: [Key<Text>; 2] = [COST, ROWS];
-
-/// Reads `cost` and `rows`, which are numbers with or without a point; gives back the node without them.
-fn take_estimates(kind: KindRef, node: &mut Node, scope: &mut Scope<'_>) -> Vec<(Key<Text>, Text)> {
-    let mut out: Vec<(Key<Text>, Text)> = Vec::new();
-    node.props.retain(|prop| {
-        let known = ESTIMATES.into_iter().find(|key| key.name == &*prop.name && kind.attr(key.name).is_some());
-        let Some(key) = known else { return true };
-        let number: Text = match &prop.value.value {
-            Scalar::Int(number) => number.to_string().into(),
-            Scalar::Number(number) => number.clone(),
-            _ => "".into(),
-        };
-        if !number.parse::<f64>().is_ok_and(|n| n > 0.0) {
-            let problem = Problem::new(prop.value.span, format!("`{}` wants a number above 0", key.name));
-            scope.problem(problem.label("not a number above 0"));
-        } else if out.iter().any(|(k, _)| k.name == key.name) {
-            scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", key.name)).label("second time"));
-        } else {
-            out.push((key, number));
-        }
-        false
-    });
-    out
 }
 
 fn body(node: &Node, scope: &mut Scope<'_>) -> Option<Text> {
@@ -160,11 +130,6 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
         && let Some(prop) = node.props.iter_mut().find(|p| &*p.name == RETURNS.name)
     {
         prop.value = Arg::text(format!("SETOF {}", scalar(&prop.value)));
-    }
-    for (key, value) in ESTIMATES.into_iter().filter_map(|key| Some((key, object.get(key)?.clone()))) {
-        let value = value.parse().map_or_else(|_| Scalar::Number(value), Scalar::Int);
-        let value = Arg { value, annotation: None, span: Span::default() };
-        node.props.push(Prop { name: key.name.into(), value, name_span: Span::default() });
     }
     for arg in node.children.iter_mut().filter(|c| &*c.name == ARGS.name) {
         if let Some(at) = arg.props.iter().position(|p| &*p.name == ARG_NAME.name) {

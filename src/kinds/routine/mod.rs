@@ -112,8 +112,8 @@ pub static FUNCTION: [Attr; 19] = [
         "Whether it may run in parallel workers.",
     )
     .default("unsafe"),
-    attr(COST, Shape::Text, Form::Custom, OnChange::Alter, "The planner's estimate of its cost."),
-    attr(ROWS, Shape::Text, Form::Custom, OnChange::Alter, "The planner's estimate of its rows."),
+    attr(COST, Shape::Number, Form::Property, OnChange::Alter, "The planner's estimate of its cost."),
+    attr(ROWS, Shape::Number, Form::Property, OnChange::Alter, "The planner's estimate of its rows."),
     attr(SUPPORT, Shape::Text, Form::Property, OnChange::Alter, "The planner support function."),
     OBJECT_FILE_ATTR,
     LINK_SYMBOL_ATTR,

@@ -1,0 +1,252 @@
+//! Runs steps: transactions sent in one go, retries after lock timeouts, and the journal that commits with the steps.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
+
+use crate::catalog::{Pipeline, Session};
+use crate::kinds::Mode;
+use crate::ledger::{Direction, Journal, Run};
+use crate::model::{Class, Error, Ident, Result};
+use crate::plan::Step;
+use crate::sql;
+
+use super::{Options, Progress, alone, blockers};
+
+/// One statement to run: a plan's step, or a step of its inverse.
+#[derive(Clone, Copy)]
+pub struct Unit<'a> {
+    /// Index of the plan's step.
+    pub index: usize,
+    /// Index in the step's inverse; 0 on the way up.
+    pub sub: usize,
+    /// The statement.
+    pub step: &'a Step,
+    /// Units in a row with the same number share a transaction.
+    pub group: u32,
+}
+
+/// What running needs.
+pub struct Executor<'a> {
+    /// The session that holds the lock; everything runs here.
+    pub session: &'a Session,
+    /// A second session that looks who is in the way.
+    pub watch: &'a Session,
+    /// Timeouts and budgets.
+    pub options: &'a Options,
+}
+
+/// Why a transaction did not commit.
+struct Failure {
+    error: tokio_postgres::Error,
+    /// The unit that failed; `None`: BEGIN, the journal or COMMIT.
+    unit: Option<usize>,
+}
+
+impl Executor<'_> {
+    /// Runs what the journal does not say is done, in order. `label` names the plan in messages.
+    pub async fn run(&self, label: &str, run: &Run, units: &[Unit<'_>], progress: &mut dyn Progress) -> Result<()> {
+        let journal = Journal::open(self.session, run.number, run.direction).await?;
+        let left = self.left(run, &journal, units).await?;
+        progress.begin(label, run.direction, units.len(), units.len() - left.len());
+        let mut rest = left.as_slice();
+        while let Some(first) = rest.first() {
+            let size = self.group(rest);
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            let done = units.len() - rest.len();
+            let result = match first.step.mode {
+                Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
+                _ => self.transaction(&journal, now, done, progress).await,
+            };
+            result.map_err(|(at, error)| {
+                let at = at.and_then(|at| now.get(at).map(|unit| (done + at + 1, unit)));
+                explain(label, run.direction, at, units.len(), error)
+            })?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// The units that are not done; what was begun outside a transaction is looked up in the catalog.
+    async fn left<'u>(&self, run: &Run, journal: &Journal, units: &[Unit<'u>]) -> Result<Vec<Unit<'u>>> {
+        let mut left = Vec::new();
+        for unit in units {
+            let done = match run.entry(run.direction, unit.index, unit.sub) {
+                Some(true) => true,
+                Some(false) => {
+                    let happened = alone::settle(self, unit.step).await?;
+                    if happened {
+                        journal.done_alone(self.session, unit.index, unit.sub).await?;
+                    }
+                    happened
+                }
+                None => false,
+            };
+            if !done {
+                left.push(*unit);
+            }
+        }
+        Ok(left)
+    }
+
+    /// How many of the units go into the next transaction.
+    fn group(&self, units: &[Unit<'_>]) -> usize {
+        let Some(first) = units.first().filter(|unit| unit.step.mode != Mode::Alone) else { return 1 };
+        let mut size = 0;
+        for unit in units {
+            let other = unit.group != first.group && !self.options.offline;
+            if unit.step.mode == Mode::Alone || other {
+                break;
+            }
+            size += 1;
+            if unit.step.mode == Mode::CommitAfter {
+                break;
+            }
+        }
+        size
+    }
+
+    /// Runs units in one transaction, again and again while locks are not to be had and the budget lasts.
+    async fn transaction(
+        &self,
+        journal: &Journal,
+        units: &[Unit<'_>],
+        done: usize,
+        progress: &mut dyn Progress,
+    ) -> Result<(), (Option<usize>, Error)> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let mut blocked = None;
+            let attempt = self.attempt(journal, units, done, progress);
+            let look = (self.options.lock_timeout / 2).clamp(Duration::from_millis(20), Duration::from_secs(2));
+            let result = blockers::watched(self, attempt, look, async |seen| {
+                blocked = Some(seen);
+                false
+            })
+            .await;
+            let Err(failure) = result? else { return Ok(()) };
+            let error = self.session.error(&failure.error);
+            if !worth_another_try(failure.error.code()) {
+                return Err((failure.unit, error));
+            }
+            let mut error = error;
+            error.details.extend(blocked.iter().map(|blocked| format!("in the way: {blocked}")));
+            if begun.elapsed() + pause > self.options.lock_budget {
+                error.class = Class::Busy;
+                error.details.push(format!("tried for {} seconds", begun.elapsed().as_secs()));
+                return Err((failure.unit, error));
+            }
+            let object = failure.unit.and_then(|at| units.get(at)).map_or("a lock", |unit| subject(unit.step));
+            let blocked = blocked.unwrap_or_else(|| "other sessions".into());
+            progress.waiting(&format!("{object} is in use by {blocked}; trying again"));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// Sends one transaction as a whole, the journal's rows included.
+    async fn attempt(
+        &self,
+        journal: &Journal,
+        units: &[Unit<'_>],
+        done: usize,
+        progress: &mut dyn Progress,
+    ) -> Result<Result<(), Failure>, (Option<usize>, Error)> {
+        let mut pipeline = Pipeline::new(&self.session.client);
+        let mut sent: Vec<Option<usize>> = vec![None];
+        pipeline.batch(self.opening()).await;
+        let mut path = None;
+        for (at, unit) in units.iter().enumerate() {
+            let wanted = search_path(unit.step);
+            if path.as_ref() != Some(&wanted) {
+                pipeline.batch(format!("SET LOCAL search_path TO {wanted}")).await;
+                sent.push(Some(at));
+                path = Some(wanted);
+            }
+            pipeline.batch(unit.step.sql.as_str()).await;
+            sent.push(Some(at));
+        }
+        let rows: Vec<(usize, usize)> = units.iter().map(|unit| (unit.index, unit.sub)).collect();
+        journal.done(&mut pipeline, &rows).await.map_err(|error| (None, error))?;
+        pipeline.batch("COMMIT").await;
+        sent.extend([None, None]);
+        let mut failure = None;
+        let mut shown = None;
+        let mut sent = sent.into_iter();
+        while let Some(answer) = pipeline.next().await {
+            let unit = sent.next().flatten();
+            if failure.is_some() {
+                continue; // the rest only says that the transaction is aborted, and COMMIT became ROLLBACK
+            }
+            match answer {
+                Err(error) => failure = Some(Failure { error, unit }),
+                Ok(()) if unit.is_some() && unit != shown => {
+                    shown = unit;
+                    if let Some(step) = unit.and_then(|at| units.get(at)).map(|unit| unit.step) {
+                        progress.step(done + unit.unwrap_or(0) + 1, step);
+                    }
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(failure.map_or(Ok(()), Err))
+    }
+
+    /// Begins a transaction with the tool's own settings.
+    fn opening(&self) -> String {
+        format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
+             SET LOCAL check_function_bodies = off",
+            self.options.lock_timeout.as_millis(),
+            self.options.statement_timeout.map_or(0, |timeout| timeout.as_millis())
+        )
+    }
+}
+
+/// The schemas in which names in people's SQL are looked up.
+pub(super) fn search_path(step: &Step) -> String {
+    if step.path.is_empty() {
+        return "pg_catalog".into();
+    }
+    let names: Vec<Ident> = step.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
+    sql::name_list(&names)
+}
+
+/// True for what goes away by itself: a lock timeout, a deadlock, a serialisation failure.
+fn worth_another_try(code: Option<&SqlState>) -> bool {
+    code.is_some_and(|code| {
+        [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE]
+            .contains(code)
+    })
+}
+
+/// What a step waits for.
+pub(super) fn subject(step: &Step) -> &str {
+    step.lock.as_ref().map_or(step.object.as_str(), |(_, on)| on.as_str())
+}
+
+/// The error of a step in its plan: which one, what it was to do, what the server said, what to do next.
+fn explain(label: &str, direction: Direction, at: Option<(usize, &Unit<'_>)>, total: usize, error: Error) -> Error {
+    let Some((number, unit)) = at else {
+        return error.detail(format!("while running {label}")).remedy(next_command(direction));
+    };
+    let step = unit.step;
+    let what = if step.object.is_empty() { "a step written by hand" } else { &step.object };
+    let mut out = Error::new(error.class, format!("{label}, step {number} of {total} failed: {what}"));
+    out.details.push(error.message);
+    out.details.extend(error.details);
+    out.details.extend(step.sql.lines().take(40).map(|line| format!("    {line}")));
+    out.details.extend(error.remedy);
+    out.sqlstate = error.sqlstate;
+    out.remedy(next_command(direction))
+}
+
+fn next_command(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => {
+            "what is done is kept: remove the cause and run `setpoint apply` again, or take it back with `setpoint rollback`"
+        }
+        Direction::Down => "what is done is kept: remove the cause and run `setpoint rollback` again",
+    }
+}

@@ -1,0 +1,170 @@
+//! Applying saved plans to a database, and taking them back.
+
+mod alone;
+mod blockers;
+mod executor;
+mod rollback;
+pub mod stale;
+mod up;
+
+use std::time::Duration;
+
+use crate::catalog::{Connect, Session};
+use crate::ledger::{self, Direction, Ledger, Run, lock};
+use crate::model::{Class, Error, Result, State};
+use crate::plan::{Finding, Hazard, Step};
+
+pub use rollback::{Target, Undo, Way, preview, rollback};
+pub use up::{Goal, pending, run};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long to wait for another setpoint to end.
+    pub wait: Duration,
+    /// How long a statement may wait for a lock, and others behind it.
+    pub lock_timeout: Duration,
+    /// How long a transaction is tried again when locks are not to be had.
+    pub lock_budget: Duration,
+    /// How long a concurrent index build may wait for others.
+    pub concurrent_budget: Duration,
+    /// How long a statement may take; none: as long as it needs.
+    pub statement_timeout: Option<Duration>,
+    /// The hazards that are allowed.
+    pub allow: Allow,
+    /// Nobody else uses the database: one transaction where PostgreSQL allows it.
+    pub offline: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wait: Duration::ZERO,
+            lock_timeout: Duration::from_secs(3),
+            lock_budget: Duration::from_secs(60),
+            concurrent_budget: Duration::from_secs(600),
+            statement_timeout: None,
+            allow: Allow::default(),
+            offline: false,
+        }
+    }
+}
+
+/// The hazards that a person allowed.
+#[derive(Debug, Clone, Default)]
+pub struct Allow {
+    /// Every one of them.
+    pub all: bool,
+    /// These.
+    pub hazards: Vec<Hazard>,
+}
+
+impl Allow {
+    /// True if the hazard may be taken.
+    pub fn covers(&self, hazard: Hazard) -> bool {
+        self.all || self.hazards.contains(&hazard)
+    }
+}
+
+/// Who wants to know how it goes.
+pub trait Progress {
+    /// A plan begins, or goes on after `done` of its `total` statements.
+    fn begin(&mut self, _label: &str, _direction: Direction, _total: usize, _done: usize) {}
+    /// A statement was run; inside a transaction it may yet be undone.
+    fn step(&mut self, _number: usize, _step: &Step) {}
+    /// Something has to be waited for.
+    fn waiting(&mut self, _message: &str) {}
+    /// Something that a person should know.
+    fn note(&mut self, _message: &str) {}
+    /// A plan is done.
+    fn end(&mut self, _label: &str, _direction: Direction) {}
+}
+
+/// Nobody wants to know.
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Numbers and names of the plans that were applied or taken back, in that order.
+    pub plans: Vec<(u32, String)>,
+    /// True if a run that had not ended was taken up.
+    pub resumed: bool,
+    /// The revision that the database is at now.
+    pub current: u32,
+}
+
+/// The executor's two sessions, with the lock held.
+struct Opened {
+    session: Session,
+    watch: Session,
+}
+
+/// Opens the sessions and takes the lock.
+async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mut dyn Progress) -> Result<Opened> {
+    let session = Session::open(connect, purpose).await?;
+    if session.standby {
+        return Err(Error::refused("the server is a standby, which is read-only").remedy("connect to the primary"));
+    }
+    if session.read_only {
+        return Err(Error::refused("the database is read-only: default_transaction_read_only is on")
+            .detail(format!("connected to {}", session.target()))
+            .remedy("turn it off for this database or role first"));
+    }
+    let watch = session.another(&format!("{purpose} (watching)")).await?;
+    lock::refuse_pooler(&session, &watch).await?;
+    lock::take(&session, options.wait, &mut |message| progress.waiting(message)).await?;
+    Ok(Opened { session, watch })
+}
+
+impl Opened {
+    /// Gives the lock back and closes both sessions, so that the next command finds nobody.
+    async fn close(self) {
+        lock::release(&self.session).await;
+        self.session.close().await;
+        self.watch.close().await;
+    }
+}
+
+/// The snapshot of the newest revision, if there is one.
+async fn last_snapshot(session: &Session, ledger: &Ledger) -> Result<Option<State>> {
+    match ledger.current() {
+        0 => Ok(None),
+        number => ledger::snapshot_of(session, number).await,
+    }
+}
+
+/// How messages call a plan.
+fn label(number: u32, name: &str) -> String {
+    format!("plan {number} ({name})")
+}
+
+/// A run under way as a line for people.
+fn under_way(run: &Run) -> String {
+    let what = if run.direction == Direction::Up { "applying" } else { "taking back" };
+    format!("{what} {} was begun by {} at {} and has not ended", label(run.number, &run.name), run.by, run.at)
+}
+
+/// Refuses hazards that nobody allowed.
+fn refuse_hazards<'a>(findings: impl Iterator<Item = (&'a str, &'a Finding)>, allow: &Allow) -> Result<()> {
+    let mut words: Vec<&str> = Vec::new();
+    let mut details: Vec<String> = Vec::new();
+    for (object, finding) in findings.filter(|(_, finding)| !allow.covers(finding.hazard)) {
+        let word = finding.hazard.word();
+        if !words.contains(&word) {
+            words.push(word);
+        }
+        let line = format!("{word}: {object}: {}", finding.reason);
+        if !details.contains(&line) {
+            details.push(line);
+        }
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    let mut error = Error::new(Class::Refused, "hazards have to be allowed first");
+    error.details = details;
+    Err(error.remedy(format!("look at each of them, then add `--allow {}`", words.join(","))))
+}

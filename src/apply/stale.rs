@@ -1,0 +1,260 @@
+//! The footprint: is the database what the plan was made for, and did it become what the plan leads to?
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::diff::rename;
+use crate::model::{Digest, Edges, Error, Object, ObjectId, Result, State};
+use crate::plan::{Action, Expected, Plan};
+use crate::sql::reference;
+
+/// How many differences an error names.
+const SHOWN: usize = 20;
+
+/// Refuses a plan whose footprint is not what it was made for. What the last revision's snapshot holds in the same form counts
+/// as right: this server may spell an expression differently from the one that the plan was made on.
+///
+/// # Errors
+/// `Stale`, naming what differs.
+pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> {
+    let live = renamed(live, plan);
+    let snapshot = snapshot.map(|state| renamed(state, plan));
+    let recorded = |id: &ObjectId| snapshot.as_ref().and_then(|state| state.get(id));
+    let found = find(&plan.footprint, &live);
+    let mut problems = Vec::new();
+    for (expected, object) in &found.known {
+        match (expected.before, object) {
+            (None, Some(_)) => problems.push(format!("{} exists already", expected.object)),
+            (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
+            (Some(before), Some((id, object))) => {
+                if Digest::of_object(id, object, false) != before && recorded(id) != Some(object) {
+                    problems.push(format!("{} was changed", expected.object));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    for id in found.strangers {
+        if recorded(id).is_none() || recorded(id) != live.get(id) {
+            problems.push(format!("{id} was added"));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let error = Error::stale(format!("the database is not what plan {} ({}) was made for", plan.number, plan.name));
+    Err(listed(error, problems).remedy("undo these changes in the database, or pull them and make the plan again"))
+}
+
+/// Refuses to take back a plan whose result was changed since.
+///
+/// # Errors
+/// `Stale`, naming what differs.
+pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> {
+    let found = find(&plan.footprint, live);
+    let recorded = |id: &ObjectId| snapshot.and_then(|state| state.get(id));
+    let mut problems = Vec::new();
+    for (expected, object) in &found.known {
+        match (expected.after, object) {
+            (None, Some((id, object))) if recorded(id) != Some(object) => {
+                problems.push(format!("{} exists again", expected.object));
+            }
+            (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
+            (Some(after), Some((id, object)))
+                if recorded(id) != Some(object) && Digest::of_object(id, object, true) != after =>
+            {
+                problems.push(format!("{} was changed", expected.object));
+            }
+            _ => {}
+        }
+    }
+    for id in found.strangers {
+        if recorded(id).is_none() || recorded(id) != live.get(id) {
+            problems.push(format!("{id} was added"));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let error = Error::stale(format!("the database is not what revision {} ({}) left", plan.number, plan.name));
+    Err(listed(error, problems).remedy("undo these changes in the database first; `setpoint drift` shows them"))
+}
+
+/// Makes sure that the plan led where it was to lead.
+///
+/// # Errors
+/// `Failed`, naming what differs.
+pub fn reached(plan: &Plan, live: &State) -> Result<()> {
+    let problems = differs(&plan.footprint, live);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let error = Error::failed(format!(
+        "all steps of plan {} ({}) ran, but the database is not what the plan leads to",
+        plan.number, plan.name
+    ));
+    let remedy =
+        "put right what differs and run `setpoint apply` again, or take the plan back with `setpoint rollback`";
+    Err(listed(error, problems).remedy(remedy))
+}
+
+/// How the live state differs from where these plans, one after the other, lead; a line per object.
+pub fn not_reached(plans: &[Plan], live: &State) -> Vec<String> {
+    let mut last: IndexMap<&str, &Expected> = IndexMap::new();
+    for plan in plans {
+        last.extend(plan.footprint.iter().map(|expected| (expected.object.as_str(), expected)));
+    }
+    let footprint: Vec<Expected> = last.into_values().cloned().collect();
+    differs(&footprint, live)
+}
+
+fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
+    let one = |(expected, object): (&Expected, Option<(&ObjectId, &Object)>)| match (expected.after, object) {
+        (None, Some(_)) => Some(format!("{} is still there", expected.object)),
+        (Some(_), None) => Some(format!("{} is not there", expected.object)),
+        (Some(after), Some((id, object))) if Digest::of_object(id, object, true) != after => {
+            Some(format!("{} is not what the plan says", expected.object))
+        }
+        _ => None,
+    };
+    find(footprint, live).known.into_iter().filter_map(one).collect()
+}
+
+/// Makes sure that taking the plan back led where it came from; `before` is the snapshot of the revision before.
+///
+/// # Errors
+/// `Failed`, naming what differs.
+pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> {
+    let live = renamed(live, plan);
+    let before = before.map(|state| renamed(state, plan));
+    let mut problems = Vec::new();
+    for (expected, object) in find(&plan.footprint, &live).known {
+        match (expected.before, object) {
+            (None, Some(_)) => problems.push(format!("{} is still there", expected.object)),
+            (Some(_), None) => problems.push(format!("{} is not there", expected.object)),
+            (Some(digest), Some((id, object))) => {
+                let shape = |object| Digest::of_object(id, object, true);
+                let same = Digest::of_object(id, object, false) == digest
+                    || before.as_ref().and_then(|state| state.get(id)).is_none_or(|old| shape(old) == shape(object));
+                if !same {
+                    problems.push(format!("{} is not what it was", expected.object));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let error = Error::failed(format!(
+        "plan {} ({}) was taken back, but the database is not what it was before",
+        plan.number, plan.name
+    ));
+    Err(listed(error, problems).remedy("put right what differs and run `setpoint rollback` again"))
+}
+
+/// The snapshot of the revision before a plan that was taken back, with the plan's footprint as it is now: what was put back may
+/// be spelled in another way than it was.
+pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
+    let expected: FxHashSet<&str> = plan.footprint.iter().map(|expected| expected.object.as_str()).collect();
+    let mut state = before.clone();
+    // Renaming keeps the order, so the two go side by side.
+    let shown = renamed(live, plan);
+    for ((id, object), (shown, _)) in live.iter().zip(shown.iter()) {
+        if state.has(id) && expected.contains(shown.to_string().as_str()) {
+            state.put(id.clone(), object.clone());
+        }
+    }
+    state
+}
+
+/// What changed outside the footprint while the plan ran: somebody else was at work.
+pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<String> {
+    let before = renamed(before, plan);
+    let expected: FxHashSet<&str> = plan.footprint.iter().map(|expected| expected.object.as_str()).collect();
+    let differs = after.iter().filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| id);
+    let gone = before.iter().filter(|(id, _)| !after.has(id)).map(|(id, _)| id);
+    differs.chain(gone).map(ToString::to_string).filter(|text| !expected.contains(text.as_str())).collect()
+}
+
+/// The state under the names that it has once the plan's renames are done; a plan speaks of objects by these.
+fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
+    let mut out = Cow::Borrowed(state);
+    for step in plan.steps.iter().filter(|step| step.action == Action::Rename) {
+        let Some(from) = step.with.first() else { continue };
+        let Some(id) = out.iter().map(|(id, _)| id).find(|id| id.to_string() == *from).cloned() else { continue };
+        let Some(name) = own_name(&step.object) else { continue };
+        let to = id.renamed(name);
+        if !out.has(&to) {
+            out = Cow::Owned(rename::rebase(out.into_owned(), Edges::default(), &id, &to).0);
+        }
+    }
+    out
+}
+
+/// The last name of an object's text: `total` of `column public.orders.total`.
+pub(super) fn own_name(object: &str) -> Option<String> {
+    names(object)?.pop()
+}
+
+/// The names of an object's text, from the schema inwards; a routine's types are left out.
+pub(super) fn names(object: &str) -> Option<Vec<String>> {
+    let (_, path) = object.split_once(' ')?;
+    // The types of a routine stand in parentheses, which an unquoted name never holds.
+    let mut quoted = false;
+    let end = path.find(|c| {
+        quoted ^= c == '"';
+        c == '(' && !quoted
+    });
+    let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
+    Some(reference::split(path).ok()?.iter().map(ToString::to_string).collect())
+}
+
+/// The objects of a footprint, found in a state.
+struct Found<'a> {
+    known: Vec<(&'a Expected, Option<(&'a ObjectId, &'a Object)>)>,
+    /// Objects inside the same tables, that the footprint does not know.
+    strangers: Vec<&'a ObjectId>,
+}
+
+fn find<'a>(footprint: &'a [Expected], state: &'a State) -> Found<'a> {
+    let mut known: Vec<_> = footprint.iter().map(|expected| (expected, None)).collect();
+    let index: FxHashMap<&str, usize> = footprint.iter().enumerate().map(|(i, e)| (e.object.as_str(), i)).collect();
+    let mut roots: FxHashSet<&ObjectId> = FxHashSet::default();
+    let mut others = Vec::new();
+    for (id, object) in state.iter() {
+        match index.get(id.to_string().as_str()).and_then(|at| known.get_mut(*at)) {
+            Some(slot) => {
+                slot.1 = Some((id, object));
+                roots.insert(id.root());
+            }
+            None => others.push(id),
+        }
+    }
+    let strangers = others.into_iter().filter(|id| roots.contains(id.root())).collect();
+    Found { known, strangers }
+}
+
+fn listed(mut error: Error, problems: Vec<String>) -> Error {
+    let more = problems.len().saturating_sub(SHOWN);
+    error.details.extend(problems.into_iter().take(SHOWN));
+    if more > 0 {
+        error.details.push(format!("… and {more} more"));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_texts() {
+        let found = |text| names(text).unwrap().join("|");
+        assert_eq!(found("column public.orders.total"), "public|orders|total");
+        assert_eq!(found("function public.f(integer, app.t)"), "public|f");
+        assert_eq!(found("index public.\"a.b\".\"x(\"\"y\""), "public|a.b|x(\"y");
+    }
+}

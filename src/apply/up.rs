@@ -1,0 +1,224 @@
+//! `apply`: runs the saved plans that a database does not have yet, in order, and takes up a run that has not ended.
+
+use crate::catalog::{Connect, Session};
+use crate::introspect;
+use crate::ledger::{self, Direction, How, Ledger, NewRevision, NewRun, Run};
+use crate::model::{Error, Result, State};
+use crate::plan::chain::{Chain, Link};
+use crate::plan::{Plan, file};
+
+use super::executor::{Executor, Unit};
+use super::{Opened, Options, Progress, Summary, label, last_snapshot, open, refuse_hazards, stale, under_way};
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Goal {
+    /// The newest plan.
+    #[default]
+    Head,
+    /// That revision.
+    To(u32),
+    /// So many plans.
+    Plus(u32),
+}
+
+/// The saved plans that the database does not have, as far as the goal. Plans that it has must be the same ones.
+///
+/// # Errors
+/// `Stale` if a revision was made by another plan than the project's, `Usage` for a goal that cannot be reached.
+pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<&'a Link>> {
+    for revision in &ledger.revisions {
+        let Some(link) = chain.link(revision.number) else { continue };
+        if link.hash != revision.plan_hash {
+            return Err(Error::stale(format!("revision {} of this database was made by another plan", revision.number))
+                .detail(format!("there it is called {}, with hash {}", revision.name, revision.plan_hash))
+                .detail(format!("plans/chain.kdl has {}, with hash {}", link.name, link.hash))
+                .remedy("this may be another project's database, or a branch that was merged differently: see `setpoint history`"));
+        }
+    }
+    let current = ledger.current();
+    let head = chain.head().map_or(0, |link| link.number);
+    let goal = match (goal, &ledger.run) {
+        (Goal::Head, _) => head,
+        // A run that was interrupted knows where its command was going.
+        (Goal::Plus(_), Some(run)) if run.direction == Direction::Up && !run.entries.is_empty() => run.goal,
+        (Goal::Plus(count), _) => current.saturating_add(count).min(head),
+        (Goal::To(number), _) => number,
+    };
+    if goal > head && goal > current {
+        return Err(Error::new(crate::model::Class::Usage, format!("there is no plan {goal}"))
+            .detail(format!("the newest plan is {head}"))
+            .remedy("`setpoint status` lists the plans that are pending"));
+    }
+    if goal < current && goal < head {
+        return Err(Error::new(crate::model::Class::Usage, format!("the database is at revision {current} already"))
+            .remedy(format!("to go back, use `setpoint rollback --to {goal}`")));
+    }
+    Ok(chain.links.iter().filter(|link| link.number > current && link.number <= goal).collect())
+}
+
+/// Applies the pending plans. The ledger and the live state are read once the lock is held, so that of several that start at once
+/// one does the work, and the others find nothing left to do.
+///
+/// # Errors
+/// `Busy`, `Stale`, `Refused` for hazards, and whatever the server reports; what is done stays done and is in the journal.
+pub async fn run(
+    connect: &Connect,
+    chain: &Chain,
+    goal: Goal,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Summary> {
+    let opened = open(connect, "apply", options, progress).await?;
+    let result = apply(&opened, chain, goal, options, progress).await;
+    opened.close().await;
+    result
+}
+
+async fn apply(
+    opened: &Opened,
+    chain: &Chain,
+    goal: Goal,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Summary> {
+    let session = &opened.session;
+    let mut ledger = Ledger::read(session).await?;
+    let links = pending(&ledger, chain, goal)?;
+    let goal = links.last().map_or(ledger.current(), |link| link.number);
+    let mut under_way = unfinished(session, &mut ledger, &links).await?;
+    if links.is_empty() {
+        return Ok(Summary { current: ledger.current(), ..Summary::default() });
+    }
+    let plans: Vec<Plan> = links.iter().map(|link| chain.plan(link)).collect::<Result<_>>()?;
+    let done = |plan: &Plan, at: usize| {
+        under_way.as_ref().is_some_and(|run| run.number == plan.number && run.entry(Direction::Up, at, 0) == Some(true))
+    };
+    let findings = plans.iter().flat_map(|plan| {
+        let steps = plan.steps.iter().enumerate().filter(move |(at, _)| !done(plan, *at));
+        steps.flat_map(|(_, step)| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
+    });
+    refuse_hazards(findings, &options.allow)?;
+    ledger::create(session).await?;
+    let texts: Vec<String> = plans.iter().map(file::write).collect();
+    let runs: Vec<NewRun<'_>> = plans
+        .iter()
+        .zip(&texts)
+        .map(|(plan, text)| NewRun {
+            number: plan.number,
+            name: &plan.name,
+            direction: Direction::Up,
+            plan_hash: plan.hash(),
+            plan: text,
+            goal,
+            top: 0,
+        })
+        .collect();
+    let mut summary = Summary { resumed: under_way.is_some(), current: ledger.current(), ..Summary::default() };
+    let mut before: Option<State> = None;
+    let mut started = false;
+    for (at, (plan, new)) in plans.iter().zip(&runs).enumerate() {
+        let next = runs.get(at + 1);
+        let resumed = under_way.take();
+        if resumed.is_none() {
+            if let Err(error) = check(opened, &ledger, plan, &mut before).await {
+                if started {
+                    ledger::cancel_run(session, plan.number).await?;
+                }
+                return Err(error);
+            }
+            if !started {
+                ledger::start(session, new).await?;
+            }
+        }
+        let run = resumed.unwrap_or_else(|| begun(new));
+        let executor = Executor { session, watch: &opened.watch, options };
+        let units: Vec<Unit<'_>> = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction })
+            .collect();
+        let label = label(plan.number, &plan.name);
+        executor.run(&label, &run, &units, progress).await?;
+        let live = introspect::read(session).await?.state;
+        stale::reached(plan, &live)?;
+        if let Some(before) = &before {
+            tell_elsewhere(&stale::elsewhere(plan, before, &live), progress);
+        }
+        let revision = NewRevision {
+            number: plan.number,
+            name: &plan.name,
+            plan_hash: new.plan_hash,
+            plan: new.plan,
+            how: How::Applied,
+            state: &live,
+        };
+        ledger::finish_up(session, &revision, next).await?;
+        progress.end(&label, Direction::Up);
+        started = next.is_some();
+        summary.plans.push((plan.number, plan.name.clone()));
+        summary.current = plan.number;
+        before = Some(live);
+    }
+    Ok(summary)
+}
+
+/// The run that has to be taken up. One that has not done anything is forgotten.
+async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> Result<Option<Run>> {
+    let Some(run) = ledger.run.take() else { return Ok(None) };
+    if run.direction == Direction::Down {
+        return Err(Error::refused("a rollback has not ended")
+            .detail(under_way(&run))
+            .remedy("finish it with `setpoint rollback`"));
+    }
+    if run.entries.is_empty() {
+        ledger::cancel_run(session, run.number).await?;
+        return Ok(None);
+    }
+    match links.first() {
+        Some(link) if link.number == run.number && link.hash == run.plan_hash => Ok(Some(run)),
+        _ => Err(Error::stale("a run that has not ended used another plan than the project has now")
+            .detail(under_way(&run))
+            .remedy(
+                "restore the plan from version control and apply again, or take the run back with `setpoint rollback`",
+            )),
+    }
+}
+
+/// Makes sure that the plan fits what is there. `before` is the live state, read now if nobody knows it yet.
+async fn check(opened: &Opened, ledger: &Ledger, plan: &Plan, before: &mut Option<State>) -> Result<()> {
+    match before {
+        Some(live) => stale::check(plan, live, Some(live)),
+        None => {
+            let snapshot = last_snapshot(&opened.session, ledger).await?;
+            let live = before.insert(introspect::read(&opened.session).await?.state);
+            stale::check(plan, live, snapshot.as_ref())
+        }
+    }
+}
+
+/// A run that has just begun.
+pub(super) fn begun(new: &NewRun<'_>) -> Run {
+    Run {
+        number: new.number,
+        name: new.name.into(),
+        direction: new.direction,
+        plan_hash: new.plan_hash,
+        plan: String::new(),
+        goal: new.goal,
+        top: new.top,
+        recorded: false,
+        by: String::new(),
+        at: String::new(),
+        entries: Vec::new(),
+    }
+}
+
+fn tell_elsewhere(objects: &[String], progress: &mut dyn Progress) {
+    if let Some(first) = objects.first() {
+        let more = objects.len() - 1;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        progress.note(&format!("changed by somebody else in the meantime: {first}{more}; see `setpoint drift`"));
+    }
+}
