@@ -11,5 +11,6 @@ pub mod load;
 pub mod ledger;
 pub mod model;
 pub mod plan;
+pub mod project;
 pub mod scratch;
 pub mod sql;

@@ -1,0 +1,148 @@
+//! Which database is meant: the command line, an environment, `DATABASE_URL`, `.env`, the default environment, libpq's variables.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use crate::catalog::Connect;
+use crate::model::{Error, Result};
+
+use super::{Environment, Project, Source};
+
+/// The variable that holds the database's address.
+const VARIABLE: &str = "DATABASE_URL";
+
+impl Project {
+    /// The database that is meant: `url` from the command line, else the environment `env` from there, else `DATABASE_URL` of the
+    /// environment or of `.env`, else the default environment, else what libpq's variables say.
+    ///
+    /// # Errors
+    /// `Config` if what is named does not exist or cannot be understood.
+    pub fn target(&self, url: Option<&str>, env: Option<&str>) -> Result<Connect> {
+        self.target_with(url, env, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Takes over the role names of the environment that `target` chooses by the same arguments.
+    ///
+    /// # Errors
+    /// `Config` if the environment does not exist.
+    pub fn enter(&mut self, url: Option<&str>, env: Option<&str>) -> Result<()> {
+        let process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(env) = self.chosen(url, env, &|name| self.variable(name, &process))? {
+            self.manage.roles = env.roles.clone();
+        }
+        Ok(())
+    }
+
+    /// The environment that is meant, if it is one: an explicit one, or the default where nothing else is said.
+    fn chosen(
+        &self,
+        url: Option<&str>,
+        env: Option<&str>,
+        variable: &dyn Fn(&str) -> Result<Option<String>>,
+    ) -> Result<Option<&Environment>> {
+        match (env, &self.default_env) {
+            (Some(name), _) => self.environment(name).map(Some),
+            (None, Some(name)) if url.is_none() && variable(VARIABLE)?.is_none() => self.environment(name).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn target_with(
+        &self,
+        url: Option<&str>,
+        env: Option<&str>,
+        process: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Connect> {
+        let resolve = |text: Option<&str>| Connect::resolve(text, process);
+        if let Some(url) = url {
+            return resolve(Some(url));
+        }
+        let variable = |name: &str| self.variable(name, process);
+        match self.chosen(url, env, &variable)? {
+            Some(Environment { source: Source::Url(text), .. }) => resolve(Some(text)),
+            Some(Environment { name, source: Source::Variable(from), .. }) => match variable(from)? {
+                Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {from}"))),
+                None => Err(Error::config(format!("the environment “{name}” takes its address from {from}, which is not set"))
+                    .remedy(format!("set {from}, in the environment or in {}", self.root.join(".env").display()))),
+            },
+            None => match variable(VARIABLE)? {
+                Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {VARIABLE}"))),
+                None => resolve(None),
+            },
+        }
+    }
+
+    /// A variable of the process, else of `.env` in the project's directory.
+    fn variable(&self, name: &str, process: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>> {
+        match process(name) {
+            Some(value) => Ok(Some(value)),
+            None => Ok(dot_env(&self.root)?.remove(name).filter(|value| !value.is_empty())),
+        }
+    }
+}
+
+/// The variables of `.env`. The process's own environment stays as it is.
+fn dot_env(root: &Path) -> Result<HashMap<String, String>> {
+    let path = root.join(".env");
+    let read = match dotenvy::from_path_iter(&path) {
+        Ok(lines) => lines.collect::<Result<HashMap<_, _>, _>>(),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(found) => Ok(found),
+        Err(dotenvy::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(HashMap::new()),
+        Err(dotenvy::Error::Io(error)) => Err(Error::config(format!("cannot read {}: {error}", path.display()))),
+        // The driver's message repeats the line, which may hold a password.
+        Err(_) => Err(Error::config(format!("{} has a line that is no NAME=value", path.display()))
+            .remedy("put values with spaces or # into quotes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Manage;
+
+    fn project(root: &Path) -> Project {
+        let env = |name: &str, source| Environment { name: name.to_owned(), source, roles: Default::default() };
+        Project {
+            root: root.to_path_buf(),
+            file: root.join("setpoint.kdl"),
+            schema_dir: root.join("schema"),
+            plans_dir: root.join("plans"),
+            environments: vec![
+                env("local", Source::Url("postgresql://me@local/app".to_owned())),
+                env("prod", Source::Variable("PROD_URL".to_owned())),
+            ],
+            default_env: Some("local".to_owned()),
+            manage: Manage::default(),
+        }
+    }
+
+    #[test]
+    fn each_source_yields_to_those_before_it() {
+        let dir = std::env::temp_dir().join(format!("setpoint-project-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let project = project(&dir);
+        let none = |_: &str| None;
+        let set = |name: &str| match name {
+            "DATABASE_URL" => Some("postgresql://me@variable/app".to_owned()),
+            "PROD_URL" => Some("postgresql://me:secret@prod/app".to_owned()),
+            _ => None,
+        };
+        let host = |url: Option<&str>, env: Option<&str>, process: &dyn Fn(&str) -> Option<String>| {
+            project.target_with(url, env, process).map(|target| target.hosts().join(","))
+        };
+        assert_eq!(host(Some("postgresql://me@line/x"), Some("prod"), &set).unwrap(), "line");
+        assert_eq!(host(None, Some("prod"), &set).unwrap(), "prod");
+        assert_eq!(host(None, None, &set).unwrap(), "variable");
+        assert_eq!(host(None, None, &none).unwrap(), "local");
+        assert!(host(None, Some("prod"), &none).unwrap_err().to_string().contains("PROD_URL"));
+        assert!(host(None, Some("test"), &none).unwrap_err().to_string().contains("local, prod"));
+        std::fs::write(dir.join(".env"), "DATABASE_URL=postgresql://me@file/app\n").unwrap();
+        assert_eq!(host(None, None, &none).unwrap(), "file");
+        assert_eq!(host(None, None, &set).unwrap(), "variable");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

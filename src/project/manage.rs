@@ -1,0 +1,246 @@
+//! What of a database belongs to the project: schemas, patterns, owners, grants, partitions that others make.
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::{Session, Version};
+use crate::kinds::manage::{Managed, leave_out_owners, map_roles, settle};
+use crate::kinds::owner;
+use crate::model::{Address, Ident, ObjectId, State, Within};
+
+/// What is managed.
+#[derive(Debug, Clone)]
+pub struct Manage {
+    /// The schemas, if not all of them.
+    pub schemas: Option<Vec<Ident>>,
+    /// What is left out.
+    pub exclude: Vec<Pattern>,
+    /// Who owns everything that names no other owner.
+    pub owner: Option<Ident>,
+    /// False: owners are left to others.
+    pub owners: bool,
+    /// False: access rights are left to others.
+    pub grants: bool,
+    /// True: partitions that no file declares are left to the program that makes them.
+    pub external_partitions: bool,
+    /// Role names in the files → role names in the database at hand.
+    pub roles: FxHashMap<Ident, Ident>,
+}
+
+impl Default for Manage {
+    fn default() -> Self {
+        Self {
+            schemas: None,
+            exclude: Vec::new(),
+            owner: None,
+            owners: true,
+            grants: true,
+            external_partitions: false,
+            roles: FxHashMap::default(),
+        }
+    }
+}
+
+/// A live state in the form that files have.
+pub struct Written {
+    /// What the files say.
+    pub state: State,
+    /// The project's owner that makes the files say no more than they must; `None` if the project names one already, or if the
+    /// connected role owns most of it.
+    pub owner: Option<Ident>,
+}
+
+impl Manage {
+    /// The part of a live state that is managed. What `desired` declares of partitions is managed even where others make them.
+    pub fn apply(&self, mut live: State, desired: &State) -> State {
+        if self.schemas.is_none() && self.exclude.is_empty() && !self.external_partitions {
+            return live;
+        }
+        let external: Vec<ObjectId> = live
+            .iter()
+            .filter(|(id, object)| self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let external: rustc_hash::FxHashSet<ObjectId> = external.into_iter().collect();
+        live.objects.retain(|id, _| self.covers(id) && (external.is_empty() || !external.contains(id.root())));
+        live
+    }
+
+    /// The desired state as it is to be compared with the managed live one: with the roles of the environment, the owners that
+    /// files leave out, and the rights and owners that are left to others.
+    pub fn desired(&self, desired: &State, live: &State, server: Version) -> State {
+        let mut out = if self.roles.is_empty() { desired.clone() } else { map_roles(desired, &self.roles) };
+        out.objects.retain(|id, _| self.covers(id));
+        let owner = self.owner.as_ref().map(|role| self.roles.get(role).unwrap_or(role));
+        settle(live, &mut out, server, &Managed { owner, owners: self.owners, grants: self.grants });
+        out
+    }
+
+    /// What the files declare although the project leaves it out: it is not looked at, which has to be said.
+    pub fn left_out<'a>(&self, desired: &'a State) -> Vec<&'a ObjectId> {
+        desired.iter().map(|(id, _)| id).filter(|id| id.root() == *id && !self.covers(id)).collect()
+    }
+
+    /// A live state as files say it: with the roles of the files, without the owners that need not be said.
+    pub fn written(&self, live: State, session: &Session) -> Written {
+        let mut state = self.apply(live, &State::default());
+        if !self.roles.is_empty() {
+            let back = self.roles.iter().map(|(here, there)| (there.clone(), here.clone())).collect();
+            state = map_roles(&state, &back);
+        }
+        let connected = Ident::from(session.user.as_str());
+        let found = if self.owner.is_none() && self.owners { usual_owner(&state).filter(|usual| *usual != connected) } else { None };
+        if self.owners {
+            leave_out_owners(&mut state, session.version, self.owner.as_ref().or(found.as_ref()), &connected);
+        } else {
+            state.objects.retain(|id, _| !id.is(&owner::KIND));
+        }
+        if !self.grants {
+            state.objects.retain(|id, _| !matches!(id.kind().word, "grant" | "revoke"));
+        }
+        Written { state, owner: found }
+    }
+
+    /// True if the project manages the object, going by its schema and name.
+    pub fn covers(&self, id: &ObjectId) -> bool {
+        let schema = id.schema().map(ObjectId::name);
+        if let (Some(listed), Some(schema)) = (&self.schemas, schema) {
+            if !listed.contains(schema) {
+                return false;
+            }
+        }
+        if self.exclude.is_empty() {
+            return true;
+        }
+        let root = id.root();
+        // The parts of a schema itself (its comment, its owner) go with the schema.
+        let own = (root.kind().within == Within::Schema || schema.is_none()).then(|| root.name().as_str());
+        !self.exclude.iter().any(|pattern| pattern.matches(schema.map(Ident::as_str), own))
+    }
+}
+
+fn is_partition(object: &crate::model::Object) -> bool {
+    object.attrs.iter().any(|(name, _)| name == "partition-of")
+}
+
+/// Who owns most of a state.
+fn usual_owner(state: &State) -> Option<Ident> {
+    let mut counts: FxHashMap<Ident, usize> = FxHashMap::default();
+    let owners = state.iter().filter(|(id, _)| id.is(&owner::KIND));
+    // Schema public belongs to whom initdb gave it.
+    let owners = owners.filter(|(id, _)| id.parent().is_none_or(|parent| parent.kind().address != Address::Schema || parent.name().as_str() != "public"));
+    for role in owners.filter_map(|(_, object)| owner::role(object)) {
+        *counts.entry(role).or_default() += 1;
+    }
+    // Equal counts are decided by name, so that the same database gives the same files.
+    counts.into_iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| b.as_str().cmp(a.as_str()))).map(|(role, _)| role)
+}
+
+/// A pattern for names: `name` or `schema.name`, where `*` stands for any letters and `?` for one. A pattern that matches a
+/// schema's name takes everything in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    schema: Option<Vec<char>>,
+    name: Vec<char>,
+}
+
+impl Pattern {
+    /// Reads a pattern; the first dot separates schema and name.
+    pub fn new(text: &str) -> Self {
+        match text.split_once('.') {
+            Some((schema, name)) => Self { schema: Some(schema.chars().collect()), name: name.chars().collect() },
+            None => Self { schema: None, name: text.chars().collect() },
+        }
+    }
+
+    /// True if it matches an object `name` in `schema`; `name` is missing for a schema itself.
+    pub fn matches(&self, schema: Option<&str>, name: Option<&str>) -> bool {
+        match &self.schema {
+            Some(pattern) => schema.is_some_and(|s| glob(pattern, s)) && name.is_some_and(|n| glob(&self.name, n)),
+            None => [schema, name].into_iter().flatten().any(|text| glob(&self.name, text)),
+        }
+    }
+}
+
+/// Matches without backtracking further than the last star: linear for each star.
+fn glob(pattern: &[char], text: &str) -> bool {
+    let text: Vec<char> = text.chars().collect();
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(letter) = text.get(t) {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || c == letter => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::find;
+    use crate::kinds::scope::schema_id;
+
+    fn table(schema: &str, name: &str) -> ObjectId {
+        ObjectId::new(find("table").unwrap().kind(), Some(schema_id(schema)), name)
+    }
+
+    fn manage(exclude: &[&str]) -> Manage {
+        Manage { exclude: exclude.iter().map(|text| Pattern::new(text)).collect(), ..Manage::default() }
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("tmp_*", "tmp_1", true),
+            ("tmp_*", "a_tmp_1", false),
+            ("*_y?", "log_y1", true),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*a*b", "xxaxxbxx", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob(&pattern.chars().collect::<Vec<_>>(), text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_takes_its_parts_along() {
+        let orders = table("public", "orders");
+        let comment = ObjectId::facet(find("comment").unwrap().kind(), orders.clone());
+        let of_schema = ObjectId::facet(find("comment").unwrap().kind(), schema_id("audit"));
+        assert!(!manage(&["public.ord*"]).covers(&orders) && !manage(&["orders"]).covers(&comment));
+        assert!(manage(&["audit.*"]).covers(&orders) && manage(&["audit.*"]).covers(&of_schema));
+        assert!(!manage(&["audit"]).covers(&of_schema) && !manage(&["audit"]).covers(&table("audit", "x")));
+    }
+
+    #[test]
+    fn listed_schemas_alone() {
+        let manage = Manage { schemas: Some(vec!["app".into()]), ..Manage::default() };
+        assert!(manage.covers(&table("app", "x")) && manage.covers(&schema_id("app")));
+        assert!(!manage.covers(&table("public", "x")) && !manage.covers(&schema_id("public")));
+    }
+
+    #[test]
+    fn the_usual_owner_is_found() {
+        let mut state = State::default();
+        for (name, role) in [("a", "app"), ("b", "app"), ("c", "other")] {
+            let (id, object) = owner::owned(&table("public", name), &role.into());
+            state.put(id, object);
+        }
+        assert_eq!(usual_owner(&state), Some("app".into()));
+    }
+}
