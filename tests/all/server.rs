@@ -1,6 +1,8 @@
 //! Throwaway servers and sessions: they start, settings are pinned, errors say what to do, nothing stays behind.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use setpoint::catalog::{Connect, Session};
@@ -130,4 +132,34 @@ fn a_dropped_server_leaves_nothing_behind() {
     assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
     assert!(!directory.exists());
     assert!(block_on(async move { Session::open(&target, "test").await.is_err() }));
+}
+
+/// The victim of the test below: shows where its server is, and waits to be killed.
+#[test]
+#[ignore = "run by a_killed_process_leaves_nothing_behind"]
+fn holds_a_server() {
+    let own = Server::start(&server().binaries).unwrap_or_else(|error| panic!("{error}"));
+    eprintln!("\nserver in {}", own.connect("postgres").hosts()[0]);
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_killed_process_leaves_nothing_behind() {
+    let program = std::env::current_exe().expect("a test knows its program");
+    let mut victim = Command::new(program)
+        .args(["server::holds_a_server", "--exact", "--ignored", "--nocapture"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let lines = BufReader::new(victim.stderr.take().expect("is piped")).lines();
+    let line = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("server in ").map(str::to_owned));
+    let directory = line.expect("the victim says where its server is");
+    victim.kill().expect("can be killed");
+    victim.wait().expect("ends");
+    let begin = Instant::now();
+    while Path::new(&directory).exists() {
+        assert!(begin.elapsed() < Duration::from_secs(15), "{directory} is still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
