@@ -1,6 +1,6 @@
 //! What of a database belongs to the project: schemas, patterns, owners, grants, partitions that others make.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Session, Version};
 use crate::kinds::manage::{Managed, leave_out_owners, map_roles, settle};
@@ -55,12 +55,13 @@ impl Manage {
         if self.schemas.is_none() && self.exclude.is_empty() && !self.external_partitions {
             return live;
         }
-        let external: Vec<ObjectId> = live
+        let external: FxHashSet<ObjectId> = live
             .iter()
-            .filter(|(id, object)| self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id))
+            .filter(|(id, object)| {
+                self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id)
+            })
             .map(|(id, _)| id.clone())
             .collect();
-        let external: rustc_hash::FxHashSet<ObjectId> = external.into_iter().collect();
         live.objects.retain(|id, _| self.covers(id) && (external.is_empty() || !external.contains(id.root())));
         live
     }
@@ -88,7 +89,11 @@ impl Manage {
             state = map_roles(&state, &back);
         }
         let connected = Ident::from(session.user.as_str());
-        let found = if self.owner.is_none() && self.owners { usual_owner(&state).filter(|usual| *usual != connected) } else { None };
+        let found = if self.owner.is_none() && self.owners {
+            usual_owner(&state).filter(|usual| *usual != connected)
+        } else {
+            None
+        };
         if self.owners {
             leave_out_owners(&mut state, session.version, self.owner.as_ref().or(found.as_ref()), &connected);
         } else {
@@ -103,10 +108,9 @@ impl Manage {
     /// True if the project manages the object, going by its schema and name.
     pub fn covers(&self, id: &ObjectId) -> bool {
         let schema = id.schema().map(ObjectId::name);
-        if let (Some(listed), Some(schema)) = (&self.schemas, schema) {
-            if !listed.contains(schema) {
-                return false;
-            }
+        let listed = |schema: &Ident| self.schemas.as_ref().is_none_or(|list| list.contains(schema));
+        if !schema.is_none_or(listed) {
+            return false;
         }
         if self.exclude.is_empty() {
             return true;
@@ -127,7 +131,9 @@ fn usual_owner(state: &State) -> Option<Ident> {
     let mut counts: FxHashMap<Ident, usize> = FxHashMap::default();
     let owners = state.iter().filter(|(id, _)| id.is(&owner::KIND));
     // Schema public belongs to whom initdb gave it.
-    let owners = owners.filter(|(id, _)| id.parent().is_none_or(|parent| parent.kind().address != Address::Schema || parent.name().as_str() != "public"));
+    let owners = owners.filter(|(id, _)| {
+        id.parent().is_none_or(|parent| parent.kind().address != Address::Schema || parent.name().as_str() != "public")
+    });
     for role in owners.filter_map(|(_, object)| owner::role(object)) {
         *counts.entry(role).or_default() += 1;
     }
