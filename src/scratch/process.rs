@@ -16,7 +16,8 @@ use super::Binaries;
 
 /// Becomes the server, and leaves a watcher behind that holds our pipe: when we close it, or die, the watcher stops the
 /// server at once and removes its directory. `$1` is the directory, the rest the server's command line. The watcher is
-/// forked twice, since the server must not find a child that it does not know.
+/// forked twice, since the server must not find a child that it does not know. It looks for the server's pid file as well as
+/// for its process, which may stay a zombie for long where nobody is left to wait for it.
 const SUPERVISE: &str = r#"
 exec 3<&0
 (
@@ -24,7 +25,7 @@ exec 3<&0
         read -r line <&3
         kill -QUIT $$ 2>/dev/null
         tries=0
-        while [ $tries -lt 100 ] && kill -0 $$ 2>/dev/null; do sleep 0.05; tries=$((tries + 1)); done
+        while [ $tries -lt 100 ] && [ -e "$1/data/postmaster.pid" ] && kill -0 $$ 2>/dev/null; do sleep 0.05; tries=$((tries + 1)); done
         rm -rf "$1"
     ) >/dev/null 2>&1 &
 )
