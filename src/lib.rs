@@ -3,14 +3,17 @@
 
 pub mod apply;
 pub mod catalog;
+pub mod cli;
 pub mod diff;
 pub mod introspect;
 pub mod kdl;
 pub mod kinds;
-pub mod load;
 pub mod ledger;
+pub mod load;
 pub mod model;
 pub mod plan;
 pub mod project;
+pub mod report;
+pub mod sameness;
 pub mod scratch;
 pub mod sql;

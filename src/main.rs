@@ -1,2 +1,7 @@
 //! The command line of setpoint; everything else is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    setpoint::cli::main()
+}

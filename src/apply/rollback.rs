@@ -4,7 +4,7 @@ use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, How, Ledger, NewRun, Revision, Run};
 use crate::model::{Class, Error, Result};
-use crate::plan::{Action, Hazard, Plan, file};
+use crate::plan::{Action, Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
 use super::{Opened, Options, Progress, Summary, alone, label, open, refuse_hazards, stale};
@@ -34,6 +34,11 @@ pub struct Undo {
 }
 
 impl Undo {
+    /// The inverse steps, in the order in which they run.
+    pub fn steps(&self) -> Vec<Step> {
+        self.units().into_iter().map(|unit| Step { transaction: unit.group, ..unit.step.clone() }).collect()
+    }
+
     /// The inverse steps with the index of their step, in the order in which they run.
     fn units(&self) -> Vec<Unit<'_>> {
         let steps = self.plan.steps.iter().enumerate().take(self.top).rev();

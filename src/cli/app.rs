@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
+use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
 use crate::load::{self, Loaded};
 use crate::model::{Class, Error, Result};
@@ -130,16 +131,18 @@ impl App {
 ///
 /// # Errors
 /// `Usage` for a word that is no hazard.
-pub fn allowed(words: &[String]) -> Result<Vec<Hazard>> {
-    let mut out = Vec::new();
-    for word in words.iter().flat_map(|w| w.split(',')).map(str::trim).filter(|w| !w.is_empty()) {
+fn allowed(words: &[String]) -> Result<Allow> {
+    let mut out = Allow::default();
+    for word in words.iter().map(|w| w.trim()).filter(|w| !w.is_empty()) {
         if word == "all" {
-            return Ok(Hazard::ALL.to_vec());
+            out.all = true;
+            continue;
         }
         let known = || Hazard::ALL.map(Hazard::word).join(", ");
-        let hazard = Hazard::parse(word)
-            .ok_or_else(|| Error::new(Class::Usage, format!("`{word}` is no hazard")).remedy(format!("--allow takes all, {}", known())))?;
-        out.push(hazard);
+        let hazard = Hazard::parse(word).ok_or_else(|| {
+            Error::new(Class::Usage, format!("`{word}` is no hazard")).remedy(format!("--allow takes all, {}", known()))
+        })?;
+        out.hazards.push(hazard);
     }
     Ok(out)
 }
@@ -148,11 +151,11 @@ pub fn allowed(words: &[String]) -> Result<Vec<Hazard>> {
 ///
 /// # Errors
 /// `Refused`, with each hazard, its step and its reason.
-pub fn check_hazards<'a>(steps: impl IntoIterator<Item = &'a Step>, allow: &[Hazard]) -> Result<()> {
+pub fn check_hazards<'a>(steps: impl IntoIterator<Item = &'a Step>, allow: &Allow) -> Result<()> {
     let mut missing: Vec<&str> = Vec::new();
     let mut lines = Vec::new();
     for step in steps {
-        for finding in step.hazards.iter().filter(|f| !allow.contains(&f.hazard)) {
+        for finding in step.hazards.iter().filter(|f| !allow.covers(f.hazard)) {
             if !missing.contains(&finding.hazard.word()) {
                 missing.push(finding.hazard.word());
             }
@@ -191,6 +194,22 @@ pub struct Approval {
     /// How long to wait for another setpoint on this database
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
     pub wait: std::time::Duration,
+}
+
+impl Approval {
+    /// As the executor takes it.
+    ///
+    /// # Errors
+    /// `Usage` for an unknown hazard.
+    pub fn options(&self) -> Result<Options> {
+        Ok(Options {
+            wait: self.wait,
+            lock_timeout: self.lock_timeout,
+            statement_timeout: (!self.statement_timeout.is_zero()).then_some(self.statement_timeout),
+            allow: allowed(&self.allow)?,
+            ..Options::default()
+        })
+    }
 }
 
 /// `300ms`, `3s`, `2min`; a bare number is seconds.

@@ -10,6 +10,7 @@ mod drift;
 mod history;
 mod init;
 mod plan;
+mod progress;
 mod pull;
 mod push;
 mod rollback;

@@ -17,6 +17,8 @@ pub struct Live {
     pub state: State,
     /// The addresses of the rows, for the edges.
     pub book: Book,
+    /// What the model does not cover, by kind and name.
+    pub unmodelled: Vec<String>,
     /// The server.
     pub server: Version,
 }
@@ -34,7 +36,7 @@ pub async fn begin(session: &Session) -> Result<Live> {
     let server = session.version;
     let rooms = kinds::rooms();
     let client = &session.client;
-    let queries = rooms.iter().map(|room| room.query(server));
+    let queries = rooms.iter().map(|room| room.query(server)).chain([Some(unmodelled::query(server))]);
     let answers =
         try_join_all([Some(MEMBERS.into()), Some(ROLES.into())].into_iter().chain(queries).map(|query| async move {
             match query {
@@ -56,6 +58,8 @@ pub async fn begin(session: &Session) -> Result<Live> {
         let mut row = Row::new(row);
         book.add_role(row.oid(), Ident::new(row.text()));
     }
+    let unmodelled = answers.next_back().unwrap_or_default().into_iter().map(Row::new).collect();
+    let unmodelled = unmodelled::read(unmodelled, server).iter().map(ToString::to_string).collect();
     let mut named: Vec<Vec<(ObjectId, Row)>> = Vec::with_capacity(rooms.len());
     for (room, rows) in rooms.iter().zip(answers) {
         let mut list = Vec::with_capacity(rows.len());
@@ -82,7 +86,7 @@ pub async fn begin(session: &Session) -> Result<Live> {
             }
         }
     }
-    Ok(Live { state, book, server })
+    Ok(Live { state, book, unmodelled, server })
 }
 
 /// Ends the reading transaction: an open snapshot stalls concurrent index builds.

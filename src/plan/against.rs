@@ -3,9 +3,9 @@
 use crate::catalog::{Session, Version};
 use crate::diff::{self, Open, rename};
 use crate::introspect;
-use crate::model::{Change, Edges, ObjectId, Result, State};
+use crate::model::{Change, Edges, Result, State};
 use crate::project::Manage;
-use crate::sameness;
+use crate::sameness::{self, Unverified};
 
 use super::{Made, Wanted, make};
 
@@ -23,13 +23,6 @@ pub struct Difference {
     pub unmodelled: Vec<String>,
     /// The server.
     pub server: Version,
-}
-
-/// A difference in text alone that the server could not be asked about.
-pub struct Unverified {
-    pub id: ObjectId,
-    pub attr: &'static str,
-    pub reason: String,
 }
 
 impl Difference {
@@ -92,7 +85,7 @@ async fn compare(
     manage: &Manage,
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
-    let new = manage.desired(desired, &managed);
+    let new = manage.desired(desired, &managed, live.server);
     let first = diff::compare(&managed, &new);
     if first.is_empty() {
         live.state = managed;

@@ -1,5 +1,6 @@
 //! A plan: ordered steps from one state to another, each with its inverse.
 
+pub mod against;
 pub mod chain;
 mod expand;
 pub mod file;

@@ -1,0 +1,70 @@
+//! `setpoint apply`: runs saved plans that are pending, in order, and nothing else.
+
+use clap::Args;
+
+use super::App;
+use super::app::{Approval, check_hazards};
+use super::progress::Tell;
+use crate::apply::{self, Goal};
+use crate::ledger::Ledger;
+use crate::model::{Class, Error, Result};
+use crate::plan::Plan;
+use crate::plan::chain::Chain;
+use crate::report::text;
+
+/// Run the saved plans that are pending, in order
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// How far: a revision, `+1` for the next plan, `head` for all
+    #[arg(long, value_name = "N", default_value = "head", allow_hyphen_values = true)]
+    to: String,
+    #[command(flatten)]
+    approval: Approval,
+    /// Nobody else uses the database: one transaction where PostgreSQL allows it
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Apply {
+    pub fn run(self, app: &App) -> Result<u8> {
+        let project = app.project()?;
+        let goal = goal(&self.to)?;
+        let chain = Chain::read(&project.plans_dir)?;
+        let target = app.target(&project)?;
+        let mut options = self.approval.options()?;
+        options.offline = self.offline;
+        if !self.approval.auto_approve {
+            let session = app.session(&project, "apply")?;
+            let ledger = app.wait(Ledger::read(&session))?;
+            let plans: Vec<Plan> = apply::pending(&ledger, &chain, goal)?.into_iter().map(|link| chain.plan(link)).collect::<Result<_>>()?;
+            if plans.is_empty() && ledger.run.is_none() {
+                app.say("nothing is pending");
+                return Ok(0);
+            }
+            for plan in &plans {
+                app.say(&format!("plan {} {}\n{}", plan.number, plan.name, text::plan(&plan.steps, app.globals.verbose)));
+            }
+            check_hazards(plans.iter().flat_map(|p| &p.steps), &options.allow)?;
+            app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
+        }
+        let summary = app.wait(apply::run(&target, &chain, goal, &options, &mut Tell(app)))?;
+        if summary.plans.is_empty() {
+            app.say(&format!("nothing is pending: the database is at revision {}", summary.current));
+        } else {
+            app.say(&format!("the database is at revision {}", summary.current));
+        }
+        Ok(0)
+    }
+}
+
+/// Reads `--to`.
+fn goal(text: &str) -> Result<Goal> {
+    let wrong = || Error::new(Class::Usage, format!("`{text}` is no revision")).remedy("write a plan's number, `+1`, or `head`");
+    match text {
+        "head" => Ok(Goal::Head),
+        _ => match text.strip_prefix('+') {
+            Some(count) => count.parse().map(Goal::Plus).map_err(|_| wrong()),
+            None => text.parse().map(Goal::To).map_err(|_| wrong()),
+        },
+    }
+}

@@ -1,0 +1,64 @@
+//! `setpoint push`: for development: plan, show, ask, save and apply in one go.
+
+use clap::Args;
+
+use super::App;
+use super::app::{Approval, check_hazards};
+use super::plan::{check_name, list, report_unmodelled, shown};
+use super::progress::Tell;
+use crate::apply::{self, Goal};
+use crate::ledger::Ledger;
+use crate::load;
+use crate::model::{Error, Result};
+use crate::plan::against::against;
+use crate::plan::chain::Chain;
+use crate::plan::{self as plans};
+use crate::report::text;
+
+/// Plan, show, ask, save and apply in one go
+#[derive(Args, Debug)]
+pub struct Push {
+    /// What the plan is called
+    #[arg(default_value = "push")]
+    name: String,
+    #[command(flatten)]
+    approval: Approval,
+    /// Fail on objects that the model does not cover
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Push {
+    pub fn run(self, app: &App) -> Result<u8> {
+        check_name(&self.name)?;
+        let project = app.project()?;
+        let desired = app.load(&project)?;
+        let mut chain = Chain::read(&project.plans_dir)?;
+        let options = self.approval.options()?;
+        let session = app.session(&project, "push")?;
+        let ledger = app.wait(Ledger::read(&session))?;
+        let pending: Vec<String> = apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
+        if !pending.is_empty() {
+            return Err(Error::refused(format!("{} pending", list(&pending))).remedy("apply first: `setpoint apply`"));
+        }
+        let difference = app.wait(against(&session, &desired.state, &project.manage))?;
+        report_unmodelled(app, &difference, self.strict)?;
+        if let Some(unverified) = difference.unverified.first() {
+            return Err(Error::refused(format!("{}: {} may differ, and nobody could verify it", unverified.id, unverified.attr))
+                .detail(unverified.reason.clone()));
+        }
+        app.print(&text::plan(&difference.made.steps, app.globals.verbose));
+        if difference.made.steps.is_empty() {
+            return Ok(0);
+        }
+        check_hazards(&difference.made.steps, &options.allow)?;
+        app.confirm(&format!("Save this as plan {} and apply it to database {}?", chain.links.len() + 1, session.target().database()), self.approval.auto_approve)?;
+        let plan = plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), difference.made);
+        let path = chain.append(&plan)?;
+        app.say(&format!("wrote {}", shown(&project, &path)));
+        let target = app.target(&project)?;
+        let summary = app.wait(apply::run(&target, &chain, Goal::Head, &options, &mut Tell(app)))?;
+        app.say(&format!("the database is at revision {}", summary.current));
+        Ok(0)
+    }
+}

@@ -1,0 +1,65 @@
+//! `setpoint rollback`: runs the recorded inverse steps, newest first.
+
+use clap::Args;
+
+use super::App;
+use super::app::{Approval, check_hazards};
+use super::progress::Tell;
+use crate::apply::{self, Target};
+use crate::ledger::Ledger;
+use crate::model::{Class, Error, Result};
+use crate::report::text;
+
+/// Take revisions back with their recorded inverse steps
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// How many revisions: `-1`, `-2`, …
+    #[arg(value_name = "-N", allow_hyphen_values = true, conflicts_with = "to")]
+    count: Option<String>,
+    /// The revision to go back to, or `base` for the empty database
+    #[arg(long, value_name = "N")]
+    to: Option<String>,
+    #[command(flatten)]
+    approval: Approval,
+}
+
+impl Rollback {
+    pub fn run(self, app: &App) -> Result<u8> {
+        let project = app.project()?;
+        let target = self.target()?;
+        let database = app.target(&project)?;
+        let options = self.approval.options()?;
+        if !self.approval.auto_approve {
+            let session = app.session(&project, "rollback")?;
+            let ledger = app.wait(Ledger::read(&session))?;
+            let way = app.wait(apply::preview(&session, &ledger, target))?;
+            for undo in &way.undo {
+                let steps = undo.steps();
+                app.say(&format!("taking back plan {} {}\n{}", undo.plan.number, undo.plan.name, text::plan(&steps, app.globals.verbose)));
+                check_hazards(&steps, &options.allow)?;
+            }
+            app.confirm(&format!("Do this to database {}?", database.database()), false)?;
+        }
+        let summary = app.wait(apply::rollback(&database, target, &options, &mut Tell(app)))?;
+        let at = match summary.current {
+            0 => "before its first revision".to_string(),
+            n => format!("at revision {n}"),
+        };
+        app.say(&format!("the database is {at}"));
+        Ok(0)
+    }
+
+    fn target(&self) -> Result<Target> {
+        let wrong = |text: &str| {
+            Error::new(Class::Usage, format!("`{text}` says not how far")).remedy("write `setpoint rollback -1`, `--to N` or `--to base`")
+        };
+        match (self.count.as_deref(), self.to.as_deref()) {
+            (_, Some("base")) => Ok(Target::To(0)),
+            (_, Some(text)) => text.parse().map(Target::To).map_err(|_| wrong(text)),
+            (Some(text), None) => {
+                text.strip_prefix('-').and_then(|n| n.parse().ok()).filter(|n| *n > 0).map(Target::Back).ok_or_else(|| wrong(text))
+            }
+            (None, None) => Err(wrong("")),
+        }
+    }
+}
