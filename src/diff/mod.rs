@@ -1,6 +1,7 @@
 //! State × state → changes. Not a word about any kind: the kinds' tables and rooms say what a difference means.
 
 pub mod rename;
+pub mod signature;
 
 use rustc_hash::FxHashSet;
 

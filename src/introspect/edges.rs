@@ -1,11 +1,13 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
 use crate::catalog::{Book, Row, Session, server_error};
-use crate::model::{Edges, Result, State};
+use crate::model::{Edges, ObjectId, Result, State, Value};
 
-/// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded.
+/// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
+/// belongs to a column is an object of its own, and a reference of that one.
 const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, refobjid, refobjsubid FROM pg_depend \
-    WHERE deptype IN ('n', 'a', 'i', 'P', 'S') AND objid >= 16384 AND refobjid >= 16384";
+    LEFT JOIN pg_sequence ON classid = 1259 AND seqrelid = objid AND deptype = 'a' AND refobjsubid > 0 \
+    WHERE deptype IN ('n', 'a', 'i', 'P', 'S') AND objid >= 16384 AND refobjid >= 16384 AND seqrelid IS NULL";
 
 /// Object → what it depends on, lifted to objects of the state, without an object's own parts and parents.
 ///
@@ -19,16 +21,26 @@ pub async fn edges(session: &Session, book: &Book, state: &State) -> Result<Edge
         let from = super::object(book, row.oid(), row.oid(), row.next());
         let to = super::object(book, row.oid(), row.oid(), row.next());
         let (Some(from), Some(to)) = (from, to) else { continue };
-        let lift =
-            |id: &crate::model::ObjectId| std::iter::once(id).chain(id.ancestors()).find(|i| state.has(i)).cloned();
-        let (Some(from), Some(to)) = (lift(from), lift(to)) else { continue };
-        if from == to || from.ancestors().any(|a| *a == to) || to.ancestors().any(|a| *a == from) {
-            continue;
-        }
-        let list = edges.entry(from).or_default();
-        if !list.contains(&to) {
-            list.push(to);
+        add(&mut edges, state, from, to);
+    }
+    for (id, object) in state.iter() {
+        for (_, value) in object.iter() {
+            if let Value::Ref(to) = value {
+                add(&mut edges, state, id, to);
+            }
         }
     }
     Ok(edges)
+}
+
+fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {
+    let lift = |id: &ObjectId| std::iter::once(id).chain(id.ancestors()).find(|i| state.has(i)).cloned();
+    let (Some(from), Some(to)) = (lift(from), lift(to)) else { return };
+    if from == to || from.ancestors().any(|a| *a == to) || to.ancestors().any(|a| *a == from) {
+        return;
+    }
+    let list = edges.entry(from).or_default();
+    if !list.contains(&to) {
+        list.push(to);
+    }
 }

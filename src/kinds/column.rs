@@ -1,14 +1,14 @@
 //! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
 
 use crate::catalog::{Book, Row, Version};
-use crate::kdl::{Node, Problem};
+use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
     Address, Attr, Attrs, Error, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Value, Within, attr,
 };
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, collation, find, generic};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -19,6 +19,9 @@ const STORAGE: Key<Text> = Key::new("storage");
 const COMPRESSION: Key<Text> = Key::new("compression");
 const STATISTICS: Key<i64> = Key::new("statistics");
 const WITH: Key<Vec<Text>> = Key::new("with");
+
+/// The kind whose columns are never NULL, without saying so.
+const IDENTITY: &str = "identity";
 
 static ATTRS: [Attr; 9] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; left out where the column is inherited."),
@@ -58,6 +61,23 @@ impl Room for Column {
             return scope.problem(problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"));
         }
         generic::parse(&KIND, node, scope);
+        let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
+        let id = scope.id(self, name.clone());
+        let identity = find(IDENTITY).map(|room| ObjectId::facet(room.kind(), id.clone()));
+        // An identity column is never NULL, and that stays when it becomes an ordinary one.
+        if identity.is_some_and(|facet| scope.load.state.has(&facet))
+            && let Some(object) = scope.load.state.objects.get_mut(&id)
+        {
+            object.attrs.set(NOT_NULL, true);
+        }
+    }
+
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        let mut shown = object.clone();
+        if inner.iter().any(|child| &*child.name == IDENTITY) {
+            shown.attrs.remove(NOT_NULL.name);
+        }
+        Some(generic::write(id, &shown, inner))
     }
 
     fn query(&self, server: Version) -> Option<String> {
@@ -102,7 +122,7 @@ impl Room for Column {
         attrs.set(TYPE, (&*how != "override").then(|| SqlType::new(sql_type)));
         attrs.set(NOT_NULL, row.next::<bool>());
         let collation = row.text_opt().filter(|_| &*how != "override");
-        attrs.set(COLLATION, collation.map(|c| c.strip_prefix("pg_catalog.").map_or_else(|| c.clone(), Text::from)));
+        attrs.set(COLLATION, collation::stored(collation));
         let generated = row.char();
         let expression = row.text_opt().map(Expr::new);
         if &*how != "override" {
@@ -137,9 +157,7 @@ impl Room for Column {
     fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Option<String> {
         let sql_type = object.get(TYPE)?; // an inherited column is altered after its table was created
         let mut text = format!("{} {}", sql::name(id.name()), sql_type.as_str());
-        if let Some(collation) = object.get(COLLATION) {
-            text.push_str(&format!(" COLLATE {}", collation_sql(collation)));
-        }
+        text.push_str(&collation::clause(object.get(COLLATION)));
         for child in folded {
             text.push_str(&format!(" {}", child.clause));
         }
@@ -173,7 +191,7 @@ impl Room for Column {
         for name in changed {
             let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
                 let Some(new_type) = new.get(TYPE) else { continue };
-                let collation = new.get(COLLATION).map_or_else(String::new, |c| format!(" COLLATE {}", collation_sql(c)));
+                let collation = collation::clause(new.get(COLLATION));
                 let using = old.get(TYPE).and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
             } else if *name == NOT_NULL.name {
@@ -239,13 +257,6 @@ fn using(column: &str, old: &SqlType, new: &SqlType) -> Option<String> {
     }
     let target = sql::types::Parsed { modifier: (new.name == "bit").then(|| new.modifier.clone()).flatten(), ..new };
     Some(format!("{column}::{}", target.normalised(|_| None)))
-}
-
-fn collation_sql(collation: &str) -> String {
-    match sql::reference::split(collation) {
-        Ok(parts) => parts.iter().map(|p| sql::name(&Ident::new(p.clone())).to_string()).collect::<Vec<_>>().join("."),
-        Err(_) => sql::name(&Ident::from(collation)).to_string(),
-    }
 }
 
 fn alter_table(id: &ObjectId, what: &str) -> Statement {

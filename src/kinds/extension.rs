@@ -86,6 +86,10 @@ impl Room for Extension {
         if open { OnChange::CreationOnly } else { attr.on_change }
     }
 
+    fn provides_unknown(&self) -> bool {
+        true
+    }
+
     fn reaction(&self, id: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(on) => {

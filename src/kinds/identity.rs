@@ -43,7 +43,7 @@ pub static KIND: Kind = Kind {
     sql: "IDENTITY",
     address: Address::Facet,
     within: Within::Of(&["column"]),
-    namespace: Namespace::Own,
+    namespace: Namespace::ColumnValue,
     attrs: &ATTRS,
     folds: true,
     doc: "The column numbers its rows from a sequence of its own.",

@@ -40,7 +40,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
     }
     let project = managed.owner.filter(|_| managed.owners);
     let mut missing = Vec::new();
-    for (id, object) in desired.iter() {
+    for (id, _) in desired.iter() {
         let facet = ObjectId::facet(&owner::KIND, id.clone());
         if desired.has(&facet) {
             continue;
@@ -51,7 +51,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
                 missing.push((facet, theirs.clone()))
             }
             (Some(_), Some(role)) => missing.push(owner::owned(id, role)),
-            (None, Some(role)) if has_owner(id, object) && !live.has(id) => missing.push(owner::owned(id, role)),
+            (None, Some(role)) if has_owner(id, desired) && !live.has(id) => missing.push(owner::owned(id, role)),
             _ => {}
         }
     }
@@ -61,7 +61,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
 }
 
 /// True if the object has an owner of its own: parts follow what they are part of, and so do sequences of columns.
-fn has_owner(id: &ObjectId, object: &Object) -> bool {
+fn has_owner(id: &ObjectId, state: &State) -> bool {
     let own = matches!(
         id.kind().word,
         "schema"
@@ -83,7 +83,7 @@ fn has_owner(id: &ObjectId, object: &Object) -> bool {
             | "foreign-data-wrapper"
             | "statistics"
     );
-    own && !acl::is_initial(id) && room(id.kind()).vanishes_with(object).is_none()
+    own && !acl::is_initial(id) && room(id.kind()).vanishes_with(id, state).is_none()
 }
 
 fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {

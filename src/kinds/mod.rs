@@ -48,6 +48,7 @@ rooms![
     materialized_view,
     column,
     identity,
+    owned_by,
     default,
     primary_key,
     unique,

@@ -54,7 +54,7 @@ pub trait Room: Sync {
     fn refers(&self, _id: &ObjectId, _object: &Object, _refs: &mut Refs) {}
 
     /// The object with whose DROP this one vanishes, beyond its parent (an owned sequence and its column).
-    fn vanishes_with(&self, _object: &Object) -> Option<ObjectId> {
+    fn vanishes_with(&self, _id: &ObjectId, _state: &State) -> Option<ObjectId> {
         None
     }
 

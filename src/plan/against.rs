@@ -85,7 +85,7 @@ async fn compare(
     manage: &Manage,
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
-    let new = manage.desired(desired, &managed, live.server);
+    let new = diff::signature::settle(&managed, manage.desired(desired, &managed, live.server));
     let first = diff::compare(&managed, &new);
     if first.is_empty() {
         live.state = managed;

@@ -59,7 +59,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         };
         let mut with = Vec::new();
         match graph.nodes[node].act {
-            Act::Create => run.fold(node, can_fold, &mut with),
+            Act::Create => run.fold(node, node, can_fold, &mut with),
             Act::Drop => run.absorb(node, &mut with),
             _ => {}
         }
@@ -144,9 +144,9 @@ impl Run<'_> {
         })
     }
 
-    fn fold(&mut self, parent: usize, can_fold: &dyn Fn(usize) -> bool, with: &mut Vec<usize>) {
+    fn fold(&mut self, top: usize, parent: usize, can_fold: &dyn Fn(usize) -> bool, with: &mut Vec<usize>) {
         let mut inside: FxHashSet<usize> = with.iter().copied().collect();
-        inside.insert(parent);
+        inside.insert(top);
         for child in self.children[parent].clone() {
             if self.done[child] || !can_fold(child) || with.contains(&child) {
                 continue;
@@ -155,7 +155,7 @@ impl Run<'_> {
             if !open {
                 with.push(child);
                 inside.insert(child);
-                self.fold(child, can_fold, with);
+                self.fold(top, child, can_fold, with);
                 inside.extend(with.iter().copied());
             }
         }

@@ -106,7 +106,7 @@ impl Graph {
     fn drops(&mut self, old: &State, edges: &Edges) {
         let drops: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, i)| (id.clone(), *i)).collect();
         for (id, node) in &drops {
-            let with = old.get(id).and_then(|object| room(id.kind()).vanishes_with(object));
+            let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
             self.into[*node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
         }

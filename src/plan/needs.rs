@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::kinds::{self, refs::Refs, room};
-use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
-use crate::sql::{names, types};
+use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Value};
+use crate::sql::{names, signature, types};
 
 /// The needs of one object.
 #[derive(Debug, Default, Clone)]
@@ -47,7 +47,7 @@ impl<'a> Names<'a> {
             }
         }
         if let Some(signature) = id.signature() {
-            refs.types.extend(split_types(signature));
+            refs.types.extend(signature::split(signature).into_iter().map(SqlType::new));
         }
         for sql_type in &refs.types {
             for found in self.type_objects(sql_type, id) {
@@ -114,26 +114,4 @@ fn collect_value(value: &Value, refs: &mut Refs) {
         Value::Record(record) => collect(record, refs),
         _ => {}
     }
-}
-
-/// The types of a signature: split at the commas outside parentheses and quotes.
-fn split_types(signature: &Text) -> Vec<SqlType> {
-    let (mut out, mut depth, mut quoted, mut start) = (Vec::new(), 0, false, 0);
-    for (i, c) in signature.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
-            ',' if !quoted && depth == 0 => {
-                out.push(SqlType::new(signature[start..i].trim()));
-                start = i + 1;
-            }
-            _ => {}
-        }
-    }
-    let last = signature[start..].trim();
-    if !last.is_empty() {
-        out.push(SqlType::new(last));
-    }
-    out
 }

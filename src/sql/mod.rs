@@ -4,6 +4,7 @@ pub mod names;
 mod options;
 mod quote;
 pub mod reference;
+pub mod signature;
 pub mod types;
 
 pub use options::{option_changes, options};
