@@ -162,3 +162,42 @@ fn only_column(condition: &str, table: &ObjectId, scope: &Scope<'_>) -> Option<S
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{alter, create, load, round_trip};
+
+    #[test]
+    fn unnamed_checks_get_the_name_that_postgresql_gives() {
+        let (state, problems) = load(
+            "table t {\n    check \"a > 0\"\n    check \"a > lower(1) AND 'b' <> ''\"\n    check \"a > b\"\n    check \"1 > 0\" no-inherit\n    check t_check1 \"true\"\n    column a integer\n    column b integer\n}\n",
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let mut names: Vec<String> =
+            state.iter().filter(|(id, _)| id.is(&KIND)).map(|(id, _)| id.name().as_str().to_string()).collect();
+        names.sort();
+        assert_eq!(names, ["t_a_check", "t_a_check1", "t_check", "t_check1", "t_check2"]);
+    }
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table t {\n    column a integer\n    check c1 \"a > 0\" no-inherit\n    check c2 \"a > 1\" not-valid\n}\n",
+        );
+        assert_eq!(
+            create(&state, "check"),
+            [
+                "ALTER TABLE public.t ADD CONSTRAINT c1 CHECK (a > 0) NO INHERIT",
+                "ALTER TABLE public.t ADD CONSTRAINT c2 CHECK (a > 1) NOT VALID",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_check_is_validated_in_place() {
+        let file = |flag: &str| format!("table t {{\n    column a integer\n    check c \"a > 0\" {flag}\n}}\n");
+        assert_eq!(alter(&file("not-valid"), &file(""), "check"), ["ALTER TABLE public.t VALIDATE CONSTRAINT c"]);
+        assert_eq!(alter(&file(""), &file("not-valid"), "check"), ["replace because of not-valid"]);
+    }
+}

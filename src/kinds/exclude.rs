@@ -170,3 +170,27 @@ fn definition(object: &Object) -> String {
     let (include, with, deferrable) = (include_sql(object), with_sql(object), deferrable_sql(object));
     format!("EXCLUDE{using} ({key}){include}{with}{space}{filter}{deferrable}")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::kinds::testing::{create, load, round_trip};
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table t {\n    column r integer\n    column d tstzrange\n    exclude using=gist deferrable=#true {\n        key r with=\"=\"\n        key (sql)\"lower(d)\" opclass=app.odd_ops with=\"app.=\"\n        where \"r > 0\"\n    }\n}\n",
+        );
+        assert_eq!(
+            create(&state, "exclude"),
+            [
+                "ALTER TABLE public.t ADD CONSTRAINT t_r_lower_excl EXCLUDE USING gist (r WITH =, (lower(d)) app.odd_ops WITH OPERATOR(app.=)) WHERE (r > 0) DEFERRABLE"
+            ]
+        );
+    }
+
+    #[test]
+    fn parts_need_operators() {
+        let (_, problems) = load("table t {\n    column r integer\n    exclude using=gist { key r }\n}\n");
+        assert_eq!(problems, ["every part of an exclusion constraint has an operator"]);
+    }
+}

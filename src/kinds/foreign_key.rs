@@ -337,3 +337,67 @@ fn definition(object: &Object) -> String {
 fn words(action: &str) -> String {
     action.replace('-', " ").to_uppercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{alter, create, load, round_trip};
+
+    #[test]
+    fn long_and_short_form_mean_the_same() {
+        let other = "table c {\n    column id bigint\n    primary-key id\n}\n";
+        let (long, problems) = load(&format!(
+            "table o {{\n    column c bigint\n    foreign-key c {{ references c id on-delete=cascade }}\n}}\n{other}"
+        ));
+        assert_eq!(problems, Vec::<String>::new());
+        let (short, problems) =
+            load(&format!("table o {{\n    column c bigint {{ references c on-delete=cascade }}\n}}\n{other}"));
+        assert_eq!(problems, Vec::<String>::new());
+        let ddl = ["ALTER TABLE public.o ADD CONSTRAINT o_c_fkey FOREIGN KEY (c) REFERENCES public.c (id) ON DELETE CASCADE"];
+        assert_eq!(create(&long, "foreign-key"), ddl);
+        assert_eq!(create(&short, "foreign-key"), ddl);
+        let (_, object) = short.iter().find(|(id, _)| id.is(&KIND)).unwrap();
+        assert_eq!(object.get(UNIQUE_KEY).unwrap().name().as_str(), "c_pkey");
+    }
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table a {\n    column x integer\n    column y integer\n    unique x y\n}\n\ntable b {\n    column x integer\n    column y integer\n    foreign-key x y name=odd initially-deferred=#true {\n        references a x y match=full on-delete=set-null on-update=restrict {\n            on-delete-columns y\n        }\n    }\n    foreign-key y x not-valid=#true {\n        references a y x\n    }\n}\n",
+        );
+        assert_eq!(
+            create(&state, "foreign-key"),
+            [
+                "ALTER TABLE public.b ADD CONSTRAINT odd FOREIGN KEY (x, y) REFERENCES public.a (x, y) MATCH FULL ON UPDATE RESTRICT ON DELETE SET NULL (y) DEFERRABLE INITIALLY DEFERRED",
+                "ALTER TABLE public.b ADD CONSTRAINT b_y_x_fkey FOREIGN KEY (y, x) REFERENCES public.a (y, x) NOT VALID",
+            ]
+        );
+    }
+
+    #[test]
+    fn deferring_and_validating_alter() {
+        let file = |flags: &str| {
+            format!("table t {{\n    column a integer\n    column id integer\n    primary-key id\n    foreign-key a {flags} {{ references t }}\n}}\n")
+        };
+        let table = "ALTER TABLE public.t";
+        assert_eq!(
+            alter(&file("not-valid=#true"), &file("deferrable=#true"), "foreign-key"),
+            [format!("{table} ALTER CONSTRAINT t_a_fkey DEFERRABLE"), format!("{table} VALIDATE CONSTRAINT t_a_fkey")]
+        );
+        assert_eq!(alter(&file(""), &file("not-valid=#true"), "foreign-key"), ["replace because of not-valid"]);
+        assert_eq!(
+            alter(&file("deferrable=#true"), &file(""), "foreign-key"),
+            [format!("{table} ALTER CONSTRAINT t_a_fkey NOT DEFERRABLE")]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let problems = |key: &str| load(&format!("table u {{\n    column id integer\n}}\ntable t {{\n    column a integer\n    {key}\n}}\n")).1;
+        assert_eq!(problems("foreign-key a { references u }"), ["table public.u has no primary key"]);
+        assert_eq!(problems("foreign-key a { references v id }"), ["there is no table `v`"]);
+        assert_eq!(problems("foreign-key a { references u id id }"), ["1 columns cannot refer to 2"]);
+        assert_eq!(problems("foreign-key a { references u id on-delete=explode }").len(), 1);
+        assert_eq!(problems("foreign-key a").len(), 1);
+    }
+}

@@ -178,3 +178,52 @@ impl Room for Index {
         Ok(vec![statement.locks(LockMode::AccessExclusive, id.parent().unwrap_or(id))])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{alter, create, load, round_trip};
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table t {\n    column a integer\n    column b text\n    index i1 b {\n        where \"a > 0\"\n    }\n    index i2 a (sql)\"lower(b)\" unique=#true nulls-not-distinct=#true {\n        include b\n        with fillfactor=70\n    }\n    index i3 using=gist tablespace=fast {\n        key b order=desc nulls=last collation=C opclass=gist_trgm_ops {\n            opclass-options siglen=32\n        }\n        key a nulls=first\n    }\n}\n",
+        );
+        assert_eq!(
+            create(&state, "index"),
+            [
+                "CREATE INDEX i1 ON public.t (b) WHERE a > 0",
+                "CREATE UNIQUE INDEX i2 ON public.t (a, (lower(b))) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor='70')",
+                "CREATE INDEX i3 ON public.t USING gist (b COLLATE \"C\" gist_trgm_ops (siglen='32') DESC NULLS LAST, a NULLS FIRST) TABLESPACE fast",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_are_left_out_are_postgresqls() {
+        let (state, problems) = load(
+            "table t_a_idx {\n    column x integer\n}\ntable t {\n    column a integer\n    column b text\n    index a\n    index (sql)\"lower(b)\" b\n    index b { include a }\n}\n",
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let names: Vec<&str> = state.iter().filter(|(id, _)| id.is(&KIND)).map(|(id, _)| id.name().as_str()).collect();
+        assert_eq!(names, ["t_a_idx1", "t_lower_b_idx", "t_b_a_idx"]);
+    }
+
+    #[test]
+    fn storage_is_altered_and_all_else_replaced() {
+        let file = |index: &str| format!("table t {{\n    column a integer\n    {index}\n}}\n");
+        assert_eq!(
+            alter(&file("index i a"), &file("index i a tablespace=x { with fillfactor=70 }"), "index"),
+            ["ALTER INDEX public.i SET (fillfactor='70')", "ALTER INDEX public.i SET TABLESPACE x"]
+        );
+        assert_eq!(alter(&file("index i a"), &file("index i a using=hash"), "index"), ["replace because of using"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let problems = |index: &str| load(&format!("table t {{\n    column amount integer\n    {index}\n}}\n")).1;
+        assert_eq!(problems("index i amonut"), ["table public.t has no column `amonut`"]);
+        assert_eq!(problems("index i \"lower(amount)\""), ["table public.t has no such column"]);
+        assert_eq!(problems("index i amount; index i amount").len(), 1);
+    }
+}

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn policies_are_created_and_altered() {
         let state = round_trip(
-            "table t {\n    column a integer\n    policy p for=select to=app {\n        using \"a > 0\"\n    }\n    policy q as=restrictive {\n        to b a\n        with-check \"a > 1\"\n    }\n    policy r\n}\n",
+            "table t {\n    column a integer\n    policy p for=select to=app {\n        using \"a > 0\"\n    }\n    policy q as=restrictive {\n        to a b\n        with-check \"a > 1\"\n    }\n    policy r\n}\n",
         );
         assert_eq!(
             create(&state, "policy"),

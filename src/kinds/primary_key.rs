@@ -108,15 +108,48 @@ fn one_per_table(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
 /// A primary key makes its columns NOT NULL, and that stays when it goes: the columns say it, here as in the catalog.
 fn make_not_null(id: &ObjectId, scope: &mut Scope<'_>) {
     let state = &mut scope.load.state;
+    let place = state.get(id).and_then(|o| o.place);
     let columns: Vec<ObjectId> =
         state.get(id).and_then(|o| o.get(COLUMNS)).unwrap_or_default().into_iter().cloned().collect();
     for column in columns {
-        if let Some(object) = state.objects.get_mut(&column) {
+        if state.has(&column) || !constraint::inherits_not_null(state, &column) {
+            let object = state.objects.entry(column).or_default();
             object.attrs.put("not-null", Value::Bool(true));
-        } else if !constraint::inherits_not_null(state, &column) {
-            let mut object = Object::default();
-            object.attrs.put("not-null", Value::Bool(true));
-            state.put(column, object);
+            object.place = object.place.or(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{create, load, round_trip};
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table t {\n    column a integer not-null\n    column b integer\n    primary-key a {\n        include b\n    }\n}\n\ntable u {\n    column a integer not-null\n    primary-key a name=odd\n}\n",
+        );
+        assert_eq!(
+            create(&state, "primary-key"),
+            [
+                "ALTER TABLE public.t ADD CONSTRAINT t_pkey PRIMARY KEY (a) INCLUDE (b)",
+                "ALTER TABLE public.u ADD CONSTRAINT odd PRIMARY KEY (a)",
+            ]
+        );
+    }
+
+    #[test]
+    fn its_columns_are_not_null() {
+        let (state, problems) = load("table t {\n    column a integer\n    primary-key a\n}\n");
+        assert_eq!(problems, Vec::<String>::new());
+        let (_, column) = state.iter().find(|(id, _)| id.kind().word == "column").unwrap();
+        assert_eq!(column.value("not-null"), Some(&Value::Bool(true)));
+    }
+
+    #[test]
+    fn a_table_has_one() {
+        let (_, problems) = load("table t {\n    column a integer\n    primary-key a\n    primary-key a name=x\n}\n");
+        assert_eq!(problems, ["table public.t has two primary keys"]);
     }
 }

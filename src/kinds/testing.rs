@@ -37,7 +37,7 @@ pub fn round_trip(text: &str) -> State {
 
 fn node(state: &State, id: &ObjectId, object: &Object) -> kdl::Node {
     let mut inner: Vec<(&ObjectId, &Object)> = state.iter().filter(|(child, _)| child.parent() == Some(id)).collect();
-    inner.sort_by_key(|(child, _)| super::rank(child.kind()));
+    inner.sort_by_key(|(child, object)| (super::rank(child.kind()), object.place.map(|p| p.start)));
     let inner = inner.into_iter().map(|(child, object)| node(state, child, object)).collect();
     room(id.kind()).write(id, object, inner).expect("the kind has a node of its own")
 }

@@ -311,3 +311,67 @@ fn function_of(text: &str, span: Span, scope: &mut Scope<'_>) -> Option<ObjectId
         _ => scope.resolve(&["function"], text, span).and_then(|id| function_id(id.parent()?.clone(), id.name().text())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{alter, create, load, round_trip};
+
+    const FUNCTION_KDL: &str = "function f returns=trigger language=plpgsql {\n    body \"\"\"\n        begin return null; end\n        \"\"\"\n}\n";
+
+    #[test]
+    fn every_form_is_created() {
+        let (state, problems) = load(&format!(
+            "{FUNCTION_KDL}table o {{\n    column a integer\n}}\ntable t {{\n    column a integer\n    column b integer\n\
+             \ttrigger g1 before update for-each=row function=f {{\n of a b\n when \"old.a > 1\"\n args \"it's\" x\n }}\n\
+             \ttrigger g2 after delete insert function=f old-table=o new-table=n enabled=disabled\n\
+             \ttrigger g3 after insert for-each=row function=f from=o initially-deferred=#true\n\
+             \ttrigger g4 before update for-each=row function=suppress_redundant_updates_trigger\n}}\n"
+        ));
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(
+            create(&state, "trigger"),
+            [
+                "CREATE TRIGGER g1 BEFORE UPDATE OF a, b ON public.t FOR EACH ROW WHEN (old.a > 1) EXECUTE FUNCTION public.f('it''s', 'x')",
+                "CREATE TRIGGER g2 AFTER INSERT OR DELETE ON public.t REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION public.f()",
+                "ALTER TABLE public.t DISABLE TRIGGER g2",
+                "CREATE CONSTRAINT TRIGGER g3 AFTER INSERT ON public.t FROM public.o DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.f()",
+                "CREATE TRIGGER g4 BEFORE UPDATE ON public.t FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()",
+            ]
+        );
+    }
+
+    #[test]
+    fn triggers_are_written_as_they_are_read() {
+        round_trip(
+            "table t {\n    column a integer\n    trigger g1 before update for-each=row function=pg_catalog.suppress_redundant_updates_trigger enabled=always {\n        of a\n        when \"old.a > 1\"\n        args x\n    }\n}\n",
+        );
+    }
+
+    #[test]
+    fn enabling_alters_and_all_else_replaces() {
+        let table = |trigger: &str| format!("{FUNCTION_KDL}table t {{\n    column a integer\n    {trigger}\n}}\n");
+        let old = table("trigger g after insert function=f");
+        let new = table("trigger g after insert function=f enabled=replica");
+        assert_eq!(alter(&old, &new, "trigger"), ["ALTER TABLE public.t ENABLE REPLICA TRIGGER g"]);
+        assert_eq!(alter(&new, &old, "trigger"), ["ALTER TABLE public.t ENABLE TRIGGER g"]);
+        let update = table("trigger g after update function=f");
+        assert_eq!(alter(&old, &update, "trigger"), ["replace because of events"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let problems = |trigger: &str| load(&format!("{FUNCTION_KDL}table t {{\n    column a integer\n    {trigger}\n}}\n")).1;
+        assert_eq!(problems("trigger g after insert"), ["this trigger calls no function"]);
+        assert_eq!(problems("trigger g after function=f"), ["this trigger never fires"]);
+        assert_eq!(problems("trigger g after upsert function=f"), ["`upsert` is no event of a trigger"]);
+        assert_eq!(problems("trigger g after insert function=nope"), ["there is no function `nope`"]);
+        assert_eq!(problems("trigger g after update function=f {\n of b\n }"), ["table public.t has no column `b`"]);
+    }
+
+    #[test]
+    fn conditions_are_cut_out() {
+        let text = "CREATE TRIGGER g AFTER UPDATE ON public.t FOR EACH ROW WHEN ((old.a > 1)) EXECUTE FUNCTION public.f('x')";
+        assert_eq!(condition(text).as_deref(), Some("(old.a > 1)"));
+    }
+}

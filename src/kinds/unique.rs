@@ -93,3 +93,41 @@ impl Room for Unique {
         Ok(constraint::drop(id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::kinds::testing::{alter, create, load, round_trip};
+
+    #[test]
+    fn every_form_is_written_and_created() {
+        let state = round_trip(
+            "table t {\n    column a integer\n    column b integer\n    unique a {\n        include b\n    }\n    unique b name=odd nulls-not-distinct=#true deferrable=#true tablespace=fast {\n        with fillfactor=70\n    }\n}\n",
+        );
+        assert_eq!(
+            create(&state, "unique"),
+            [
+                "ALTER TABLE public.t ADD CONSTRAINT t_a_b_key UNIQUE (a) INCLUDE (b)",
+                "ALTER TABLE public.t ADD CONSTRAINT odd UNIQUE NULLS NOT DISTINCT (b) WITH (fillfactor='70') USING INDEX TABLESPACE fast DEFERRABLE",
+            ]
+        );
+    }
+
+    #[test]
+    fn storage_is_altered_and_all_else_replaced() {
+        let file = |unique: &str| format!("table t {{\n    column a integer\n    {unique}\n}}\n");
+        let (old, new) = (file("unique a"), file("unique a { with fillfactor=70; deferrable }"));
+        assert_eq!(
+            alter(&old, &new, "unique"),
+            ["replace because of deferrable", "ALTER INDEX public.t_a_key SET (fillfactor='70')"]
+        );
+    }
+
+    #[test]
+    fn names_do_not_collide() {
+        let (state, problems) =
+            load("table t {\n    column a integer\n    unique a\n    unique a\n    unique a name=t_a_key1\n}\n");
+        assert_eq!(problems, Vec::<String>::new());
+        let names: Vec<&str> = state.iter().filter(|(id, _)| id.kind().word == "unique").map(|(id, _)| id.name().as_str()).collect();
+        assert_eq!(names, ["t_a_key1", "t_a_key", "t_a_key2"]);
+    }
+}
