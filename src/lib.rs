@@ -12,5 +12,6 @@ pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod project;
+pub mod sameness;
 pub mod scratch;
 pub mod sql;
