@@ -50,7 +50,8 @@ impl<'a> Tables<'a> {
         }
         for id in self.children.get(table).into_iter().flatten().filter(|id| id.kind().word == "column") {
             let Some((object, sql_type)) = self.state.get(id).and_then(|o| Some((o, o.get(TYPE)?))) else { continue };
-            let column = Column { name: id.name(), was: object.was.as_ref(), sql_type, collation: object.get(COLLATION) };
+            let column =
+                Column { name: id.name(), was: object.was.as_ref(), sql_type, collation: object.get(COLLATION) };
             match out.iter_mut().find(|c| c.name == column.name) {
                 Some(slot) => *slot = column,
                 None => out.push(column),
@@ -69,7 +70,8 @@ impl<'a> Tables<'a> {
     /// The list under the columns' old names, and what renames them; `None` if no column was renamed.
     pub fn list_before_renames(&self, table: &ObjectId) -> Option<(String, Vec<(Ident, Ident)>)> {
         let columns = self.columns(table, MAX_GENERATIONS);
-        let renames: Vec<(Ident, Ident)> = columns.iter().filter_map(|c| Some((c.was?.clone(), c.name.clone()))).collect();
+        let renames: Vec<(Ident, Ident)> =
+            columns.iter().filter_map(|c| Some((c.was?.clone(), c.name.clone()))).collect();
         let list = columns.iter().map(|c| clause(c.was.unwrap_or(c.name), c)).collect::<Vec<_>>().join(", ");
         (!renames.is_empty()).then_some((list, renames))
     }

@@ -134,9 +134,15 @@ impl<'a> Conversation<'a> {
             script.push((Part::Setup(members.clone()), begin));
             for at in members {
                 let Some(probe) = probes.get(at) else { continue };
-                let text = format!("SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog; {}", probe.make, probe.read);
+                let text = format!(
+                    "SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog; {}",
+                    probe.make, probe.read
+                );
                 script.push((Part::Probe(at), text));
-                script.push((Part::Undo, "ROLLBACK TO SAVEPOINT setpoint_probe; RELEASE SAVEPOINT setpoint_probe".into()));
+                script.push((
+                    Part::Undo,
+                    "ROLLBACK TO SAVEPOINT setpoint_probe; RELEASE SAVEPOINT setpoint_probe".into(),
+                ));
             }
             script.push((Part::Undo, "ROLLBACK TO SAVEPOINT setpoint_group; RELEASE SAVEPOINT setpoint_group".into()));
         }
@@ -187,7 +193,10 @@ impl<'a> Conversation<'a> {
     fn reply(&self, answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>) -> Reply {
         match answer {
             Ok(messages) => {
-                let row = messages.iter().rev().find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+                let row = messages
+                    .iter()
+                    .rev()
+                    .find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
                 match row.and_then(|row| row.try_get(0).ok().flatten()) {
                     Some(text) => Reply::Text(text.to_string()),
                     None => Reply::Refused("the server printed nothing".into()),

@@ -62,13 +62,20 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
     let probe = |setups: Vec<String>, make: String, read: String| Probe { path: path(&leaf.id), setups, make, read };
     let parent = leaf.id.parent();
     let parent_word = parent.map_or("", |p| p.kind().word);
-    if renamed && (leaf.is_type || !matches!(leaf.id.kind().word, "check" | "policy" | "index" | "exclude" | "column")) {
+    if renamed && (leaf.is_type || !matches!(leaf.id.kind().word, "check" | "policy" | "index" | "exclude" | "column"))
+    {
         return Err("columns play no part in it".into());
     }
     if leaf.is_type {
         return Ok(if text.contains('(') {
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} (c {text})");
-            probe(vec![], make, format!("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{SCRATCH}'::regclass AND attnum = 1"))
+            probe(
+                vec![],
+                make,
+                format!(
+                    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{SCRATCH}'::regclass AND attnum = 1"
+                ),
+            )
         } else {
             // Pseudo-types cannot be columns. The OID keeps what the path found, whatever is the path when it is printed.
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} AS SELECT {}::regtype AS t", sql::literal(text));
@@ -79,13 +86,20 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         ("default", _) => {
             let column = parent.ok_or("it has no column")?;
             let table = column.parent().ok_or("it has no table")?;
-            let sql_type = cx.new.get(column).and_then(|c| c.get(TYPE)).or_else(|| cx.old.get(column).and_then(|c| c.get(TYPE)));
-            let read = format!("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = '{SCRATCH}'::regclass");
+            let sql_type =
+                cx.new.get(column).and_then(|c| c.get(TYPE)).or_else(|| cx.old.get(column).and_then(|c| c.get(TYPE)));
+            let read =
+                format!("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = '{SCRATCH}'::regclass");
             Ok(match sql_type {
-                Some(t) => probe(vec![], format!("CREATE TEMPORARY TABLE {SCRATCH} (c {} DEFAULT {text})", t.as_str()), read),
+                Some(t) => {
+                    probe(vec![], format!("CREATE TEMPORARY TABLE {SCRATCH} (c {} DEFAULT {text})", t.as_str()), read)
+                }
                 None => {
                     let column = sql::name(column.name());
-                    let make = format!("CREATE TEMPORARY TABLE {SCRATCH} (LIKE {}); ALTER TABLE {SCRATCH} ALTER {column} SET DEFAULT {text}", sql::path(table));
+                    let make = format!(
+                        "CREATE TEMPORARY TABLE {SCRATCH} (LIKE {}); ALTER TABLE {SCRATCH} ALTER {column} SET DEFAULT {text}",
+                        sql::path(table)
+                    );
                     probe(vec![], make, read)
                 }
             })
@@ -93,17 +107,28 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         ("check", _) if parent_word == "domain" => {
             let sql_type = domain_type(cx, parent)?;
             let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} CHECK ({text})");
-            let read = format!("SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = '{SCRATCH}'::regtype");
+            let read =
+                format!("SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = '{SCRATCH}'::regtype");
             Ok(probe(vec![], make, read))
         }
         ("domain", "default") => {
             let sql_type = domain_type(cx, Some(&leaf.id))?;
             let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} DEFAULT {text}");
-            Ok(probe(vec![], make, format!("SELECT pg_get_expr(typdefaultbin, 0) FROM pg_type WHERE oid = '{SCRATCH}'::regtype")))
+            Ok(probe(
+                vec![],
+                make,
+                format!("SELECT pg_get_expr(typdefaultbin, 0) FROM pg_type WHERE oid = '{SCRATCH}'::regtype"),
+            ))
         }
         ("check" | "policy", _) | (_, "where") => on_table(cx, leaf, renamed, |table| {
             let make = format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})");
-            (make, format!("SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = {}::regclass", sql::literal(table)))
+            (
+                make,
+                format!(
+                    "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = {}::regclass",
+                    sql::literal(table)
+                ),
+            )
         }),
         ("index" | "exclude", "expression") => on_table(cx, leaf, renamed, |table| {
             // A policy takes any expression, whatever operator classes there are for its type.
@@ -112,16 +137,26 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             (make, format!("{read} WHERE polrelid = {}::regclass", sql::literal(table)))
         }),
         ("column", "generated") => {
-            let sql_type = cx.new.get(&leaf.id).and_then(|c| c.get(TYPE)).ok_or("the column has no type of its own")?.as_str();
+            let sql_type =
+                cx.new.get(&leaf.id).and_then(|c| c.get(TYPE)).ok_or("the column has no type of its own")?.as_str();
             on_table(cx, leaf, renamed, |table| {
-                let make = format!("ALTER TABLE {table} ADD COLUMN setpoint_scratch {sql_type} GENERATED ALWAYS AS ({text}) STORED");
-                (make, format!("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = {}::regclass", sql::literal(table)))
+                let make = format!(
+                    "ALTER TABLE {table} ADD COLUMN setpoint_scratch {sql_type} GENERATED ALWAYS AS ({text}) STORED"
+                );
+                (
+                    make,
+                    format!(
+                        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = {}::regclass",
+                        sql::literal(table)
+                    ),
+                )
             })
         }
         ("trigger", "when") => {
             let trigger = cx.new.get(&leaf.id).ok_or("it is not in the files")?;
             let timing = trigger.get(TIMING).map_or("before", |t| t).replace('-', " ").to_uppercase();
-            let events: Vec<String> = trigger.get(EVENTS).unwrap_or_default().iter().map(|e| e.to_uppercase()).collect();
+            let events: Vec<String> =
+                trigger.get(EVENTS).unwrap_or_default().iter().map(|e| e.to_uppercase()).collect();
             let each = trigger.get(FOR_EACH).map_or("statement", |e| e).to_uppercase();
             on_table(cx, leaf, renamed, |table| {
                 let make = format!(
@@ -134,7 +169,10 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             })
         }
         (_, "sql") => {
-            let make = format!("CREATE TEMPORARY VIEW {SCRATCH} AS {}", text.trim_end_matches(|c: char| c == ';' || c.is_whitespace()));
+            let make = format!(
+                "CREATE TEMPORARY VIEW {SCRATCH} AS {}",
+                text.trim_end_matches(|c: char| c == ';' || c.is_whitespace())
+            );
             Ok(probe(vec![], make, format!("SELECT rtrim(btrim(pg_get_viewdef('{SCRATCH}'::regclass), E' \\n'), ';')")))
         }
         ("table", "partition-by") => {
@@ -142,7 +180,8 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             Ok(probe(vec![], make, format!("SELECT pg_get_partkeydef('{SCRATCH}'::regclass)")))
         }
         ("table", "bound") => {
-            let record = cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
+            let record =
+                cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
             let parent = record.get(PARENT).ok_or("its parent is not known")?;
             let key = cx.new.get(parent).and_then(|p| p.get(PARTITION_BY)).ok_or("its parent's key is not known")?;
             let make = format!(
@@ -150,10 +189,16 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 cx.is.list(parent),
                 key.as_str()
             );
-            Ok(probe(vec![], make, format!("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{SCRATCH}_part'::regclass")))
+            Ok(probe(
+                vec![],
+                make,
+                format!("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{SCRATCH}_part'::regclass"),
+            ))
         }
         ("function" | "procedure", _) => routine(cx, leaf, text),
-        (kind, _) => Err(format!("there is no way to show the server this part of {} {kind}", kinds::scope::article(kind))),
+        (kind, _) => {
+            Err(format!("there is no way to show the server this part of {} {kind}", kinds::scope::article(kind)))
+        }
     }
 }
 
