@@ -51,7 +51,11 @@ const ENTRIES: &[Entry] = &[
     kind("event-trigger", "SELECT 3466::oid, oid, 0::oid, NULL::text FROM pg_event_trigger"),
     kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
-    kind("cast", "SELECT 2605::oid, oid, 0::oid, NULL::text FROM pg_cast"),
+    kind(
+        "cast",
+        "SELECT 2605::oid, c.oid, 0::oid, NULL::text FROM pg_cast c \
+         WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 2605 AND d.objid = c.oid AND d.deptype = 'i')",
+    ),
     kind("operator", "SELECT 2617::oid, oid, oprnamespace, NULL::text FROM pg_operator"),
     kind("operator-class", "SELECT 2616::oid, oid, opcnamespace, NULL::text FROM pg_opclass"),
     kind("operator-family", "SELECT 2753::oid, oid, opfnamespace, NULL::text FROM pg_opfamily"),
@@ -131,7 +135,11 @@ pub fn query(server: Version) -> String {
             format!("SELECT '{label}', f.* FROM ({}) f (class, oid, schema, name)", entry.query)
         })
         .collect();
-    let parts = if parts.is_empty() { "SELECT '', 0::oid, 0::oid, 0::oid, NULL::text LIMIT 0".into() } else { parts.join(" UNION ALL ") };
+    let parts = if parts.is_empty() {
+        "SELECT '', 0::oid, 0::oid, 0::oid, NULL::text LIMIT 0".into()
+    } else {
+        parts.join(" UNION ALL ")
+    };
     format!(
         "SELECT u.kind, n.nspname::text, coalesce(u.name, (pg_identify_object(u.class, u.oid, 0)).identity) \
          FROM ({parts}) u (kind, class, oid, schema, name) LEFT JOIN pg_namespace n ON n.oid = u.schema \

@@ -2,7 +2,7 @@
 
 pub mod acl;
 pub mod choose_name;
-mod collation;
+pub mod collation;
 pub mod constraint;
 pub mod generic;
 pub mod key_constraint;

@@ -1,0 +1,82 @@
+//! The columns that a table has in a state: its own and those of its parents, as a list for a scratch table.
+
+use rustc_hash::FxHashMap;
+
+use crate::kinds::collation;
+use crate::model::{Attrs, Ident, Key, ObjectId, SqlType, State, Text};
+use crate::sql;
+
+const TYPE: Key<SqlType> = Key::new("type");
+const COLLATION: Key<Text> = Key::new("collation");
+const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
+const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
+const PARENT: Key<ObjectId> = Key::new("parent");
+
+/// Deeper inheritance is a mistake in the files.
+const MAX_GENERATIONS: u32 = 64;
+
+/// The columns of every table of a state.
+pub struct Tables<'a> {
+    state: &'a State,
+    children: FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>,
+}
+
+/// One column of a scratch table.
+struct Column<'a> {
+    name: &'a Ident,
+    was: Option<&'a Ident>,
+    sql_type: &'a SqlType,
+    collation: Option<&'a Text>,
+}
+
+impl<'a> Tables<'a> {
+    /// Of that state.
+    pub fn new(state: &'a State) -> Self {
+        Self { state, children: state.children() }
+    }
+
+    fn columns(&self, table: &ObjectId, generations: u32) -> Vec<Column<'_>> {
+        let mut out: Vec<Column<'_>> = Vec::new();
+        if let Some(object) = self.state.get(table).filter(|_| generations > 0) {
+            let mut parents: Vec<&ObjectId> = object.get(INHERITS).unwrap_or_default();
+            parents.extend(object.get(PARTITION_OF).and_then(|record| record.get(PARENT)));
+            for parent in parents {
+                for column in self.columns(parent, generations - 1) {
+                    if !out.iter().any(|c| c.name == column.name) {
+                        out.push(column);
+                    }
+                }
+            }
+        }
+        for id in self.children.get(table).into_iter().flatten().filter(|id| id.kind().word == "column") {
+            let Some((object, sql_type)) = self.state.get(id).and_then(|o| Some((o, o.get(TYPE)?))) else { continue };
+            let column =
+                Column { name: id.name(), was: object.was.as_ref(), sql_type, collation: object.get(COLLATION) };
+            match out.iter_mut().find(|c| c.name == column.name) {
+                Some(slot) => *slot = column,
+                None => out.push(column),
+            }
+        }
+        out
+    }
+
+    /// `a integer, b text COLLATE "C"`.
+    pub fn list(&self, table: &ObjectId) -> String {
+        let columns = self.columns(table, MAX_GENERATIONS);
+        let columns = columns.iter().map(|c| clause(c.name, c));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The list under the columns' old names, and what renames them; `None` if no column was renamed.
+    pub fn list_before_renames(&self, table: &ObjectId) -> Option<(String, Vec<(Ident, Ident)>)> {
+        let columns = self.columns(table, MAX_GENERATIONS);
+        let renames: Vec<(Ident, Ident)> =
+            columns.iter().filter_map(|c| Some((c.was?.clone(), c.name.clone()))).collect();
+        let list = columns.iter().map(|c| clause(c.was.unwrap_or(c.name), c)).collect::<Vec<_>>().join(", ");
+        (!renames.is_empty()).then_some((list, renames))
+    }
+}
+
+fn clause(name: &Ident, column: &Column<'_>) -> String {
+    format!("{} {}{}", sql::name(name), column.sql_type.as_str(), collation::clause(column.collation))
+}

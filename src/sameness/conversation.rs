@@ -1,0 +1,218 @@
+//! The transaction in which the server is asked: probes sent without waiting for each other, each in a savepoint of its own, and
+//! everything rolled back at the end.
+
+use futures_util::poll;
+use rustc_hash::FxHashMap;
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::catalog::{Session, Version};
+use crate::model::{Error, Result};
+
+use super::probe::Probe;
+
+/// What the server said to one probe.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The text as it prints it.
+    Text(String),
+    /// Something that the text names is not there; the server's words.
+    Missing(String),
+    /// It does not take it for another reason, or was not asked.
+    Refused(String),
+}
+
+impl Reply {
+    /// The text, if there is one.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Reply::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// An open transaction for scratch objects.
+pub struct Conversation<'a> {
+    session: &'a Session,
+    /// Why no scratch objects can be made.
+    mute: Option<String>,
+}
+
+/// Which event triggers would fire on scratch objects.
+const EVENT_TRIGGERS: &str = "SELECT count(*) FILTER (WHERE evtenabled IN ('O', 'A')), count(*) FILTER (WHERE evtenabled IN ('R', 'A')) \
+     FROM pg_event_trigger WHERE evtevent <> 'login'";
+
+impl<'a> Conversation<'a> {
+    /// Opens it.
+    pub async fn begin(session: &'a Session) -> Result<Self> {
+        if session.standby {
+            return Ok(Self { session, mute: Some("a standby takes no temporary tables".into()) });
+        }
+        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+        let mut mute = None;
+        if let Some(row) = session.rows(EVENT_TRIGGERS, &[]).await?.first_mut() {
+            let (usual, replica): (i64, i64) = (row.next(), row.next());
+            // A superuser's session can leave out the usual ones; those that fire in replicas fire then.
+            if usual > 0 && session.superuser && replica == 0 {
+                session.batch("SET LOCAL session_replication_role = replica").await?;
+            } else if usual > 0 {
+                mute = Some("event triggers would fire on scratch objects".into());
+            }
+        }
+        Ok(Self { session, mute })
+    }
+
+    /// The server's version.
+    pub fn server(&self) -> Version {
+        self.session.version
+    }
+
+    /// Takes everything back.
+    pub async fn end(self) -> Result<()> {
+        if self.session.standby { Ok(()) } else { self.session.batch("ROLLBACK").await }
+    }
+
+    /// Asks all probes; those that could not be made come with their reason.
+    pub async fn ask(&mut self, probes: impl Iterator<Item = Result<Probe, String>>) -> Result<Vec<Reply>> {
+        let mut wanted: Vec<Result<usize, String>> = Vec::new();
+        let mut unique: Vec<Probe> = Vec::new();
+        let mut places: FxHashMap<Probe, usize> = FxHashMap::default();
+        for probe in probes {
+            wanted.push(probe.map(|probe| {
+                *places.entry(probe).or_insert_with_key(|probe| {
+                    unique.push(probe.clone());
+                    unique.len() - 1
+                })
+            }));
+        }
+        let replies = match &self.mute {
+            Some(reason) => vec![Reply::Refused(reason.clone()); unique.len()],
+            None => self.unique(&unique).await?,
+        };
+        let reply = |at: usize| replies.get(at).cloned().unwrap_or_else(|| Reply::Refused("it was not asked".into()));
+        Ok(wanted.into_iter().map(|at| at.map_or_else(Reply::Refused, reply)).collect())
+    }
+
+    async fn unique(&self, probes: &[Probe]) -> Result<Vec<Reply>> {
+        let mut replies: Vec<Option<Reply>> = vec![None; probes.len()];
+        for attempt in 0.. {
+            // Probes that need the same scratch table share it.
+            let mut groups: FxHashMap<(&str, Option<&str>), Vec<usize>> = FxHashMap::default();
+            for (at, probe) in probes.iter().enumerate() {
+                let setup = probe.setups.get(attempt).map(String::as_str);
+                let wanted = replies.get(at).is_some_and(Option::is_none) && (setup.is_some() || attempt == 0);
+                if wanted {
+                    groups.entry((&probe.path, setup)).or_default().push(at);
+                }
+            }
+            if groups.is_empty() {
+                break;
+            }
+            self.round(probes, groups, attempt, &mut replies).await?;
+        }
+        let unasked = || Reply::Refused("its table could not be made as a scratch table".into());
+        Ok(replies.into_iter().map(|reply| reply.unwrap_or_else(unasked)).collect())
+    }
+
+    /// Sends one batch and takes the replies; a group whose table could not be made stays without, unless it has no other way.
+    async fn round(
+        &self,
+        probes: &[Probe],
+        groups: FxHashMap<(&str, Option<&str>), Vec<usize>>,
+        attempt: usize,
+        replies: &mut [Option<Reply>],
+    ) -> Result<()> {
+        enum Part {
+            Setup(Vec<usize>),
+            Probe(usize),
+            Undo,
+        }
+        let mut script: Vec<(Part, String)> = Vec::new();
+        for ((path, setup), members) in groups {
+            let make = setup.map_or_else(String::new, |setup| format!("; {setup}"));
+            let begin = format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}{make}");
+            script.push((Part::Setup(members.clone()), begin));
+            for at in members {
+                let Some(probe) = probes.get(at) else { continue };
+                let text = format!(
+                    "SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog; {}",
+                    probe.make, probe.read
+                );
+                script.push((Part::Probe(at), text));
+                script.push((
+                    Part::Undo,
+                    "ROLLBACK TO SAVEPOINT setpoint_probe; RELEASE SAVEPOINT setpoint_probe".into(),
+                ));
+            }
+            script.push((Part::Undo, "ROLLBACK TO SAVEPOINT setpoint_group; RELEASE SAVEPOINT setpoint_group".into()));
+        }
+        // Polled once in order, all are sent in order before the first answer is waited for.
+        let mut sent = Vec::with_capacity(script.len());
+        for (part, text) in &script {
+            let mut future = Box::pin(self.session.client.simple_query(text));
+            let early = match poll!(future.as_mut()) {
+                std::task::Poll::Ready(answer) => Some(answer),
+                std::task::Poll::Pending => None,
+            };
+            sent.push((part, future, early));
+        }
+        let mut broken: Option<String> = None;
+        for (part, future, early) in sent {
+            let answer = match early {
+                Some(answer) => answer,
+                None => future.await,
+            };
+            if let Err(error) = &answer {
+                if error.is_closed() {
+                    return Err(self.session.error(error));
+                }
+            }
+            match (part, answer) {
+                (Part::Setup(members), answer) => {
+                    broken = answer.err().map(|error| message(&self.session.error(&error)));
+                    if let Some(reason) = &broken {
+                        for at in members {
+                            let more = probes.get(*at).is_some_and(|p| p.setups.len() > attempt + 1);
+                            if let Some(slot) = replies.get_mut(*at).filter(|_| !more) {
+                                *slot = Some(Reply::Refused(reason.clone()));
+                            }
+                        }
+                    }
+                }
+                (Part::Probe(at), answer) if broken.is_none() => {
+                    if let Some(slot) = replies.get_mut(*at) {
+                        *slot = Some(self.reply(answer));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&self, answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>) -> Reply {
+        match answer {
+            Ok(messages) => {
+                let row = messages
+                    .iter()
+                    .rev()
+                    .find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+                match row.and_then(|row| row.try_get(0).ok().flatten()) {
+                    Some(text) => Reply::Text(text.to_string()),
+                    None => Reply::Refused("the server printed nothing".into()),
+                }
+            }
+            Err(error) => {
+                // undefined_column, _table, _function, _object (types, collations), invalid_schema_name
+                let code = error.code().map_or("", tokio_postgres::error::SqlState::code);
+                let missing = matches!(code, "42703" | "42P01" | "42883" | "42704" | "3F000");
+                let text = message(&self.session.error(&error));
+                if missing { Reply::Missing(text) } else { Reply::Refused(text) }
+            }
+        }
+    }
+}
+
+fn message(error: &Error) -> String {
+    error.message.clone()
+}

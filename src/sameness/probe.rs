@@ -1,0 +1,343 @@
+//! What the server is shown for one piece of text: a scratch object that holds it, and the query that reads it back.
+
+use crate::catalog::Version;
+use crate::kinds;
+use crate::model::{Attrs, Expr, Key, ObjectId, SqlType, State, Text, Value};
+use crate::sql;
+
+use super::columns::Tables;
+
+const TYPE: Key<SqlType> = Key::new("type");
+const PARTITION_BY: Key<Expr> = Key::new("partition-by");
+const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
+const PARENT: Key<ObjectId> = Key::new("parent");
+const TIMING: Key<Text> = Key::new("timing");
+const EVENTS: Key<Vec<Text>> = Key::new("events");
+const FOR_EACH: Key<Text> = Key::new("for-each");
+
+/// One piece of text that differs.
+pub struct Leaf {
+    /// The object.
+    pub id: ObjectId,
+    /// Its attribute.
+    pub attr: &'static str,
+    /// The attribute that holds the text, inside of `attr` if that is made of records.
+    pub name: &'static str,
+    /// A type's name, no expression.
+    pub is_type: bool,
+    /// What the catalog holds.
+    pub stored: Text,
+    /// What the files say.
+    pub written: Text,
+}
+
+/// What probes are made from.
+pub struct Context<'a> {
+    pub old: &'a State,
+    pub new: &'a State,
+    pub was: &'a Tables<'a>,
+    pub is: &'a Tables<'a>,
+    pub server: Version,
+}
+
+/// Statements that show a text to the server. Equal probes are asked once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// The search path under which it is parsed.
+    pub path: String,
+    /// Ways to make what the text is about, best first; probes with the same ones share it. Empty: nothing is needed.
+    pub setups: Vec<String>,
+    /// What makes the scratch object.
+    pub make: String,
+    /// Reads its text back: one row, one column.
+    pub read: String,
+}
+
+/// The scratch objects' own name.
+const SCRATCH: &str = "pg_temp.setpoint_scratch";
+
+/// The probe for a text at the place of a leaf; the reason if there is none. `renamed`: the text is from before columns got
+/// their new names.
+pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Probe, String> {
+    let probe = |setups: Vec<String>, make: String, read: String| Probe { path: path(&leaf.id), setups, make, read };
+    let parent = leaf.id.parent();
+    let parent_word = parent.map_or("", |p| p.kind().word);
+    if renamed && (leaf.is_type || !matches!(leaf.id.kind().word, "check" | "policy" | "index" | "exclude" | "column"))
+    {
+        return Err("columns play no part in it".into());
+    }
+    if leaf.is_type {
+        return Ok(if text.contains('(') {
+            let make = format!("CREATE TEMPORARY TABLE {SCRATCH} (c {text})");
+            probe(
+                vec![],
+                make,
+                format!(
+                    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{SCRATCH}'::regclass AND attnum = 1"
+                ),
+            )
+        } else {
+            // Pseudo-types cannot be columns. The OID keeps what the path found, whatever is the path when it is printed.
+            let make = format!("CREATE TEMPORARY TABLE {SCRATCH} AS SELECT {}::regtype AS t", sql::literal(text));
+            probe(vec![], make, format!("SELECT format_type(t, NULL) FROM {SCRATCH}"))
+        });
+    }
+    match (leaf.id.kind().word, leaf.name) {
+        ("default", _) => {
+            let column = parent.ok_or("it has no column")?;
+            let table = column.parent().ok_or("it has no table")?;
+            let sql_type =
+                cx.new.get(column).and_then(|c| c.get(TYPE)).or_else(|| cx.old.get(column).and_then(|c| c.get(TYPE)));
+            let read =
+                format!("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = '{SCRATCH}'::regclass");
+            Ok(match sql_type {
+                Some(t) => {
+                    probe(vec![], format!("CREATE TEMPORARY TABLE {SCRATCH} (c {} DEFAULT {text})", t.as_str()), read)
+                }
+                None => {
+                    let column = sql::name(column.name());
+                    let make = format!(
+                        "CREATE TEMPORARY TABLE {SCRATCH} (LIKE {}); ALTER TABLE {SCRATCH} ALTER {column} SET DEFAULT {text}",
+                        sql::path(table)
+                    );
+                    probe(vec![], make, read)
+                }
+            })
+        }
+        ("check", _) if parent_word == "domain" => {
+            let sql_type = domain_type(cx, parent)?;
+            let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} CHECK ({text})");
+            let read =
+                format!("SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = '{SCRATCH}'::regtype");
+            Ok(probe(vec![], make, read))
+        }
+        ("domain", "default") => {
+            let sql_type = domain_type(cx, Some(&leaf.id))?;
+            let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} DEFAULT {text}");
+            Ok(probe(
+                vec![],
+                make,
+                format!("SELECT pg_get_expr(typdefaultbin, 0) FROM pg_type WHERE oid = '{SCRATCH}'::regtype"),
+            ))
+        }
+        ("check" | "policy", _) | (_, "where") => on_table(cx, leaf, renamed, |table| {
+            let make = format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})");
+            (
+                make,
+                format!(
+                    "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = {}::regclass",
+                    sql::literal(table)
+                ),
+            )
+        }),
+        ("index" | "exclude", "expression") => on_table(cx, leaf, renamed, |table| {
+            // A policy takes any expression, whatever operator classes there are for its type.
+            let make = format!("CREATE POLICY setpoint_scratch ON {table} USING (({text}) IS NOT NULL)");
+            let read = "SELECT regexp_replace(pg_get_expr(polqual, polrelid), '^\\((.*) IS NOT NULL\\)$', '\\1') FROM pg_policy";
+            (make, format!("{read} WHERE polrelid = {}::regclass", sql::literal(table)))
+        }),
+        ("column", "generated") => {
+            let sql_type =
+                cx.new.get(&leaf.id).and_then(|c| c.get(TYPE)).ok_or("the column has no type of its own")?.as_str();
+            on_table(cx, leaf, renamed, |table| {
+                let make = format!(
+                    "ALTER TABLE {table} ADD COLUMN setpoint_scratch {sql_type} GENERATED ALWAYS AS ({text}) STORED"
+                );
+                (
+                    make,
+                    format!(
+                        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = {}::regclass",
+                        sql::literal(table)
+                    ),
+                )
+            })
+        }
+        ("trigger", "when") => {
+            let trigger = cx.new.get(&leaf.id).ok_or("it is not in the files")?;
+            let timing = trigger.get(TIMING).map_or("before", |t| t).replace('-', " ").to_uppercase();
+            let events: Vec<String> =
+                trigger.get(EVENTS).unwrap_or_default().iter().map(|e| e.to_uppercase()).collect();
+            let each = trigger.get(FOR_EACH).map_or("statement", |e| e).to_uppercase();
+            on_table(cx, leaf, renamed, |table| {
+                let make = format!(
+                    "CREATE TRIGGER setpoint_scratch {timing} {} ON {table} FOR EACH {each} WHEN ({text}) \
+                     EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()",
+                    events.join(" OR ")
+                );
+                let read = "SELECT regexp_replace(pg_get_triggerdef(oid, false), '^.*? FOR EACH (ROW|STATEMENT) WHEN \\((.*)\\) EXECUTE FUNCTION .*$', '\\2') FROM pg_trigger";
+                (make, format!("{read} WHERE tgrelid = {}::regclass", sql::literal(table)))
+            })
+        }
+        (_, "sql") => {
+            let make = format!(
+                "CREATE TEMPORARY VIEW {SCRATCH} AS {}",
+                text.trim_end_matches(|c: char| c == ';' || c.is_whitespace())
+            );
+            Ok(probe(vec![], make, format!("SELECT rtrim(btrim(pg_get_viewdef('{SCRATCH}'::regclass), E' \\n'), ';')")))
+        }
+        ("table", "partition-by") => {
+            let make = format!("CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {text}", cx.is.list(&leaf.id));
+            Ok(probe(vec![], make, format!("SELECT pg_get_partkeydef('{SCRATCH}'::regclass)")))
+        }
+        ("table", "bound") => {
+            let record =
+                cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
+            let parent = record.get(PARENT).ok_or("its parent is not known")?;
+            let key = cx.new.get(parent).and_then(|p| p.get(PARTITION_BY)).ok_or("its parent's key is not known")?;
+            let make = format!(
+                "CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {}; CREATE TEMPORARY TABLE {SCRATCH}_part PARTITION OF {SCRATCH} {text}",
+                cx.is.list(parent),
+                key.as_str()
+            );
+            Ok(probe(
+                vec![],
+                make,
+                format!("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{SCRATCH}_part'::regclass"),
+            ))
+        }
+        ("function" | "procedure", _) => routine(cx, leaf, text),
+        (kind, _) => {
+            Err(format!("there is no way to show the server this part of {} {kind}", kinds::scope::article(kind)))
+        }
+    }
+}
+
+/// A probe on a scratch table with the columns of the leaf's table, under that table's name, so that qualified columns mean it.
+fn on_table(
+    cx: &Context<'_>,
+    leaf: &Leaf,
+    renamed: bool,
+    statements: impl Fn(&str) -> (String, String),
+) -> Result<Probe, String> {
+    let table = leaf.id.parent().ok_or("it has no table")?;
+    let scratch = format!("pg_temp.{}", sql::name(table.name()));
+    let (mut make, read) = statements(&scratch);
+    let create = |columns: &str| format!("CREATE TEMPORARY TABLE {scratch} ({columns})");
+    let setups = if matches!(table.kind().word, "view" | "materialized-view" | "foreign-table") {
+        vec![format!("CREATE TEMPORARY TABLE {scratch} (LIKE {})", sql::path(table))]
+    } else if renamed {
+        let (list, renames) = cx.is.list_before_renames(table).ok_or("no column was renamed")?;
+        for (from, to) in renames {
+            make.push_str(&format!("; ALTER TABLE {scratch} RENAME COLUMN {} TO {}", sql::name(&from), sql::name(&to)));
+        }
+        vec![create(&list)]
+    } else {
+        // Where a type does not exist yet, the live columns have to do.
+        let mut setups = vec![create(&cx.is.list(table)), create(&cx.was.list(table))];
+        setups.dedup();
+        setups
+    };
+    Ok(Probe { path: path(&leaf.id), setups, make, read })
+}
+
+/// A routine is shown as a whole, with the text in its place.
+fn routine(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
+    let (mut object, stored) = match (cx.new.get(&leaf.id), cx.old.get(&leaf.id)) {
+        (Some(new), Some(old)) => (new.clone(), old),
+        _ => return Err("it is not in both states".into()),
+    };
+    for (name, value) in object.attrs.iter_mut().filter(|(name, _)| *name == leaf.attr) {
+        if let Some(other) = stored.attrs.value(name) {
+            put(value, other, leaf, text);
+        }
+    }
+    let id = leaf.id.moved(Some(kinds::scope::schema_id("pg_temp")));
+    let context = kinds::Context { server: cx.server, state: cx.new };
+    let statements = kinds::room(id.kind()).create(&id, &object, &[], &context).map_err(|error| error.to_string())?;
+    let make: Vec<String> = statements.into_iter().map(|s| s.sql).collect();
+    let body = if cx.server.at_least(14) { "coalesce(pg_get_function_sqlbody(p.oid), '')" } else { "''" };
+    let read = format!(
+        "SELECT {body} || array_to_string(ARRAY(SELECT pg_get_function_arg_default(p.oid, i) FROM generate_series(1, 2 * p.pronargs) i), '|') \
+         FROM pg_proc p WHERE p.pronamespace = pg_my_temp_schema() AND p.proname = {}",
+        sql::literal(id.name().as_str())
+    );
+    Ok(Probe { path: path(&leaf.id), setups: vec![], make: make.join(";\n"), read })
+}
+
+/// Puts a text where the leaf stands: where the two states have the leaf's two texts.
+fn put(value: &mut Value, stored: &Value, leaf: &Leaf, text: &str) {
+    match (value, stored) {
+        (Value::Expr(written), Value::Expr(stored)) if written.0 == leaf.written && stored.0 == leaf.stored => {
+            *written = Expr::new(text);
+        }
+        (Value::List(a), Value::List(b)) => a.iter_mut().zip(b).for_each(|(a, b)| put(a, b, leaf, text)),
+        (Value::Record(a), Value::Record(b)) => {
+            for (name, value) in a.iter_mut() {
+                if let Some(other) = b.value(name) {
+                    put(value, other, leaf, text);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn domain_type<'a>(cx: &Context<'a>, domain: Option<&ObjectId>) -> Result<&'a str, String> {
+    let sql_type = domain.and_then(|d| cx.new.get(d).or_else(|| cx.old.get(d))).and_then(|d| d.get(TYPE));
+    Ok(sql_type.ok_or("the domain's type is not known")?.as_str())
+}
+
+/// The path under which people write: the object's own schema, then `public`; scratch objects hide nothing.
+fn path(id: &ObjectId) -> String {
+    match id.schema().filter(|schema| schema.name().as_str() != "public") {
+        Some(schema) => format!("{}, public, pg_temp", sql::name(schema.name())),
+        None => "public, pg_temp".into(),
+    }
+}
+
+/// True if what the server printed is the stored text: the catalog's readers may trim it, and take off outer parentheses.
+pub fn prints_alike(printed: &str, stored: &str) -> bool {
+    bare(printed) == bare(stored)
+}
+
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
+        Some(inner) if balanced(inner) => bare(inner),
+        _ => text,
+    }
+}
+
+/// True if every parenthesis in the text is closed in it. Parentheses in literals may make it say no, which costs a question.
+fn balanced(text: &str) -> bool {
+    let mut depth = 0_i32;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return false,
+            ')' => depth -= 1,
+            '\'' | '"' => return false,
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
+/// True if the text has the name as a word.
+pub fn mentions(text: &str, name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).and_then(|t| t.chars().next_back());
+        let after = text.get(at + name.len()..).and_then(|t| t.chars().next());
+        !before.is_some_and(part) && !after.is_some_and(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outer_parentheses_and_space_do_not_count() {
+        assert!(prints_alike("((a + b))", " (a + b) "));
+        assert!(prints_alike("(a) + (b)", "((a) + (b))"));
+        assert!(!prints_alike("(a) + (b)", "a) + (b"));
+        assert!(!prints_alike("a", "b"));
+    }
+
+    #[test]
+    fn a_name_is_a_whole_word() {
+        assert!(mentions("lower(email) <> ''", "email"));
+        assert!(!mentions("lower(emails) <> ''", "email"));
+    }
+}
