@@ -131,7 +131,11 @@ pub fn query(server: Version) -> String {
             format!("SELECT '{label}', f.* FROM ({}) f (class, oid, schema, name)", entry.query)
         })
         .collect();
-    let parts = if parts.is_empty() { "SELECT '', 0::oid, 0::oid, 0::oid, NULL::text LIMIT 0".into() } else { parts.join(" UNION ALL ") };
+    let parts = if parts.is_empty() {
+        "SELECT '', 0::oid, 0::oid, 0::oid, NULL::text LIMIT 0".into()
+    } else {
+        parts.join(" UNION ALL ")
+    };
     format!(
         "SELECT u.kind, n.nspname::text, coalesce(u.name, (pg_identify_object(u.class, u.oid, 0)).identity) \
          FROM ({parts}) u (kind, class, oid, schema, name) LEFT JOIN pg_namespace n ON n.oid = u.schema \

@@ -63,8 +63,10 @@ impl Project {
             Some(Environment { source: Source::Url(text), .. }) => resolve(Some(text)),
             Some(Environment { name, source: Source::Variable(from), .. }) => match variable(from)? {
                 Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {from}"))),
-                None => Err(Error::config(format!("the environment “{name}” takes its address from {from}, which is not set"))
-                    .remedy(format!("set {from}, in the environment or in {}", self.root.join(".env").display()))),
+                None => Err(Error::config(format!(
+                    "the environment “{name}” takes its address from {from}, which is not set"
+                ))
+                .remedy(format!("set {from}, in the environment or in {}", self.root.join(".env").display()))),
             },
             None => match variable(VARIABLE)? {
                 Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {VARIABLE}"))),

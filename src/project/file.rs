@@ -83,8 +83,10 @@ impl Reading {
         if let Some(name) = &self.contents.default_env {
             let names: Vec<&str> = self.contents.environments.iter().map(|env| env.name.as_str()).collect();
             if !names.contains(&name.as_str()) {
-                let help = nearest(name, names.iter().copied())
-                    .map_or_else(|| format!("add `env {name} url-from=\"DATABASE_URL\"`"), |near| format!("did you mean `{near}`?"));
+                let help = nearest(name, names.iter().copied()).map_or_else(
+                    || format!("add `env {name} url-from=\"DATABASE_URL\"`"),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 self.problems.push(Problem::new(default_at, format!("there is no environment `{name}`")).help(help));
             }
         }
@@ -93,7 +95,10 @@ impl Reading {
     fn environment(&mut self, node: &Node) {
         let Some(name) = self.name(node) else { return };
         if self.contents.environments.iter().any(|env| env.name == name) {
-            self.problems.push(Problem::new(node.span, format!("the environment `{name}` is defined twice")).help("remove one of the two"));
+            self.problems.push(
+                Problem::new(node.span, format!("the environment `{name}` is defined twice"))
+                    .help("remove one of the two"),
+            );
         }
         let mut sources: Vec<Source> = Vec::new();
         let mut roles = FxHashMap::default();
@@ -105,7 +110,8 @@ impl Reading {
                 }
                 other => {
                     let message = format!("an environment has no property `{other}`");
-                    self.problems.push(Problem::new(prop.name_span, message).help("its properties are url and url-from"));
+                    self.problems
+                        .push(Problem::new(prop.name_span, message).help("its properties are url and url-from"));
                 }
             }
         }
@@ -117,7 +123,9 @@ impl Reading {
                 }
                 "role" => {
                     for prop in &child.props {
-                        roles.extend(self.text(&prop.value).map(|there| (Ident::new(prop.name.clone()), Ident::from(there))));
+                        roles.extend(
+                            self.text(&prop.value).map(|there| (Ident::new(prop.name.clone()), Ident::from(there))),
+                        );
                     }
                 }
                 _ => self.unknown(child, &["url", "url-from", "role"]),
@@ -126,11 +134,13 @@ impl Reading {
         match sources.pop() {
             Some(source) if sources.is_empty() => self.contents.environments.push(Environment { name, source, roles }),
             Some(_) => self.problems.push(
-                Problem::new(node.name_span, format!("the environment `{name}` has more than one address")).help("keep one url or url-from"),
+                Problem::new(node.name_span, format!("the environment `{name}` has more than one address"))
+                    .help("keep one url or url-from"),
             ),
             None if self.problems.is_empty() => self.problems.push(
-                Problem::new(node.name_span, format!("the environment `{name}` has no address"))
-                    .help(format!("write `env {name} url-from=\"DATABASE_URL\"`, or `url=\"postgresql://…\"` without a password")),
+                Problem::new(node.name_span, format!("the environment `{name}` has no address")).help(format!(
+                    "write `env {name} url-from=\"DATABASE_URL\"`, or `url=\"postgresql://…\"` without a password"
+                )),
             ),
             None => {}
         }
@@ -142,7 +152,9 @@ impl Reading {
         }
         if Connect::holds_password(&text) {
             let help = "put the address into an environment variable or .env, and name it: url-from=\"DATABASE_URL\"";
-            self.problems.push(Problem::new(span, "the project file holds no secrets, but this address has a password").help(help));
+            self.problems.push(
+                Problem::new(span, "the project file holds no secrets, but this address has a password").help(help),
+            );
             return None;
         }
         Some(Source::Url(text))
@@ -207,7 +219,8 @@ impl Reading {
             [Arg { value: Scalar::Bool(value), .. }] => *value,
             _ => {
                 self.problems.push(
-                    Problem::new(node.span, format!("`{}` is #true or #false", node.name)).help(format!("write `{} #false`", node.name)),
+                    Problem::new(node.span, format!("`{}` is #true or #false", node.name))
+                        .help(format!("write `{} #false`", node.name)),
                 );
                 true
             }
@@ -217,7 +230,8 @@ impl Reading {
     fn only(&mut self, nodes: &[Node], node: &Node) {
         let first = nodes.iter().find(|other| other.name == node.name);
         if first.is_some_and(|first| first.span != node.span) {
-            self.problems.push(Problem::new(node.span, format!("`{}` is said twice", node.name)).help("remove one of the two"));
+            self.problems
+                .push(Problem::new(node.span, format!("`{}` is said twice", node.name)).help("remove one of the two"));
         }
     }
 

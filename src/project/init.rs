@@ -64,7 +64,8 @@ pub fn init(dir: &Path) -> Result<Vec<String>> {
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("cannot write {}: {error}", path.display())).remedy("check that the directory is yours and may be written to")
+    Error::failed(format!("cannot write {}: {error}", path.display()))
+        .remedy("check that the directory is yours and may be written to")
 }
 
 #[cfg(test)]
@@ -81,7 +82,10 @@ mod tests {
         let project = Project::find(&dir.join("schema")).unwrap();
         assert_eq!(project.root, dir);
         fs::write(dir.join(FILE), "owner app\n").unwrap();
-        assert_eq!(init(&dir).unwrap(), ["setpoint.kdl is there already", "schema/ is there already", "plans/ is there already"]);
+        assert_eq!(
+            init(&dir).unwrap(),
+            ["setpoint.kdl is there already", "schema/ is there already", "plans/ is there already"]
+        );
         let mut project = Project::find(&dir).unwrap();
         project.set_owner(&"other".into()).unwrap();
         assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), "owner other\n");
@@ -93,7 +97,9 @@ mod tests {
         let said: String = TEMPLATE
             .lines()
             .filter_map(|line| line.strip_prefix("// "))
-            .filter(|line| ["env ", "default-env", "owner ", "manage ", "    ", "}"].iter().any(|start| line.starts_with(start)))
+            .filter(|line| {
+                ["env ", "default-env", "owner ", "manage ", "    ", "}"].iter().any(|start| line.starts_with(start))
+            })
             .map(|line| format!("{line}\n"))
             .collect();
         let contents = super::super::file::parse(Path::new(FILE), said).unwrap();

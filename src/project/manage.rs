@@ -57,7 +57,9 @@ impl Manage {
         }
         let external: Vec<ObjectId> = live
             .iter()
-            .filter(|(id, object)| self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id))
+            .filter(|(id, object)| {
+                self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id)
+            })
             .map(|(id, _)| id.clone())
             .collect();
         let external: rustc_hash::FxHashSet<ObjectId> = external.into_iter().collect();
@@ -88,7 +90,11 @@ impl Manage {
             state = map_roles(&state, &back);
         }
         let connected = Ident::from(session.user.as_str());
-        let found = if self.owner.is_none() && self.owners { usual_owner(&state).filter(|usual| *usual != connected) } else { None };
+        let found = if self.owner.is_none() && self.owners {
+            usual_owner(&state).filter(|usual| *usual != connected)
+        } else {
+            None
+        };
         if self.owners {
             leave_out_owners(&mut state, session.version, self.owner.as_ref().or(found.as_ref()), &connected);
         } else {
@@ -127,7 +133,9 @@ fn usual_owner(state: &State) -> Option<Ident> {
     let mut counts: FxHashMap<Ident, usize> = FxHashMap::default();
     let owners = state.iter().filter(|(id, _)| id.is(&owner::KIND));
     // Schema public belongs to whom initdb gave it.
-    let owners = owners.filter(|(id, _)| id.parent().is_none_or(|parent| parent.kind().address != Address::Schema || parent.name().as_str() != "public"));
+    let owners = owners.filter(|(id, _)| {
+        id.parent().is_none_or(|parent| parent.kind().address != Address::Schema || parent.name().as_str() != "public")
+    });
     for role in owners.filter_map(|(_, object)| owner::role(object)) {
         *counts.entry(role).or_default() += 1;
     }

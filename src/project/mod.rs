@@ -66,8 +66,10 @@ impl Project {
         let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_path_buf());
         match absolute.ancestors().map(|dir| dir.join(FILE)).find(|file| file.is_file()) {
             Some(file) => Self::read(&file),
-            None => Err(Error::config(format!("there is no project here: no {FILE} in {} or above it", absolute.display()))
-                .remedy("begin one with `setpoint init`, or name its directory: `setpoint -C DIR …`")),
+            None => {
+                Err(Error::config(format!("there is no project here: no {FILE} in {} or above it", absolute.display()))
+                    .remedy("begin one with `setpoint init`, or name its directory: `setpoint -C DIR …`"))
+            }
         }
     }
 
@@ -77,7 +79,8 @@ impl Project {
     /// `Config` if it cannot be read or is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| {
-            Error::config(format!("cannot read {}: {error}", path.display())).remedy("begin a project with `setpoint init`")
+            Error::config(format!("cannot read {}: {error}", path.display()))
+                .remedy("begin a project with `setpoint init`")
         })?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let root = absolute.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
@@ -100,7 +103,11 @@ impl Project {
     pub fn environment(&self, name: &str) -> Result<&Environment> {
         self.environments.iter().find(|env| env.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.environments.iter().map(|env| env.name.as_str()).collect();
-            let known = if names.is_empty() { "it defines none".to_owned() } else { format!("it defines {}", names.join(", ")) };
+            let known = if names.is_empty() {
+                "it defines none".to_owned()
+            } else {
+                format!("it defines {}", names.join(", "))
+            };
             Error::config(format!("{FILE} defines no environment “{name}”"))
                 .detail(known)
                 .remedy(format!("add `env {name} url-from=\"DATABASE_URL\"` to {}", self.file.display()))
