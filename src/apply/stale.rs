@@ -45,7 +45,10 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
         return Ok(());
     }
     let error = Error::stale(format!("the database is not what plan {} ({}) was made for", plan.number, plan.name));
-    Err(listed(error, problems).remedy("undo these changes in the database, or pull them and make the plan again"))
+    Err(listed(error, problems).remedy(
+        "undo these changes in the database, or pull them and make the plan again (after a restore, which respells expressions: \
+         `setpoint stamp` with the current revision)",
+    ))
 }
 
 /// Refuses to take back a plan whose result was changed since.
@@ -62,10 +65,14 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
                 problems.push(format!("{} exists again", expected.object));
             }
             (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
-            (Some(after), Some((id, object)))
-                if recorded(id) != Some(object) && Digest::of_object(id, object, true) != after =>
-            {
-                problems.push(format!("{} was changed", expected.object));
+            (Some(after), Some((id, object))) => {
+                let same = match recorded(id) {
+                    Some(recorded) => recorded == *object,
+                    None => Digest::of_object(id, object, true) == after,
+                };
+                if !same {
+                    problems.push(format!("{} was changed", expected.object));
+                }
             }
             _ => {}
         }
@@ -79,7 +86,11 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
         return Ok(());
     }
     let error = Error::stale(format!("the database is not what revision {} ({}) left", plan.number, plan.name));
-    Err(listed(error, problems).remedy("undo these changes in the database first; `setpoint drift` shows them"))
+    Err(listed(error, problems).remedy(format!(
+        "undo these changes in the database first; `setpoint drift` shows them (after a restore, which respells expressions: \
+         `setpoint stamp {}`)",
+        plan.number
+    )))
 }
 
 /// Makes sure that the plan led where it was to lead.

@@ -181,7 +181,7 @@ impl Journal {
     pub async fn open(session: &Session, number: u32, direction: Direction) -> Result<Self> {
         let insert = "INSERT INTO setpoint.journal (number, direction, step, sub, done, at) \
                       SELECT $1, $2, u.step, u.sub, true, pg_catalog.clock_timestamp() \
-                      FROM pg_catalog.unnest($3::pg_catalog.int4[], $4::pg_catalog.int4[]) AS u (step, sub) \
+                      FROM unnest($3::pg_catalog.int4[], $4::pg_catalog.int4[]) AS u (step, sub) \
                       ON CONFLICT (number, direction, step, sub) DO UPDATE SET done = true, at = EXCLUDED.at";
         let done = session.client.prepare(insert).await.map_err(|e| server_error(&e))?;
         Ok(Self { number: as_i32(number)?, direction, done })
