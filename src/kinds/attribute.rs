@@ -93,6 +93,10 @@ impl Room for Attribute {
         Ok(vec![alter_type(from, &what)])
     }
 
+    fn retype(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Option<Result<Statement>> {
+        Some(Ok(alter_type(id, &format!("ALTER ATTRIBUTE {} TYPE {}", sql::name(id.name()), what(object)?))))
+    }
+
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![alter_type(id, &format!("DROP ATTRIBUTE {}", sql::name(id.name())))])
     }

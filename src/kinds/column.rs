@@ -168,20 +168,23 @@ impl Room for Column {
         if object.is(NOT_NULL) {
             text.push_str(" NOT NULL");
         }
-        let plain = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name].iter().all(|name| object.value(name).is_none());
-        plain.then_some(text)
+        Some(text)
+    }
+
+    /// Settings that only ALTER TABLE has (on all versions).
+    fn rest(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let settings = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name];
+        let said: Vec<&'static str> = settings.into_iter().filter(|name| object.value(name).is_some()).collect();
+        self.alter(id, &Object::default(), object, &said, cx)
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        let mut bare = object.clone();
-        let settings: Vec<&'static str> = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name].into_iter().filter(|n| object.value(n).is_some()).collect();
-        settings.iter().for_each(|name| bare.attrs.remove(name));
-        let mut out = match self.clause(id, &bare, folded, cx) {
+        let mut out = match self.clause(id, object, folded, cx) {
             Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
             None if object.is(NOT_NULL) => vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))],
             None => vec![],
         };
-        out.extend(self.alter(id, &bare, object, &settings, cx)?);
+        out.extend(self.rest(id, object, cx)?);
         Ok(out)
     }
 

@@ -81,6 +81,11 @@ pub trait Room: Sync {
         None
     }
 
+    /// What the folded form cannot say, to be done after the parent's CREATE.
+    fn rest(&self, _id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
+
     /// Creates the object with the children that could be folded into it.
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>>;
 

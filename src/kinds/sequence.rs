@@ -141,6 +141,14 @@ impl Room for Sequence {
         }
         let mut out = Vec::new();
         let target = sql::target(id);
+        if let Some((number, condition)) = options::forward(&old.attrs, &new.attrs) {
+            let path = sql::path(id);
+            let text = format!(
+                "SELECT pg_catalog.setval({}, {number}, false) FROM {path} WHERE last_value {condition}",
+                sql::literal(&path)
+            );
+            out.push(Statement::new(text).locks(LockMode::RowExclusive, id));
+        }
         if !words.is_empty() {
             let text = format!("ALTER {target} {}", words.join(" "));
             out.push(Statement::new(text).locks(LockMode::ShareRowExclusive, id));

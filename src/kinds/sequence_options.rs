@@ -123,6 +123,19 @@ pub fn alter(old: &Attrs, new: &Attrs) -> Vec<String> {
     out
 }
 
+/// Where the range begins later than before: the number to go on with, and the condition under which the sequence has not
+/// come that far and PostgreSQL would refuse. (A range that ends earlier may lose numbers in use, so that is left to it.)
+pub fn forward(old: &Attrs, new: &Attrs) -> Option<(i64, String)> {
+    if ascends(old) != ascends(new) || apart(old, new) {
+        return None;
+    }
+    let begin = new.get(START).unwrap_or_else(|| start(new));
+    match ascends(new) {
+        true => new.get(MIN).filter(|min| *min > old.get(MIN).unwrap_or(1)).map(|min| (begin, format!("< {min}"))),
+        false => new.get(MAX).filter(|max| *max < old.get(MAX).unwrap_or(-1)).map(|max| (begin, format!("> {max}"))),
+    }
+}
+
 /// True if no number is in both ranges: wherever the sequence stands, it has to begin again.
 fn apart(old: &Attrs, new: &Attrs) -> bool {
     let range = |attrs: &Attrs| {
@@ -159,6 +172,8 @@ mod tests {
         high.set(MIN, 10).set(START, 100).set(CYCLE, true);
         assert_eq!(alter(&none, &high), ["MINVALUE 10", "START WITH 100", "CYCLE"]);
         assert_eq!(alter(&high, &none), ["NO MINVALUE", "START WITH 1", "NO CYCLE"]);
+        assert_eq!(forward(&none, &high), Some((100, "< 10".into())));
+        assert_eq!(forward(&high, &none), None);
         let down = Attrs::new().with(INCREMENT, -1);
         assert_eq!(alter(&none, &down), ["INCREMENT BY -1", "NO MINVALUE", "NO MAXVALUE", "START WITH -1", "RESTART"]);
     }

@@ -123,8 +123,11 @@ impl Graph {
             }
             for needed in edges.get(&id).into_iter().flatten() {
                 if let Some(other) = self.drops.get(needed).copied() {
-                    // What vanishes with the other is not in its way.
-                    if !std::iter::successors(self.into[node], |n| self.into[*n]).any(|n| n == other) {
+                    let within = |n: usize| std::iter::successors(self.into[n], |n| self.into[*n]);
+                    // What vanishes with the other is not in its way, and what vanishes with the same third one hardly is.
+                    if within(node).any(|n| within(other).any(|m| m == n)) {
+                        self.rather_before(node, other);
+                    } else if !within(node).any(|n| n == other) {
                         self.before(node, other);
                     }
                 }

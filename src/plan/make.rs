@@ -164,7 +164,16 @@ impl Maker<'_> {
         match &node.act {
             Act::Rename(from) => room.rename(from, id, &before(), &old),
             Act::Drop => room.drop(id, &before(), &old),
-            Act::Create => room.create(id, &after(), &self.folded(id, &self.with(turn), &new), &new),
+            Act::Create => {
+                let with = self.with(turn);
+                let mut out = room.create(id, &after(), &self.folded(id, &with, &new), &new)?;
+                for child in &with {
+                    if let Some(object) = self.wanted.new.get(child) {
+                        out.extend(crate::kinds::room(child.kind()).rest(child, object, &new)?);
+                    }
+                }
+                Ok(out)
+            }
             Act::Alter(attrs) => room.alter(id, &before(), &after(), attrs, &new),
             Act::Rebuild(columns) => rebuild::statements(id, columns, &old, &new),
         }
