@@ -111,7 +111,8 @@ async fn answer(
         }
     }
     // What is stored, shown to the server again: stored text is not a fixed point. And what it makes of its own answer.
-    let open: Vec<usize> = (0..cases.len()).filter(|i| cases[*i].verdict.is_none()).collect();
+    let undecided = cases.iter().enumerate().filter(|(_, case)| case.verdict.is_none());
+    let open: Vec<usize> = undecided.map(|(at, _)| at).collect();
     let again = open.iter().filter_map(|i| cases.get(*i)).flat_map(|case| {
         let stored = probe::of(&context, &case.leaf, &case.leaf.stored, false);
         let renamed = probe::of(&context, &case.leaf, &case.leaf.stored, true);
