@@ -13,6 +13,7 @@ use crate::catalog::{Connect, Session};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, Result, State};
 use crate::plan::{Finding, Hazard, Step};
+use crate::project::Manage;
 
 pub use rollback::{Target, Undo, Way, preview, rollback};
 pub use up::{Goal, pending, run};
@@ -32,6 +33,8 @@ pub struct Options {
     pub statement_timeout: Option<Duration>,
     /// The hazards that are allowed.
     pub allow: Allow,
+    /// What of the database belongs to the project; the rest is not recorded.
+    pub manage: Manage,
     /// Nobody else uses the database: one transaction where PostgreSQL allows it.
     pub offline: bool,
 }
@@ -45,6 +48,7 @@ impl Default for Options {
             concurrent_budget: Duration::from_secs(600),
             statement_timeout: None,
             allow: Allow::default(),
+            manage: Manage::default(),
             offline: false,
         }
     }

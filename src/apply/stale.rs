@@ -169,7 +169,7 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
 /// The snapshot of the revision before a plan that was taken back, with the plan's footprint as it is now: what was put back may
 /// be spelled in another way than it was.
 pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
-    let expected: FxHashSet<&str> = plan.footprint.iter().map(|expected| expected.object.as_str()).collect();
+    let expected = texts(plan);
     let mut state = before.clone();
     // Renaming keeps the order, so the two go side by side.
     let shown = renamed(live, plan);
@@ -181,13 +181,24 @@ pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
     state
 }
 
-/// What changed outside the footprint while the plan ran: somebody else was at work.
-pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<String> {
+/// What changed outside the tables of the footprint while the plan ran: somebody else was at work.
+pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<ObjectId> {
     let before = renamed(before, plan);
-    let expected: FxHashSet<&str> = plan.footprint.iter().map(|expected| expected.object.as_str()).collect();
+    let touched = in_footprint(plan, &before).into_iter().chain(in_footprint(plan, after));
+    let roots: FxHashSet<&ObjectId> = touched.map(|(id, _)| id.root()).collect();
     let differs = after.iter().filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| id);
     let gone = before.iter().filter(|(id, _)| !after.has(id)).map(|(id, _)| id);
-    differs.chain(gone).map(ToString::to_string).filter(|text| !expected.contains(text.as_str())).collect()
+    differs.chain(gone).filter(|id| !roots.contains(id.root())).cloned().collect()
+}
+
+/// The objects of a state that the plan speaks of.
+pub fn in_footprint<'a>(plan: &Plan, state: &'a State) -> Vec<(&'a ObjectId, &'a Object)> {
+    let expected = texts(plan);
+    state.iter().filter(|(id, _)| expected.contains(id.to_string().as_str())).collect()
+}
+
+fn texts(plan: &Plan) -> FxHashSet<&str> {
+    plan.footprint.iter().map(|expected| expected.object.as_str()).collect()
 }
 
 /// The state under the names that it has once the plan's renames are done; a plan speaks of objects by these.

@@ -3,7 +3,7 @@
 use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, How, Ledger, NewRevision, NewRun, Run};
-use crate::model::{Error, Result, State};
+use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
 use crate::plan::{Plan, file};
 
@@ -46,12 +46,12 @@ pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<
         (Goal::To(number), _) => number,
     };
     if goal > head && goal > current {
-        return Err(Error::new(crate::model::Class::Usage, format!("there is no plan {goal}"))
+        return Err(Error::new(Class::Usage, format!("there is no plan {goal}"))
             .detail(format!("the newest plan is {head}"))
             .remedy("`setpoint status` lists the plans that are pending"));
     }
     if goal < current && goal < head {
-        return Err(Error::new(crate::model::Class::Usage, format!("the database is at revision {current} already"))
+        return Err(Error::new(Class::Usage, format!("the database is at revision {current} already"))
             .remedy(format!("to go back, use `setpoint rollback --to {goal}`")));
     }
     Ok(chain.links.iter().filter(|link| link.number > current && link.number <= goal).collect())
@@ -115,13 +115,16 @@ async fn apply(
         })
         .collect();
     let mut summary = Summary { resumed: under_way.is_some(), current: ledger.current(), ..Summary::default() };
-    let mut before: Option<State> = None;
+    // The live state before the plan, and what the ledger holds of it.
+    let (mut before, mut snapshot): (Option<State>, Option<State>) = (None, None);
     let mut started = false;
     for (at, (plan, new)) in plans.iter().zip(&runs).enumerate() {
         let next = runs.get(at + 1);
         let resumed = under_way.take();
-        if resumed.is_none() {
-            if let Err(error) = check(opened, &ledger, plan, &mut before).await {
+        if resumed.is_some() {
+            snapshot = last_snapshot(session, &ledger).await?;
+        } else {
+            if let Err(error) = check(opened, &ledger, plan, &mut before, &mut snapshot).await {
                 if started {
                     ledger::cancel_run(session, plan.number).await?;
                 }
@@ -144,15 +147,17 @@ async fn apply(
         let live = introspect::read(session).await?.state;
         stale::reached(plan, &live)?;
         if let Some(before) = &before {
-            tell_elsewhere(&stale::elsewhere(plan, before, &live), progress);
+            let others = stale::elsewhere(plan, before, &live);
+            tell_elsewhere(others.into_iter().filter(|id| options.manage.covers(id)).collect(), progress);
         }
+        let recorded = recorded(options, plan, snapshot.as_ref(), &live);
         let revision = NewRevision {
             number: plan.number,
             name: &plan.name,
             plan_hash: new.plan_hash,
             plan: new.plan,
             how: How::Applied,
-            state: &live,
+            state: &recorded,
         };
         ledger::finish_up(session, &revision, next).await?;
         progress.end(&label, Direction::Up);
@@ -160,6 +165,7 @@ async fn apply(
         summary.plans.push((plan.number, plan.name.clone()));
         summary.current = plan.number;
         before = Some(live);
+        snapshot = Some(recorded);
     }
     Ok(summary)
 }
@@ -186,16 +192,20 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
     }
 }
 
-/// Makes sure that the plan fits what is there. `before` is the live state, read now if nobody knows it yet.
-async fn check(opened: &Opened, ledger: &Ledger, plan: &Plan, before: &mut Option<State>) -> Result<()> {
-    match before {
-        Some(live) => stale::check(plan, live, Some(live)),
-        None => {
-            let snapshot = last_snapshot(&opened.session, ledger).await?;
-            let live = before.insert(introspect::read(&opened.session).await?.state);
-            stale::check(plan, live, snapshot.as_ref())
-        }
+/// Makes sure that the plan fits what is there. The live state and the snapshot are read now if nobody knows them yet.
+async fn check(
+    opened: &Opened,
+    ledger: &Ledger,
+    plan: &Plan,
+    before: &mut Option<State>,
+    snapshot: &mut Option<State>,
+) -> Result<()> {
+    if let Some(live) = before {
+        return stale::check(plan, live, Some(live));
     }
+    *snapshot = last_snapshot(&opened.session, ledger).await?;
+    let live = before.insert(introspect::read(&opened.session).await?.state);
+    stale::check(plan, live, snapshot.as_ref())
 }
 
 /// A run that has just begun.
@@ -215,7 +225,20 @@ pub(super) fn begun(new: &NewRun<'_>) -> Run {
     }
 }
 
-fn tell_elsewhere(objects: &[String], progress: &mut dyn Progress) {
+/// What of the live state goes into the snapshot: what the project manages. Partitions are managed where others make them too if
+/// the plan or the one before it speaks of them.
+fn recorded(options: &Options, plan: &Plan, before: Option<&State>, live: &State) -> State {
+    let mut declared = State::default();
+    if options.manage.external_partitions {
+        declared = before.cloned().unwrap_or_default();
+        for (id, object) in stale::in_footprint(plan, live) {
+            declared.put(id.clone(), object.clone());
+        }
+    }
+    options.manage.apply(live.clone(), &declared)
+}
+
+fn tell_elsewhere(objects: Vec<ObjectId>, progress: &mut dyn Progress) {
     if let Some(first) = objects.first() {
         let more = objects.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
