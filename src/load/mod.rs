@@ -58,6 +58,7 @@ fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
         for node in trees.iter().flatten() {
             top(node, &mut load);
         }
+        load.finish();
     }
     if load.problems.is_empty() {
         whole(&mut load);
