@@ -146,18 +146,15 @@ fn fits_lines(text: &str) -> bool {
         && text.split('\n').all(|line| line.is_empty() || !line.chars().all(is_space))
 }
 
-/// True if the string can stand without quotes: no syntax in it, no keyword, nothing like a number.
+/// True if the string stands without quotes: no keyword, nothing like a number, and of what KDL allows only what reads like a word.
+/// `'pending'` would be one too, but people take it for a quoted string.
 fn is_bare(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let like_number = unsigned.strip_prefix('.').unwrap_or(unsigned).starts_with(|c: char| c.is_ascii_digit());
     !text.is_empty()
         && !like_number
         && !matches!(text, "true" | "false" | "null" | "inf" | "-inf" | "nan")
-        && !text.contains(|c| {
-            matches!(c, '\\' | '/' | '(' | ')' | '{' | '}' | ';' | '[' | ']' | '"' | '#' | '=')
-                || is_space(c)
-                || needs_escape(c)
-        })
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$'))
 }
 
 /// KDL's white space within lines.
@@ -193,6 +190,8 @@ mod tests {
             ("1st", "n \"1st\""),
             ("-.5", "n \"-.5\""),
             ("-", "n -"),
+            ("größe", "n größe"),
+            ("'pending'", "n \"'pending'\""),
             ("", "n \"\""),
             ("a\"b\\", "n #\"a\"b\\\"#"),
             ("\"#x", "n ##\"\"#x\"##"),

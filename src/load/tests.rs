@@ -63,6 +63,64 @@ fn written_files_are_read_back() {
     );
 }
 
+/// The example of the documentation, and what the rooms around tables and types add to it.
+const EXAMPLE: &str = r##"
+extension citext
+enum order_status pending paid shipped
+table customers { column id bigint not-null; primary-key id }
+
+table orders {
+    comment "One row per checkout"
+    column id bigint identity=always
+    column customer bigint not-null { references customers id on-delete=cascade }
+    column email citext not-null was=mail
+    column status order_status not-null default="'pending'"
+    column total "numeric(12,2)" not-null default="0"
+    column placed timestamptz not-null default="now()"
+    column day date generated="(placed AT TIME ZONE 'UTC')::date"
+    primary-key id
+    unique customer placed
+    check orders_total_positive "total >= 0"
+    index orders_open customer { where "status = 'pending'" }
+    policy own_rows for=select to=app { using "customer = current_setting('app.customer')::bigint" }
+    grant select to=reporting
+}
+
+view open_orders {
+    sql #"""
+        SELECT id, customer, total FROM orders WHERE status = 'pending'
+        """#
+}
+
+function touch returns=trigger language=plpgsql {
+    body """
+        BEGIN
+          NEW.placed := now();
+
+          RETURN NEW;
+        END
+        """
+}
+function add returns=integer language=sql { arg a integer; arg b integer default="1"; body "SELECT a + b" }
+sequence numbers
+schema app { table later { column status order_status; column n integer { references public.orders id } } }
+"##;
+
+#[test]
+fn the_example_is_read_and_written() {
+    let first = state(EXAMPLE);
+    let written = files(&first);
+    let again = load_texts(&written).unwrap_or_else(|e| panic!("{e}\n{written:#?}"));
+    for (id, object) in first.iter() {
+        assert_eq!(again.state.get(id), Some(object), "{id}\n{written:#?}");
+    }
+    assert_eq!(files_hash(&first), files_hash(&again.state));
+    assert_eq!(files(&again.state), written);
+    let orders = written.iter().find(|(path, _)| path.ends_with("orders.kdl")).map(|(_, text)| text.as_str());
+    let line = "    column status order_status not-null default=\"'pending'\"\n";
+    assert!(orders.is_some_and(|text| text.contains(line)), "{orders:?}");
+}
+
 #[test]
 fn order_and_files_mean_nothing() {
     let one = state("table a { column x b }\ntable b { column y int; column z text }");
