@@ -15,7 +15,8 @@ use crate::support::{TestDb, block_on, installed};
 const ALL: &str = r#"
 create function f() returns trigger language plpgsql as $$begin return null; end$$;
 create table "Odd ""Name""" ("A b" int primary key, "select" text unique, constraint "C'k" check ("A b" > 0));
-create table a (id int primary key, x int, y int, b text, constraint two unique (x, y) deferrable initially deferred);
+create table a (id int primary key, x int, y int, b text, constraint two unique (x, y),
+    constraint three unique (y, x) deferrable initially deferred);
 create table b (x int references a on delete cascade, y int, z int not null, b text,
     constraint k primary key (z) include (b) with (fillfactor = 70),
     constraint full_match foreign key (x, y) references a (x, y) match full on update restrict on delete set null deferrable,
@@ -28,8 +29,7 @@ create index i1 on a (lower(b), (x + y), b text_pattern_ops) include (y) where x
 create index i2 on a using brin (x) with (pages_per_range = 16);
 create index i3 on a using hash (b);
 create index i4 on a (b collate "C", (b || 'x') collate "C" desc nulls last, (b collate "POSIX"));
-create table e (r int4range, p point, exclude using gist (r with &&) where (not isempty(r)), constraint named exclude (p with =));
-alter table e drop constraint if exists named;
+create table e (r int4range, p point, exclude using gist (r with &&) where (not isempty(r)));
 create table parted (id int, d date not null, t text, primary key (id, d), check (id > 0), foreign key (id) references a) partition by range (d);
 create table parted_1 partition of parted for values from ('2024-01-01') to ('2025-01-01');
 create table parted_2 partition of parted default;
@@ -56,7 +56,7 @@ alter table a enable row level security;
 create policy p1 on a for select using (x > 0);
 create policy p2 on a as restrictive to pg_monitor, pg_read_all_stats using (true) with check (x > 1);
 create policy p3 on a for insert to public with check (exists (select from b where b.x = a.x));
-comment on constraint two on a is 'deferred';
+comment on constraint three on a is 'deferred';
 comment on index i1 is 'many parts';
 comment on trigger g1 on a is 'when';
 comment on policy p1 on a is 'rows';
