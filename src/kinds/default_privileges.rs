@@ -3,7 +3,10 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr};
+use crate::model::{
+    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Within, attr,
+};
 
 use super::acl::{self, PLURALS};
 use super::scope::{Scope, schema_id};
@@ -11,7 +14,8 @@ use super::{Context, Folded, Room, Statement, generic, room};
 
 const IN: Key<ObjectId> = Key::new("in");
 
-static ATTRS: [Attr; 1] = [attr(IN, Shape::Ref(&["schema"]), Form::Custom, OnChange::Replace, "Only for objects in that schema.")];
+static ATTRS: [Attr; 1] =
+    [attr(IN, Shape::Ref(&["schema"]), Form::Custom, OnChange::Replace, "Only for objects in that schema.")];
 
 pub static KIND: Kind = Kind {
     word: "default-privileges",
@@ -49,7 +53,8 @@ impl Room for DefaultPrivileges {
             return scope.problem(problem.help(format!("write one of {} behind it", words.join(", "))));
         };
         let Some(role) = node.get_prop("for") else {
-            let problem = Problem::new(node.name_span, "these default privileges do not say whose objects they are for");
+            let problem =
+                Problem::new(node.name_span, "these default privileges do not say whose objects they are for");
             return scope.problem(problem.help("write `for=ROLE`: the role that will create the objects"));
         };
         let Some(role) = generic::name_of(role, scope) else { return };
@@ -61,7 +66,10 @@ impl Room for DefaultPrivileges {
             None => None,
         };
         for prop in node.props.iter().filter(|p| !matches!(&*p.name, "for" | "in")) {
-            scope.problem(Problem::new(prop.name_span, format!("default privileges have no property `{}`", prop.name)).label("unknown"));
+            scope.problem(
+                Problem::new(prop.name_span, format!("default privileges have no property `{}`", prop.name))
+                    .label("unknown"),
+            );
         }
         let id = id(&role, word, schema.as_ref().map(|s| s.name().as_str()));
         scope.put(id.clone(), Object::new(Attrs::new().with(IN, schema)), node.span);
@@ -101,7 +109,14 @@ impl Room for DefaultPrivileges {
         Ok(vec![])
     }
 
-    fn alter(&self, _: &ObjectId, _: &Object, _: &Object, _: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        _: &ObjectId,
+        _: &Object,
+        _: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(vec![])
     }
 
@@ -132,8 +147,14 @@ mod tests {
         state.put(grant_id.clone(), grant_object.clone());
         let cx = Context { server: Version(150_000), state: &state };
         let sql = grant.create(&grant_id, &grant_object, &[], &cx).unwrap().remove(0).sql;
-        assert_eq!(sql, "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA \"App\" GRANT SELECT ON TABLES TO reporting");
+        assert_eq!(
+            sql,
+            "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA \"App\" GRANT SELECT ON TABLES TO reporting"
+        );
         let sql = ROOM.drop(&id, &Object::default(), &cx).unwrap().remove(0).sql;
-        assert_eq!(sql, "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA \"App\" REVOKE SELECT ON TABLES FROM reporting");
+        assert_eq!(
+            sql,
+            "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA \"App\" REVOKE SELECT ON TABLES FROM reporting"
+        );
     }
 }

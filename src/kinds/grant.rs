@@ -2,7 +2,10 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem, Scalar};
-use crate::model::{Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
+use crate::model::{
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
+    attr,
+};
 
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::scope::Scope;
@@ -55,7 +58,10 @@ impl Room for Grant {
             if &*child.name == GRANT_OPTION.name {
                 option.extend(acl::parse_rights(child, on, scope));
             } else {
-                scope.problem(Problem::new(child.name_span, format!("`{}` cannot stand in a grant", child.name)).label("unknown here"));
+                scope.problem(
+                    Problem::new(child.name_span, format!("`{}` cannot stand in a grant", child.name))
+                        .label("unknown here"),
+                );
             }
         }
         let id = ObjectId::new(&KIND, Some(parent), grantee);
@@ -71,10 +77,18 @@ impl Room for Grant {
 
     fn write(&self, id: &ObjectId, object: &Object, _: Vec<Node>) -> Option<Node> {
         let (rights, option) = (list(object, PRIVILEGES), list(object, GRANT_OPTION));
-        let mut node = rights.iter().fold(Node::new(KIND.word), |node, right| node.arg(right.clone())).prop("to", id.name().text());
+        let mut node = rights
+            .iter()
+            .fold(Node::new(KIND.word), |node, right| node.arg(right.clone()))
+            .prop("to", id.name().text());
         if rights == option {
-            let value = crate::kdl::Arg { value: Scalar::Bool(true), annotation: None, span: crate::model::Span::default() };
-            node.props.push(crate::kdl::Prop { name: GRANT_OPTION.name.into(), value, name_span: crate::model::Span::default() });
+            let value =
+                crate::kdl::Arg { value: Scalar::Bool(true), annotation: None, span: crate::model::Span::default() };
+            node.props.push(crate::kdl::Prop {
+                name: GRANT_OPTION.name.into(),
+                value,
+                name_span: crate::model::Span::default(),
+            });
         } else if !option.is_empty() {
             node = node.child(option.iter().fold(Node::new(GRANT_OPTION.name), |node, right| node.arg(right.clone())));
         }
@@ -105,7 +119,14 @@ impl Room for Grant {
         Ok(between(id, &Object::default(), object, cx.server))
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        _: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(between(id, old, new, cx.server))
     }
 
@@ -140,7 +161,12 @@ fn between(id: &ObjectId, old: &Object, new: &Object, server: Version) -> Vec<St
     let gone_option = acl::without(&acl::without(&old_option, &new_option, on, server), &gone, on, server);
     let with_option = acl::without(&new_option, &old_option, on, server);
     let plain = acl::without(&acl::without(&new_rights, &old_rights, on, server), &with_option, on, server);
-    let steps = [(Verb::Revoke, gone), (Verb::RevokeOption, gone_option), (Verb::Grant, plain), (Verb::GrantWithOption, with_option)];
+    let steps = [
+        (Verb::Revoke, gone),
+        (Verb::RevokeOption, gone_option),
+        (Verb::Grant, plain),
+        (Verb::GrantWithOption, with_option),
+    ];
     steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name())).collect()
 }
 
@@ -168,7 +194,10 @@ mod tests {
 
     #[test]
     fn a_change_gives_and_takes_only_what_differs() {
-        assert_eq!(sql(&Object::default(), &of(&["insert", "select"], &[])), ["GRANT SELECT, INSERT ON TABLE public.orders TO app"]);
+        assert_eq!(
+            sql(&Object::default(), &of(&["insert", "select"], &[])),
+            ["GRANT SELECT, INSERT ON TABLE public.orders TO app"]
+        );
         assert_eq!(
             sql(&of(&["select", "insert"], &["insert"]), &of(&["select", "delete"], &["select"])),
             [
@@ -177,7 +206,10 @@ mod tests {
                 "GRANT SELECT ON TABLE public.orders TO app WITH GRANT OPTION"
             ]
         );
-        assert_eq!(sql(&of(&["select"], &["select"]), &of(&["select"], &[])), ["REVOKE GRANT OPTION FOR SELECT ON TABLE public.orders FROM app"]);
+        assert_eq!(
+            sql(&of(&["select"], &["select"]), &of(&["select"], &[])),
+            ["REVOKE GRANT OPTION FOR SELECT ON TABLE public.orders FROM app"]
+        );
         assert_eq!(sql(&of(&["all"], &[]), &Object::default()), ["REVOKE ALL ON TABLE public.orders FROM app"]);
     }
 
@@ -185,7 +217,12 @@ mod tests {
     fn what_all_means_depends_on_the_version() {
         let seven = of(&["select", "insert", "update", "delete", "truncate", "references", "trigger"], &[]);
         assert_eq!(list(&seven, PRIVILEGES), [Text::from("all")]);
-        let written = object(acl::expanded(&list(&seven, PRIVILEGES), On::Relation, PG15), vec![], On::Relation, Version(u32::MAX));
+        let written = object(
+            acl::expanded(&list(&seven, PRIVILEGES), On::Relation, PG15),
+            vec![],
+            On::Relation,
+            Version(u32::MAX),
+        );
         assert_eq!(list(&written, PRIVILEGES).len(), 7);
         assert_eq!(settled(&id(), &written, PG15), Some(seven));
     }

@@ -2,7 +2,8 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Text, Within, attr,
 };
 use crate::sql;
 
@@ -16,10 +17,22 @@ const WITH: Key<Vec<Text>> = Key::new("with");
 const SQL: Key<Expr> = Key::new("sql");
 
 static ATTRS: [Attr; 5] = [
-    attr(UNPOPULATED, Shape::Flag, Form::Flag, OnChange::CreationOnly, "Created without rows: it cannot be read before the first REFRESH."),
+    attr(
+        UNPOPULATED,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::CreationOnly,
+        "Created without rows: it cannot be read before the first REFRESH.",
+    ),
     attr(USING, Shape::Name, Form::Property, OnChange::Replace, "The table access method.").default("heap"),
     attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "Where its files are."),
-    attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Storage parameters; those of the TOAST table begin with `toast.`."),
+    attr(
+        WITH,
+        Shape::Options,
+        Form::Child,
+        OnChange::Alter,
+        "Storage parameters; those of the TOAST table begin with `toast.`.",
+    ),
     attr(SQL, Shape::Query, Form::Child, OnChange::Replace, "The query."),
 ];
 
@@ -89,8 +102,17 @@ impl Room for MaterializedView {
         Ok(vec![Statement::new(text)])
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
-        let alter = |what: &str, lock| Statement::new(format!("ALTER MATERIALIZED VIEW {} {what}", sql::path(id))).locks(lock, id);
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let alter = |what: &str, lock| {
+            Statement::new(format!("ALTER MATERIALIZED VIEW {} {what}", sql::path(id))).locks(lock, id)
+        };
         let mut out = Vec::new();
         if changed.contains(&TABLESPACE.name) {
             let space = new.get(TABLESPACE).map_or_else(|| "pg_default".to_string(), |s| sql::name(&s).to_string());
@@ -117,7 +139,10 @@ mod tests {
     #[test]
     fn everything_has_its_place_in_create() {
         let id = ObjectId::new(&KIND, Some(schema_id("app")), "daily");
-        let attrs = Attrs::new().with(UNPOPULATED, true).with(WITH, vec![Text::from("fillfactor=60")]).with(SQL, Expr::new("SELECT 1 AS n;"));
+        let attrs = Attrs::new()
+            .with(UNPOPULATED, true)
+            .with(WITH, vec![Text::from("fillfactor=60")])
+            .with(SQL, Expr::new("SELECT 1 AS n;"));
         let state = State::default();
         let cx = Context { server: Version(150_000), state: &state };
         let sql = ROOM.create(&id, &Object::new(attrs), &[], &cx).unwrap().remove(0).sql;

@@ -1,7 +1,10 @@
 //! Owners of any object that has one: `owner app_owner`. The catalog gives every object an owner; `manage` decides which ones count.
 
 use crate::catalog::{Book, Row, Version};
-use crate::model::{Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr};
+use crate::model::{
+    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Within, attr,
+};
 use crate::sql;
 
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
@@ -102,7 +105,14 @@ impl Room for Owner {
         Ok(vec![statement.locks(LockMode::AccessExclusive, parent.root())])
     }
 
-    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        _: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         self.create(id, new, &[], cx)
     }
 

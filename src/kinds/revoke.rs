@@ -2,13 +2,16 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Attr, Attrs, Form, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
+use crate::model::{
+    Address, Attr, Attrs, Form, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+};
 
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::scope::{Scope, article};
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
 
-static ATTRS: [Attr; 1] = [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in rights, or `all`.")];
+static ATTRS: [Attr; 1] =
+    [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in rights, or `all`.")];
 
 pub static KIND: Kind = Kind {
     word: "revoke",
@@ -34,11 +37,18 @@ impl Room for Revoke {
         let rights = acl::parse_rights(node, on, scope);
         // Before 15, everyone could create in schema public.
         let built_in = on.built_in(acl::is_initial(&parent), Version::major_release(13));
-        let surplus = acl::expanded(&rights, on, Version::major_release(13)).into_iter().find(|r| !built_in.contains(&&**r));
+        let surplus =
+            acl::expanded(&rights, on, Version::major_release(13)).into_iter().find(|r| !built_in.contains(&&**r));
         if let Some(right) = surplus.filter(|_| grantee.as_str() == "public" && !rights.iter().any(|r| &**r == "all")) {
             let kind = parent.kind().word;
-            let message = format!("PUBLIC has no built-in right `{right}` on {} {kind}, so there is nothing to take away", article(kind));
-            scope.problem(Problem::new(node.name_span, message).help("leave it out: rights that no `grant` gives are taken away anyway"));
+            let message = format!(
+                "PUBLIC has no built-in right `{right}` on {} {kind}, so there is nothing to take away",
+                article(kind)
+            );
+            scope.problem(
+                Problem::new(node.name_span, message)
+                    .help("leave it out: rights that no `grant` gives are taken away anyway"),
+            );
         }
         let id = ObjectId::new(&KIND, Some(parent), grantee);
         if !rights.is_empty() {
@@ -73,7 +83,14 @@ impl Room for Revoke {
         Ok(between(id, &[], &list(object), cx.server))
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        _: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(between(id, &list(old), &list(new), cx.server))
     }
 
@@ -96,7 +113,11 @@ pub fn settled(id: &ObjectId, revoke: &Object, server: Version) -> Option<Object
         rights.retain(|r| built_in.contains(&&**r));
     }
     let attrs = Attrs::new().with(PRIVILEGES, acl::normal(rights, on, server));
-    (attrs.get(PRIVILEGES).is_some_and(|l| !l.is_empty())).then(|| Object { attrs, place: revoke.place, was: revoke.was.clone() })
+    (attrs.get(PRIVILEGES).is_some_and(|l| !l.is_empty())).then(|| Object {
+        attrs,
+        place: revoke.place,
+        was: revoke.was.clone(),
+    })
 }
 
 fn between(id: &ObjectId, old: &[Text], new: &[Text], server: Version) -> Vec<Statement> {

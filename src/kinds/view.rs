@@ -2,11 +2,12 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text,
+    Within, attr,
 };
 use crate::sql;
 
-use super::query::{trimmed, stored};
+use super::query::{stored, trimmed};
 use super::{Context, Folded, LockMode, Room, Statement};
 
 const SECURITY_BARRIER: Key<bool> = Key::new("security-barrier");
@@ -15,9 +16,27 @@ const CHECK_OPTION: Key<Text> = Key::new("check-option");
 const SQL: Key<Expr> = Key::new("sql");
 
 static ATTRS: [Attr; 4] = [
-    attr(SECURITY_BARRIER, Shape::Flag, Form::Flag, OnChange::Alter, "Conditions of the view come before those of its users, so that no row leaks."),
-    attr(SECURITY_INVOKER, Shape::Flag, Form::Flag, OnChange::Alter, "The rights of whoever reads the view count, not its owner's (from 15 on)."),
-    attr(CHECK_OPTION, Shape::Word(&["local", "cascaded"]), Form::Property, OnChange::Alter, "Rows written through the view have to be visible in it."),
+    attr(
+        SECURITY_BARRIER,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Alter,
+        "Conditions of the view come before those of its users, so that no row leaks.",
+    ),
+    attr(
+        SECURITY_INVOKER,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Alter,
+        "The rights of whoever reads the view count, not its owner's (from 15 on).",
+    ),
+    attr(
+        CHECK_OPTION,
+        Shape::Word(&["local", "cascaded"]),
+        Form::Property,
+        OnChange::Alter,
+        "Rows written through the view have to be visible in it.",
+    ),
     attr(SQL, Shape::Query, Form::Child, OnChange::Replace, "The query."),
 ];
 
@@ -55,8 +74,12 @@ impl Room for View {
 
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
         let options: Vec<String> = row.next();
-        let option = |name: &str| options.iter().find_map(|o| o.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value);
-        let is_on = |name: &str| option(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "1"));
+        let option = |name: &str| {
+            options.iter().find_map(|o| o.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
+        };
+        let is_on = |name: &str| {
+            option(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "1"))
+        };
         let attrs = Attrs::new()
             .with(SECURITY_BARRIER, is_on("security_barrier"))
             .with(SECURITY_INVOKER, is_on("security_invoker"))
@@ -66,16 +89,27 @@ impl Room for View {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        let options: Vec<Text> = FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
+        let options: Vec<Text> =
+            FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
         let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
         let query = object.get(SQL).map_or("", trimmed);
         // On a line of its own: the query may end with a comment.
-        let check = object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
+        let check =
+            object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
         Ok(vec![Statement::new(format!("CREATE VIEW {}{with} AS\n{query}{check}", sql::path(id)))])
     }
 
-    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, changed: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
-        let alter = |what: String| Statement::new(format!("ALTER VIEW {} {what}", sql::path(id))).locks(LockMode::AccessExclusive, id);
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let alter = |what: String| {
+            Statement::new(format!("ALTER VIEW {} {what}", sql::path(id))).locks(LockMode::AccessExclusive, id)
+        };
         let mut out = Vec::new();
         for (flag, name) in FLAGS {
             if changed.contains(&flag.name) {
@@ -112,7 +146,10 @@ mod tests {
     fn the_check_option_stands_behind_the_query() {
         let (state, query) = (State::default(), "SELECT id FROM orders -- open ones\n;");
         let cx = Context { server: Version(150_000), state: &state };
-        let attrs = Attrs::new().with(SECURITY_BARRIER, true).with(CHECK_OPTION, Text::from("local")).with(SQL, Expr::new(query));
+        let attrs = Attrs::new()
+            .with(SECURITY_BARRIER, true)
+            .with(CHECK_OPTION, Text::from("local"))
+            .with(SQL, Expr::new(query));
         let sql = ROOM.create(&view(), &Object::new(attrs), &[], &cx).unwrap().remove(0).sql;
         assert_eq!(
             sql,
@@ -128,6 +165,12 @@ mod tests {
         let new = Object::new(Attrs::new().with(CHECK_OPTION, Text::from("cascaded")));
         let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, CHECK_OPTION.name], &cx).unwrap();
         let sql: Vec<&str> = out.iter().map(|s| s.sql.as_str()).collect();
-        assert_eq!(sql, ["ALTER VIEW public.open_orders RESET (security_barrier)", "ALTER VIEW public.open_orders SET (check_option='cascaded')"]);
+        assert_eq!(
+            sql,
+            [
+                "ALTER VIEW public.open_orders RESET (security_barrier)",
+                "ALTER VIEW public.open_orders SET (check_option='cascaded')"
+            ]
+        );
     }
 }

@@ -162,10 +162,8 @@ impl<'a> Conversation<'a> {
                 Some(answer) => answer,
                 None => future.await,
             };
-            if let Err(error) = &answer {
-                if error.is_closed() {
-                    return Err(self.session.error(error));
-                }
+            if let Some(error) = answer.as_ref().err().filter(|error| error.is_closed()) {
+                return Err(self.session.error(error));
             }
             match (part, answer) {
                 (Part::Setup(members), answer) => {
