@@ -201,12 +201,13 @@ impl Approval {
     ///
     /// # Errors
     /// `Usage` for an unknown hazard.
-    pub fn options(&self) -> Result<Options> {
+    pub fn options(&self, project: &Project) -> Result<Options> {
         Ok(Options {
             wait: self.wait,
             lock_timeout: self.lock_timeout,
             statement_timeout: (!self.statement_timeout.is_zero()).then_some(self.statement_timeout),
             allow: allowed(&self.allow)?,
+            manage: project.manage.clone(),
             ..Options::default()
         })
     }

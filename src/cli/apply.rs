@@ -31,7 +31,7 @@ impl Apply {
         let goal = goal(&self.to)?;
         let chain = Chain::read(&project.plans_dir)?;
         let target = app.target(&project)?;
-        let mut options = self.approval.options()?;
+        let mut options = self.approval.options(&project)?;
         options.offline = self.offline;
         if !self.approval.auto_approve {
             let session = app.session(&project, "apply")?;

@@ -34,7 +34,7 @@ impl Push {
         let project = app.project()?;
         let desired = app.load(&project)?;
         let mut chain = Chain::read(&project.plans_dir)?;
-        let options = self.approval.options()?;
+        let options = self.approval.options(&project)?;
         let session = app.session(&project, "push")?;
         let ledger = app.wait(Ledger::read(&session))?;
         let pending: Vec<String> = apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();

@@ -28,7 +28,7 @@ impl Rollback {
         let project = app.project()?;
         let target = self.target()?;
         let database = app.target(&project)?;
-        let options = self.approval.options()?;
+        let options = self.approval.options(&project)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "rollback")?;
             let ledger = app.wait(Ledger::read(&session))?;
