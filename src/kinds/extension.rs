@@ -20,7 +20,7 @@ static ATTRS: [Attr; 2] = [
         VERSION,
         Shape::Text,
         Form::Property,
-        OnChange::Alter,
+        OnChange::AlterIfSaid,
         "The version; left out, whatever is installed is right, and what is new gets the server's default version.",
     ),
 ];
@@ -80,11 +80,6 @@ impl Room for Extension {
         }
     }
 
-    /// A version that the files leave out is whatever is installed.
-    fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
-        let open = attr.name == VERSION.name && new.get(VERSION).is_none();
-        if open { OnChange::CreationOnly } else { attr.on_change }
-    }
 
     fn provides_unknown(&self) -> bool {
         true
@@ -158,7 +153,5 @@ mod tests {
             "ALTER EXTENSION \"uuid-ossp\" SET SCHEMA app; ALTER EXTENSION \"uuid-ossp\" UPDATE TO '1.2'"
         );
         assert_eq!(text(ROOM.drop(&id, &new, &cx).unwrap()), "DROP EXTENSION \"uuid-ossp\"");
-        assert_eq!(ROOM.on_change(&ATTRS[1], &new, &old), OnChange::CreationOnly);
-        assert_eq!(ROOM.on_change(&ATTRS[1], &old, &new), OnChange::Alter);
     }
 }

@@ -33,7 +33,7 @@ static ATTRS: [Attr; 8] = [
         SEQUENCE_NAME,
         Shape::Name,
         Form::Property,
-        OnChange::Alter,
+        OnChange::AlterIfSaid,
         "The name of its sequence; left out, a new one is called `table_column_seq`, and an old one keeps its name.",
     ),
 ];
@@ -94,11 +94,6 @@ impl Room for Identity {
         Some(object)
     }
 
-    /// A sequence keeps its name when its table is renamed; only a name that the files say is enforced.
-    fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
-        let open = attr.name == SEQUENCE_NAME.name && new.get(SEQUENCE_NAME).is_none();
-        if open { OnChange::CreationOnly } else { attr.on_change }
-    }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
@@ -240,7 +235,6 @@ mod tests {
             ROOM.drop(&id, &full, &cx).unwrap()[0].sql,
             "ALTER TABLE public.orders ALTER COLUMN id DROP IDENTITY"
         );
-        assert_eq!(ROOM.on_change(&ATTRS[7], &full, &plain), OnChange::CreationOnly);
     }
 
     #[test]

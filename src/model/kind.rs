@@ -178,6 +178,8 @@ pub enum OnChange {
     Alter,
     /// The object is taken down and put back, and so is what depends on it.
     Replace,
+    /// As `Alter`; where the files leave it out, it is whatever the database has.
+    AlterIfSaid,
     /// Written at creation, never compared.
     CreationOnly,
 }
