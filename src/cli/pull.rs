@@ -20,7 +20,8 @@ impl Pull {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
         let there = app.load(&project);
-        let has_files = there.as_ref().map_or(true, |loaded| !loaded.sources.files.is_empty());
+        // Without the folder there is nothing to lose; files that cannot be read are files.
+        let has_files = project.schema_dir.exists() && there.as_ref().map_or(true, |loaded| !loaded.sources.files.is_empty());
         let session = app.session(&project, "pull")?;
         let live = app.wait(introspect::read(&session))?;
         for name in live.unmodelled.iter().take(20) {
