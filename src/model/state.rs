@@ -42,6 +42,12 @@ impl PartialEq for Object {
 
 impl Eq for Object {}
 
+impl std::hash::Hash for Object {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.attrs.hash(state);
+    }
+}
+
 impl std::ops::Deref for Object {
     type Target = Attrs;
     fn deref(&self) -> &Attrs {
