@@ -47,7 +47,7 @@ impl Baseline {
                 .remedy("check out the project that its plans came from, or drop schema setpoint in the database to start over"));
         }
         let live = app.wait(introspect::read(&session))?;
-        let written = project.manage.written(live.state, &session);
+        let written = project.manage.written(live.state, &session, true);
         if let Some(owner) = written.owner {
             project.set_owner(&owner)?;
         }
