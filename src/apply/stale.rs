@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::rename;
-use crate::model::{Digest, Edges, Error, Object, ObjectId, Result, State};
+use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State};
 use crate::plan::{Action, Expected, Plan};
 use crate::sql::reference;
 
@@ -185,10 +185,16 @@ pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
 pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<ObjectId> {
     let before = renamed(before, plan);
     let touched = in_footprint(plan, &before).into_iter().chain(in_footprint(plan, after));
-    let roots: FxHashSet<&ObjectId> = touched.map(|(id, _)| id.root()).collect();
+    let touched: FxHashSet<&ObjectId> = touched.map(|(id, _)| id).collect();
+    let roots: FxHashSet<&ObjectId> = touched.iter().map(|id| id.root()).collect();
+    // A schema is nobody's root, but the owner of one that the plan made came with it.
+    let facet = |id: &ObjectId| id.kind().address == Address::Facet;
+    let ours = |id: &ObjectId| {
+        roots.contains(id.root()) || facet(id) && id.parent().is_some_and(|parent| touched.contains(parent))
+    };
     let differs = after.iter().filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| id);
     let gone = before.iter().filter(|(id, _)| !after.has(id)).map(|(id, _)| id);
-    differs.chain(gone).filter(|id| !roots.contains(id.root())).cloned().collect()
+    differs.chain(gone).filter(|id| !ours(id)).cloned().collect()
 }
 
 /// The objects of a state that the plan speaks of.

@@ -43,7 +43,8 @@ impl App {
     pub fn directory(&self) -> Result<PathBuf> {
         match &self.globals.directory {
             Some(directory) => Ok(directory.clone()),
-            None => std::env::current_dir().map_err(|error| Error::failed("the working directory is gone").detail(error.to_string())),
+            None => std::env::current_dir()
+                .map_err(|error| Error::failed("the working directory is gone").detail(error.to_string())),
         }
     }
 

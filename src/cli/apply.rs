@@ -36,13 +36,21 @@ impl Apply {
         if !self.approval.auto_approve {
             let session = app.session(&project, "apply")?;
             let ledger = app.wait(Ledger::read(&session))?;
-            let plans: Vec<Plan> = apply::pending(&ledger, &chain, goal)?.into_iter().map(|link| chain.plan(link)).collect::<Result<_>>()?;
+            let plans: Vec<Plan> = apply::pending(&ledger, &chain, goal)?
+                .into_iter()
+                .map(|link| chain.plan(link))
+                .collect::<Result<_>>()?;
             if plans.is_empty() && ledger.run.is_none() {
                 app.say("nothing is pending");
                 return Ok(0);
             }
             for plan in &plans {
-                app.say(&format!("plan {} {}\n{}", plan.number, plan.name, text::plan(&plan.steps, app.globals.verbose)));
+                app.say(&format!(
+                    "plan {} {}\n{}",
+                    plan.number,
+                    plan.name,
+                    text::plan(&plan.steps, app.globals.verbose)
+                ));
             }
             check_hazards(plans.iter().flat_map(|p| &p.steps), &options.allow)?;
             app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
@@ -59,7 +67,9 @@ impl Apply {
 
 /// Reads `--to`.
 fn goal(text: &str) -> Result<Goal> {
-    let wrong = || Error::new(Class::Usage, format!("`{text}` is no revision")).remedy("write a plan's number, `+1`, or `head`");
+    let wrong = || {
+        Error::new(Class::Usage, format!("`{text}` is no revision")).remedy("write a plan's number, `+1`, or `head`")
+    };
     match text {
         "head" => Ok(Goal::Head),
         _ => match text.strip_prefix('+') {

@@ -43,8 +43,13 @@ impl Baseline {
         let session = app.session(&project, "baseline")?;
         let ledger = app.wait(Ledger::read(&session))?;
         if ledger.exists && ledger.current() > 0 {
-            return Err(Error::refused(format!("this database has a ledger already, at revision {}", ledger.current()))
-                .remedy("check out the project that its plans came from, or drop schema setpoint in the database to start over"));
+            return Err(Error::refused(format!(
+                "this database has a ledger already, at revision {}",
+                ledger.current()
+            ))
+            .remedy(
+                "check out the project that its plans came from, or drop schema setpoint in the database to start over",
+            ));
         }
         let live = app.wait(introspect::read(&session))?;
         let written = project.manage.written(live.state, &session, true);
@@ -52,7 +57,14 @@ impl Baseline {
             project.set_owner(&owner)?;
         }
         let state = written.state;
-        app.confirm(&format!("Adopt {} objects of database {} as plan 1 and revision 1?", state.len(), session.target().database()), self.auto_approve)?;
+        app.confirm(
+            &format!(
+                "Adopt {} objects of database {} as plan 1 and revision 1?",
+                state.len(),
+                session.target().database()
+            ),
+            self.auto_approve,
+        )?;
         let files = load::write::files(&state);
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;
@@ -61,12 +73,24 @@ impl Baseline {
         report_unmodelled(app, &difference, self.strict)?;
         no_lie(&difference)?;
         let empty = empty();
-        let changes = diff::changes(&diff::compare(&empty, &desired.state), &Default::default(), &empty, &desired.state);
-        let made = plans::plan(&Wanted { old: &empty, new: &desired.state, edges: &Edges::default(), changes, server: session.version })?;
-        let plan = plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
+        let changes =
+            diff::changes(&diff::compare(&empty, &desired.state), &Default::default(), &empty, &desired.state);
+        let made = plans::plan(&Wanted {
+            old: &empty,
+            new: &desired.state,
+            edges: &Edges::default(),
+            changes,
+            server: session.version,
+        })?;
+        let plan =
+            plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
         let path = chain.append(&plan)?;
         app.wait(ledger::baseline(&session, &plan, &difference.live))?;
-        app.say(&format!("wrote {count} files to {} and {}; recorded revision 1", shown(&project, &project.schema_dir), shown(&project, &path)));
+        app.say(&format!(
+            "wrote {count} files to {} and {}; recorded revision 1",
+            shown(&project, &project.schema_dir),
+            shown(&project, &path)
+        ));
         Ok(0)
     }
 }
@@ -78,8 +102,13 @@ fn no_lie(difference: &Difference) -> Result<()> {
     }
     let error = Error::failed("the files that were written are not what the database holds");
     let error = difference.changes.iter().take(10).fold(error, |error, change| error.detail(format!("{change:?}")));
-    let error = difference.unverified.iter().take(10).fold(error, |error, u| error.detail(format!("{}: {}: {}", u.id, u.attr, u.reason)));
-    Err(error.remedy("nothing was recorded; this is a fault of setpoint, please report it with the objects named above"))
+    let error = difference
+        .unverified
+        .iter()
+        .take(10)
+        .fold(error, |error, u| error.detail(format!("{}: {}: {}", u.id, u.attr, u.reason)));
+    Err(error
+        .remedy("nothing was recorded; this is a fault of setpoint, please report it with the objects named above"))
 }
 
 /// The state of template0: only schema public.

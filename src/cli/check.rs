@@ -22,7 +22,8 @@ impl Check {
         let files = load::files_hash(&desired.state);
         match chain.head() {
             None if desired.state.len() > 1 => {
-                return Err(Error::failed("schema/ declares objects, but there is no plan").remedy("`setpoint plan --save NAME`"));
+                return Err(Error::failed("schema/ declares objects, but there is no plan")
+                    .remedy("`setpoint plan --save NAME`"));
             }
             Some(head) if head.files != files => {
                 return Err(Error::failed("schema/ says something that no plan leads to")
@@ -31,7 +32,11 @@ impl Check {
             }
             _ => {}
         }
-        app.say(&format!("{} objects, {} plans: all is planned, the chain is whole", desired.state.len(), chain.links.len()));
+        app.say(&format!(
+            "{} objects, {} plans: all is planned, the chain is whole",
+            desired.state.len(),
+            chain.links.len()
+        ));
         Ok(0)
     }
 }

@@ -78,7 +78,8 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn setpoint(&self, args: &[&str], wanted: i32) -> Result<()> {
         self.app.say(&format!("\n$ setpoint {}", args.join(" ")));
-        let program = std::env::current_exe().map_err(|error| Error::failed("cannot find this program").detail(error.to_string()))?;
+        let program = std::env::current_exe()
+            .map_err(|error| Error::failed("cannot find this program").detail(error.to_string()))?;
         let status = Command::new(program)
             .args(args)
             .current_dir(self.dir)

@@ -35,12 +35,14 @@ impl Drift {
         let ledger = app.wait(Ledger::read(&session))?;
         let current = ledger.current();
         if current == 0 {
-            return Err(Error::failed("this database has no revision to compare with")
-                .remedy("adopt it with `setpoint baseline`, or compare it with the files: `setpoint plan --exit-code`"));
+            return Err(Error::failed("this database has no revision to compare with").remedy(
+                "adopt it with `setpoint baseline`, or compare it with the files: `setpoint plan --exit-code`",
+            ));
         }
         let drift = app.wait(differences(&session, current, &project.manage))?;
         if self.json {
-            let list: Vec<_> = drift.iter().map(|d| json!({ "change": d.sign, "object": d.object, "attributes": d.attrs })).collect();
+            let list: Vec<_> =
+                drift.iter().map(|d| json!({ "change": d.sign, "object": d.object, "attributes": d.attrs })).collect();
             app.print(&format!("{:#}\n", json!({ "format": FORMAT, "revision": current, "drift": list })));
         } else {
             app.print(&text::drift(current, drift.iter().map(|d| (d.sign, d.object.as_str(), d.attrs.as_slice()))));

@@ -45,7 +45,12 @@ impl Plan {
         }
         let session = app.session(&project, "plan")?;
         let ledger = app.wait(Ledger::read(&session))?;
-        let pending: Vec<String> = chain.links.iter().filter(|l| l.number > ledger.current()).map(|l| format!("{} {}", l.number, l.name)).collect();
+        let pending: Vec<String> = chain
+            .links
+            .iter()
+            .filter(|l| l.number > ledger.current())
+            .map(|l| format!("{} {}", l.number, l.name))
+            .collect();
         if self.save.is_some() && !pending.is_empty() {
             return Err(Error::refused(format!("not saved: {} not applied yet", list(&pending)))
                 .detail("a new plan has to start where the chain ends")
@@ -56,7 +61,8 @@ impl Plan {
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
         }
-        let unverified: Vec<String> = difference.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
+        let unverified: Vec<String> =
+            difference.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
         if self.json {
             let unmodelled = &difference.unmodelled;
             app.print(&format!("{:#}\n", json::plan(&difference.made.steps, &unverified, unmodelled)));
@@ -74,7 +80,8 @@ impl Plan {
             if made.steps.is_empty() && !self.empty {
                 app.say("nothing to do: no plan was written");
             } else {
-                let saved = plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
+                let saved =
+                    plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
                 let path = chain.append(&saved)?;
                 app.say(&format!("wrote {}", shown(&project, &path)));
             }
@@ -107,11 +114,13 @@ pub fn report_unmodelled(app: &App, difference: &Difference, strict: bool) -> Re
 /// # Errors
 /// `Usage` if it has more than letters, digits, `-` and `_`.
 pub fn check_name(name: &str) -> Result<()> {
-    let good = !name.is_empty() && name.len() <= 80 && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let good =
+        !name.is_empty() && name.len() <= 80 && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
     if good {
         return Ok(());
     }
-    Err(Error::new(Class::Usage, format!("`{name}` cannot be a plan's name")).remedy("use letters, digits, `-` and `_`, as in add-invite-code"))
+    Err(Error::new(Class::Usage, format!("`{name}` cannot be a plan's name"))
+        .remedy("use letters, digits, `-` and `_`, as in add-invite-code"))
 }
 
 /// A path as people see it from the project's folder.

@@ -21,7 +21,8 @@ impl Pull {
         let project = app.project()?;
         let there = app.load(&project);
         // Without the folder there is nothing to lose; files that cannot be read are files.
-        let has_files = project.schema_dir.exists() && there.as_ref().map_or(true, |loaded| !loaded.sources.files.is_empty());
+        let has_files =
+            project.schema_dir.exists() && there.as_ref().map_or(true, |loaded| !loaded.sources.files.is_empty());
         let session = app.session(&project, "pull")?;
         let live = app.wait(introspect::read(&session))?;
         for name in live.unmodelled.iter().take(20) {
@@ -35,8 +36,9 @@ impl Pull {
                 app.say("the files say what the database holds; nothing was written");
                 return Ok(0);
             }
-            return Err(Error::refused(format!("{} has files already", shown(&project, &project.schema_dir)))
-                .remedy("commit them and run `setpoint pull --force`, which replaces them all; Git shows what changed"));
+            return Err(Error::refused(format!("{} has files already", shown(&project, &project.schema_dir))).remedy(
+                "commit them and run `setpoint pull --force`, which replaces them all; Git shows what changed",
+            ));
         }
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;

@@ -37,23 +37,40 @@ impl Push {
         let options = self.approval.options(&project)?;
         let session = app.session(&project, "push")?;
         let ledger = app.wait(Ledger::read(&session))?;
-        let pending: Vec<String> = apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
+        let pending: Vec<String> =
+            apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
         if !pending.is_empty() {
             return Err(Error::refused(format!("{} pending", list(&pending))).remedy("apply first: `setpoint apply`"));
         }
         let difference = app.wait(against(&session, &desired.state, &project.manage))?;
         report_unmodelled(app, &difference, self.strict)?;
         if let Some(unverified) = difference.unverified.first() {
-            return Err(Error::refused(format!("{}: {} may differ, and nobody could verify it", unverified.id, unverified.attr))
-                .detail(unverified.reason.clone()));
+            return Err(Error::refused(format!(
+                "{}: {} may differ, and nobody could verify it",
+                unverified.id, unverified.attr
+            ))
+            .detail(unverified.reason.clone()));
         }
         app.print(&text::plan(&difference.made.steps, app.globals.verbose));
         if difference.made.steps.is_empty() {
             return Ok(0);
         }
         check_hazards(&difference.made.steps, &options.allow)?;
-        app.confirm(&format!("Save this as plan {} and apply it to database {}?", chain.links.len() + 1, session.target().database()), self.approval.auto_approve)?;
-        let plan = plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), difference.made);
+        app.confirm(
+            &format!(
+                "Save this as plan {} and apply it to database {}?",
+                chain.links.len() + 1,
+                session.target().database()
+            ),
+            self.approval.auto_approve,
+        )?;
+        let plan = plans::Plan::new(
+            &chain,
+            &self.name,
+            load::files_hash(&desired.state),
+            session.version.major(),
+            difference.made,
+        );
         let path = chain.append(&plan)?;
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;

@@ -35,7 +35,12 @@ impl Rollback {
             let way = app.wait(apply::preview(&session, &ledger, target))?;
             for undo in &way.undo {
                 let steps = undo.steps();
-                app.say(&format!("taking back plan {} {}\n{}", undo.plan.number, undo.plan.name, text::plan(&steps, app.globals.verbose)));
+                app.say(&format!(
+                    "taking back plan {} {}\n{}",
+                    undo.plan.number,
+                    undo.plan.name,
+                    text::plan(&steps, app.globals.verbose)
+                ));
                 check_hazards(&steps, &options.allow)?;
             }
             app.confirm(&format!("Do this to database {}?", database.database()), false)?;
@@ -51,14 +56,18 @@ impl Rollback {
 
     fn target(&self) -> Result<Target> {
         let wrong = |text: &str| {
-            Error::new(Class::Usage, format!("`{text}` says not how far")).remedy("write `setpoint rollback -1`, `--to N` or `--to base`")
+            Error::new(Class::Usage, format!("`{text}` says not how far"))
+                .remedy("write `setpoint rollback -1`, `--to N` or `--to base`")
         };
         match (self.count.as_deref(), self.to.as_deref()) {
             (_, Some("base")) => Ok(Target::To(0)),
             (_, Some(text)) => text.parse().map(Target::To).map_err(|_| wrong(text)),
-            (Some(text), None) => {
-                text.strip_prefix('-').and_then(|n| n.parse().ok()).filter(|n| *n > 0).map(Target::Back).ok_or_else(|| wrong(text))
-            }
+            (Some(text), None) => text
+                .strip_prefix('-')
+                .and_then(|n| n.parse().ok())
+                .filter(|n| *n > 0)
+                .map(Target::Back)
+                .ok_or_else(|| wrong(text)),
             (None, None) => Err(wrong("")),
         }
     }

@@ -20,26 +20,34 @@ impl Seal {
         let project = app.project()?;
         let mut chain = Chain::read(&project.plans_dir)?;
         let Some(link) = chain.link(self.number).cloned() else {
-            return Err(Error::failed(format!("there is no plan {}", self.number)).remedy("`setpoint status` lists the plans"));
+            return Err(
+                Error::failed(format!("there is no plan {}", self.number)).remedy("`setpoint status` lists the plans")
+            );
         };
         if chain.head().is_some_and(|head| head.number != self.number) {
-            return Err(Error::refused(format!("plan {} is not the last one; the plans after it were made for what it was", self.number))
-                .remedy("remove the later plans, seal this one, and make them again"));
+            return Err(Error::refused(format!(
+                "plan {} is not the last one; the plans after it were made for what it was",
+                self.number
+            ))
+            .remedy("remove the later plans, seal this one, and make them again"));
         }
         let shown = format!("plans/{}", file::file_name(link.number, &link.name));
-        let text = std::fs::read_to_string(chain.path(&link)).map_err(|error| Error::failed(format!("cannot read {shown}")).detail(error.to_string()))?;
+        let text = std::fs::read_to_string(chain.path(&link))
+            .map_err(|error| Error::failed(format!("cannot read {shown}")).detail(error.to_string()))?;
         let (mut plan, _) = file::parse(&shown, &text)?;
         if plan.hash() == link.hash {
             app.say(&format!("{shown} is as it was made; there is nothing to seal"));
             return Ok(0);
         }
         if plan.number != link.number || plan.name != link.name {
-            return Err(Error::refused(format!("{shown} calls itself plan {} {}", plan.number, plan.name)).remedy("keep its number and name"));
+            return Err(Error::refused(format!("{shown} calls itself plan {} {}", plan.number, plan.name))
+                .remedy("keep its number and name"));
         }
         // A database that has run it must not find another plan under its number. Without a database, nobody is known to have run it.
         match app.session(&project, "seal").and_then(|session| app.wait(Ledger::read(&session))) {
             Ok(ledger) if ledger.revision(self.number).is_some() => {
-                return Err(Error::refused(format!("plan {} was applied already", self.number)).remedy("write a further plan instead: `setpoint plan --save NAME`"));
+                return Err(Error::refused(format!("plan {} was applied already", self.number))
+                    .remedy("write a further plan instead: `setpoint plan --save NAME`"));
             }
             Ok(_) => {}
             Err(error) => app.say(&format!("note: no database was asked whether it ran this plan ({})", error.message)),

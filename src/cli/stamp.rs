@@ -28,12 +28,18 @@ impl Stamp {
         let chain = Chain::read(&project.plans_dir)?;
         let number = match self.revision.as_str() {
             "head" => chain.head().map_or(0, |l| l.number),
-            text => text.parse().map_err(|_| Error::new(crate::model::Class::Usage, format!("`{text}` is no revision")).remedy("write its number, or `head`"))?,
+            text => text.parse().map_err(|_| {
+                Error::new(crate::model::Class::Usage, format!("`{text}` is no revision"))
+                    .remedy("write its number, or `head`")
+            })?,
         };
-        let plans = chain.links.iter().filter(|l| l.number <= number).map(|l| chain.plan(l)).collect::<Result<Vec<_>>>()?;
+        let plans =
+            chain.links.iter().filter(|l| l.number <= number).map(|l| chain.plan(l)).collect::<Result<Vec<_>>>()?;
         if plans.last().is_none_or(|p| p.number != number) {
             let known: Vec<String> = chain.links.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
-            return Err(Error::failed(format!("there is no plan {number}")).detail(format!("plans: {}", known.join(", "))));
+            return Err(
+                Error::failed(format!("there is no plan {number}")).detail(format!("plans: {}", known.join(", ")))
+            );
         }
         let session = app.session(&project, "stamp")?;
         let live = app.wait(introspect::read(&session))?.state;
@@ -43,7 +49,10 @@ impl Stamp {
             let error = differs.iter().take(20).fold(error, |error, line| error.detail(line.clone()));
             return Err(error.remedy("bring it there first, or record it all the same with --force"));
         }
-        app.confirm(&format!("Record that database {} is at revision {number}?", session.target().database()), self.auto_approve)?;
+        app.confirm(
+            &format!("Record that database {} is at revision {number}?", session.target().database()),
+            self.auto_approve,
+        )?;
         app.wait(ledger::stamp(&session, &plans, &live))?;
         app.say(&format!("recorded revision {number}; nothing was run"));
         Ok(0)

@@ -43,7 +43,8 @@ impl Status {
             ));
             return Ok(0);
         }
-        let mut rows = vec![vec!["database".into(), format!("{} (PostgreSQL {})", session.target().database(), session.version)]];
+        let mut rows =
+            vec![vec!["database".into(), format!("{} (PostgreSQL {})", session.target().database(), session.version)]];
         let at = match ledger.revisions.last() {
             Some(r) => format!("{} {} ({} {} by {})", r.number, r.name, r.how.word(), r.at, r.by),
             None if ledger.exists => "none".into(),
@@ -51,16 +52,33 @@ impl Status {
         };
         rows.push(vec!["revision".into(), at]);
         if let Some(run) = &ledger.run {
-            rows.push(vec!["unfinished".into(), format!("{} {} ({}): `setpoint apply` goes on, `setpoint rollback` takes it back", run.number, run.name, run.direction.word())]);
+            rows.push(vec![
+                "unfinished".into(),
+                format!(
+                    "{} {} ({}): `setpoint apply` goes on, `setpoint rollback` takes it back",
+                    run.number,
+                    run.name,
+                    run.direction.word()
+                ),
+            ]);
         }
         let list: Vec<String> = pending.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
         rows.push(vec!["pending".into(), if list.is_empty() { "nothing".into() } else { list.join(", ") }]);
-        rows.push(vec!["drift".into(), match drift.len() {
-            0 => "none".into(),
-            n => format!("{n} objects differ from revision {current}: see `setpoint drift`"),
-        }]);
+        rows.push(vec![
+            "drift".into(),
+            match drift.len() {
+                0 => "none".into(),
+                n => format!("{n} objects differ from revision {current}: see `setpoint drift`"),
+            },
+        ]);
         if let Some(revision) = foreign {
-            rows.push(vec!["warning".into(), format!("revision {} {} is not in plans/: this database was changed from another checkout", revision.number, revision.name)]);
+            rows.push(vec![
+                "warning".into(),
+                format!(
+                    "revision {} {} is not in plans/: this database was changed from another checkout",
+                    revision.number, revision.name
+                ),
+            ]);
         }
         rows.insert(0, vec![]);
         app.print(text::table(&rows).trim_start_matches('\n'));

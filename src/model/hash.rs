@@ -26,7 +26,9 @@ impl Digest {
     pub fn of_object(id: &ObjectId, object: &Object, shape: bool) -> Self {
         let mut hasher = blake3::Hasher::new();
         feed_text(&mut hasher, &id.to_string());
-        let compared = |name: &str| id.kind().attr(name).is_none_or(|attr| matches!(attr.on_change, OnChange::Alter | OnChange::Replace));
+        let compared = |name: &str| {
+            id.kind().attr(name).is_none_or(|attr| matches!(attr.on_change, OnChange::Alter | OnChange::Replace))
+        };
         feed_attrs(&mut hasher, object.attrs.iter().filter(|(name, _)| !shape || compared(name)), shape);
         Self::finish(&hasher)
     }

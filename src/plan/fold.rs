@@ -32,6 +32,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         ready: BTreeSet::new(),
         waiting: BTreeSet::new(),
         waits: vec![None; count],
+        last: None,
     };
     for node in 0..count {
         graph.hard[node].iter().for_each(|n| run.hard[*n] += 1);
@@ -67,6 +68,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         for n in std::iter::once(node).chain(with.iter().copied()) {
             run.finish(n);
         }
+        run.last = Some(node);
         turns.push(Turn { node, with });
     }
     Ok(turns)
@@ -90,6 +92,8 @@ struct Run<'a> {
     waiting: BTreeSet<(usize, super::graph::Priority, usize)>,
     /// The number of wishes under which a node stands in `waiting`.
     waits: Vec<Option<usize>>,
+    /// The node that came last.
+    last: Option<usize>,
 }
 
 impl Run<'_> {
@@ -126,7 +130,8 @@ impl Run<'_> {
 
     /// The next node: a ready one; else one with the fewest open wishes; else a drop that could have vanished but blocks others.
     fn choose(&mut self) -> Option<usize> {
-        if let Some((_, node)) = self.ready.pop_first() {
+        if let Some((_, node)) = self.of_the_same().or_else(|| self.ready.first().copied()) {
+            self.ready.remove(&self.key(node));
             return Some(node);
         }
         let blocking = self.lazy.iter().copied().find(|(_, node)| {
@@ -142,6 +147,13 @@ impl Run<'_> {
             self.waits[node] = None;
             node
         })
+    }
+
+    /// A ready node of the table (or whatever it is) that the last one was of: people want to read what belongs together in one place.
+    fn of_the_same(&self) -> Option<(super::graph::Priority, usize)> {
+        let (phase, rank, root, ..) = self.graph.priority[self.last?];
+        let (first, end) = ((phase, rank, root, 0, 0), (phase, rank, root, usize::MAX, usize::MAX));
+        self.ready.range((first, 0)..=(end, usize::MAX)).next().copied()
     }
 
     fn fold(&mut self, top: usize, parent: usize, can_fold: &dyn Fn(usize) -> bool, with: &mut Vec<usize>) {

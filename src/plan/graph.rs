@@ -325,6 +325,9 @@ fn priority(node: &Node, old: &State, new: &State) -> Priority {
         Act::Drop => 3,
         _ => 2,
     };
-    let root = node.id.root();
+    // What hangs on a schema itself goes with the schema.
+    let schema = |id: &&ObjectId| id.kind().address == Address::Schema;
+    let root =
+        node.id.parent().filter(|_| node.id.kind().address == Address::Facet).filter(schema).unwrap_or(node.id.root());
     (phase, kinds::rank(root.kind()), place(root), kinds::rank(node.id.kind()), place(&node.id))
 }

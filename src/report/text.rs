@@ -72,10 +72,15 @@ fn line(out: &mut String, step: &Step, sql: bool) {
         0 => String::new(),
         n => paint(DIM, &format!(" with {n} more")),
     };
-    let lock = step.lock.as_ref().map_or_else(String::new, |(mode, on)| paint(DIM, &format!("  [{} on {on}]", mode.words())));
+    let lock =
+        step.lock.as_ref().map_or_else(String::new, |(mode, on)| paint(DIM, &format!("  [{} on {on}]", mode.words())));
     let mut words: Vec<&str> = step.hazards.iter().map(|f| f.hazard.word()).collect();
     words.dedup();
-    let hazards = if words.is_empty() { String::new() } else { format!("  {}", paint(REMOVE, &format!("! {}", words.join(", ")))) };
+    let hazards = if words.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", paint(REMOVE, &format!("! {}", words.join(", "))))
+    };
     let _ = writeln!(out, "  {} {object}{with}{lock}{hazards}", paint(style, mark));
     if sql {
         for text in step.sql.lines() {
@@ -133,9 +138,17 @@ pub fn summary(steps: &[Step]) -> String {
 
 /// A whole saved plan: heading, steps with SQL and inverses, hazards with their reasons.
 pub fn show(plan: &Plan) -> String {
-    let mut out = format!("{} {}\n", paint(BOLD, &format!("plan {} {}", plan.number, plan.name)), paint(DIM, &plan.hash().to_string()));
+    let mut out = format!(
+        "{} {}\n",
+        paint(BOLD, &format!("plan {} {}", plan.number, plan.name)),
+        paint(DIM, &plan.hash().to_string())
+    );
     let sealed = if plan.sealed { ", edited by hand and sealed" } else { "" };
-    let _ = writeln!(out, "{}", paint(DIM, &format!("made by setpoint {} for PostgreSQL {}{sealed}", plan.tool, plan.server)));
+    let _ = writeln!(
+        out,
+        "{}",
+        paint(DIM, &format!("made by setpoint {} for PostgreSQL {}{sealed}", plan.tool, plan.server))
+    );
     for step in &plan.steps {
         out.push('\n');
         line(&mut out, step, true);
@@ -144,7 +157,8 @@ pub fn show(plan: &Plan) -> String {
         }
         for inverse in &step.inverse {
             for (i, text) in inverse.sql.lines().enumerate() {
-                let _ = writeln!(out, "      {} {}", paint(DIM, if i == 0 { "back:" } else { "     " }), paint(DIM, text));
+                let _ =
+                    writeln!(out, "      {} {}", paint(DIM, if i == 0 { "back:" } else { "     " }), paint(DIM, text));
             }
         }
     }
@@ -170,7 +184,8 @@ pub fn script(steps: &[Step]) -> String {
             }
         }
         if path != Some(&step.path) {
-            let list: Vec<String> = step.path.iter().map(|s| crate::sql::name(&s.as_str().into()).to_string()).collect();
+            let list: Vec<String> =
+                step.path.iter().map(|s| crate::sql::name(&s.as_str().into()).to_string()).collect();
             let list = if list.is_empty() { "pg_catalog".to_string() } else { list.join(", ") };
             let _ = writeln!(out, "SET search_path = {list};");
             path = Some(&step.path);
@@ -186,7 +201,9 @@ pub fn script(steps: &[Step]) -> String {
 /// Columns with two spaces between, as wide as they need; the first row is the heading.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0))
+        .collect();
     let mut out = String::new();
     for (i, row) in rows.iter().enumerate() {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
@@ -212,6 +229,9 @@ pub fn drift<'a>(revision: u32, list: impl Iterator<Item = (&'static str, &'a st
     }
     match count {
         0 => format!("No drift: the database is what revision {revision} recorded.\n"),
-        n => format!("{out}\n{n} {} not what revision {revision} recorded.\n", if n == 1 { "object is" } else { "objects are" }),
+        n => format!(
+            "{out}\n{n} {} not what revision {revision} recorded.\n",
+            if n == 1 { "object is" } else { "objects are" }
+        ),
     }
 }
