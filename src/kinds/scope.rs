@@ -20,6 +20,8 @@ pub struct Load {
     pub declared: FxHashMap<(Text, Text), Vec<&'static str>>,
     /// Names taken in a schema's relation namespace and in a table's constraint namespace, for names that are left to us.
     pub taken: FxHashSet<(ObjectId, Text)>,
+    /// The keys and indexes of each table, for what relies on one of them.
+    pub keys: FxHashMap<ObjectId, Vec<ObjectId>>,
     /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
     later: Vec<Later>,
     /// True while `finish` reads.

@@ -34,6 +34,9 @@ create table parted (id int, d date not null, t text, primary key (id, d), check
 create table parted_1 partition of parted for values from ('2024-01-01') to ('2025-01-01');
 create table parted_2 partition of parted default;
 create index on parted (t);
+create index hollow on only parted (id);
+create table twice (a int constraint first primary key, b int constraint second unique, constraint third unique (a));
+alter table twice add constraint fourth unique (b);
 create index own on parted_1 (d desc);
 create trigger pg after insert on parted for each row execute function f();
 create table p (id int, check (id > 0) , constraint noi check (id < 9) no inherit);
@@ -101,7 +104,11 @@ async fn round_trip(major: u32, sql: &str) {
     let wanted = Wanted { old: &empty, new: &loaded.state, edges: &edges, changes, server: other.version };
     let made = plan(&wanted).unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
     for step in &made.steps {
-        let path = if step.path.is_empty() { "pg_catalog".into() } else { step.path.join(", ") };
+        let path = if step.path.is_empty() {
+            "pg_catalog".into()
+        } else {
+            step.path.iter().map(|p| format!("{p:?}")).collect::<Vec<_>>().join(", ")
+        };
         let run = format!("SET search_path = {path}; {}", step.sql);
         other.batch(&run).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}\n{}", step.sql));
     }
