@@ -26,6 +26,8 @@ pub struct Load {
     later: Vec<Later>,
     /// True while `finish` reads.
     finishing: bool,
+    /// Types that were read before, by schema and text: a schema has many columns and few types.
+    types: FxHashMap<(ObjectId, Text), SqlType>,
 }
 
 /// A node that is read after all others.
@@ -198,20 +200,26 @@ impl Scope<'_> {
 
     /// A type as written here, in the model's form: built-in names folded, declared types qualified.
     pub fn sql_type(&mut self, text: &str, span: Span) -> SqlType {
+        let key = (self.schema.clone(), Text::from(text));
+        if let Some(known) = self.load.types.get(&key) {
+            return known.clone();
+        }
         match types::parse(text) {
             Ok(parsed) => {
                 let own = self.schema.name().text();
                 let declared = &self.load.declared;
-                SqlType::new(parsed.normalised(|name| {
+                let sql_type = SqlType::new(parsed.normalised(|name| {
                     [own.clone(), "public".into()].into_iter().find(|schema| {
                         declared
                             .get(&(schema.clone(), Text::from(name)))
                             .is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
                     })
-                }))
+                }));
+                self.load.types.insert(key, sql_type.clone());
+                sql_type
             }
             Err(why) => {
-                self.problem(Problem::new(span, format!("`{text}` is no type: {why}")));
+                self.problem(Problem::new(span, format!("`{text}` is no type: {why}")).label("here"));
                 SqlType::new(text)
             }
         }
