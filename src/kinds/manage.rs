@@ -108,7 +108,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         let to_owner = id.parent().and_then(|p| owners.get(p)).is_some_and(|owner| owner.as_ref() == Some(id.name()));
         settled.push(match id.is(&grant::KIND) {
             // An owner has every right already.
-            true if to_owner => (id.clone(), None),
+            true if to_owner && !grant::is_more_than_rights(object) => (id.clone(), None),
             true => (id.clone(), grant::settled(id, object, server)),
             false => (id.clone(), revoke::settled(id, object, server)),
         });

@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::kinds::{Context, Folded, Statement, room};
-use crate::model::{Change, Digest, Edges, Namespace, Object, ObjectId, OnChange, Result, State};
+use crate::model::{Change, Digest, Edges, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph};
@@ -50,7 +50,7 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
     let names = Names::new(wanted.new);
     let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
     let graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
-    let maker = Maker::new(wanted, &graph);
+    let maker = Maker { wanted, graph: &graph };
     let turns = fold::order(&graph, &|node| maker.can_fold(node))?;
     let statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
     let blocks: Vec<Block<'_>> = turns
@@ -127,35 +127,14 @@ fn path(id: &ObjectId) -> Vec<String> {
 struct Maker<'a> {
     wanted: &'a Wanted<'a>,
     graph: &'a Graph,
-    /// Keys that say the same as another key of their table. CREATE TABLE would make one index of both
-    /// (src/backend/parser/parse_utilcmd.c, transformIndexConstraints), so only the first may fold into it.
-    twins: FxHashSet<usize>,
 }
 
-impl<'a> Maker<'a> {
-    fn new(wanted: &'a Wanted<'a>, graph: &'a Graph) -> Self {
-        let mut seen: FxHashMap<(&ObjectId, &Object), usize> = FxHashMap::default();
-        let mut twins = FxHashSet::default();
-        for (i, node) in graph.nodes.iter().enumerate() {
-            let key = matches!(node.id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
-            let (true, Act::Create, Some(table)) = (key, &node.act, node.id.parent()) else { continue };
-            if let Some(object) = wanted.new.get(&node.id) {
-                if seen.insert((table, object), i).is_some() {
-                    twins.insert(i);
-                }
-            }
-        }
-        Self { wanted, graph, twins }
-    }
-
+impl Maker<'_> {
     fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
         Context { server: self.wanted.server, state }
     }
 
     fn can_fold(&self, node: usize) -> bool {
-        if self.twins.contains(&node) {
-            return false;
-        }
         let id = &self.graph.nodes[node].id;
         let object = self.wanted.new.get(id);
         object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
