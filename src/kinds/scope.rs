@@ -1,5 +1,7 @@
 //! Where a node stands while it is read, which names are known there, and where its objects and problems go.
 
+use std::sync::LazyLock;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
@@ -257,12 +259,21 @@ impl Scope<'_> {
 }
 
 /// The rooms whose nodes may stand in a node of the kind `word`.
-pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> {
-    rooms().iter().copied().filter(move |room| match room.kind().within {
+pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> + use<> {
+    // Asked for every node and property: the answer is worked out once per kind.
+    static INSIDE: LazyLock<FxHashMap<&'static str, Vec<&'static dyn Room>>> = LazyLock::new(|| {
+        let words = rooms().iter().map(|room| room.kind().word);
+        words.map(|word| (word, rooms().iter().copied().filter(|room| may_stand_in(*room, word)).collect())).collect()
+    });
+    INSIDE.get(word).map_or(&[][..], Vec::as_slice).iter().copied()
+}
+
+fn may_stand_in(room: &dyn Room, word: &str) -> bool {
+    match room.kind().within {
         Within::Of(words) => words.contains(&word),
         Within::Any => true,
         Within::Top | Within::Schema => false,
-    })
+    }
 }
 
 /// The room of a word whose nodes stand in schemas.

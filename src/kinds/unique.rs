@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         let names: Vec<&str> =
             state.iter().filter(|(id, _)| id.kind().word == "unique").map(|(id, _)| id.name().as_str()).collect();
-        assert_eq!(names, ["t_a_key1", "t_a_key", "t_a_key2"]);
+        assert_eq!(names, ["t_a_key", "t_a_key2", "t_a_key1"]);
     }
 }
