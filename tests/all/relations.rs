@@ -101,9 +101,9 @@ async fn round_trip(major: u32, sql: &str) {
     let other = open(&second, "").await;
     let empty = introspect::read(&other).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}")).state;
     let comparison = diff::compare(&empty, &loaded.state);
-    let changes: Vec<Change> = diff::changes(&comparison, &Default::default(), &empty, &loaded.state);
+    let changes: Vec<Change> = diff::changes(&comparison, &diff::Answers::default(), &empty, &loaded.state);
     let edges = Edges::default();
-    let wanted = Wanted { old: &empty, new: &loaded.state, edges: &edges, changes, server: other.version };
+    let wanted = Wanted::new(&empty, &loaded.state, &edges, changes, other.version);
     let made = plan(&wanted).unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
     for step in &made.steps {
         let path = if step.path.is_empty() {
