@@ -51,17 +51,14 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
     let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
     let graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
     let maker = Maker::new(wanted, &graph);
-    let turns = fold::order(&graph, &|node| maker.can_fold(node))?;
-    let statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
-    let blocks: Vec<Block<'_>> = turns
-        .iter()
-        .zip(&statements)
-        .map(|(turn, statements)| {
-            let node = &graph.nodes[turn.node];
-            let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
-            Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
-        })
-        .collect();
+    let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
+    let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
+    let needs = |before: usize, after: usize| graph.needs(&turns[before].nodes(), &turns[after].nodes());
+    for (from, to) in transactions::moves(&blocks(&graph, &turns, &statements), &needs) {
+        turns[to..=from].rotate_right(1);
+        statements[to..=from].rotate_right(1);
+    }
+    let blocks = blocks(&graph, &turns, &statements);
     let numbers = transactions::assign(&blocks, wanted.old);
     let mut current = Current::new(wanted);
     let mut out = Vec::new();
@@ -103,6 +100,15 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
         }
     }
     Ok(out)
+}
+
+fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]) -> Vec<Block<'a>> {
+    let block = |(turn, statements): (&Turn, &'a Vec<Statement>)| {
+        let node = &graph.nodes[turn.node];
+        let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
+        Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
+    };
+    turns.iter().zip(statements).map(block).collect()
 }
 
 fn action(act: &Act) -> Action {
