@@ -85,14 +85,15 @@ async fn compare(
     manage: &Manage,
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
-    let new = diff::signature::settle(&managed, manage.desired(desired, &managed, live.server));
+    let mut new = diff::signature::settle(&managed, manage.desired(desired, &managed, live.server));
     let first = diff::compare(&managed, &new);
     if first.is_empty() {
         live.state = managed;
         return Ok(None);
     }
     let edges = introspect::edges(session, &live.book, &managed).await?;
-    let (old, edges, renames) = rename::apply(managed.clone(), edges, &new);
+    let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
+    manage.leave_to_creator(&mut old, &mut new, desired, session);
     let comparison = if renames.is_empty() { first } else { diff::compare(&old, &new) };
     Ok(Some(Compared { live: managed, old, new, edges, renames, comparison }))
 }
