@@ -17,15 +17,10 @@ async fn run(a: &str, b: &str) -> Result<()> {
     eprintln!("read {} objects in {:?}", live.state.len(), t.elapsed());
     let mut empty = State::default();
     empty.put(setpoint::kinds::scope::schema_id("public"), Object::default());
-    let changes = diff::changes(&diff::compare(&empty, &live.state), &Default::default(), &empty, &live.state);
+    let changes = diff::changes(&diff::compare(&empty, &live.state), &diff::Answers::default(), &empty, &live.state);
     let t = std::time::Instant::now();
-    let made = plan::plan(&plan::Wanted {
-        old: &empty,
-        new: &live.state,
-        edges: &Edges::default(),
-        changes,
-        server: sa.version,
-    })?;
+    let none = Edges::default();
+    let made = plan::plan(&plan::Wanted::new(&empty, &live.state, &none, changes, sa.version))?;
     eprintln!("planned {} steps in {:?}", made.steps.len(), t.elapsed());
     let sb = Session::open(&Connect::parse(b)?, "replay").await?;
     sb.batch("SET check_function_bodies = off").await?;
@@ -66,9 +61,8 @@ async fn run(a: &str, b: &str) -> Result<()> {
         introspect::end(&sb).await?;
         e
     };
-    let changes = diff::changes(&diff::compare(&after.state, &empty), &Default::default(), &after.state, &empty);
-    let down =
-        plan::plan(&plan::Wanted { old: &after.state, new: &empty, edges: &edges, changes, server: sa.version })?;
+    let changes = diff::changes(&diff::compare(&after.state, &empty), &diff::Answers::default(), &after.state, &empty);
+    let down = plan::plan(&plan::Wanted::new(&after.state, &empty, &edges, changes, sa.version))?;
     let inverse: Vec<_> = if std::env::var("DOWN").is_ok() {
         down.steps.iter().map(|s| (s.object.clone(), s.sql.clone())).collect()
     } else {

@@ -13,6 +13,7 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod project;
+pub mod prove;
 pub mod report;
 pub mod sameness;
 pub mod scratch;

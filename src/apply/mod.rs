@@ -3,6 +3,7 @@
 mod alone;
 mod blockers;
 mod executor;
+mod learn;
 mod rollback;
 pub mod stale;
 mod up;
@@ -15,6 +16,7 @@ use crate::model::{Class, Error, Result, State};
 use crate::plan::{Finding, Hazard, Step};
 use crate::project::Manage;
 
+pub use learn::learn;
 pub use rollback::{Target, Undo, Way, preview, rollback};
 pub use up::{Goal, pending, run};
 

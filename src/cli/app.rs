@@ -53,10 +53,12 @@ impl App {
     /// # Errors
     /// `Config` if there is none, or its file is wrong.
     pub fn project(&self) -> Result<Project> {
-        match &self.globals.config {
-            Some(file) => Project::read(file),
-            None => Project::find(&self.directory()?),
-        }
+        let mut project = match &self.globals.config {
+            Some(file) => Project::read(file)?,
+            None => Project::find(&self.directory()?)?,
+        };
+        project.enter(self.globals.url.as_deref(), self.globals.env.as_deref())?;
+        Ok(project)
     }
 
     /// The database that is meant.
@@ -84,7 +86,11 @@ impl App {
     /// # Errors
     /// `Config` with every problem of every file.
     pub fn load(&self, project: &Project) -> Result<Loaded> {
-        load::load(&project.schema_dir)
+        let loaded = load::load(&project.schema_dir)?;
+        for id in project.manage.left_out(&loaded.state) {
+            self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is not looked at"));
+        }
+        Ok(loaded)
     }
 
     /// Results: stdout.

@@ -6,10 +6,13 @@ use super::App;
 use super::app::{Approval, check_hazards};
 use super::progress::Tell;
 use crate::apply::{self, Goal};
+use crate::catalog::Session;
 use crate::ledger::Ledger;
+use crate::load::{self, Loaded};
 use crate::model::{Class, Error, Result};
 use crate::plan::Plan;
 use crate::plan::chain::Chain;
+use crate::project::Project;
 use crate::report::text;
 
 /// Run the saved plans that are pending, in order
@@ -59,9 +62,30 @@ impl Apply {
         if summary.plans.is_empty() {
             app.say(&format!("nothing is pending: the database is at revision {}", summary.current));
         } else {
+            learn(app, &project, &chain, summary.current);
             app.say(&format!("the database is at revision {}", summary.current));
         }
         Ok(0)
+    }
+}
+
+/// Lets the memo learn if the files are those that the newest plan, which was just applied, was made from. It only saves time
+/// later, so that whatever is in its way is no error.
+fn learn(app: &App, project: &Project, chain: &Chain, current: u32) {
+    let Some(link) = chain.head().filter(|link| link.number == current) else { return };
+    let (Ok(plan), Ok(desired)) = (chain.plan(link), app.load(project)) else { return };
+    if let Ok(session) = app.session(project, "apply") {
+        remember(app, project, &desired, &plan, &session);
+    }
+}
+
+/// Lets the memo learn what the texts of the files became by a plan that was just applied.
+pub fn remember(app: &App, project: &Project, desired: &Loaded, plan: &Plan, session: &Session) {
+    if load::files_hash(&desired.state) != plan.files {
+        return;
+    }
+    if let Err(error) = app.wait(apply::learn(session, &desired.state, &project.manage, plan)) {
+        app.warn(&format!("what expressions became was not remembered: {}", error.message));
     }
 }
 

@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::App;
+use super::aid::Help;
 use super::plan::{report_unmodelled, shown};
 use crate::kinds::schema;
 use crate::ledger::{self, Ledger};
 use crate::load;
-use crate::model::{Edges, Error, Object, Result, State};
+use crate::model::{Edges, Error, Ident, Object, Result, State};
 use crate::plan::against::{Difference, against};
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans, Wanted};
@@ -52,7 +53,7 @@ impl Baseline {
             ));
         }
         let live = app.wait(introspect::read(&session))?;
-        let written = project.manage.written(live.state, &session);
+        let written = project.manage.written(live.state, &session, true);
         if let Some(owner) = written.owner {
             project.set_owner(&owner)?;
         }
@@ -69,19 +70,16 @@ impl Baseline {
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;
         let desired = app.load(&project)?;
-        let difference = app.wait(against(&session, &desired.state, &project.manage))?;
+        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference, self.strict)?;
         no_lie(&difference)?;
         let empty = empty();
         let changes =
-            diff::changes(&diff::compare(&empty, &desired.state), &Default::default(), &empty, &desired.state);
-        let made = plans::plan(&Wanted {
-            old: &empty,
-            new: &desired.state,
-            edges: &Edges::default(),
-            changes,
-            server: session.version,
-        })?;
+            diff::changes(&diff::compare(&empty, &desired.state), &diff::Answers::default(), &empty, &desired.state);
+        let creator = Ident::from(session.user.as_str());
+        let edges = Edges::default();
+        let wanted = Wanted::new(&empty, &desired.state, &edges, changes, session.version);
+        let made = plans::plan(&wanted.by(project.manage.grants.then_some(&creator)))?;
         let plan =
             plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
         let path = chain.append(&plan)?;

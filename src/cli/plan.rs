@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::App;
+use super::aid::Help;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
@@ -56,7 +57,7 @@ impl Plan {
                 .detail("a new plan has to start where the chain ends")
                 .remedy("apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl"));
         }
-        let difference = app.wait(against(&session, &desired.state, &project.manage))?;
+        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference, self.strict)?;
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));

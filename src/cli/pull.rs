@@ -28,7 +28,7 @@ impl Pull {
         for name in live.unmodelled.iter().take(20) {
             app.warn(&format!("not covered by setpoint, not written: {name}"));
         }
-        let written = project.manage.written(live.state, &session);
+        let written = project.manage.written(live.state, &session, false);
         let files = load::write::files(&written.state);
         if has_files && !self.force {
             let same = there.is_ok_and(|loaded| load::files_hash(&loaded.state) == load::files_hash(&written.state));

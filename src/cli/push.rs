@@ -3,7 +3,9 @@
 use clap::Args;
 
 use super::App;
+use super::aid::Help;
 use super::app::{Approval, check_hazards};
+use super::apply::remember;
 use super::plan::{check_name, list, report_unmodelled, shown};
 use super::progress::Tell;
 use crate::apply::{self, Goal};
@@ -42,7 +44,7 @@ impl Push {
         if !pending.is_empty() {
             return Err(Error::refused(format!("{} pending", list(&pending))).remedy("apply first: `setpoint apply`"));
         }
-        let difference = app.wait(against(&session, &desired.state, &project.manage))?;
+        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference, self.strict)?;
         if let Some(unverified) = difference.unverified.first() {
             return Err(Error::refused(format!(
@@ -75,6 +77,7 @@ impl Push {
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;
         let summary = app.wait(apply::run(&target, &chain, Goal::Head, &options, &mut Tell(app)))?;
+        remember(app, &project, &desired, &plan, &session);
         app.say(&format!("the database is at revision {}", summary.current));
         Ok(0)
     }

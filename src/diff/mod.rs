@@ -81,10 +81,19 @@ fn records_alike(a: &Attrs, b: &Attrs) -> bool {
         && a.iter().all(|(name, value)| b.value(name).is_some_and(|other| alike(value, other)))
 }
 
-/// The changes, once it is known which open questions were answered with "same".
-pub fn changes(comparison: &Comparison, same: &FxHashSet<Open>, old: &State, new: &State) -> Vec<Change> {
+/// What was found out about open questions.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The two values mean the same.
+    pub same: FxHashSet<Open>,
+    /// They do not, but the new one can be put in place of the old one, whatever the kind's table says.
+    pub in_place: FxHashSet<Open>,
+}
+
+/// The changes, once the open questions are answered.
+pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &State) -> Vec<Change> {
     let mut changed = comparison.changed.clone();
-    for open in comparison.open.iter().filter(|open| !same.contains(open)) {
+    for open in comparison.open.iter().filter(|open| !answers.same.contains(open)) {
         match changed.iter_mut().find(|(id, _)| *id == open.id) {
             Some((_, attrs)) => attrs.push(open.attr),
             None => changed.push((open.id.clone(), vec![open.attr])),
@@ -96,6 +105,7 @@ pub fn changes(comparison: &Comparison, same: &FxHashSet<Open>, old: &State, new
         let room = room(id.kind());
         let replaced = attrs
             .iter()
+            .filter(|attr| !answers.in_place.contains(&Open { id: id.clone(), attr }))
             .filter_map(|name| id.kind().attr(name))
             .any(|attr| room.on_change(attr, before, after) == OnChange::Replace);
         out.push(if replaced { Change::Replace(id, attrs) } else { Change::Alter(id, attrs) });

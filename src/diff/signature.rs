@@ -1,16 +1,18 @@
 //! Routines whose files name an argument's type without its schema: an extension brought the type, and only the database says
 //! into which schema. Without this, such a routine would have two addresses.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 
 use crate::model::{Address, Attrs, ObjectId, State, Text, Value};
 use crate::sql::{signature, types};
 
 /// Gives the routines of `desired` the signatures that `live` has for them.
-pub fn settle(live: &State, desired: State) -> State {
+pub fn settle<'a>(live: &State, desired: &'a State) -> Cow<'a, State> {
     let missing: Vec<_> = desired.iter().filter(|(id, _)| routine(id) && !live.has(id)).collect();
     if missing.is_empty() {
-        return desired;
+        return Cow::Borrowed(desired);
     }
     let mut by_name: FxHashMap<ObjectId, Vec<&ObjectId>> = FxHashMap::default();
     for (id, _) in live.iter().filter(|(id, _)| routine(id) && !desired.has(id)) {
@@ -27,14 +29,15 @@ pub fn settle(live: &State, desired: State) -> State {
         }
     }
     if moved.is_empty() {
-        return desired;
+        return Cow::Borrowed(desired);
     }
     let mut out = State::default();
-    for (id, mut object) in desired.objects {
+    for (id, object) in desired.iter() {
+        let mut object = object.clone();
         refer(&mut object.attrs, &moved);
-        out.put(place(&id, &moved).unwrap_or(id), object);
+        out.put(place(id, &moved).unwrap_or_else(|| id.clone()), object);
     }
-    out
+    Cow::Owned(out)
 }
 
 fn routine(id: &ObjectId) -> bool {
@@ -97,7 +100,8 @@ mod tests {
     fn a_schema_that_is_left_out_is_the_one_that_the_database_has() {
         let (written, stored) = (function("f", "citext, integer"), function("f", "public.citext, integer"));
         let comment = |on: &ObjectId| ObjectId::facet(find("comment").unwrap().kind(), on.clone());
-        let desired = settle(&state(&[&stored]), state(&[&written, &comment(&written)]));
+        let files = state(&[&written, &comment(&written)]);
+        let desired = settle(&state(&[&stored]), &files);
         assert!(desired.has(&stored) && desired.has(&comment(&stored)) && desired.len() == 2);
     }
 
@@ -107,7 +111,7 @@ mod tests {
         for written in
             [function("f", "hstore"), function("f", "app.citext"), function("g", "x"), function("h", "citext")]
         {
-            assert!(settle(&live, state(&[&written])).has(&written), "{written}");
+            assert!(settle(&live, &state(&[&written])).has(&written), "{written}");
         }
     }
 
@@ -115,6 +119,6 @@ mod tests {
     fn renamed_routines_are_found_under_their_old_name() {
         let mut desired = state(&[&function("new", "citext")]);
         desired.objects[0].was = Some(Ident::from("old"));
-        assert!(settle(&state(&[&function("old", "public.citext")]), desired).has(&function("new", "public.citext")));
+        assert!(settle(&state(&[&function("old", "public.citext")]), &desired).has(&function("new", "public.citext")));
     }
 }

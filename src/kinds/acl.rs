@@ -3,11 +3,11 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Key, ObjectId, Text};
+use crate::model::{Address, Ident, Key, ObjectId, State, Text};
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Disturbance, Reaction, Statement, generic};
+use super::{Disturbance, Reaction, Statement, find, generic};
 
 /// The rights of a grant or revocation.
 pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");
@@ -243,7 +243,9 @@ pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(
 /// One row per object and grantee: with `missing`, the built-in rights that were taken away, else the rights that were given.
 pub fn query(server: Version, missing: bool) -> String {
     let public = if server.at_least(15) { "" } else { ", makeaclitem(0, nspowner, 'CREATE', false)" };
-    let (list, other) = if missing { ("base", "acl") } else { ("acl", "base") };
+    // A built-in right that was given again with the grant option is more than the built-in one.
+    let (list, other, option) =
+        if missing { ("base", "acl", "") } else { ("acl", "base", " AND b.is_grantable >= a.is_grantable") };
     format!(
         "WITH rights (class, oid, sub, acl, base) AS ( \
          SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner) FROM pg_class \
@@ -264,10 +266,19 @@ pub fn query(server: Version, missing: bool) -> String {
          array_agg(DISTINCT lower(a.privilege_type)), \
          array_agg(DISTINCT lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
          FROM rights r, aclexplode(r.{list}) a \
-         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type) \
+         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
          GROUP BY r.class, r.oid, r.sub, a.grantee ORDER BY r.class, r.oid, r.sub, 4"
     )
 }
+
+/// True if the grantee owns the object, as far as the state says who does.
+pub fn is_owner(object: &ObjectId, grantee: &Ident, state: &State) -> bool {
+    let owner = find("owner").map(|room| ObjectId::facet(room.kind(), object.clone()));
+    let role = owner.and_then(|id| state.get(&id)).and_then(|owner| owner.get(OWNER));
+    role.is_some_and(|role| role == *grantee)
+}
+
+const OWNER: Key<Ident> = Key::new("role");
 
 /// The object and grantee of a row of `query`.
 pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident)> {

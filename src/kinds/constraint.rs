@@ -80,7 +80,7 @@ fn has_column_within(state: &State, table: &ObjectId, name: &str, depth: u32) ->
 }
 
 /// The tables that a table gets columns from.
-fn parents(state: &State, table: &ObjectId) -> Vec<ObjectId> {
+pub fn parents(state: &State, table: &ObjectId) -> Vec<ObjectId> {
     fn collect(value: &Value, out: &mut Vec<ObjectId>) {
         match value {
             Value::Ref(id) if id.kind().word == "table" => out.push(id.clone()),
@@ -236,6 +236,9 @@ pub fn put(id: &ObjectId, node: &Node, own: &[&str], read: Attrs, scope: &mut Sc
     }
     if object.is(INITIALLY_DEFERRED) {
         object.attrs.set(DEFERRABLE, true);
+    }
+    if let Some(table) = id.parent().filter(|_| id.kind().namespace != Namespace::Constraint) {
+        scope.load.keys.entry(table.clone()).or_default().push(id.clone());
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
-    Within, attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
+    attr,
 };
 use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, Naming, column_list};
-use super::scope::{Scope, Turn};
+use super::scope::{Load, Scope, Turn};
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, key_parts};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
@@ -26,20 +26,62 @@ const ACTIONS: &[&str] = &["no-action", "restrict", "cascade", "set-null", "set-
 static ATTRS: [Attr; 13] = [
     constraint::columns_attr(),
     attr(REFERENCES, Shape::Ref(&["table"]), Form::Custom, OnChange::Replace, "The table that is referred to."),
-    attr(TARGET, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "Its columns; its primary key if left out."),
-    attr(MATCH, Shape::Word(&["simple", "full"]), Form::Property, OnChange::Replace, "What NULLs do in a key of several columns.")
-        .default("simple"),
-    attr(ON_DELETE, Shape::Word(ACTIONS), Form::Property, OnChange::Replace, "What happens when the other row is deleted.")
-        .default("no-action"),
-    attr(ON_UPDATE, Shape::Word(ACTIONS), Form::Property, OnChange::Replace, "What happens when the other row's key changes.")
-        .default("no-action"),
-    attr(ON_DELETE_COLUMNS, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "The columns that `set-null` and `set-default` set (from 15 on)."),
-    attr(PERIOD, Shape::Flag, Form::Property, OnChange::Replace, "The last column is a range that has to be covered (from 18 on)."),
+    attr(
+        TARGET,
+        Shape::Refs(&["column"]),
+        Form::Custom,
+        OnChange::Replace,
+        "Its columns; its primary key if left out.",
+    ),
+    attr(
+        MATCH,
+        Shape::Word(&["simple", "full"]),
+        Form::Property,
+        OnChange::Replace,
+        "What NULLs do in a key of several columns.",
+    )
+    .default("simple"),
+    attr(
+        ON_DELETE,
+        Shape::Word(ACTIONS),
+        Form::Property,
+        OnChange::Replace,
+        "What happens when the other row is deleted.",
+    )
+    .default("no-action"),
+    attr(
+        ON_UPDATE,
+        Shape::Word(ACTIONS),
+        Form::Property,
+        OnChange::Replace,
+        "What happens when the other row's key changes.",
+    )
+    .default("no-action"),
+    attr(
+        ON_DELETE_COLUMNS,
+        Shape::Refs(&["column"]),
+        Form::Custom,
+        OnChange::Replace,
+        "The columns that `set-null` and `set-default` set (from 15 on).",
+    ),
+    attr(
+        PERIOD,
+        Shape::Flag,
+        Form::Property,
+        OnChange::Replace,
+        "The last column is a range that has to be covered (from 18 on).",
+    ),
     constraint::deferrable_attr(OnChange::Alter),
     constraint::initially_deferred_attr(OnChange::Alter),
     attr(NOT_VALID, Shape::Flag, Form::Property, OnChange::Alter, "Rows that existed before were not checked."),
     attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, never checked (from 18 on)."),
-    attr(UNIQUE_KEY, Shape::Ref(&["primary-key", "unique", "index"]), Form::Custom, OnChange::CreationOnly, "The key that it relies on; derived."),
+    attr(
+        UNIQUE_KEY,
+        Shape::Ref(&["primary-key", "unique", "index"]),
+        Form::Custom,
+        OnChange::CreationOnly,
+        "The key that it relies on; derived.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {
@@ -84,7 +126,9 @@ impl Room for ForeignKey {
         };
         let columns = if short { vec![parent] } else { constraint::columns(&node.args, &table, scope) };
         let Some((target, rest)) = merged.args.split_first() else {
-            scope.problem(Problem::new(merged.name_span, "the table is missing").label("write `references TABLE COLUMN`"));
+            scope.problem(
+                Problem::new(merged.name_span, "the table is missing").label("write `references TABLE COLUMN`"),
+            );
             return;
         };
         let Some(name) = target.as_text().cloned() else {
@@ -93,12 +137,13 @@ impl Room for ForeignKey {
         };
         let Some(other) = scope.resolve(&["table"], &name, target.span) else { return };
         let theirs = if rest.is_empty() {
-            primary_key(&scope.load.state, &other)
+            primary_key(scope.load, &other)
         } else {
             Some(constraint::columns(rest, &other, scope))
         };
         let Some(theirs) = theirs else {
-            let problem = Problem::new(target.span, format!("{other} has no primary key")).label("refer to which columns?");
+            let problem =
+                Problem::new(target.span, format!("{other} has no primary key")).label("refer to which columns?");
             scope.problem(problem.help("write the columns after the table"));
             return;
         };
@@ -110,7 +155,7 @@ impl Room for ForeignKey {
         let only = constraint::columns_of_child(&merged, ON_DELETE_COLUMNS.name, &table, scope);
         let said = constraint::said_name(&merged, scope);
         let mut read = Attrs::new();
-        read.set(UNIQUE_KEY, key_of(&scope.load.state, &other, &theirs));
+        read.set(UNIQUE_KEY, key_of(scope.load, &other, &theirs));
         read.set(REFERENCES, other).set(ON_DELETE_COLUMNS, only);
         read.set(COLUMNS, columns).set(TARGET, theirs);
         let id = constraint::name(&KIND, &table, said, &naming(&read), node.span, scope);
@@ -263,8 +308,9 @@ fn naming(attrs: &Attrs) -> Naming<'static> {
 }
 
 /// The keys of a table that a foreign key can rely on, with their columns.
-fn keys<'a>(state: &'a State, table: &'a ObjectId) -> impl Iterator<Item = (&'a ObjectId, Vec<&'a ObjectId>)> {
-    state.iter().filter(move |(id, _)| id.parent() == Some(table)).filter_map(|(id, object)| {
+fn keys<'a>(load: &'a Load, table: &ObjectId) -> impl Iterator<Item = (&'a ObjectId, Vec<&'a ObjectId>)> {
+    load.keys.get(table).into_iter().flatten().filter_map(|id| {
+        let object = load.state.get(id)?;
         let columns = match id.kind().word {
             "primary-key" | "unique" => object.get(COLUMNS)?,
             "index" if object.value("unique").is_some() && object.get(key_parts::WHERE).is_none() => {
@@ -276,20 +322,21 @@ fn keys<'a>(state: &'a State, table: &'a ObjectId) -> impl Iterator<Item = (&'a 
     })
 }
 
-fn primary_key(state: &State, table: &ObjectId) -> Option<Vec<ObjectId>> {
-    let (_, columns) = keys(state, table).find(|(id, _)| id.kind().word == "primary-key")?;
+fn primary_key(load: &Load, table: &ObjectId) -> Option<Vec<ObjectId>> {
+    let (_, columns) = keys(load, table).find(|(id, _)| id.kind().word == "primary-key")?;
     Some(columns.into_iter().cloned().collect())
 }
 
 /// The key of exactly these columns, in any order; the primary key before others.
-fn key_of(state: &State, table: &ObjectId, columns: &[ObjectId]) -> Option<ObjectId> {
+fn key_of(load: &Load, table: &ObjectId, columns: &[ObjectId]) -> Option<ObjectId> {
     let same = |key: &Vec<&ObjectId>| key.len() == columns.len() && columns.iter().all(|c| key.contains(&c));
-    let found = keys(state, table).filter(|(_, key)| same(key));
-    found.min_by_key(|(id, _)| match id.kind().word {
+    let found = keys(load, table).filter(|(_, key)| same(key));
+    let best = found.min_by_key(|(id, _)| match id.kind().word {
         "primary-key" => 0,
         "unique" => 1,
         _ => 2,
-    }).map(|(id, _)| id.clone())
+    });
+    best.map(|(id, _)| id.clone())
 }
 
 fn action(letter: char) -> Option<Text> {
@@ -353,7 +400,8 @@ mod tests {
         let (short, problems) =
             load(&format!("table o {{\n    column c bigint {{ references c on-delete=cascade }}\n}}\n{other}"));
         assert_eq!(problems, Vec::<String>::new());
-        let ddl = ["ALTER TABLE public.o ADD CONSTRAINT o_c_fkey FOREIGN KEY (c) REFERENCES public.c (id) ON DELETE CASCADE"];
+        let ddl =
+            ["ALTER TABLE public.o ADD CONSTRAINT o_c_fkey FOREIGN KEY (c) REFERENCES public.c (id) ON DELETE CASCADE"];
         assert_eq!(create(&long, "foreign-key"), ddl);
         assert_eq!(create(&short, "foreign-key"), ddl);
         let (_, object) = short.iter().find(|(id, _)| id.is(&KIND)).unwrap();
@@ -377,7 +425,9 @@ mod tests {
     #[test]
     fn deferring_and_validating_alter() {
         let file = |flags: &str| {
-            format!("table t {{\n    column a integer\n    column id integer\n    primary-key id\n    foreign-key a {flags} {{ references t }}\n}}\n")
+            format!(
+                "table t {{\n    column a integer\n    column id integer\n    primary-key id\n    foreign-key a {flags} {{ references t }}\n}}\n"
+            )
         };
         let table = "ALTER TABLE public.t";
         assert_eq!(
@@ -393,7 +443,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let problems = |key: &str| load(&format!("table u {{\n    column id integer\n}}\ntable t {{\n    column a integer\n    {key}\n}}\n")).1;
+        let problems = |key: &str| {
+            load(&format!("table u {{\n    column id integer\n}}\ntable t {{\n    column a integer\n    {key}\n}}\n")).1
+        };
         assert_eq!(problems("foreign-key a { references u }"), ["table public.u has no primary key"]);
         assert_eq!(problems("foreign-key a { references v id }"), ["there is no table `v`"]);
         assert_eq!(problems("foreign-key a { references u id id }"), ["1 columns cannot refer to 2"]);

@@ -202,8 +202,16 @@ pub fn is_default(attr: &Attr, value: &Value) -> bool {
     }
 }
 
-/// Takes the values that are defaults out of attributes that a room read from the catalog.
+/// Takes the values that are defaults out of attributes that a room read from the catalog, and the white space around SQL
+/// off, which files do not have (a CASE is printed with a line break before it).
 pub fn drop_defaults(kind: &'static Kind, attrs: &mut Attrs) {
+    for (name, value) in attrs.iter_mut() {
+        let Value::Expr(text) = value else { continue };
+        let sql = kind.attr(name).is_some_and(|a| matches!(a.shape, Shape::Expr | Shape::Query));
+        if sql && text.as_str().trim().len() < text.as_str().len() {
+            *text = Expr::new(text.as_str().trim());
+        }
+    }
     for attr in kind.attrs {
         if attrs.value(attr.name).is_some_and(|v| is_default(attr, v)) {
             attrs.remove(attr.name);

@@ -131,7 +131,14 @@ impl Room for Grant {
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(between(id, object, &Object::default(), cx.server))
+        let option = list(object, GRANT_OPTION);
+        match id.parent() {
+            // The owner keeps the rights themselves.
+            Some(parent) if acl::is_owner(parent, id.name(), cx.state) => {
+                Ok(acl::statement(parent, &Verb::RevokeOption, &option, id.name()).into_iter().collect())
+            }
+            _ => Ok(between(id, object, &Object::default(), cx.server)),
+        }
     }
 }
 
@@ -143,6 +150,11 @@ fn list(object: &Object, key: Key<Vec<Text>>) -> Vec<Text> {
 fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Object {
     let option = if option.is_empty() { None } else { Some(acl::normal(option, on, server)) };
     Object::new(Attrs::new().with(PRIVILEGES, acl::normal(rights, on, server)).with(GRANT_OPTION, option))
+}
+
+/// True if it says more than that somebody has rights: an owner has those anyway.
+pub fn is_more_than_rights(grant: &Object) -> bool {
+    grant.get(GRANT_OPTION).is_some()
 }
 
 /// The grant as a server of that version understands it: which lists are `all` depends on the version.

@@ -20,15 +20,29 @@ pub const UNIQUE: Key<bool> = Key::new("unique");
 /// The index is the leftover of a failed build: it slows writes down and serves nobody.
 const INVALID: Key<bool> = Key::new("invalid");
 
-static ATTRS: [Attr; 9] = [
+/// Not on the partitions.
+const ONLY: Key<bool> = Key::new("only");
+
+/// The partitions that have to be there when an index is made on `ONLY` their parent: without any, it would be valid.
+const AFTER: Key<Vec<ObjectId>> = Key::new("after");
+
+static ATTRS: [Attr; 11] = [
     key_parts::key_attr(),
     attr(UNIQUE, Shape::Flag, Form::Property, OnChange::Replace, "No two rows have the same key."),
     key_parts::using_attr(),
     nulls_not_distinct_attr(),
+    attr(ONLY, Shape::Flag, Form::Property, OnChange::Replace, "On a partitioned table: its partitions do not get it."),
     constraint::tablespace_attr(),
     constraint::include_attr(),
     constraint::with_attr(),
     key_parts::where_attr(),
+    attr(
+        AFTER,
+        Shape::Refs(&["table"]),
+        Form::Custom,
+        OnChange::CreationOnly,
+        "The partitions it is not for; derived.",
+    ),
     attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "The leftover of a failed build; only ever live."),
 ];
 
@@ -79,6 +93,7 @@ impl Room for Index {
         let naming = Naming { addition: Some(key_parts::part_names(&read)), label: "idx" };
         let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
         constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
+        settle_only(&id, &table, scope);
     }
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
@@ -95,10 +110,14 @@ impl Room for Index {
         // Indexes of constraints belong to those; indexes of partitions that hang on one of the parent belong to that.
         Some(format!(
             "WITH {odd} SELECT i.indexrelid, c.relname, i.indrelid, {columns}, i.indisunique, am.amname, {nulls}, c.reloptions, \
-             s.spcname, pg_get_expr(i.indpred, i.indrelid), NOT i.indisvalid \
+             s.spcname, pg_get_expr(i.indpred, i.indrelid), NOT i.indisvalid, c.relkind = 'I', \
+             CASE WHEN c.relkind = 'I' AND NOT i.indisvalid \
+                  THEN ARRAY(SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = i.indrelid ORDER BY h.inhrelid) END \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam \
              LEFT JOIN odd ON odd.indexrelid = i.indexrelid LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
-             WHERE i.indrelid >= 16384 AND NOT c.relispartition AND c.relpersistence <> 't' \
+             WHERE i.indrelid >= 16384 AND c.relpersistence <> 't' \
+             AND NOT (c.relispartition AND EXISTS (SELECT FROM pg_inherits h JOIN pg_index p ON p.indexrelid = h.inhparent \
+                 WHERE h.inhrelid = i.indexrelid AND p.indisvalid)) \
              AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) \
              ORDER BY i.indrelid, c.relname",
             odd = key_parts::ODD,
@@ -127,7 +146,13 @@ impl Room for Index {
         attrs.set(WITH, constraint::options(row.next()));
         attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
         attrs.set(WHERE, row.text_opt().map(Expr::new));
-        attrs.set(INVALID, row.next::<bool>());
+        // On a partitioned table, `ONLY` leaves an index behind that is not valid before every partition has its own.
+        let (invalid, partitioned): (bool, bool) = (row.next(), row.next());
+        attrs.set(INVALID, invalid && !partitioned);
+        attrs.set(ONLY, invalid && partitioned);
+        let partitions: Vec<ObjectId> =
+            row.next::<Vec<u32>>().into_iter().filter_map(|oid| book.relation(oid).cloned()).collect();
+        attrs.set(AFTER, (!partitions.is_empty()).then_some(partitions));
         Some(Object::new(attrs))
     }
 
@@ -142,12 +167,13 @@ impl Room for Index {
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
         let Some(table) = id.parent() else { return Ok(vec![]) };
         let unique = if object.is(UNIQUE) { "UNIQUE " } else { "" };
+        let only = if object.is(ONLY) { "ONLY " } else { "" };
         let using = object.get(USING).map_or_else(String::new, |m| format!(" USING {}", constraint::name_sql(m)));
         let nulls = if object.is(NULLS_NOT_DISTINCT) { " NULLS NOT DISTINCT" } else { "" };
         let space = object.get(TABLESPACE).map_or_else(String::new, |s| format!(" TABLESPACE {}", sql::name(&s)));
         let filter = object.get(WHERE).map_or_else(String::new, |w| format!(" WHERE {}", w.as_str()));
         let text = format!(
-            "CREATE {unique}INDEX {} ON {}{using} ({}){}{nulls}{}{space}{filter}",
+            "CREATE {unique}INDEX {} ON {only}{}{using} ({}){}{nulls}{}{space}{filter}",
             sql::name(id.name()),
             sql::path(table),
             key_parts::sql(&object.get(KEY).unwrap_or_default()),
@@ -177,6 +203,20 @@ impl Room for Index {
         let statement = Statement::new(format!("DROP {}", sql::target(id)));
         Ok(vec![statement.locks(LockMode::AccessExclusive, id.parent().unwrap_or(id))])
     }
+}
+
+/// `only` means something where there are partitions.
+fn settle_only(id: &ObjectId, table: &ObjectId, scope: &mut Scope<'_>) {
+    let state = &mut scope.load.state;
+    if !state.get(id).is_some_and(|index| index.is(ONLY)) {
+        return;
+    }
+    let tables = state.iter().map(|(id, _)| id).filter(|id| id.is(table.kind()));
+    let partitions: Vec<ObjectId> =
+        tables.filter(|other| constraint::parents(state, other).contains(table)).cloned().collect();
+    let Some(index) = state.objects.get_mut(id) else { return };
+    index.attrs.set(ONLY, !partitions.is_empty());
+    index.attrs.set(AFTER, (!partitions.is_empty()).then_some(partitions));
 }
 
 #[cfg(test)]

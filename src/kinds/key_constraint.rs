@@ -10,14 +10,23 @@ use super::constraint::{
     include_sql, with_sql,
 };
 use super::scope::{Scope, Turn};
-use super::{LockMode, Room, Statement};
+use super::{Context, Disturbance, LockMode, Reaction, Room, Statement};
 
 /// NULLs count as equal (from 15 on).
 pub const NULLS_NOT_DISTINCT: Key<bool> = Key::new("nulls-not-distinct");
 /// The last column is a range, and ranges may not overlap (from 18 on).
 pub const WITHOUT_OVERLAPS: Key<bool> = Key::new("without-overlaps");
 
-/// The row of a table of attributes for `NULLS_NOT_DISTINCT`.
+/// A key of the same columns: in one CREATE TABLE, PostgreSQL would take the two for one (transformIndexConstraints).
+const SAME_AS: Key<ObjectId> = Key::new("same-as");
+
+/// The row of a table of attributes for `SAME_AS`.
+pub const fn same_as_attr() -> Attr {
+    let doc = "A key of the same columns; derived.";
+    attr(SAME_AS, Shape::Ref(&["primary-key", "unique"]), Form::Custom, OnChange::CreationOnly, doc)
+}
+
+/// The row for `NULLS_NOT_DISTINCT`.
 pub const fn nulls_not_distinct_attr() -> Attr {
     let doc = "NULLs count as equal (from 15 on).";
     attr(NULLS_NOT_DISTINCT, Shape::Flag, Form::Property, OnChange::Replace, doc)
@@ -46,11 +55,34 @@ pub fn parse(room: &'static dyn Room, label: &'static str, node: &Node, scope: &
     let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
     let said = constraint::said_name(node, scope);
     let mut read = Attrs::new();
+    read.set(SAME_AS, same_as(&table, &columns, scope));
     read.set(COLUMNS, columns).set(INCLUDE, include);
     let naming = naming(&read, label);
     let id = constraint::name(room.kind(), &table, said, &naming, node.span, scope);
     constraint::put(&id, node, &[INCLUDE.name], read, scope);
     Some(id)
+}
+
+/// An earlier key of the table with these columns.
+fn same_as(table: &ObjectId, columns: &[ObjectId], scope: &Scope<'_>) -> Option<ObjectId> {
+    let same = |id: &&ObjectId| {
+        let other = scope.load.state.get(id).and_then(|o| o.get(COLUMNS));
+        other.is_some_and(|other| other.into_iter().eq(columns))
+    };
+    scope.load.keys.get(table)?.iter().find(same).cloned()
+}
+
+/// True if the key may stand in the CREATE of its table.
+pub fn folds(object: &Object, cx: &Context<'_>) -> bool {
+    !object.get(SAME_AS).is_some_and(|other| cx.state.has(other))
+}
+
+/// A key of the same columns means nothing to this one once both are there.
+pub fn reaction(object: &Object, disturbance: &Disturbance) -> Reaction {
+    match disturbance {
+        Disturbance::Replaced(id) if object.get(SAME_AS) == Some(id) => Reaction::Survives,
+        _ => constraint::survives_retyping(disturbance),
+    }
 }
 
 /// PostgreSQL names a unique constraint after its key and included columns, a primary key after the table alone.
@@ -66,7 +98,10 @@ pub fn query(contype: char, server: Version) -> String {
     let period = if server.at_least(18) { "c.conperiod" } else { "false" };
     format!(
         "SELECT c.oid, c.conrelid, c.conname, c.conindid, c.conrelid, i.indkey::int2[], i.indnkeyatts, c.condeferrable, \
-         c.condeferred, {nulls}, {period}, x.reloptions, s.spcname \
+         c.condeferred, {nulls}, {period}, x.reloptions, s.spcname, \
+         (SELECT d.oid FROM pg_constraint d WHERE d.conrelid = c.conrelid AND d.contype IN ('p', 'u') \
+             AND d.conkey = c.conkey AND d.conislocal AND (d.contype, d.oid) < (c.contype, c.oid) \
+             ORDER BY d.contype, d.oid LIMIT 1) \
          FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid JOIN pg_class x ON x.oid = c.conindid \
          LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace \
          WHERE c.contype = '{contype}' AND c.conrelid >= 16384 AND c.conislocal AND c.conparentid = 0 \
@@ -98,6 +133,7 @@ pub fn read(row: &mut Row, book: &Book) -> Option<Object> {
     attrs.set(WITHOUT_OVERLAPS, row.next::<bool>());
     attrs.set(WITH, constraint::options(row.next()));
     attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
+    attrs.set(SAME_AS, book.get(class::PG_CONSTRAINT, row.oid()).cloned());
     Some(Object::new(attrs))
 }
 

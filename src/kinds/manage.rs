@@ -7,7 +7,7 @@ use crate::catalog::Version;
 use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value};
 
 use super::acl::{self, On, PRIVILEGES};
-use super::{Context, Statement, default_privileges, grant, owner, revoke, room};
+use super::{Context, Statement, default_privileges, grant, owner, policy, revoke, room};
 
 /// What a project says about owners and access rights.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         let to_owner = id.parent().and_then(|p| owners.get(p)).is_some_and(|owner| owner.as_ref() == Some(id.name()));
         settled.push(match id.is(&grant::KIND) {
             // An owner has every right already.
-            true if to_owner => (id.clone(), None),
+            true if to_owner && !grant::is_more_than_rights(object) => (id.clone(), None),
             true => (id.clone(), grant::settled(id, object, server)),
             false => (id.clone(), revoke::settled(id, object, server)),
         });
@@ -155,15 +155,15 @@ pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, conne
 }
 
 /// The statements that take back what default privileges give to an object that `creator` just created, beyond what the
-/// object's own grants in `target` say. `before` is the state before the plan: its default privileges and the target's may
-/// both be in force at that moment, and taking a right that is not there does no harm.
+/// object's own grants in `target` say. `defaults` hold the default privileges that may be in force at that moment, those from
+/// before the plan and those after it; taking a right that is not there does no harm.
 ///
 /// # Errors
 /// What the rooms report.
 pub fn after_create(
     id: &ObjectId,
     creator: &Ident,
-    before: &State,
+    defaults: [&State; 2],
     target: &State,
     server: Version,
 ) -> Result<Vec<Statement>> {
@@ -173,7 +173,7 @@ pub fn after_create(
     let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
     let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
     let cx = Context { server, state: target };
-    for state in [before, target] {
+    for state in defaults {
         for (facet, unasked) in state.iter().filter(|(facet, _)| facet.parent().is_some_and(|p| places.contains(p))) {
             let own = facet.moved(Some(id.clone()));
             let room = room(own.kind());
@@ -205,6 +205,36 @@ pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
         let Some(role) = role.filter(|r| r.as_str() != "public") else { continue };
         if !out.iter().any(|(known, _)| *known == role) {
             out.push((role, id.clone()));
+        }
+    }
+    out
+}
+
+/// The default privileges of a state, with their grants and revocations.
+pub fn defaults(state: &State) -> State {
+    let ours = |id: &ObjectId| {
+        id.is(&default_privileges::KIND) || id.parent().is_some_and(|p| p.is(&default_privileges::KIND))
+    };
+    let mut out = State::default();
+    for (id, object) in state.iter().filter(|(id, _)| ours(id)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
+}
+
+/// A state without owners, rights and the roles of policies: for a server that has none of the roles.
+pub fn without_roles(state: &State) -> State {
+    let mut out = State::default();
+    for (id, object) in state.iter() {
+        let about_roles = [id].into_iter().chain(id.parent()).any(|id| {
+            [&owner::KIND, &grant::KIND, &revoke::KIND, &default_privileges::KIND].into_iter().any(|kind| id.is(kind))
+        });
+        if !about_roles {
+            let mut object = object.clone();
+            if id.is(&policy::KIND) {
+                object.attrs.remove(policy::TO.name);
+            }
+            out.put(id.clone(), object);
         }
     }
     out
@@ -282,7 +312,7 @@ mod tests {
         let mut target = State::default();
         let (id, object) = right(&orders, "reporting", &["select"]);
         target.put(id, object);
-        let sql: Vec<String> = after_create(&orders, &"app".into(), &before, &target, Version(150_000))
+        let sql: Vec<String> = after_create(&orders, &"app".into(), [&before, &target], &target, Version(150_000))
             .unwrap()
             .into_iter()
             .map(|s| s.sql)
@@ -291,6 +321,8 @@ mod tests {
             sql,
             ["REVOKE INSERT ON TABLE public.orders FROM reporting", "REVOKE SELECT ON TABLE public.orders FROM other"]
         );
-        assert!(after_create(&orders, &"alice".into(), &before, &target, Version(150_000)).unwrap().is_empty());
+        assert!(
+            after_create(&orders, &"alice".into(), [&before, &target], &target, Version(150_000)).unwrap().is_empty()
+        );
     }
 }

@@ -13,7 +13,8 @@ use super::{Context, Folded, LockMode, Room, Statement, generic};
 
 const FOR: Key<Text> = Key::new("for");
 const AS: Key<Text> = Key::new("as");
-const TO: Key<Vec<Ident>> = Key::new("to");
+/// The roles that it is for.
+pub const TO: Key<Vec<Ident>> = Key::new("to");
 const USING: Key<Expr> = Key::new("using");
 const WITH_CHECK: Key<Expr> = Key::new("with-check");
 
@@ -189,7 +190,6 @@ fn expressions(object: &Object, which: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::kinds::testing::{create, round_trip};
 
     #[test]

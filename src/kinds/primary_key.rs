@@ -9,7 +9,7 @@ use super::key_constraint::{self as key, definition};
 use super::scope::Scope;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
 
-static ATTRS: [Attr; 7] = [
+static ATTRS: [Attr; 8] = [
     constraint::columns_attr(),
     key::without_overlaps_attr(),
     constraint::deferrable_attr(OnChange::Replace),
@@ -17,6 +17,7 @@ static ATTRS: [Attr; 7] = [
     constraint::tablespace_attr(),
     constraint::include_attr(),
     constraint::with_attr(),
+    key::same_as_attr(),
 ];
 
 pub static KIND: Kind = Kind {
@@ -64,12 +65,12 @@ impl Room for PrimaryKey {
         key::read(row, book)
     }
 
-    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+    fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {
+        key::reaction(object, disturbance)
     }
 
-    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
-        Some(constraint::clause(id, &definition(object, WORDS)))
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Option<String> {
+        key::folds(object, cx).then(|| constraint::clause(id, &definition(object, WORDS)))
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

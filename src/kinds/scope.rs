@@ -1,5 +1,7 @@
 //! Where a node stands while it is read, which names are known there, and where its objects and problems go.
 
+use std::sync::LazyLock;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
@@ -20,10 +22,14 @@ pub struct Load {
     pub declared: FxHashMap<(Text, Text), Vec<&'static str>>,
     /// Names taken in a schema's relation namespace and in a table's constraint namespace, for names that are left to us.
     pub taken: FxHashSet<(ObjectId, Text)>,
+    /// The keys and indexes of each table, for what relies on one of them.
+    pub keys: FxHashMap<ObjectId, Vec<ObjectId>>,
     /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
     later: Vec<Later>,
     /// True while `finish` reads.
     finishing: bool,
+    /// Types that were read before, by schema and text: a schema has many columns and few types.
+    types: FxHashMap<(ObjectId, Text), SqlType>,
 }
 
 /// A node that is read after all others.
@@ -196,20 +202,26 @@ impl Scope<'_> {
 
     /// A type as written here, in the model's form: built-in names folded, declared types qualified.
     pub fn sql_type(&mut self, text: &str, span: Span) -> SqlType {
+        let key = (self.schema.clone(), Text::from(text));
+        if let Some(known) = self.load.types.get(&key) {
+            return known.clone();
+        }
         match types::parse(text) {
             Ok(parsed) => {
                 let own = self.schema.name().text();
                 let declared = &self.load.declared;
-                SqlType::new(parsed.normalised(|name| {
+                let sql_type = SqlType::new(parsed.normalised(|name| {
                     [own.clone(), "public".into()].into_iter().find(|schema| {
                         declared
                             .get(&(schema.clone(), Text::from(name)))
                             .is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
                     })
-                }))
+                }));
+                self.load.types.insert(key, sql_type.clone());
+                sql_type
             }
             Err(why) => {
-                self.problem(Problem::new(span, format!("`{text}` is no type: {why}")));
+                self.problem(Problem::new(span, format!("`{text}` is no type: {why}")).label("here"));
                 SqlType::new(text)
             }
         }
@@ -247,12 +259,21 @@ impl Scope<'_> {
 }
 
 /// The rooms whose nodes may stand in a node of the kind `word`.
-pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> {
-    rooms().iter().copied().filter(move |room| match room.kind().within {
+pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> + use<> {
+    // Asked for every node and property: the answer is worked out once per kind.
+    static INSIDE: LazyLock<FxHashMap<&'static str, Vec<&'static dyn Room>>> = LazyLock::new(|| {
+        let words = rooms().iter().map(|room| room.kind().word);
+        words.map(|word| (word, rooms().iter().copied().filter(|room| may_stand_in(*room, word)).collect())).collect()
+    });
+    INSIDE.get(word).map_or(&[][..], Vec::as_slice).iter().copied()
+}
+
+fn may_stand_in(room: &dyn Room, word: &str) -> bool {
+    match room.kind().within {
         Within::Of(words) => words.contains(&word),
         Within::Any => true,
         Within::Top | Within::Schema => false,
-    })
+    }
 }
 
 /// The room of a word whose nodes stand in schemas.

@@ -9,7 +9,7 @@ use super::key_constraint::{self as key, definition};
 use super::scope::Scope;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
 
-static ATTRS: [Attr; 8] = [
+static ATTRS: [Attr; 9] = [
     constraint::columns_attr(),
     key::nulls_not_distinct_attr(),
     key::without_overlaps_attr(),
@@ -18,6 +18,7 @@ static ATTRS: [Attr; 8] = [
     constraint::tablespace_attr(),
     constraint::include_attr(),
     constraint::with_attr(),
+    key::same_as_attr(),
 ];
 
 pub static KIND: Kind = Kind {
@@ -62,12 +63,12 @@ impl Room for Unique {
         key::read(row, book)
     }
 
-    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+    fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {
+        key::reaction(object, disturbance)
     }
 
-    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
-        Some(constraint::clause(id, &definition(object, WORDS)))
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Option<String> {
+        key::folds(object, cx).then(|| constraint::clause(id, &definition(object, WORDS)))
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
@@ -127,7 +128,8 @@ mod tests {
         let (state, problems) =
             load("table t {\n    column a integer\n    unique a\n    unique a\n    unique a name=t_a_key1\n}\n");
         assert_eq!(problems, Vec::<String>::new());
-        let names: Vec<&str> = state.iter().filter(|(id, _)| id.kind().word == "unique").map(|(id, _)| id.name().as_str()).collect();
-        assert_eq!(names, ["t_a_key1", "t_a_key", "t_a_key2"]);
+        let names: Vec<&str> =
+            state.iter().filter(|(id, _)| id.kind().word == "unique").map(|(id, _)| id.name().as_str()).collect();
+        assert_eq!(names, ["t_a_key", "t_a_key2", "t_a_key1"]);
     }
 }

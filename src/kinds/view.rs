@@ -89,14 +89,7 @@ impl Room for View {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        let options: Vec<Text> =
-            FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
-        let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
-        let query = object.get(SQL).map_or("", trimmed);
-        // On a line of its own: the query may end with a comment.
-        let check =
-            object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
-        Ok(vec![Statement::new(format!("CREATE VIEW {}{with} AS\n{query}{check}", sql::path(id)))])
+        Ok(vec![Statement::new(format!("CREATE VIEW {}", definition(id, object)))])
     }
 
     fn alter(
@@ -110,6 +103,11 @@ impl Room for View {
         let alter = |what: String| {
             Statement::new(format!("ALTER VIEW {} {what}", sql::path(id))).locks(LockMode::AccessExclusive, id)
         };
+        if changed.contains(&SQL.name) {
+            // The whole definition, options included.
+            let sql = format!("CREATE OR REPLACE VIEW {}", definition(id, new));
+            return Ok(vec![Statement::new(sql).locks(LockMode::AccessExclusive, id)]);
+        }
         let mut out = Vec::new();
         for (flag, name) in FLAGS {
             if changed.contains(&flag.name) {
@@ -128,6 +126,18 @@ impl Room for View {
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)])
     }
+}
+
+/// What stands behind `CREATE VIEW`.
+fn definition(id: &ObjectId, object: &Object) -> String {
+    let options: Vec<Text> =
+        FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
+    let query = object.get(SQL).map_or("", trimmed);
+    // On a line of its own: the query may end with a comment.
+    let check =
+        object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
+    format!("{}{with} AS\n{query}{check}", sql::path(id))
 }
 
 const FLAGS: [(Key<bool>, &str); 2] = [(SECURITY_BARRIER, "security_barrier"), (SECURITY_INVOKER, "security_invoker")];
@@ -154,6 +164,20 @@ mod tests {
         assert_eq!(
             sql,
             "CREATE VIEW public.open_orders WITH (security_barrier='true') AS\nSELECT id FROM orders -- open ones\nWITH LOCAL CHECK OPTION"
+        );
+    }
+
+    #[test]
+    fn a_new_query_takes_the_place_of_the_old_one() {
+        let state = State::default();
+        let cx = Context { server: Version(150_000), state: &state };
+        let old = Object::new(Attrs::new().with(SQL, Expr::new("SELECT 1 AS a")));
+        let new = Object::new(Attrs::new().with(SECURITY_BARRIER, true).with(SQL, Expr::new("SELECT 1 AS a, 2 AS b;")));
+        let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, SQL.name], &cx).unwrap();
+        let sql: Vec<&str> = out.iter().map(|s| s.sql.as_str()).collect();
+        assert_eq!(
+            sql,
+            ["CREATE OR REPLACE VIEW public.open_orders WITH (security_barrier='true') AS\nSELECT 1 AS a, 2 AS b"]
         );
     }
 

@@ -164,6 +164,16 @@ fn a_file_that_is_no_kdl_hides_the_consequences() {
 }
 
 #[test]
+fn many_files_keep_their_places() {
+    let mut files: Vec<String> =
+        (0..999).map(|i| format!("table t{i} {{ column x int; column y text }}\n// {}\n", "x".repeat(500))).collect();
+    files.push("table last { colum x int }".into());
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    assert!(refused(&files).contains("schema/999.kdl:1:14"));
+    assert_eq!(load_texts(&texts(&files[..999])).unwrap().state.len(), 1 + 3 * 999);
+}
+
+#[test]
 fn what_nobody_reads_is_refused() {
     for (text, problem) in [
         ("table a { with fillfactor=70 fillfactor=80 }", "`fillfactor` is said twice"),

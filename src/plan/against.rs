@@ -1,13 +1,18 @@
 //! From files and a database to a plan: read, compare, ask, compute. What `plan`, `push`, `apply` and `baseline` share.
 
-use crate::catalog::{Session, Version};
-use crate::diff::{self, Open, rename};
-use crate::introspect;
-use crate::model::{Change, Edges, Result, State};
-use crate::project::Manage;
-use crate::sameness::{self, Unverified};
+use rustc_hash::FxHashSet;
 
-use super::{Made, Wanted, make};
+use crate::catalog::{Session, Version};
+use crate::diff::{self, Answers, Open, rename};
+use crate::introspect;
+use crate::kinds::manage::roles;
+use crate::model::{Change, Edges, Error, Ident, ObjectId, Result, State};
+use crate::project::Manage;
+use crate::sameness::{self, Unverified, memo};
+use crate::sql;
+
+use super::aid::Aid;
+use super::{Made, Wanted, make, second_opinion};
 
 /// How a database differs from the files.
 pub struct Difference {
@@ -35,8 +40,8 @@ impl Difference {
 /// Compares a database with the desired state and computes the steps between them.
 ///
 /// # Errors
-/// What the server reports; a refusal where no plan exists.
-pub async fn against(session: &Session, desired: &State, manage: &Manage) -> Result<Difference> {
+/// What the server reports; a role that does not exist; a refusal where no plan exists.
+pub async fn against(session: &Session, desired: &State, manage: &Manage, aid: &impl Aid) -> Result<Difference> {
     let mut reading = introspect::begin(session).await;
     let outcome = match &mut reading {
         Ok(live) => compare(session, live, desired, manage).await,
@@ -56,14 +61,23 @@ pub async fn against(session: &Session, desired: &State, manage: &Manage) -> Res
             server: live.server,
         });
     };
-    let settled = sameness::settle(session, &old, &new, &comparison.open).await?;
-    let unverified: Vec<Unverified> = settled.unverified;
+    roles_exist(session, &old, &new).await?;
+    let facts = memo::facts(session, &old, &new, &comparison.open).await?;
+    let keys: Vec<String> = facts.iter().map(|fact| fact.key.clone()).collect();
+    let mut same = memo::same(&facts, &aid.recall(&keys).await?);
+    let open: Vec<Open> = comparison.open.iter().filter(|open| !same.contains(open)).cloned().collect();
+    let settled = sameness::settle(session, &old, &new, &open).await?;
+    let opinion = second_opinion::ask(aid, &old, &new, settled.unverified, live.server).await?;
+    let unverified: Vec<Unverified> = opinion.unverified;
+    same.extend(settled.same.into_iter().chain(opinion.same));
     // What could not be verified is left as it is: for the plan it counts as the same.
-    let mut same = settled.same;
     same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
+    let answers = Answers { same, in_place: settled.in_place };
     let mut changes = renames;
-    changes.extend(diff::changes(&comparison, &same, &old, &new));
-    let wanted = Wanted { old: &old, new: &new, edges: &edges, changes, server: live.server };
+    changes.extend(diff::changes(&comparison, &answers, &old, &new));
+    let creator = Ident::from(session.user.as_str());
+    let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
+    wanted.in_place = settled.and_back;
     let made = make::plan(&wanted)?;
     Ok(Difference { live: managed, changes: wanted.changes, unverified, made, unmodelled, server: live.server })
 }
@@ -85,7 +99,8 @@ async fn compare(
     manage: &Manage,
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
-    let mut new = diff::signature::settle(&managed, manage.desired(desired, &managed, live.server));
+    let files = diff::signature::settle(&managed, desired);
+    let mut new = manage.desired(&files, &managed, live.server);
     let first = diff::compare(&managed, &new);
     if first.is_empty() {
         live.state = managed;
@@ -93,7 +108,31 @@ async fn compare(
     }
     let edges = introspect::edges(session, &live.book, &managed).await?;
     let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
+    if !renames.is_empty() {
+        // What the files leave out is what the live objects have under their new names.
+        new = manage.desired(&files, &old, live.server);
+    }
     manage.leave_to_creator(&mut old, &mut new, desired, session);
     let comparison = if renames.is_empty() { first } else { diff::compare(&old, &new) };
     Ok(Some(Compared { live: managed, old, new, edges, renames, comparison }))
+}
+
+/// Makes sure that the roles exist which the files name and the database does not.
+async fn roles_exist(session: &Session, old: &State, new: &State) -> Result<()> {
+    let known: FxHashSet<Ident> = roles(old).into_iter().map(|(role, _)| role).collect();
+    let wanted: Vec<(Ident, ObjectId)> = roles(new).into_iter().filter(|(role, _)| !known.contains(role)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = wanted.iter().map(|(role, _)| role.as_str()).collect();
+    let rows = session.rows("SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1::text[])", &[&names]).await?;
+    let there: FxHashSet<Ident> = rows.into_iter().map(|mut row| Ident::new(row.text())).collect();
+    let missing: Vec<&(Ident, ObjectId)> = wanted.iter().filter(|(role, _)| !there.contains(role)).collect();
+    let Some((role, id)) = missing.first() else { return Ok(()) };
+    let mut error = Error::failed(format!("there is no role {}", sql::role(role)));
+    for (role, id) in missing.iter().skip(1) {
+        error = error.detail(format!("nor is there {}, needed by {id}", sql::role(role)));
+    }
+    error.details.insert(0, format!("needed by {id}"));
+    Err(error.remedy("roles belong to the whole server, and setpoint makes none: CREATE ROLE first, or map the name in setpoint.kdl's `env`"))
 }

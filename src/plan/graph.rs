@@ -288,7 +288,7 @@ impl Graph {
             for c in &columns {
                 for o in &others {
                     match self.nodes[*o].act {
-                        Act::Create => self.rather_before(*c, *o),
+                        Act::Create | Act::Alter(_) => self.rather_before(*c, *o),
                         Act::Drop => self.rather_before(*o, *c),
                         _ => {}
                     }

@@ -3,8 +3,9 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
-use crate::kinds::{Context, Folded, Statement, room};
-use crate::model::{Change, Digest, Edges, Namespace, Object, ObjectId, OnChange, Result, State};
+use crate::diff::Open;
+use crate::kinds::{Context, Folded, Statement, manage, room};
+use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph};
@@ -25,6 +26,24 @@ pub struct Wanted<'a> {
     pub changes: Vec<Change>,
     /// The server that it is for.
     pub server: Version,
+    /// Who runs it: what this role's default privileges give unasked is taken back. `None`: they are left to others.
+    pub creator: Option<&'a Ident>,
+    /// Changed attributes that can be altered in place, there and back, although their kind says otherwise.
+    pub in_place: FxHashSet<Open>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What has to be done, by nobody in particular.
+    pub fn new(old: &'a State, new: &'a State, edges: &'a Edges, changes: Vec<Change>, server: Version) -> Self {
+        Self { old, new, edges, changes, server, creator: None, in_place: FxHashSet::default() }
+    }
+
+    /// Says who runs it.
+    #[must_use]
+    pub fn by(mut self, creator: Option<&'a Ident>) -> Self {
+        self.creator = creator;
+        self
+    }
 }
 
 /// The steps of a plan and its footprint.
@@ -136,6 +155,8 @@ struct Maker<'a> {
     /// Keys that say the same as another key of their table. CREATE TABLE would make one index of both
     /// (src/backend/parser/parse_utilcmd.c, transformIndexConstraints), so only the first may fold into it.
     twins: FxHashSet<usize>,
+    /// Default privileges before and after.
+    defaults: [State; 2],
 }
 
 impl<'a> Maker<'a> {
@@ -151,7 +172,8 @@ impl<'a> Maker<'a> {
                 }
             }
         }
-        Self { wanted, graph, twins }
+        let defaults = [wanted.old, wanted.new].map(manage::defaults);
+        Self { wanted, graph, twins, defaults }
     }
 
     fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
@@ -199,6 +221,10 @@ impl<'a> Maker<'a> {
                         out.extend(crate::kinds::room(child.kind()).rest(child, object, &new)?);
                     }
                 }
+                if let Some(creator) = self.wanted.creator {
+                    let defaults = self.defaults.each_ref();
+                    out.extend(manage::after_create(id, creator, defaults, self.wanted.new, self.wanted.server)?);
+                }
                 Ok(out)
             }
             Act::Alter(attrs) => room.alter(id, &before(), &after(), attrs, &new),
@@ -233,7 +259,8 @@ impl<'a> Maker<'a> {
                 gone.iter().for_each(|id| current.remove(id));
                 // Everything that went is made again, in the order that its own dependencies ask for.
                 let changes = gone.iter().filter(|id| self.wanted.old.has(id)).cloned().map(Change::Create).collect();
-                let mut start = State::default();
+                // Its default privileges may still be in force then.
+                let mut start = self.defaults[1].clone();
                 for ancestor in id.ancestors() {
                     start.put(ancestor.clone(), self.wanted.old.get(ancestor).cloned().unwrap_or_default());
                 }
@@ -246,6 +273,7 @@ impl<'a> Maker<'a> {
                 current.put(id, after);
                 let back = attrs
                     .iter()
+                    .filter(|attr| !self.wanted.in_place.contains(&Open { id: id.clone(), attr }))
                     .filter_map(|name| id.kind().attr(name))
                     .any(|attr| room.on_change(attr, after, before) == OnChange::Replace);
                 if back {
@@ -276,7 +304,8 @@ impl<'a> Maker<'a> {
                     .filter(|(child, _)| child.parent() == Some(id) && !child.kind().folds)
                     .map(|(child, _)| Change::Create(child.clone()))
                     .collect();
-                let mut start = State::default();
+                // Its default privileges may still be in force then.
+                let mut start = self.defaults[1].clone();
                 start.put(id.clone(), self.wanted.old.get(id).cloned().unwrap_or_default());
                 back.extend(make_again(self.wanted, &start, facets)?);
                 Ok(back)
@@ -330,7 +359,8 @@ fn make_again(wanted: &Wanted<'_>, start: &State, changes: Vec<Change>) -> Resul
     if changes.is_empty() {
         return Ok(Vec::new());
     }
-    let back = Wanted { old: start, new: wanted.old, edges: &Edges::default(), changes, server: wanted.server };
+    let edges = Edges::default();
+    let back = Wanted::new(start, wanted.old, &edges, changes, wanted.server).by(wanted.creator);
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
 }
 
@@ -414,7 +444,7 @@ impl<'a> Current<'a> {
             }
         }
         let changes = vec![Change::Replace(id.clone(), attrs.to_vec())];
-        let back = Wanted { old: &now, new: &then, edges: &edges, changes, server };
+        let back = Wanted::new(&now, &then, &edges, changes, server).by(self.wanted.creator);
         Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! A plan: ordered steps from one state to another, each with its inverse.
 
 pub mod against;
+pub mod aid;
 pub mod chain;
 mod expand;
 pub mod file;
@@ -10,6 +11,7 @@ pub mod hazards;
 mod make;
 mod needs;
 mod rebuild;
+mod second_opinion;
 mod transactions;
 
 pub use hazards::{Finding, Hazard};

@@ -88,15 +88,16 @@ impl Manage {
         desired.iter().map(|(id, _)| id).filter(|id| id.root() == *id && !self.covers(id)).collect()
     }
 
-    /// A live state as files say it: with the roles of the files, without the owners that need not be said.
-    pub fn written(&self, live: State, session: &Session) -> Written {
+    /// A live state as files say it: with the roles of the files, without the owners that need not be said. With `adopt`, whoever
+    /// owns most of it becomes the owner of the project.
+    pub fn written(&self, live: State, session: &Session, adopt: bool) -> Written {
         let mut state = self.apply(live, &State::default());
         if !self.roles.is_empty() {
             let back = self.roles.iter().map(|(here, there)| (there.clone(), here.clone())).collect();
             state = map_roles(&state, &back);
         }
         let connected = Ident::from(session.user.as_str());
-        let found = if self.owner.is_none() && self.owners {
+        let found = if adopt && self.owner.is_none() && self.owners {
             usual_owner(&state).filter(|usual| *usual != connected)
         } else {
             None

@@ -5,7 +5,9 @@
 
 mod columns;
 mod conversation;
+pub mod memo;
 mod probe;
+mod replacing;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -35,6 +37,10 @@ pub struct Settled {
     pub same: FxHashSet<Open>,
     /// Not to be known.
     pub unverified: Vec<Unverified>,
+    /// Queries of views that are different, but keep the view's columns, perhaps with more behind them.
+    pub in_place: FxHashSet<Open>,
+    /// Those of them that have the same columns: the old query can take their place, too.
+    pub and_back: FxHashSet<Open>,
 }
 
 /// What is known of one piece of text.
@@ -56,6 +62,14 @@ pub async fn settle(session: &Session, old: &State, new: &State, questions: &[Op
     }
     let mut conversation = Conversation::begin(session).await?;
     let outcome = answer(&mut conversation, old, new, questions).await;
+    let outcome = match outcome {
+        Ok(verdicts) => {
+            let differs = questions.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Different));
+            let differs: Vec<&Open> = differs.map(|(question, _)| question).collect();
+            replacing::columns(&mut conversation, old, new, &differs, &mut settled).await.map(|()| verdicts)
+        }
+        Err(error) => Err(error),
+    };
     let ended = conversation.end().await;
     let verdicts = outcome?;
     ended?;
@@ -174,6 +188,19 @@ fn walk(question: &Open, name: &'static str, stored: &Value, written: &Value, ou
     };
     let (id, attr) = (question.id.clone(), question.attr);
     out.push(Leaf { id, attr, name, is_type, stored: stored.clone(), written: written.clone() });
+}
+
+/// True if two values are the same but for the space and the parentheses around their texts.
+pub fn same_text(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Expr(a), Value::Expr(b)) => probe::prints_alike(a.as_str(), b.as_str()),
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_text(a, b)),
+        (Value::Record(a), Value::Record(b)) => {
+            a.iter().count() == b.iter().count()
+                && a.iter().all(|(name, value)| b.value(name).is_some_and(|other| same_text(value, other)))
+        }
+        _ => a == b,
+    }
 }
 
 /// Names that the live database does not have yet.

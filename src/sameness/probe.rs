@@ -54,7 +54,7 @@ pub struct Probe {
 }
 
 /// The scratch objects' own name.
-const SCRATCH: &str = "pg_temp.setpoint_scratch";
+pub const SCRATCH: &str = "pg_temp.setpoint_scratch";
 
 /// The probe for a text at the place of a leaf; the reason if there is none. `renamed`: the text is from before columns got
 /// their new names.
@@ -278,7 +278,7 @@ fn domain_type<'a>(cx: &Context<'a>, domain: Option<&ObjectId>) -> Result<&'a st
 }
 
 /// The path under which people write: the object's own schema, then `public`; scratch objects hide nothing.
-fn path(id: &ObjectId) -> String {
+pub fn path(id: &ObjectId) -> String {
     match id.schema().filter(|schema| schema.name().as_str() != "public") {
         Some(schema) => format!("{}, public, pg_temp", sql::name(schema.name())),
         None => "public, pg_temp".into(),

@@ -45,9 +45,8 @@ fn chain(dir: &TempDir, schemas: &[&str], edit: impl Fn(&mut Plan)) -> Chain {
             let old = introspect::begin(&session).await.unwrap();
             let edges = introspect::edges(&session, &old.book, &old.state).await.unwrap();
             let new = live(&pair[1].connect).await;
-            let changes = diff::changes(&diff::compare(&old.state, &new), &Default::default(), &old.state, &new);
-            let (old, server) = (&old.state, session.version);
-            plan::plan(&Wanted { old, new: &new, edges: &edges, changes, server }).unwrap()
+            let changes = diff::changes(&diff::compare(&old.state, &new), &diff::Answers::default(), &old.state, &new);
+            plan::plan(&Wanted::new(&old.state, &new, &edges, changes, session.version)).unwrap()
         });
         let mut plan = Plan {
             number: at as u32 + 1,

@@ -6,7 +6,9 @@ use setpoint::catalog::Session;
 use setpoint::diff::{self, Comparison};
 use setpoint::load;
 use setpoint::model::{Change, Edges, State};
-use setpoint::plan::{Wanted, plan};
+use setpoint::plan::against::against;
+use setpoint::plan::{Step, Wanted, plan};
+use setpoint::project::Manage;
 use setpoint::{introspect, model};
 
 use crate::support::{TestDb, block_on, installed};
@@ -34,6 +36,9 @@ create table parted (id int, d date not null, t text, primary key (id, d), check
 create table parted_1 partition of parted for values from ('2024-01-01') to ('2025-01-01');
 create table parted_2 partition of parted default;
 create index on parted (t);
+create index hollow on only parted (id);
+create table twice (a int constraint first primary key, b int constraint second unique, constraint third unique (a));
+alter table twice add constraint fourth unique (b);
 create index own on parted_1 (d desc);
 create trigger pg after insert on parted for each row execute function f();
 create table p (id int, check (id > 0) , constraint noi check (id < 9) no inherit);
@@ -96,12 +101,16 @@ async fn round_trip(major: u32, sql: &str) {
     let other = open(&second, "").await;
     let empty = introspect::read(&other).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}")).state;
     let comparison = diff::compare(&empty, &loaded.state);
-    let changes: Vec<Change> = diff::changes(&comparison, &Default::default(), &empty, &loaded.state);
+    let changes: Vec<Change> = diff::changes(&comparison, &diff::Answers::default(), &empty, &loaded.state);
     let edges = Edges::default();
-    let wanted = Wanted { old: &empty, new: &loaded.state, edges: &edges, changes, server: other.version };
+    let wanted = Wanted::new(&empty, &loaded.state, &edges, changes, other.version);
     let made = plan(&wanted).unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}"));
     for step in &made.steps {
-        let path = if step.path.is_empty() { "pg_catalog".into() } else { step.path.join(", ") };
+        let path = if step.path.is_empty() {
+            "pg_catalog".into()
+        } else {
+            step.path.iter().map(|p| format!("{p:?}")).collect::<Vec<_>>().join(", ")
+        };
         let run = format!("SET search_path = {path}; {}", step.sql);
         other.batch(&run).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}\n{}", step.sql));
     }
@@ -132,4 +141,128 @@ fn same(major: u32, what: &str, old: &State, new: &State, shown: &str) {
     }
     let nothing = created.is_empty() && dropped.is_empty() && changed.is_empty() && open.is_empty();
     assert!(nothing, "PostgreSQL {major}, {what}:\n{out}\n{shown}");
+}
+
+const BEFORE: &str = r#"
+function f returns=trigger language=plpgsql {
+    body "begin return null; end"
+}
+table target {
+    column id integer
+    column code "varchar(10)"
+    column other integer
+    primary-key id
+    unique code
+    unique other
+}
+table t {
+    column id integer
+    column a integer
+    column b "varchar(10)"
+    column c integer
+    primary-key id
+    unique a b
+    check "a > 0"
+    check ok "a < 100"
+    check later "a < 50" not-valid
+    foreign-key a { references target id }
+    foreign-key b { references target code }
+    foreign-key c name=moves { references target other }
+    exclude using=gist name=ex { key (sql)"int4range(a, c)" with="&&" }
+    index i1 a
+    index i2 a { where "a > 0" }
+    index i3 b
+    trigger g1 after update for-each=row function=f { of a; when "new.a > 0" }
+    trigger g2 after insert function=f
+    policy p1 { using "a > 0" }
+    policy p2 for=insert { with-check "a > 0" }
+}
+"#;
+
+const AFTER: &str = r#"
+function f returns=trigger language=plpgsql {
+    body "begin return null; end"
+}
+table target {
+    column id bigint
+    column code "varchar(10)"
+    column other integer
+    primary-key id name=target_key
+    unique code { include other }
+    unique other
+}
+table t row-security {
+    column id integer
+    column a bigint
+    column b "varchar(20)"
+    column d integer was=c
+    primary-key id { with fillfactor=70 }
+    unique a b deferrable=#true
+    check "a > 1"
+    check fine "a < 100" was=ok
+    check later "a < 50"
+    foreign-key a { references target id on-delete=cascade }
+    foreign-key b initially-deferred=#true { references target code }
+    foreign-key d name=moves { references target other }
+    exclude using=gist name=ex { key (sql)"int4range(a::integer, d)" with="&&" }
+    index i4 a was=i1
+    index i2 a { where "a IN (1, 2)" }
+    index i3 b { with fillfactor=70 }
+    trigger g1 after update for-each=row function=f { of a; when "new.a > 1" }
+    trigger g3 after insert function=f enabled=always was=g2
+    policy p1 to=pg_monitor { using "a > 1" }
+    policy p2 for=insert { with-check "a IN (1, 2)" }
+}
+"#;
+
+#[test]
+fn every_change_leads_there_and_back() {
+    for binaries in installed() {
+        block_on(change(binaries.major));
+    }
+}
+
+async fn change(major: u32) {
+    let database = TestDb::on(major);
+    let session = open(&database, "").await;
+    let desired = |text: &str| {
+        let loaded = load::load_texts(&[(PathBuf::from("schema/t.kdl"), text.to_string())]);
+        loaded.unwrap_or_else(|e| panic!("{e}")).state
+    };
+    let (before, after) = (desired(BEFORE), desired(AFTER));
+    let first = step(major, &session, &before).await;
+    session.batch("INSERT INTO public.target VALUES (1, 'x', 5)").await.unwrap_or_else(|e| panic!("{e}"));
+    session.batch("INSERT INTO public.t VALUES (1, 1, 'x', 5)").await.unwrap_or_else(|e| panic!("{e}"));
+    let start = introspect::read(&session).await.unwrap_or_else(|e| panic!("{e}")).state;
+    session.batch("DELETE FROM public.t; UPDATE public.target SET id = 2").await.unwrap_or_else(|e| panic!("{e}"));
+    session.batch("INSERT INTO public.t VALUES (2, 2, 'x', 5)").await.unwrap_or_else(|e| panic!("{e}"));
+    let second = step(major, &session, &after).await;
+    let count = first.len() + second.len();
+    assert!(count > 20, "{count}");
+    for step in second.iter().rev() {
+        for back in &step.inverse {
+            run(major, &session, back).await;
+        }
+    }
+    let end = introspect::read(&session).await.unwrap_or_else(|e| panic!("{e}")).state;
+    let shown: String = second.iter().rev().flat_map(|s| &s.inverse).map(|s| format!("{};\n", s.sql)).collect();
+    same(major, "the way back", &start, &end, &shown);
+}
+
+/// Leads the database to a state, after which nothing is left to do.
+async fn step(major: u32, session: &Session, desired: &State) -> Vec<Step> {
+    let made = against(session, desired, &Manage::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    assert!(made.unverified.is_empty(), "{:?}", made.unverified);
+    for step in &made.made.steps {
+        run(major, session, step).await;
+    }
+    let rest = against(session, desired, &Manage::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    assert!(rest.is_empty(), "PostgreSQL {major}: {:?}\n{:?}", rest.changes, rest.unverified);
+    made.made.steps
+}
+
+async fn run(major: u32, session: &Session, step: &Step) {
+    let path = step.path.iter().map(|p| format!("{p:?}, ")).collect::<String>();
+    let sql = format!("SET search_path = {path}pg_catalog; {}; SET search_path = pg_catalog", step.sql);
+    session.batch(&sql).await.unwrap_or_else(|e| panic!("PostgreSQL {major}: {e}\n{}", step.sql));
 }

@@ -1,0 +1,39 @@
+//! Who helps a comparison from the command line: the database's own memo, and a throwaway server.
+
+use std::cell::Cell;
+
+use super::App;
+use crate::catalog::{Session, Version};
+use crate::ledger;
+use crate::model::{Result, State};
+use crate::plan::aid::{Aid, Built};
+use crate::prove::Workshop;
+use crate::sameness::memo::Known;
+
+/// The help for comparing with one database.
+pub struct Help<'a> {
+    app: &'a App,
+    session: &'a Session,
+    workshop: Workshop,
+    told: Cell<bool>,
+}
+
+impl<'a> Help<'a> {
+    /// For the database of that session.
+    pub fn new(app: &'a App, session: &'a Session) -> Self {
+        Self { app, session, workshop: Workshop::default(), told: Cell::new(false) }
+    }
+}
+
+impl Aid for Help<'_> {
+    async fn recall(&self, keys: &[String]) -> Result<Known> {
+        ledger::recall(self.session, keys).await
+    }
+
+    async fn build(&self, state: &State, server: Version) -> Result<Built> {
+        if !self.told.replace(true) {
+            self.app.say("comparing on a throwaway server what the database itself cannot be asked about");
+        }
+        self.workshop.build(state, server).await
+    }
+}

@@ -1,0 +1,34 @@
+//! What comparing may ask of others: a memory of what texts became, and a place where a whole state can be built.
+
+use crate::catalog::Version;
+use crate::model::{Error, Result, State};
+use crate::sameness::memo::Known;
+
+/// A state as a database of its own holds it.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// What the catalog says.
+    pub state: State,
+    /// The objects whose statements failed, as steps name them, and why.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Who helps.
+pub trait Aid {
+    /// What is remembered under those keys.
+    fn recall(&self, keys: &[String]) -> impl Future<Output = Result<Known>>;
+
+    /// Builds a state on a server of that version, and reads it back. What fails is left out.
+    fn build(&self, state: &State, server: Version) -> impl Future<Output = Result<Built>>;
+}
+
+/// Nobody.
+impl Aid for () {
+    async fn recall(&self, _: &[String]) -> Result<Known> {
+        Ok(Known::default())
+    }
+
+    async fn build(&self, _: &State, _: Version) -> Result<Built> {
+        Err(Error::refused("there is no server to build it on"))
+    }
+}
