@@ -4,7 +4,7 @@ CARGO ?= cargo
 # rustup puts cargo here; a shell that was open before the installation does not look there yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: all setup build test lint doc fmt demo clean
+.PHONY: all setup build test bench lint doc fmt demo clean
 
 all: build
 
@@ -16,8 +16,12 @@ build:
 
 # Integration tests start throwaway PostgreSQL servers; SETPOINT_POSTGRES=DIR says where the programs are if not in the usual
 # places, SETPOINT_TEST_MAJOR=15 which version to test on.
-test:
+test: setup
 	$(CARGO) test --locked
+
+# Ratios to pg_dump and psql, side by side in one run.
+bench: build
+	scripts/bench
 
 lint:
 	$(CARGO) fmt --check
@@ -30,7 +34,7 @@ fmt:
 	$(CARGO) fmt
 
 # A guided run on a throwaway server.
-demo:
+demo: setup
 	$(CARGO) run --locked --quiet -- demo
 
 clean:

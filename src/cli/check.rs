@@ -32,11 +32,11 @@ impl Check {
             }
             _ => {}
         }
-        app.say(&format!(
-            "{} objects, {} plans: all is planned, the chain is whole",
-            desired.state.len(),
-            chain.links.len()
-        ));
+        let plans = match chain.links.len() {
+            1 => "1 plan".to_string(),
+            n => format!("{n} plans"),
+        };
+        app.say(&format!("{} objects, {plans}: all is planned, the chain is whole", desired.state.len()));
         Ok(0)
     }
 }

@@ -21,6 +21,17 @@ pub struct Demo {
 /// What is shown where no project is at hand.
 const SCHEMA: &str = include_str!("demo.kdl");
 
+/// The change that is planned, applied and taken back.
+const TABLE: &str = r#"table demo_note {
+    comment "Added by the demo"
+    column id bigint identity=always
+    column body text not-null default="''"
+    column written timestamptz not-null default="now()"
+    primary-key id
+    index demo_note_written written
+}
+"#;
+
 impl Demo {
     pub fn run(self, app: &App) -> Result<u8> {
         let binaries = scratch::find_in(self.postgres.as_deref(), None)?;
@@ -53,10 +64,9 @@ impl Demo {
         stage.psql("DROP TABLE public.made_by_hand")?;
         stage.setpoint(&["drift"], 0)?;
         app.say("\n# 3. A change of the files: planned, reviewed, applied.");
-        let table = "table demo_note {\n    comment \"Added by the demo\"\n    column id bigint identity=always\n    column body text not-null default=\"''\"\n    column written timestamptz not-null default=\"now()\"\n    primary-key id\n    index demo_note_written written\n}\n";
-        app.say(&format!("$ cat schema/demo_note.kdl\n{table}"));
-        write(&dir.0.join("schema/demo_note.kdl"), table)?;
-        stage.setpoint(&["plan", "--exit-code"], 2)?;
+        app.say(&format!("\n$ cat schema/demo_note.kdl\n{}", TABLE.trim_end()));
+        write(&dir.0.join("schema/demo_note.kdl"), TABLE)?;
+        stage.setpoint(&["plan", "--exit-code", "--verbose"], 2)?;
         stage.setpoint(&["plan", "--save", "add-demo-note"], 0)?;
         stage.setpoint(&["apply", "--auto-approve"], 0)?;
         stage.setpoint(&["history"], 0)?;

@@ -81,7 +81,7 @@ impl Status {
             ]);
         }
         rows.insert(0, vec![]);
-        app.print(text::table(&rows).trim_start_matches('\n'));
+        app.print(&text::table(&rows));
         Ok(0)
     }
 }

@@ -1,7 +1,7 @@
 //! What of owners and access rights counts: files may leave owners out, versions differ in what `all` is, and some projects
 //! leave either to somebody else.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value};
@@ -135,6 +135,23 @@ pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Optio
             && (!server.at_least(15) || role.as_ref().is_some_and(|r| r.as_str() == "pg_database_owner"));
         !initial && role.as_ref() != Some(usual)
     });
+}
+
+/// Takes out of both ends of a plan the owners that nobody asked for and that the connected role is anyway: whoever runs the plan,
+/// there or on another database, makes its objects and owns them.
+pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, connected: &Ident) {
+    let unsaid: FxHashSet<ObjectId> = old
+        .iter()
+        .filter(|(id, object)| {
+            id.is(&owner::KIND)
+                && !desired.has(id)
+                && owner::role(object).as_ref() == Some(connected)
+                && new.get(id).is_none_or(|wanted| wanted == *object)
+        })
+        .map(|(id, _)| id.clone())
+        .collect();
+    old.objects.retain(|id, _| !unsaid.contains(id));
+    new.objects.retain(|id, _| !unsaid.contains(id));
 }
 
 /// The statements that take back what default privileges give to an object that `creator` just created, beyond what the

@@ -100,20 +100,20 @@ async fn compare(
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
     let files = diff::signature::settle(&managed, desired);
-    let new = manage.desired(&files, &managed, live.server);
+    let mut new = manage.desired(&files, &managed, live.server);
     let first = diff::compare(&managed, &new);
     if first.is_empty() {
         live.state = managed;
         return Ok(None);
     }
     let edges = introspect::edges(session, &live.book, &managed).await?;
-    let (old, edges, renames) = rename::apply(managed.clone(), edges, &new);
-    if renames.is_empty() {
-        return Ok(Some(Compared { live: managed, old, new, edges, renames, comparison: first }));
+    let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
+    if !renames.is_empty() {
+        // What the files leave out is what the live objects have under their new names.
+        new = manage.desired(&files, &old, live.server);
     }
-    // What the files leave out is what the live objects have under their new names.
-    let new = manage.desired(&files, &old, live.server);
-    let comparison = diff::compare(&old, &new);
+    manage.leave_to_creator(&mut old, &mut new, desired, session);
+    let comparison = if renames.is_empty() { first } else { diff::compare(&old, &new) };
     Ok(Some(Compared { live: managed, old, new, edges, renames, comparison }))
 }
 

@@ -15,6 +15,13 @@ pub struct Turn {
     pub with: Vec<usize>,
 }
 
+impl Turn {
+    /// The node and those that it takes along.
+    pub fn nodes(&self) -> Vec<usize> {
+        std::iter::once(self.node).chain(self.with.iter().copied()).collect()
+    }
+}
+
 /// Orders the nodes. `can_fold` says whether a child has a form that fits into its parent's CREATE.
 ///
 /// # Errors

@@ -202,6 +202,11 @@ impl Graph {
         }
     }
 
+    /// True if one of the nodes has to come before one of the others.
+    pub fn needs(&self, before: &[usize], after: &[usize]) -> bool {
+        before.iter().any(|b| self.hard[*b].iter().chain(&self.soft[*b]).any(|n| after.contains(n)))
+    }
+
     fn inside(&self, node: usize, parent: usize) -> bool {
         node == parent || std::iter::successors(self.under[node], |n| self.under[*n]).any(|n| n == parent)
     }

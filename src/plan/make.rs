@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::catalog::Version;
 use crate::diff::Open;
 use crate::kinds::{Context, Folded, Statement, manage, room};
-use crate::model::{Change, Digest, Edges, Ident, Object, ObjectId, OnChange, Result, State};
+use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph};
@@ -69,19 +69,15 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
     let names = Names::new(wanted.new);
     let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
     let graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
-    let defaults = [wanted.old, wanted.new].map(manage::defaults);
-    let maker = Maker { wanted, graph: &graph, defaults };
-    let turns = fold::order(&graph, &|node| maker.can_fold(node))?;
-    let statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
-    let blocks: Vec<Block<'_>> = turns
-        .iter()
-        .zip(&statements)
-        .map(|(turn, statements)| {
-            let node = &graph.nodes[turn.node];
-            let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
-            Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
-        })
-        .collect();
+    let maker = Maker::new(wanted, &graph);
+    let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
+    let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
+    let needs = |before: usize, after: usize| graph.needs(&turns[before].nodes(), &turns[after].nodes());
+    for (from, to) in transactions::moves(&blocks(&graph, &turns, &statements), &needs) {
+        turns[to..=from].rotate_right(1);
+        statements[to..=from].rotate_right(1);
+    }
+    let blocks = blocks(&graph, &turns, &statements);
     let numbers = transactions::assign(&blocks, wanted.old);
     let mut current = Current::new(wanted);
     let mut out = Vec::new();
@@ -125,6 +121,15 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
     Ok(out)
 }
 
+fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]) -> Vec<Block<'a>> {
+    let block = |(turn, statements): (&Turn, &'a Vec<Statement>)| {
+        let node = &graph.nodes[turn.node];
+        let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
+        Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
+    };
+    turns.iter().zip(statements).map(block).collect()
+}
+
 fn action(act: &Act) -> Action {
     match act {
         Act::Rename(_) => Action::Rename,
@@ -147,16 +152,38 @@ fn path(id: &ObjectId) -> Vec<String> {
 struct Maker<'a> {
     wanted: &'a Wanted<'a>,
     graph: &'a Graph,
+    /// Keys that say the same as another key of their table. CREATE TABLE would make one index of both
+    /// (src/backend/parser/parse_utilcmd.c, transformIndexConstraints), so only the first may fold into it.
+    twins: FxHashSet<usize>,
     /// Default privileges before and after.
     defaults: [State; 2],
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(wanted: &'a Wanted<'a>, graph: &'a Graph) -> Self {
+        let mut seen: FxHashMap<(&ObjectId, &Object), usize> = FxHashMap::default();
+        let mut twins = FxHashSet::default();
+        for (i, node) in graph.nodes.iter().enumerate() {
+            let key = matches!(node.id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
+            let (true, Act::Create, Some(table)) = (key, &node.act, node.id.parent()) else { continue };
+            if let Some(object) = wanted.new.get(&node.id) {
+                if seen.insert((table, object), i).is_some() {
+                    twins.insert(i);
+                }
+            }
+        }
+        let defaults = [wanted.old, wanted.new].map(manage::defaults);
+        Self { wanted, graph, twins, defaults }
+    }
+
     fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
         Context { server: self.wanted.server, state }
     }
 
     fn can_fold(&self, node: usize) -> bool {
+        if self.twins.contains(&node) {
+            return false;
+        }
         let id = &self.graph.nodes[node].id;
         let object = self.wanted.new.get(id);
         object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())

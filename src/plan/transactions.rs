@@ -50,18 +50,38 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
     numbers
 }
 
-/// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object back.
+/// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object, or
+/// what hung on it, back.
 fn windows(blocks: &[Block<'_>]) -> Vec<bool> {
     let mut first: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut together = vec![false; blocks.len()];
     for (i, block) in blocks.iter().enumerate() {
         if block.replaced && block.drops {
             first.insert(block.id, i);
-        } else if block.replaced {
-            if let Some(start) = first.get(block.id) {
+        } else if !block.drops {
+            let own = block.replaced.then(|| first.get(block.id)).flatten();
+            if let Some(start) = own.or_else(|| block.id.ancestors().find_map(|id| first.get(id))) {
                 together[start + 1..=i].fill(true);
             }
         }
     }
     together
+}
+
+/// Moves of blocks that end a transaction out of the time in which something is taken down: each from its place to the earlier one
+/// before the drop, unless something there has to come before it (`needs`: must the first block come before the second?).
+pub fn moves(blocks: &[Block<'_>], needs: &dyn Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
+    let together = windows(blocks);
+    let mut moves = Vec::new();
+    for (i, block) in blocks.iter().enumerate() {
+        let ends = block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
+        if !ends || !together[i] {
+            continue;
+        }
+        let start = (0..i).rev().find(|at| !together[*at]).unwrap_or(0);
+        if !(start..i).any(|earlier| needs(earlier, i)) {
+            moves.push((i, start));
+        }
+    }
+    moves
 }

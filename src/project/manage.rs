@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Session, Version};
-use crate::kinds::manage::{Managed, leave_out_owners, map_roles, settle};
+use crate::kinds::manage::{Managed, leave_out_owners, leave_to_creator, map_roles, settle};
 use crate::kinds::owner;
 use crate::model::{Address, Ident, ObjectId, State, Within};
 
@@ -74,6 +74,13 @@ impl Manage {
         let owner = self.owner.as_ref().map(|role| self.roles.get(role).unwrap_or(role));
         settle(live, &mut out, server, &Managed { owner, owners: self.owners, grants: self.grants });
         out
+    }
+
+    /// Takes out of both ends of a plan the owners that no file and no project names, and that the connected role is anyway.
+    pub fn leave_to_creator(&self, old: &mut State, new: &mut State, desired: &State, session: &Session) {
+        if self.owner.is_none() || !self.owners {
+            leave_to_creator(old, new, desired, &Ident::from(session.user.as_str()));
+        }
     }
 
     /// What the files declare although the project leaves it out: it is not looked at, which has to be said.

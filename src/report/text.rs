@@ -68,9 +68,10 @@ pub fn plan(steps: &[Step], sql: bool) -> String {
 fn line(out: &mut String, step: &Step, sql: bool) {
     let (mark, style) = sign(step.action);
     let object = if step.object.is_empty() { "by hand" } else { &step.object };
-    let with = match step.with.len() {
-        0 => String::new(),
-        n => paint(DIM, &format!(" with {n} more")),
+    let with = match step.with.as_slice() {
+        [] => String::new(),
+        [from] if step.action == Action::Rename => paint(DIM, &format!(" was {from}")),
+        more => paint(DIM, &format!(" with {} more", more.len())),
     };
     let lock =
         step.lock.as_ref().map_or_else(String::new, |(mode, on)| paint(DIM, &format!("  [{} on {on}]", mode.words())));
@@ -105,7 +106,9 @@ pub fn summary(steps: &[Step]) -> String {
         let mut objects: Vec<&str> = steps.iter().filter(|s| s.action == action).map(|s| s.object.as_str()).collect();
         objects.sort_unstable();
         objects.dedup();
-        let count = objects.len() + steps.iter().filter(|s| s.action == action).map(|s| s.with.len()).sum::<usize>();
+        // What a rename goes along with is the old name.
+        let with = steps.iter().filter(|s| s.action == action && action != Action::Rename).map(|s| s.with.len());
+        let count = objects.len() + with.sum::<usize>();
         if count > 0 {
             counts.push(format!("{count} {word}"));
         }
@@ -198,14 +201,14 @@ pub fn script(steps: &[Step]) -> String {
     out
 }
 
-/// Columns with two spaces between, as wide as they need; the first row is the heading.
+/// Columns with two spaces between, as wide as they need; the first row is the heading, and an empty one is none.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0))
         .collect();
     let mut out = String::new();
-    for (i, row) in rows.iter().enumerate() {
+    for (i, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
         let text = cells.join("  ");
         let _ = writeln!(out, "{}", if i == 0 { paint(BOLD, text.trim_end()) } else { text.trim_end().to_string() });

@@ -11,7 +11,7 @@ use crate::model::{Object, ObjectId, State};
 
 use super::Action;
 
-/// The hazards of DESIGN §2.
+/// A reason to stop, unless the person allowed it by this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hazard {
     DataLoss,

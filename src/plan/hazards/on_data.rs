@@ -1,6 +1,7 @@
 //! `may-fail-on-data` and `full-scan-under-lock`: rows that are already there have to pass a new rule.
 
-use super::{Finding, Hazard, Subject, finding};
+use super::{Finding, Hazard, Subject, finding, rewrite};
+use crate::model::SqlType;
 use crate::plan::Action;
 
 /// True if the step makes PostgreSQL look at every row that is already there.
@@ -40,10 +41,17 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         && subject.action == Action::Alter
         && subject.changed.contains(&"type")
         && subject.id.kind().word == "column"
+        && !rewrite::changed_type(subject).is_some_and(|(old, new)| wider(&old, &new))
     {
         return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));
     }
     None
+}
+
+/// True if every value of the old type is one of the new type.
+fn wider(old: &SqlType, new: &SqlType) -> bool {
+    let whole = |t: &SqlType| ["smallint", "integer", "bigint"].iter().position(|word| *word == t.as_str());
+    whole(old).zip(whole(new)).is_some_and(|(old, new)| old <= new) || rewrite::binary_compatible(old, new)
 }
 
 pub fn scan(subject: &Subject<'_>) -> Option<Finding> {

@@ -12,11 +12,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let table = subject.id.root();
     match (subject.action, subject.id.kind().word) {
         (Action::Alter, "column") if subject.changed.contains(&"type") => {
-            let text = |v: Option<&Value>| match v {
-                Some(Value::Type(t)) => Some(t.clone()),
-                _ => None,
-            };
-            let (old, new) = (text(subject.old?.value("type"))?, text(subject.new?.value("type"))?);
+            let (old, new) = changed_type(subject)?;
             if binary_compatible(&old, &new) {
                 return None;
             }
@@ -37,8 +33,17 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
+/// The type before and after.
+pub(super) fn changed_type(subject: &Subject<'_>) -> Option<(SqlType, SqlType)> {
+    let text = |v: Option<&Value>| match v {
+        Some(Value::Type(t)) => Some(t.clone()),
+        _ => None,
+    };
+    Some((text(subject.old?.value("type"))?, text(subject.new?.value("type"))?))
+}
+
 /// True where PostgreSQL changes only the catalog (src/backend/commands/tablecmds.c, ATColumnChangeRequiresRewrite).
-fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
+pub(super) fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
     let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return false };
     let number = |t: &types::Parsed, n: usize| {
         t.modifier.as_deref().and_then(|m| m.split(',').nth(n)).and_then(|n| n.parse::<i32>().ok())
