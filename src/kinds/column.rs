@@ -188,7 +188,7 @@ impl Room for Column {
         Ok(out)
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let column = sql::name(id.name()).to_string();
         let mut out = Vec::new();
         for name in changed {
@@ -200,7 +200,7 @@ impl Room for Column {
             } else if *name == NOT_NULL.name {
                 format!("ALTER COLUMN {column} {} NOT NULL", if new.is(NOT_NULL) { "SET" } else { "DROP" })
             } else if *name == STORAGE.name {
-                format!("ALTER COLUMN {column} SET STORAGE {}", new.get(STORAGE).map_or("DEFAULT", |s| s).to_uppercase())
+                format!("ALTER COLUMN {column} SET STORAGE {}", new.get(STORAGE).map_or_else(|| usual_storage(new, cx.server), |s| s.to_uppercase().into()))
             } else if *name == COMPRESSION.name {
                 format!("ALTER COLUMN {column} SET COMPRESSION {}", new.get(COMPRESSION).map_or("default", |s| s))
             } else if *name == STATISTICS.name {
@@ -245,6 +245,18 @@ impl Room for Column {
             None if object.is(NOT_NULL) => Ok(vec![alter_table(id, &format!("ALTER COLUMN {column} DROP NOT NULL"))]),
             None => Ok(vec![]),
         }
+    }
+}
+
+/// The word for the type's own way of storing. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.
+fn usual_storage(column: &Object, server: Version) -> Text {
+    let sql_type = column.get(TYPE);
+    let main = sql_type.as_ref().is_some_and(|t| ["numeric", "inet", "cidr"].iter().any(|name| t.as_str().starts_with(name)));
+    let array = sql_type.is_some_and(|t| t.as_str().ends_with("[]"));
+    match (server.at_least(16), main && !array) {
+        (true, _) => "DEFAULT".into(),
+        (false, true) => "MAIN".into(),
+        (false, false) => "EXTENDED".into(),
     }
 }
 

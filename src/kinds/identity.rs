@@ -95,6 +95,10 @@ impl Room for Identity {
     }
 
 
+    fn takes(&self, id: &ObjectId, object: &Object) -> Option<Ident> {
+        Some(sequence_name(id, object))
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(_) => Reaction::Replace,
@@ -135,6 +139,16 @@ impl Room for Identity {
             words.extend(options::alter(&old.attrs, &new.attrs).into_iter().map(option));
         }
         let mut out = Vec::new();
+        if let (Some((number, condition)), Some(table)) =
+            (options::forward(&old.attrs, &new.attrs), id.parent().and_then(ObjectId::parent))
+        {
+            let path = sql::schema_path(id, &sequence_name(id, old));
+            let text = format!(
+                "SELECT pg_catalog.setval({}, {number}, false) FROM {path} WHERE last_value {condition}",
+                sql::literal(&path)
+            );
+            out.push(Statement::new(text).locks(LockMode::RowExclusive, table));
+        }
         if !words.is_empty() {
             out.push(alter_column(id, &words.join(" ")));
         }

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, KindRef, Object, ObjectId, OnChange, Result, State};
+use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, State};
 use crate::sql;
 
 use super::scope::Scope;
@@ -61,6 +61,11 @@ pub trait Room: Sync {
     /// What this change of an attribute means; the default is what the table says.
     fn on_change(&self, attr: &'static Attr, _old: &Object, _new: &Object) -> OnChange {
         attr.on_change
+    }
+
+    /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
+    fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
+        None
     }
 
     /// True for what brings other objects that the model does not know: an extension.

@@ -78,7 +78,7 @@ impl Graph {
         }
         graph.drops(old, edges);
         graph.makes(edges, needs);
-        graph.slots();
+        graph.slots(old, new);
         graph.order_renames();
         graph.providers();
         graph.siblings();
@@ -212,16 +212,16 @@ impl Graph {
     }
 
     /// A name is free before it is taken again.
-    fn slots(&mut self) {
+    fn slots(&mut self, old: &State, new: &State) {
         let mut taken: FxHashMap<Slot, usize> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate() {
             if node.act == Act::Drop {
-                taken.extend(slots(&node.id).into_iter().map(|slot| (slot, i)));
+                taken.extend(slots(&node.id, old).into_iter().map(|slot| (slot, i)));
             }
         }
         for i in 0..self.nodes.len() {
             if matches!(self.nodes[i].act, Act::Create | Act::Rename(_)) {
-                for slot in slots(&self.nodes[i].id) {
+                for slot in slots(&self.nodes[i].id, new) {
                     if let Some(drop) = taken.get(&slot).copied() {
                         self.before(drop, i);
                     }
@@ -301,7 +301,7 @@ impl Graph {
 /// A name that only one object can have.
 type Slot = (u8, Option<ObjectId>, Text);
 
-fn slots(id: &ObjectId) -> Vec<Slot> {
+fn slots(id: &ObjectId, state: &State) -> Vec<Slot> {
     let schema = id.schema().cloned();
     let name = id.name().text();
     let relation = (0, schema.clone(), name.clone());
@@ -315,7 +315,11 @@ fn slots(id: &ObjectId) -> Vec<Slot> {
         }
         Namespace::Constraint => vec![(3, id.parent().cloned(), name)],
         Namespace::IndexConstraint => vec![relation, (3, id.parent().cloned(), name)],
-        Namespace::ColumnValue => vec![(4, id.parent().cloned(), "".into())],
+        Namespace::ColumnValue => {
+            let other = state.get(id).and_then(|object| room(id.kind()).takes(id, object));
+            let other = other.map(|name| (0, schema, name.text()));
+            other.into_iter().chain([(4, id.parent().cloned(), "".into())]).collect()
+        }
         Namespace::PrimaryKey => vec![relation, (3, id.parent().cloned(), name), (5, id.parent().cloned(), "".into())],
         Namespace::Own => vec![(6, id.parent().cloned(), format!("{} {}", id.kind().word, id.name().as_str()).into())],
     }

@@ -28,6 +28,12 @@ where
     })
 }
 
+/// Runs a future that stays on this thread to its end; not inside of another one.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    runtime.block_on(future)
+}
+
 /// The major version that tests run on: `SETPOINT_TEST_MAJOR`, else the newest that is installed.
 pub fn default_major() -> u32 {
     static MAJOR: OnceLock<u32> = OnceLock::new();

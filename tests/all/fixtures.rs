@@ -1,0 +1,113 @@
+//! Every kind of object: created, altered, dropped and written to files, each case on a real server.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use setpoint::kinds::rooms;
+use setpoint::model::OnChange;
+
+use crate::journey::{Failure, Seen, travel};
+use crate::support::repository;
+
+/// How many cases run at the same time.
+const LANES: usize = 4;
+
+/// `fixtures/kinds/<kind>/<case>/{before,after}.sql`; a file that is missing is an empty database.
+struct Case {
+    kind: String,
+    name: String,
+    before: String,
+    after: String,
+}
+
+/// All cases, or those that `SETPOINT_CASE` names (a part of `kind/case`).
+fn cases() -> Vec<Case> {
+    let wanted = std::env::var("SETPOINT_CASE").unwrap_or_default();
+    let mut cases = Vec::new();
+    for kind in folders(&repository().join("fixtures/kinds")) {
+        for case in folders(&kind) {
+            let (kind, name) = (file_name(&kind), file_name(&case));
+            let read = |file: &str| std::fs::read_to_string(case.join(file)).unwrap_or_default();
+            if format!("{kind}/{name}").contains(&wanted) {
+                cases.push(Case { kind, name, before: read("before.sql"), after: read("after.sql") });
+            }
+        }
+    }
+    assert!(!cases.is_empty(), "no case is called {wanted}");
+    cases
+}
+
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Runs all cases, and gives what each of them did.
+fn run(cases: &[Case]) -> Vec<Result<Seen, Failure>> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<BTreeMap<usize, Result<Seen, Failure>>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                while let Some((at, case)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
+                {
+                    let result = travel(&case.before, &case.after);
+                    results.lock().expect("no lane panicked").insert(at, result);
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no lane panicked").into_values().collect()
+}
+
+#[test]
+fn every_kind_is_created_altered_dropped_and_written() {
+    let cases = cases();
+    let results = run(&cases);
+    let mut problems = Vec::new();
+    let mut covered: BTreeMap<&str, Seen> = BTreeMap::new();
+    for (case, result) in cases.iter().zip(results) {
+        match result {
+            Ok(seen) => {
+                let Some(word) = rooms().iter().map(|room| room.kind().word).find(|word| *word == case.kind) else {
+                    problems.push(format!("fixtures/kinds/{} is no kind's folder", case.kind));
+                    continue;
+                };
+                let all = covered.entry(word).or_default();
+                all.created.extend(seen.created);
+                all.altered.extend(seen.altered);
+                all.dropped.extend(seen.dropped);
+                all.written.extend(seen.written);
+            }
+            Err(failure) => problems.push(format!("=== {}/{}\n{failure}", case.kind, case.name)),
+        }
+    }
+    if std::env::var_os("SETPOINT_CASE").is_none() {
+        for kind in rooms().iter().map(|room| room.kind()) {
+            let none = Seen::default();
+            let seen = covered.get(kind.word).unwrap_or(&none);
+            let alterable = kind.attrs.iter().any(|attr| attr.on_change != OnChange::CreationOnly);
+            let wanted = [
+                ("created", true, &seen.created),
+                ("altered", alterable, &seen.altered),
+                ("dropped", true, &seen.dropped),
+                ("written to files", true, &seen.written),
+            ];
+            for (what, needed, kinds) in wanted {
+                if needed && !kinds.contains(kind.word) {
+                    problems.push(format!("no good case in fixtures/kinds/{}: none of it is {what}", kind.word));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{} of {} cases:\n{}", problems.len(), cases.len(), problems.join("\n\n"));
+}

@@ -1,0 +1,209 @@
+//! There and back: one database becomes the other through files, a saved plan and the executor, and returns.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use setpoint::apply::{self, Allow, Goal, Options, Silent, Target};
+use setpoint::catalog::{Session, Version};
+use setpoint::diff::{self, Comparison};
+use setpoint::model::{Class, State};
+use setpoint::plan::Plan;
+use setpoint::plan::against::against;
+use setpoint::plan::aid::{Aid, Built};
+use setpoint::plan::chain::Chain;
+use setpoint::project::Manage;
+use setpoint::prove::Workshop;
+use setpoint::sameness::memo::Known;
+use setpoint::{introspect, load};
+
+use crate::support::{TempDir, TestDb, wait};
+
+/// The words of the kinds of which a journey created, altered and dropped objects, and which it wrote to files.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub created: BTreeSet<&'static str>,
+    pub altered: BTreeSet<&'static str>,
+    pub dropped: BTreeSet<&'static str>,
+    pub written: BTreeSet<&'static str>,
+}
+
+/// Why a journey did not arrive.
+#[derive(Debug)]
+pub enum Failure {
+    /// PostgreSQL itself refuses the SQL that a database is to be made with.
+    Sql(String),
+    /// The planner knows no way without loss.
+    NoWay(String),
+    /// Something is wrong.
+    Wrong(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Sql(text) => write!(f, "the SQL of the case fails: {text}"),
+            Failure::NoWay(text) => write!(f, "no plan: {text}"),
+            Failure::Wrong(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Roles that every case may use; roles belong to the server, so that they are made once.
+fn roles() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        TestDb::with("CREATE ROLE keeper; CREATE ROLE reader; CREATE ROLE writer; CREATE ROLE \"Odd \"\"Role\"");
+    });
+}
+
+/// Helps comparisons with one more throwaway server, which all journeys share; nothing is remembered.
+struct Bench;
+
+impl Aid for Bench {
+    async fn recall(&self, _: &[String]) -> setpoint::model::Result<Known> {
+        Ok(Known::default())
+    }
+
+    async fn build(&self, state: &State, server: Version) -> setpoint::model::Result<Built> {
+        static WORKSHOP: OnceLock<Workshop> = OnceLock::new();
+        WORKSHOP.get_or_init(Workshop::default).build(state, server).await
+    }
+}
+
+/// Makes two databases, leads the first to the schema of the second, back, and there again.
+pub fn travel(before: &str, after: &str) -> Result<Seen, Failure> {
+    roles();
+    let (here, there) = (TestDb::new(), TestDb::new());
+    here.try_execute(before).map_err(|error| Failure::Sql(format!("before: {error}")))?;
+    there.try_execute(after).map_err(|error| Failure::Sql(format!("after: {error}")))?;
+    wait(run(&here, &there))
+}
+
+async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
+    let wrong = |what: &'static str| move |error: setpoint::model::Error| Failure::Wrong(format!("{what}: {error}"));
+    let start = read(here).await?;
+    let wanted = read(there).await?;
+    files(here, &start).await?;
+    let desired = files(there, &wanted).await?;
+    let mut seen = Seen::default();
+    let session = Session::open(&here.connect, "test").await.map_err(wrong("connecting"))?;
+    let manage = Manage::default();
+    let difference = against(&session, &desired, &manage, &Bench).await.map_err(|error| match error.class {
+        Class::Refused => Failure::NoWay(error.to_string()),
+        _ => Failure::Wrong(format!("planning: {error}")),
+    })?;
+    if let Some(unverified) = difference.unverified.first() {
+        return Err(Failure::Wrong(format!(
+            "unverified: {} {}: {}",
+            unverified.id, unverified.attr, unverified.reason
+        )));
+    }
+    let comparison = diff::compare(&start, &wanted);
+    seen.created.extend(comparison.created.iter().map(|id| id.kind().word));
+    seen.dropped.extend(comparison.dropped.iter().map(|id| id.kind().word));
+    seen.altered.extend(comparison.changed.iter().map(|(id, _)| id.kind().word));
+    seen.altered.extend(comparison.open.iter().map(|open| open.id.kind().word));
+    seen.written.extend(start.iter().chain(wanted.iter()).map(|(id, _)| id.kind().word));
+    if difference.made.steps.is_empty() && !comparison.is_empty() {
+        return Err(Failure::Wrong(format!("no steps, though this differs:\n{}", shown(&comparison, &start, &wanted))));
+    }
+    if difference.made.steps.is_empty() {
+        return Ok(seen);
+    }
+    let dir = TempDir::new();
+    let mut chain = Chain::read(&dir.path().join("plans")).map_err(wrong("the chain"))?;
+    let hash = load::files_hash(&desired);
+    let plan = Plan::new(&chain, "journey", hash, session.version.major(), difference.made);
+    session.close().await;
+    let path = chain.append(&plan).map_err(wrong("saving"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let options = Options { allow: Allow { all: true, hazards: vec![] }, ..Options::default() };
+    let stage = |what: &'static str| {
+        let text = &text;
+        move |error: setpoint::model::Error| Failure::Wrong(format!("{what}: {error}\n{text}"))
+    };
+    let same = async |what: &'static str, expected: &State| -> Result<(), Failure> {
+        let is = read(here).await?;
+        let comparison = diff::compare(expected, &is);
+        if same_for(here, &comparison, expected).await? {
+            return Ok(());
+        }
+        Err(Failure::Wrong(format!("{what}:\n{}\n{text}", shown(&comparison, expected, &is))))
+    };
+    apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await.map_err(stage("up"))?;
+    same("after the way up", &wanted).await?;
+    let session = Session::open(&here.connect, "test").await.map_err(wrong("connecting"))?;
+    let next = against(&session, &desired, &manage, &Bench).await.map_err(stage("planning again"))?;
+    if !next.is_empty() {
+        let steps: String = next.made.steps.iter().map(|step| format!("{};\n", step.sql)).collect();
+        return Err(Failure::Wrong(format!("the next plan is not empty:\n{steps}{:?}\n{text}", next.unverified)));
+    }
+    session.close().await;
+    apply::rollback(&here.connect, Target::To(0), &options, &mut Silent).await.map_err(stage("down"))?;
+    same("after the way down", &start).await?;
+    apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await.map_err(stage("up again"))?;
+    same("after the second way up", &wanted).await?;
+    Ok(seen)
+}
+
+/// True if nothing differs. Stored text is not a fixed point, and names of types may be written in several ways: where only
+/// such text differs, the server decides.
+async fn same_for(db: &TestDb, comparison: &Comparison, desired: &State) -> Result<bool, Failure> {
+    let Comparison { created, dropped, changed, open } = comparison;
+    if !(created.is_empty() && dropped.is_empty() && changed.is_empty()) || open.is_empty() {
+        return Ok(comparison.is_empty());
+    }
+    let wrong = |error: setpoint::model::Error| Failure::Wrong(format!("comparing: {error}"));
+    let session = Session::open(&db.connect, "test").await.map_err(wrong)?;
+    let difference = against(&session, desired, &Manage::default(), &Bench).await.map_err(wrong)?;
+    session.close().await;
+    Ok(difference.is_empty())
+}
+
+/// What a database holds; all of it has to be modelled.
+async fn read(db: &TestDb) -> Result<State, Failure> {
+    let wrong = |error: setpoint::model::Error| Failure::Wrong(format!("reading: {error}"));
+    let session = Session::open(&db.connect, "test").await.map_err(wrong)?;
+    let live = introspect::read(&session).await.map_err(wrong)?;
+    session.close().await;
+    match live.unmodelled.first() {
+        Some(first) => Err(Failure::Wrong(format!("not modelled: {first}"))),
+        None => Ok(live.state),
+    }
+}
+
+/// The state of a database, written to files and read back: the same, and written the same way again.
+async fn files(db: &TestDb, state: &State) -> Result<State, Failure> {
+    let files: Vec<(PathBuf, String)> = load::write::files(state);
+    let text: String = files.iter().map(|(_, text)| text.as_str()).collect();
+    let loaded = load::load_texts(&files).map_err(|error| Failure::Wrong(format!("files: {error}\n{text}")))?;
+    let comparison = diff::compare(state, &loaded.state);
+    if !same_for(db, &comparison, &loaded.state).await? {
+        return Err(Failure::Wrong(format!("files:\n{}\n{text}", shown(&comparison, state, &loaded.state))));
+    }
+    let again = load::write::files(&loaded.state);
+    if again != files {
+        let again: String = again.into_iter().map(|(_, text)| text).collect();
+        return Err(Failure::Wrong(format!("written a second time, the files differ:\n{text}\n--- again\n{again}")));
+    }
+    Ok(loaded.state)
+}
+
+/// What differs, with values.
+fn shown(comparison: &Comparison, old: &State, new: &State) -> String {
+    let Comparison { created, dropped, changed, open } = comparison;
+    let mut out = String::new();
+    for (word, ids, state) in [("only there", created, new), ("only here", dropped, old)] {
+        for id in ids {
+            let _ = writeln!(out, "{word}: {id} {:?}", state.get(id).map(|object| &object.attrs));
+        }
+    }
+    let attrs = changed.iter().flat_map(|(id, attrs)| attrs.iter().map(move |attr| (id, *attr)));
+    for (id, attr) in attrs.chain(open.iter().map(|open| (&open.id, open.attr))) {
+        let value = |state: &State| format!("{:?}", state.get(id).and_then(|object| object.value(attr)));
+        let _ = writeln!(out, "{id}, {attr}:\n  {}\n  {}", value(old), value(new));
+    }
+    out
+}
