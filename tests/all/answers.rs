@@ -45,7 +45,7 @@ fn rights_that_default_privileges_add_are_taken_back() {
     let schema = |more: &str| {
         format!(
             "table a {{\n    column id integer\n    {more}\n}}\ntable b {{\n    column id integer\n    grant select to=answers_reader\n}}\n\
-             function f {{\n    returns integer\n    language sql\n    body-exact \"SELECT 1\"\n}}\n"
+             function f returns=integer language=sql {{\n    body-exact \"SELECT 1\"\n}}\n"
         )
     };
     let acl = "SELECT relname, relacl FROM pg_class WHERE relname IN ('a', 'b') UNION ALL SELECT proname, proacl FROM pg_proc WHERE proname = 'f' ORDER BY 1";
@@ -115,7 +115,7 @@ fn what_texts_became_is_remembered() {
 #[test]
 fn a_scratch_database_answers_what_the_target_cannot() {
     let db = TestDb::new();
-    let function = "function e {\n    returns event_trigger\n    language plpgsql\n    body-exact \"BEGIN END\"\n}\n";
+    let function = "function e returns=event_trigger language=plpgsql {\n    body-exact \"BEGIN END\"\n}\n";
     let schema = |check: &str| format!("{function}table t {{\n    column a integer\n    check c \"{check}\"\n}}\n");
     let sandbox = applied(&db, &schema("a IN (1, 2)"));
     db.execute("CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION e(); ALTER EVENT TRIGGER e ENABLE ALWAYS");
