@@ -62,8 +62,7 @@ async fn run(a: &str, b: &str) -> Result<()> {
         e
     };
     let changes = diff::changes(&diff::compare(&after.state, &empty), &diff::Answers::default(), &after.state, &empty);
-    let down =
-        plan::plan(&plan::Wanted::new(&after.state, &empty, &edges, changes, sa.version))?;
+    let down = plan::plan(&plan::Wanted::new(&after.state, &empty, &edges, changes, sa.version))?;
     let inverse: Vec<_> = if std::env::var("DOWN").is_ok() {
         down.steps.iter().map(|s| (s.object.clone(), s.sql.clone())).collect()
     } else {
