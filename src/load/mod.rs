@@ -1,6 +1,7 @@
 //! KDL files → state: every problem of every file at once.
 
 mod files;
+mod stars;
 pub mod write;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,7 @@ fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     }
     if load.problems.is_empty() {
         whole(&mut load);
+        stars::check(&load.state, &mut load.problems);
     }
     if load.problems.is_empty() {
         return Ok(Loaded { state: load.state, sources });

@@ -5,6 +5,7 @@ mod options;
 mod quote;
 pub mod reference;
 pub mod signature;
+pub mod stars;
 pub mod types;
 
 pub use options::{option_changes, options};

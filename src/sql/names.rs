@@ -109,7 +109,7 @@ const TAKES_RELATION: &[&str] = &["nextval", "currval", "setval", "pg_get_serial
 
 /// One token that matters; everything else is `Other`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Word {
         text: String,
         quoted: bool,
@@ -117,6 +117,9 @@ enum Token {
     String(String),
     Dot,
     Open,
+    Close,
+    Comma,
+    Star,
     /// `::`
     Cast,
     Other,
@@ -182,7 +185,7 @@ fn relation_parts(content: &str) -> Option<Vec<String>> {
     Some(parts.iter().map(ToString::to_string).collect())
 }
 
-fn tokens(text: &str) -> Vec<Token> {
+pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -204,6 +207,9 @@ fn tokens(text: &str) -> Vec<Token> {
             },
             '.' => (Some(Token::Dot), 1),
             '(' => (Some(Token::Open), 1),
+            ')' => (Some(Token::Close), 1),
+            ',' => (Some(Token::Comma), 1),
+            '*' => (Some(Token::Star), 1),
             ':' if rest.starts_with("::") => (Some(Token::Cast), 2),
             '0'..='9' => (Some(Token::Other), number(rest)),
             _ if is_start(c) => word(rest),
