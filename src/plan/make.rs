@@ -8,7 +8,7 @@ use crate::kinds::{Context, Folded, Statement, manage, room};
 use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::{self, Turn};
-use super::graph::{Act, Graph};
+use super::graph::{Act, Graph, Node};
 use super::hazards::{self, Subject};
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
@@ -251,7 +251,7 @@ impl<'a> Maker<'a> {
                         current.put(child, object);
                     }
                 }
-                Ok(plain(id, Action::Drop, room.drop(id, object, &new)?))
+                Ok(dangerous(plain(id, Action::Drop, room.drop(id, object, &new)?), self.taken_back(node, object)))
             }
             Act::Drop => {
                 let mut gone = vec![id.clone()];
@@ -281,7 +281,20 @@ impl<'a> Maker<'a> {
                 }
                 let mut back = attrs.clone();
                 back.reverse();
-                Ok(plain(id, Action::Alter, room.alter(id, after, before, &back, &old)?))
+                let steps = plain(id, Action::Alter, room.alter(id, after, before, &back, &old)?);
+                let lock = steps.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max();
+                let hazards = hazards::find(&Subject {
+                    action: Action::Alter,
+                    id,
+                    old: Some(after),
+                    new: Some(before),
+                    changed: &back,
+                    replaced: node.replaced,
+                    on_existing: true,
+                    before: self.wanted.new,
+                    lock,
+                });
+                Ok(dangerous(steps, hazards))
             }
             Act::Rebuild(columns) => {
                 for part in rebuild::takes_along(id, self.wanted.old) {
@@ -311,6 +324,22 @@ impl<'a> Maker<'a> {
                 Ok(back)
             }
         }
+    }
+
+    /// What dropping again what the plan created would lose: what was written into it since.
+    fn taken_back(&self, node: &Node, object: &Object) -> Vec<hazards::Finding> {
+        let subject = Subject {
+            action: Action::Drop,
+            id: &node.id,
+            old: Some(object),
+            new: None,
+            changed: &[],
+            replaced: node.replaced,
+            on_existing: false,
+            before: self.wanted.new,
+            lock: None,
+        };
+        hazards::find(&subject).into_iter().filter(|f| f.hazard == hazards::Hazard::DataLoss).collect()
     }
 
     fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<hazards::Finding> {
@@ -362,6 +391,14 @@ fn make_again(wanted: &Wanted<'_>, start: &State, changes: Vec<Change>) -> Resul
     let edges = Edges::default();
     let back = Wanted::new(start, wanted.old, &edges, changes, wanted.server).by(wanted.creator);
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
+}
+
+/// The steps with hazards on the first of them.
+fn dangerous(mut steps: Vec<Step>, hazards: Vec<hazards::Finding>) -> Vec<Step> {
+    if let Some(first) = steps.first_mut() {
+        first.hazards = hazards;
+    }
+    steps
 }
 
 fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>) -> Vec<Step> {
