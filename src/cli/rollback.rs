@@ -43,7 +43,10 @@ impl Rollback {
                 ));
                 check_hazards(&steps, &options.allow)?;
             }
-            app.confirm(&format!("Do this to database {}?", database.database()), false)?;
+            // With nothing to take back there is nothing to ask: the rollback says why.
+            if !way.undo.is_empty() {
+                app.confirm(&format!("Do this to database {}?", database.database()), false)?;
+            }
         }
         let summary = app.wait(apply::rollback(&database, target, &options, &mut Tell(app)))?;
         let at = match summary.current {

@@ -191,7 +191,13 @@ impl Room for Column {
     fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let column = sql::name(id.name()).to_string();
         let mut out = Vec::new();
-        for name in changed {
+        // A new type or collation resets how values are stored: it comes first, and what is not the type's way is said again.
+        let retypes = |name: &&'static str| [TYPE.name, COLLATION.name].contains(name);
+        let mut order: Vec<&'static str> = changed.iter().copied().filter(|name| retypes(name)).collect();
+        let again = [STORAGE.name, COMPRESSION.name].into_iter().filter(|name| !order.is_empty() && new.value(name).is_some());
+        let again: Vec<&'static str> = again.filter(|name| !changed.contains(name)).collect();
+        order.extend(changed.iter().copied().filter(|name| !retypes(name)).chain(again));
+        for name in &order {
             let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
                 let Some(new_type) = new.get(TYPE) else { continue };
                 let collation = collation::clause(new.get(COLLATION));

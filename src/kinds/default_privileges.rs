@@ -15,7 +15,7 @@ use super::{Context, Folded, Room, Statement, generic, room};
 const IN: Key<ObjectId> = Key::new("in");
 
 static ATTRS: [Attr; 1] =
-    [attr(IN, Shape::Ref(&["schema"]), Form::Custom, OnChange::Replace, "Only for objects in that schema.")];
+    [attr(IN, Shape::Ref(&["schema"]), Form::Custom, OnChange::CreationOnly, "Only for objects in that schema.")];
 
 pub static KIND: Kind = Kind {
     word: "default-privileges",

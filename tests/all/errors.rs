@@ -25,9 +25,11 @@ fn says(outcome: &Outcome, words: &[&str]) {
 
 /// What a database holds, as one text that any change would change.
 fn fingerprint(db: &TestDb) -> String {
-    db.query("SELECT c.oid, c.xmin, c.relname FROM pg_class c UNION ALL SELECT oid, xmin, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
-              UNION ALL SELECT oid, xmin, nspname FROM pg_namespace ORDER BY 1, 3")
-        .join("\n")
+    db.query(
+        "SELECT 'r', oid, xmin, relname FROM pg_class UNION ALL SELECT 'n', oid, xmin, nspname FROM pg_namespace \
+         UNION ALL SELECT 'a', attrelid, xmin, attname FROM pg_attribute WHERE attrelid >= 16384 ORDER BY 1, 2, 4",
+    )
+    .join("\n")
 }
 
 #[test]
@@ -60,6 +62,8 @@ fn no_project_and_bad_projects() {
     let outcome = sandbox.exits(78, &["plan"]);
     assert_snapshot!("bad_project", shown(&sandbox, None, &outcome));
     sandbox.write("setpoint.kdl", "");
+    says(&sandbox.exits(78, &["plan"]), &["no directory", "setpoint init"]);
+    sandbox.write("schema/app.kdl", "");
     says(&sandbox.exits(78, &["--env", "moon", "plan"]), &["moon"]);
     sandbox.exits(78, &["--config", "nowhere.kdl", "plan"]);
     says(&sandbox.exits(78, &["--url", "mysql://host/db", "plan"]), &["mysql"]);

@@ -14,12 +14,14 @@ use crate::support::repository;
 /// How many cases run at the same time.
 const LANES: usize = 4;
 
-/// `fixtures/kinds/<kind>/<case>/{before,after}.sql`; a file that is missing is an empty database.
+/// `fixtures/kinds/<kind>/<case>/{before,after}.sql`; a file that is missing is an empty database. Where `fails.txt` stands, the
+/// case is known not to work: its first line is a part of the message, the rest says why. It has to go as soon as it works.
 struct Case {
     kind: String,
     name: String,
     before: String,
     after: String,
+    fails: String,
 }
 
 /// All cases, or those that `SETPOINT_CASE` names (a part of `kind/case`).
@@ -31,7 +33,8 @@ fn cases() -> Vec<Case> {
             let (kind, name) = (file_name(&kind), file_name(&case));
             let read = |file: &str| std::fs::read_to_string(case.join(file)).unwrap_or_default();
             if format!("{kind}/{name}").contains(&wanted) {
-                cases.push(Case { kind, name, before: read("before.sql"), after: read("after.sql") });
+                let (before, after, fails) = (read("before.sql"), read("after.sql"), read("fails.txt"));
+                cases.push(Case { kind, name, before, after, fails });
             }
         }
     }
@@ -76,7 +79,14 @@ fn every_kind_is_created_altered_dropped_and_written() {
     let mut problems = Vec::new();
     let mut covered: BTreeMap<&str, Seen> = BTreeMap::new();
     for (case, result) in cases.iter().zip(results) {
+        let known = case.fails.lines().next();
         match result {
+            Ok(_) if known.is_some() => {
+                problems.push(format!("=== {}/{} works: remove fails.txt", case.kind, case.name))
+            }
+            Err(failure) if known.is_some_and(|known| failure.to_string().contains(known)) => {
+                println!("{}/{} fails, as is known", case.kind, case.name);
+            }
             Ok(seen) => {
                 let Some(word) = rooms().iter().map(|room| room.kind().word).find(|word| *word == case.kind) else {
                     problems.push(format!("fixtures/kinds/{} is no kind's folder", case.kind));
