@@ -251,12 +251,12 @@ async fn change(major: u32) {
 
 /// Leads the database to a state, after which nothing is left to do.
 async fn step(major: u32, session: &Session, desired: &State) -> Vec<Step> {
-    let made = against(session, desired, &Manage::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let made = against(session, desired, &Manage::default(), &()).await.unwrap_or_else(|e| panic!("{e}"));
     assert!(made.unverified.is_empty(), "{:?}", made.unverified);
     for step in &made.made.steps {
         run(major, session, step).await;
     }
-    let rest = against(session, desired, &Manage::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let rest = against(session, desired, &Manage::default(), &()).await.unwrap_or_else(|e| panic!("{e}"));
     assert!(rest.is_empty(), "PostgreSQL {major}: {:?}\n{:?}", rest.changes, rest.unverified);
     made.made.steps
 }
