@@ -21,8 +21,11 @@ pub const MAX_BYTES: usize = 64 << 20;
 /// What is wrong in the text, at least one problem.
 pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
     if !crate_is_sound() {
-        let problem = Problem::new(Span::default(), "this setpoint was built so that it reads numbers and escapes wrongly");
-        return Err(vec![problem.help("build it with the profiles of its Cargo.toml: just-kdl needs `debug-assertions = true`")]);
+        let problem =
+            Problem::new(Span::default(), "this setpoint was built so that it reads numbers and escapes wrongly");
+        return Err(vec![
+            problem.help("build it with the profiles of its Cargo.toml: just-kdl needs `debug-assertions = true`"),
+        ]);
     }
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; {MAX_BYTES} are the limit", text.len());

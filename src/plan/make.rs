@@ -9,7 +9,7 @@ use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, On
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph, Node};
-use super::hazards::{self, Subject};
+use super::hazards::{self, Finding, Hazard, Subject};
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
 use super::{Action, Expected, Step, expand, rebuild};
@@ -89,7 +89,9 @@ fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, 
             objects.extend(columns.iter().cloned());
         }
         let inverse = if with_inverse { maker.inverse(turn, &mut current)? } else { Vec::new() };
-        let hazards = if with_inverse { maker.hazards(turn, statements) } else { Vec::new() };
+        let mut hazards = maker.hazards(turn, statements);
+        // Steps that take something back have no way back of their own, and nobody expects one.
+        hazards.retain(|finding| with_inverse || finding.hazard != Hazard::Irreversible);
         let count = statements.len();
         for (i, statement) in statements.iter().enumerate() {
             let last = i + 1 == count;
@@ -241,7 +243,9 @@ impl<'a> Maker<'a> {
         match &node.act {
             Act::Rename(from) => {
                 let object = self.wanted.old.get(id).cloned().unwrap_or_default();
-                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?))
+                let statements = room.rename(id, from, &object, &new)?;
+                let hazards = self.hazards_back(node, Action::Rename, &statements);
+                Ok(plain(id, Action::Rename, statements, hazards))
             }
             Act::Create => {
                 let Some(object) = self.wanted.new.get(id) else { return Ok(Vec::new()) };
@@ -251,7 +255,9 @@ impl<'a> Maker<'a> {
                         current.put(child, object);
                     }
                 }
-                Ok(dangerous(plain(id, Action::Drop, room.drop(id, object, &new)?), self.taken_back(node, object)))
+                let statements = room.drop(id, object, &new)?;
+                let hazards = self.hazards_back(node, Action::Drop, &statements);
+                Ok(plain(id, Action::Drop, statements, hazards))
             }
             Act::Drop => {
                 let mut gone = vec![id.clone()];
@@ -264,7 +270,11 @@ impl<'a> Maker<'a> {
                 for ancestor in id.ancestors() {
                     start.put(ancestor.clone(), self.wanted.old.get(ancestor).cloned().unwrap_or_default());
                 }
-                make_again(self.wanted, &start, changes)
+                let mut again = make_again(self.wanted, &start, changes)?;
+                if node.replaced {
+                    put_back_only(&mut again);
+                }
+                Ok(again)
             }
             Act::Alter(attrs) => {
                 let (Some(before), Some(after)) = (self.wanted.old.get(id), self.wanted.new.get(id)) else {
@@ -281,20 +291,9 @@ impl<'a> Maker<'a> {
                 }
                 let mut back = attrs.clone();
                 back.reverse();
-                let steps = plain(id, Action::Alter, room.alter(id, after, before, &back, &old)?);
-                let lock = steps.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max();
-                let hazards = hazards::find(&Subject {
-                    action: Action::Alter,
-                    id,
-                    old: Some(after),
-                    new: Some(before),
-                    changed: &back,
-                    replaced: node.replaced,
-                    on_existing: true,
-                    before: self.wanted.new,
-                    lock,
-                });
-                Ok(dangerous(steps, hazards))
+                let statements = room.alter(id, after, before, &back, &old)?;
+                let hazards = self.hazards_back(node, Action::Alter, &statements);
+                Ok(plain(id, Action::Alter, statements, hazards))
             }
             Act::Rebuild(columns) => {
                 for part in rebuild::takes_along(id, self.wanted.old) {
@@ -308,7 +307,8 @@ impl<'a> Maker<'a> {
                         current.put(&part, object);
                     }
                 }
-                let mut back = plain(id, Action::Alter, rebuild::statements(id, columns, &new, &old)?);
+                let findings = columns.iter().flat_map(hazards::rebuilt).collect();
+                let mut back = plain(id, Action::Alter, rebuild::statements(id, columns, &new, &old)?, findings);
                 // Comments, owner and grants of the type as it was.
                 let facets: Vec<Change> = self
                     .wanted
@@ -320,29 +320,15 @@ impl<'a> Maker<'a> {
                 // Its default privileges may still be in force then.
                 let mut start = self.defaults[1].clone();
                 start.put(id.clone(), self.wanted.old.get(id).cloned().unwrap_or_default());
-                back.extend(make_again(self.wanted, &start, facets)?);
+                let mut again = make_again(self.wanted, &start, facets)?;
+                put_back_only(&mut again);
+                back.extend(again);
                 Ok(back)
             }
         }
     }
 
-    /// What dropping again what the plan created would lose: what was written into it since.
-    fn taken_back(&self, node: &Node, object: &Object) -> Vec<hazards::Finding> {
-        let subject = Subject {
-            action: Action::Drop,
-            id: &node.id,
-            old: Some(object),
-            new: None,
-            changed: &[],
-            replaced: node.replaced,
-            on_existing: false,
-            before: self.wanted.new,
-            lock: None,
-        };
-        hazards::find(&subject).into_iter().filter(|f| f.hazard == hazards::Hazard::DataLoss).collect()
-    }
-
-    fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<hazards::Finding> {
+    fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<Finding> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
         let lock = statements.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max();
@@ -378,6 +364,32 @@ impl<'a> Maker<'a> {
         out
     }
 
+    /// What is dangerous about taking a turn back. What goes away with a table that the plan made is the table's matter.
+    fn hazards_back(&self, node: &Node, action: Action, statements: &[Statement]) -> Vec<Finding> {
+        let (id, old, new) = (&node.id, self.wanted.old, self.wanted.new);
+        let made = self.made_new(id.root());
+        if made && id != id.root() {
+            return Vec::new();
+        }
+        let subject = Subject {
+            action,
+            id,
+            old: new.get(id),
+            new: old.get(id).filter(|_| action != Action::Drop),
+            changed: match &node.act {
+                Act::Alter(attrs) => attrs,
+                _ => &[],
+            },
+            replaced: node.replaced,
+            on_existing: !made && action != Action::Drop,
+            before: new,
+            lock: statements.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max(),
+        };
+        let mut findings = hazards::find(&subject);
+        findings.retain(|finding| finding.hazard != Hazard::Irreversible);
+        findings
+    }
+
     fn made_new(&self, root: &ObjectId) -> bool {
         self.graph.created(root)
     }
@@ -393,15 +405,14 @@ fn make_again(wanted: &Wanted<'_>, start: &State, changes: Vec<Change>) -> Resul
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
 }
 
-/// The steps with hazards on the first of them.
-fn dangerous(mut steps: Vec<Step>, hazards: Vec<hazards::Finding>) -> Vec<Step> {
-    if let Some(first) = steps.first_mut() {
-        first.hazards = hazards;
+/// What is put back as it was changes nobody's access.
+fn put_back_only(steps: &mut [Step]) {
+    for step in steps {
+        step.hazards.retain(|finding| finding.hazard != Hazard::ChangesAccess);
     }
-    steps
 }
 
-fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>) -> Vec<Step> {
+fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards: Vec<Finding>) -> Vec<Step> {
     statements
         .into_iter()
         .map(|statement| Step {
@@ -412,7 +423,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>) -> Vec<Step>
             transaction: 1,
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
-            hazards: Vec::new(),
+            hazards: std::mem::take(&mut hazards),
             sql: statement.sql,
             inverse: Vec::new(),
         })

@@ -159,6 +159,10 @@ pub fn show(plan: &Plan) -> String {
             let _ = writeln!(out, "      {} {}", paint(REMOVE, finding.hazard.word()), finding.reason);
         }
         for inverse in &step.inverse {
+            for finding in &inverse.hazards {
+                let word = paint(REMOVE, &format!("back: {}", finding.hazard.word()));
+                let _ = writeln!(out, "      {word} {}", finding.reason);
+            }
             for (i, text) in inverse.sql.lines().enumerate() {
                 let _ =
                     writeln!(out, "      {} {}", paint(DIM, if i == 0 { "back:" } else { "     " }), paint(DIM, text));
