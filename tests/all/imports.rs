@@ -21,7 +21,6 @@ const GROUPS: &[&[&str]] = &[
 /// A foreign crate and the folders that may use it.
 const PLACES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["catalog", "sameness", "scratch", "ledger", "apply"]),
-    ("sqlparser", &["sql"]),
     ("just_kdl", &["kdl"]),
     ("kdl", &["kdl"]),
 ];
