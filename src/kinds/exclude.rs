@@ -92,7 +92,7 @@ impl Room for Exclude {
              LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
              WHERE k.contype = 'x' AND k.conrelid >= 16384 AND k.conislocal AND k.conparentid = 0 \
              ORDER BY k.conrelid, k.conname",
-            odd = key_parts::ODD,
+            odd = key_parts::odd("i.indisexclusion"),
             columns = key_parts::COLUMNS,
         ))
     }

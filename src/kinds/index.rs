@@ -115,12 +115,12 @@ impl Room for Index {
                   THEN ARRAY(SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = i.indrelid ORDER BY h.inhrelid) END \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam \
              LEFT JOIN odd ON odd.indexrelid = i.indexrelid LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
-             WHERE i.indrelid >= 16384 AND c.relpersistence <> 't' \
+             WHERE i.indrelid >= 16384 AND NOT i.indisprimary AND NOT i.indisexclusion AND c.relpersistence <> 't' \
              AND NOT (c.relispartition AND EXISTS (SELECT FROM pg_inherits h JOIN pg_index p ON p.indexrelid = h.inhparent \
                  WHERE h.inhrelid = i.indexrelid AND p.indisvalid)) \
-             AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) \
+             AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype = 'u') \
              ORDER BY i.indrelid, c.relname",
-            odd = key_parts::ODD,
+            odd = key_parts::odd("NOT i.indisprimary AND NOT i.indisexclusion"),
             columns = key_parts::COLUMNS,
         ))
     }

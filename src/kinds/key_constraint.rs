@@ -96,16 +96,16 @@ pub fn naming<'a>(attrs: &Attrs, label: &'a str) -> Naming<'a> {
 pub fn query(contype: char, server: Version) -> String {
     let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
     let period = if server.at_least(18) { "c.conperiod" } else { "false" };
+    // Of keys of the same columns, the first one and a primary key before that is what the others are the same as.
     format!(
         "SELECT c.oid, c.conrelid, c.conname, c.conindid, c.conrelid, i.indkey::int2[], i.indnkeyatts, c.condeferrable, \
-         c.condeferred, {nulls}, {period}, x.reloptions, s.spcname, \
-         (SELECT d.oid FROM pg_constraint d WHERE d.conrelid = c.conrelid AND d.contype IN ('p', 'u') \
-             AND d.conkey = c.conkey AND d.conislocal AND (d.contype, d.oid) < (c.contype, c.oid) \
-             ORDER BY d.contype, d.oid LIMIT 1) \
-         FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid JOIN pg_class x ON x.oid = c.conindid \
+         c.condeferred, {nulls}, {period}, x.reloptions, s.spcname, c.first \
+         FROM (SELECT c.*, nullif(first_value(c.oid) OVER (PARTITION BY c.conrelid, c.conkey ORDER BY c.contype, c.oid), \
+                c.oid) AS first FROM pg_constraint c \
+            WHERE c.contype IN ('p', 'u') AND c.conrelid >= 16384 AND c.conislocal AND c.conparentid = 0) c \
+         JOIN pg_index i ON i.indexrelid = c.conindid JOIN pg_class x ON x.oid = c.conindid \
          LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace \
-         WHERE c.contype = '{contype}' AND c.conrelid >= 16384 AND c.conislocal AND c.conparentid = 0 \
-         ORDER BY c.conrelid, c.conname"
+         WHERE c.contype = '{contype}' ORDER BY c.conrelid, c.conname"
     )
 }
 

@@ -158,30 +158,33 @@ pub fn plain_columns(attrs: &Attrs) -> Option<Vec<&ObjectId>> {
 
 // ---- catalog ------------------------------------------------------------------------------------------------------
 
-/// A common table expression `odd`: per index, the parts about which there is more to say than a column or expression.
-pub const ODD: &str = "odd AS (SELECT k.indexrelid, array_agg(k.n::int2 ORDER BY k.n) AS numbers, \
-    array_agg(CASE WHEN k.odd_class THEN cn.nspname END ORDER BY k.n) AS class_schemas, \
-    array_agg(CASE WHEN k.odd_class THEN k.opcname END ORDER BY k.n) AS classes, \
-    array_agg(CASE WHEN k.odd_collation THEN ln.nspname END ORDER BY k.n) AS collation_schemas, \
-    array_agg(CASE WHEN k.odd_collation THEN l.collname END ORDER BY k.n) AS collations, \
-    array_agg(array_to_string(k.attoptions, E'\\x01') ORDER BY k.n) AS options \
-    FROM (SELECT i.indexrelid, k.n, k.coll, x.attoptions, c.opcname, c.opcnamespace, \
-        NOT c.opcdefault OR x.attoptions IS NOT NULL OR \
-            d.oid IS NOT NULL AND (a.attnum IS NOT NULL OR c.opckeytype = 0) AS odd_class, \
-        k.coll <> 0 AND k.coll <> coalesce(a.attcollation, t.typcollation) AND (a.attnum IS NOT NULL OR \
-            strpos(pg_get_indexdef(i.indexrelid), pg_get_indexdef(i.indexrelid, k.n::int, false) || ' COLLATE ') > 0) \
-            AS odd_collation \
-        FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) \
-            WITH ORDINALITY AS k(att, class, coll, n) \
-        JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum = k.n \
-        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att AND k.att <> 0 \
-        JOIN pg_type t ON t.oid = coalesce(a.atttypid, x.atttypid) \
-        JOIN pg_opclass c ON c.oid = k.class LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
-            AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
-        WHERE i.indrelid >= 16384 AND k.n <= i.indnkeyatts) k \
-    JOIN pg_namespace cn ON cn.oid = k.opcnamespace \
-    LEFT JOIN pg_collation l ON l.oid = k.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
-    WHERE k.odd_class OR k.odd_collation GROUP BY k.indexrelid)";
+/// A common table expression `odd`: per index for which `which` is true, the parts about which there is more to say than a
+/// column or expression. The type that an operator class works on is the index column's own, unless the class stores another.
+pub fn odd(which: &str) -> String {
+    format!(
+        "odd AS (SELECT k.indexrelid, array_agg(k.n::int2 ORDER BY k.n) AS numbers, \
+         array_agg(CASE WHEN k.odd_class THEN cn.nspname END ORDER BY k.n) AS class_schemas, \
+         array_agg(CASE WHEN k.odd_class THEN k.opcname END ORDER BY k.n) AS classes, \
+         array_agg(CASE WHEN k.odd_collation THEN ln.nspname END ORDER BY k.n) AS collation_schemas, \
+         array_agg(CASE WHEN k.odd_collation THEN l.collname END ORDER BY k.n) AS collations, \
+         array_agg(array_to_string(k.attoptions, E'\\x01') ORDER BY k.n) AS options \
+         FROM (SELECT i.indexrelid, k.n, k.coll, x.attoptions, c.opcname, c.opcnamespace, \
+                NOT c.opcdefault OR x.attoptions IS NOT NULL OR c.opckeytype = 0 AND d.oid IS NOT NULL AS odd_class, \
+                k.coll <> 0 AND (CASE WHEN k.att <> 0 \
+                    THEN k.coll <> (SELECT a.attcollation FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = k.att) \
+                    ELSE k.coll <> t.typcollation AND strpos(pg_get_indexdef(i.indexrelid), \
+                        pg_get_indexdef(i.indexrelid, k.n::int, false) || ' COLLATE ') > 0 END) AS odd_collation \
+            FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) \
+                WITH ORDINALITY AS k(att, class, coll, n) \
+            JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum = k.n JOIN pg_type t ON t.oid = x.atttypid \
+            JOIN pg_opclass c ON c.oid = k.class LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
+                AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
+            WHERE i.indrelid >= 16384 AND k.n <= i.indnkeyatts AND {which}) k \
+         JOIN pg_namespace cn ON cn.oid = k.opcnamespace \
+         LEFT JOIN pg_collation l ON l.oid = k.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
+         WHERE k.odd_class OR k.odd_collation GROUP BY k.indexrelid)"
+    )
+}
 
 /// The columns of a query with `pg_index i` and `LEFT JOIN odd USING (indexrelid)` that `read` takes.
 pub const COLUMNS: &str = "i.indrelid, i.indkey::int2[], i.indnkeyatts, i.indoption::int2[], \

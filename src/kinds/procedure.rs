@@ -5,6 +5,7 @@ use crate::kdl::Node;
 use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
 
 use super::scope::Scope;
+use super::refs::Refs;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine};
 
 pub static KIND: Kind = Kind {
@@ -48,6 +49,10 @@ impl Room for Procedure {
 
     fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
         routine::on_change(attr, old, new)
+    }
+
+    fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {
+        routine::refers(object, refs);
     }
 
     fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {

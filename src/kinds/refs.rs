@@ -11,6 +11,8 @@ pub struct Refs {
     pub types: Vec<SqlType>,
     /// SQL text in which names are looked for.
     pub texts: Vec<Text>,
+    /// Bodies in which routines are called; what else they name is looked up when they run.
+    pub bodies: Vec<Text>,
 }
 
 impl Refs {
@@ -27,5 +29,10 @@ impl Refs {
     /// Needs whatever this SQL text names.
     pub fn names_in(&mut self, text: Text) {
         self.texts.push(text);
+    }
+
+    /// Rather comes after the routines that this body calls: a constraint that uses it is checked as soon as it is made.
+    pub fn calls_in(&mut self, body: Text) {
+        self.bodies.push(body);
     }
 }

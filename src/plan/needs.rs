@@ -58,6 +58,13 @@ impl<'a> Names<'a> {
         for text in &refs.texts {
             self.in_text(text, own, &mut |found| push(&mut needs.soft, id, found));
         }
+        for body in &refs.bodies {
+            self.in_text(body, own, &mut |found| {
+                if found.kind().namespace == Namespace::Routine {
+                    push(&mut needs.soft, id, found);
+                }
+            });
+        }
         needs.soft.retain(|n| !needs.hard.contains(n));
         needs
     }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use setpoint::apply::{self, Allow, Goal, Options, Silent, Target};
 use setpoint::catalog::{Session, Version};
 use setpoint::diff::{self, Comparison};
-use setpoint::model::{Class, State};
+use setpoint::model::{Class, Error, State};
 use setpoint::plan::Plan;
 use setpoint::plan::against::against;
 use setpoint::plan::aid::{Aid, Built};
@@ -82,30 +82,24 @@ pub fn travel(before: &str, after: &str) -> Result<Seen, Failure> {
 }
 
 async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
-    let wrong = |what: &'static str| move |error: setpoint::model::Error| Failure::Wrong(format!("{what}: {error}"));
-    let start = read(here).await?;
-    let wanted = read(there).await?;
-    files(here, &start).await?;
-    let desired = files(there, &wanted).await?;
-    let mut seen = Seen::default();
-    let session = Session::open(&here.connect, "test").await.map_err(wrong("connecting"))?;
-    let manage = Manage::default();
-    let difference = against(&session, &desired, &manage, &Bench).await.map_err(|error| match error.class {
-        Class::Refused => Failure::NoWay(error.to_string()),
-        _ => Failure::Wrong(format!("planning: {error}")),
-    })?;
+    let (session, other) = (open(here).await?, open(there).await?);
+    let start = read(&session).await?;
+    let wanted = read(&other).await?;
+    files(&session, &start).await?;
+    let desired = files(&other, &wanted).await?;
+    let comparison = diff::compare(&start, &wanted);
+    let seen = seen(&comparison, &start, &wanted);
+    let difference =
+        against(&session, &desired, &Manage::default(), &Bench).await.map_err(|error| match error.class {
+            Class::Refused => Failure::NoWay(error.to_string()),
+            _ => wrong("planning")(error),
+        })?;
     if let Some(unverified) = difference.unverified.first() {
         return Err(Failure::Wrong(format!(
             "unverified: {} {}: {}",
             unverified.id, unverified.attr, unverified.reason
         )));
     }
-    let comparison = diff::compare(&start, &wanted);
-    seen.created.extend(comparison.created.iter().map(|id| id.kind().word));
-    seen.dropped.extend(comparison.dropped.iter().map(|id| id.kind().word));
-    seen.altered.extend(comparison.changed.iter().map(|(id, _)| id.kind().word));
-    seen.altered.extend(comparison.open.iter().map(|open| open.id.kind().word));
-    seen.written.extend(start.iter().chain(wanted.iter()).map(|(id, _)| id.kind().word));
     if difference.made.steps.is_empty() && !comparison.is_empty() {
         return Err(Failure::Wrong(format!("no steps, though this differs:\n{}", shown(&comparison, &start, &wanted))));
     }
@@ -114,33 +108,29 @@ async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
     }
     let dir = TempDir::new();
     let mut chain = Chain::read(&dir.path().join("plans")).map_err(wrong("the chain"))?;
-    let hash = load::files_hash(&desired);
-    let plan = Plan::new(&chain, "journey", hash, session.version.major(), difference.made);
-    session.close().await;
+    let plan = Plan::new(&chain, "journey", load::files_hash(&desired), session.version.major(), difference.made);
     let path = chain.append(&plan).map_err(wrong("saving"))?;
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Wrong(error.to_string()))?;
     let options = Options { allow: Allow { all: true, hazards: vec![] }, ..Options::default() };
     let stage = |what: &'static str| {
         let text = &text;
-        move |error: setpoint::model::Error| Failure::Wrong(format!("{what}: {error}\n{text}"))
+        move |error: Error| Failure::Wrong(format!("{what}: {error}\n{text}"))
     };
     let same = async |what: &'static str, expected: &State| -> Result<(), Failure> {
-        let is = read(here).await?;
+        let is = read(&session).await?;
         let comparison = diff::compare(expected, &is);
-        if same_for(here, &comparison, expected).await? {
+        if same_for(&session, &comparison, expected).await? {
             return Ok(());
         }
         Err(Failure::Wrong(format!("{what}:\n{}\n{text}", shown(&comparison, expected, &is))))
     };
     apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await.map_err(stage("up"))?;
     same("after the way up", &wanted).await?;
-    let session = Session::open(&here.connect, "test").await.map_err(wrong("connecting"))?;
-    let next = against(&session, &desired, &manage, &Bench).await.map_err(stage("planning again"))?;
+    let next = against(&session, &desired, &Manage::default(), &Bench).await.map_err(stage("planning again"))?;
     if !next.is_empty() {
         let steps: String = next.made.steps.iter().map(|step| format!("{};\n", step.sql)).collect();
         return Err(Failure::Wrong(format!("the next plan is not empty:\n{steps}{:?}\n{text}", next.unverified)));
     }
-    session.close().await;
     apply::rollback(&here.connect, Target::To(0), &options, &mut Silent).await.map_err(stage("down"))?;
     same("after the way down", &start).await?;
     apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await.map_err(stage("up again"))?;
@@ -148,26 +138,38 @@ async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
     Ok(seen)
 }
 
+fn wrong(what: &'static str) -> impl Fn(Error) -> Failure {
+    move |error| Failure::Wrong(format!("{what}: {error}"))
+}
+
+fn seen(comparison: &Comparison, start: &State, wanted: &State) -> Seen {
+    let Comparison { created, dropped, changed, open } = comparison;
+    Seen {
+        created: created.iter().map(|id| id.kind().word).collect(),
+        dropped: dropped.iter().map(|id| id.kind().word).collect(),
+        altered: changed.iter().map(|(id, _)| id).chain(open.iter().map(|o| &o.id)).map(|id| id.kind().word).collect(),
+        written: start.iter().chain(wanted.iter()).map(|(id, _)| id.kind().word).collect(),
+    }
+}
+
+async fn open(db: &TestDb) -> Result<Session, Failure> {
+    Session::open(&db.connect, "test").await.map_err(wrong("connecting"))
+}
+
 /// True if nothing differs. Stored text is not a fixed point, and names of types may be written in several ways: where only
 /// such text differs, the server decides.
-async fn same_for(db: &TestDb, comparison: &Comparison, desired: &State) -> Result<bool, Failure> {
+async fn same_for(session: &Session, comparison: &Comparison, desired: &State) -> Result<bool, Failure> {
     let Comparison { created, dropped, changed, open } = comparison;
     if !(created.is_empty() && dropped.is_empty() && changed.is_empty()) || open.is_empty() {
         return Ok(comparison.is_empty());
     }
-    let wrong = |error: setpoint::model::Error| Failure::Wrong(format!("comparing: {error}"));
-    let session = Session::open(&db.connect, "test").await.map_err(wrong)?;
-    let difference = against(&session, desired, &Manage::default(), &Bench).await.map_err(wrong)?;
-    session.close().await;
+    let difference = against(session, desired, &Manage::default(), &Bench).await.map_err(wrong("comparing"))?;
     Ok(difference.is_empty())
 }
 
 /// What a database holds; all of it has to be modelled.
-async fn read(db: &TestDb) -> Result<State, Failure> {
-    let wrong = |error: setpoint::model::Error| Failure::Wrong(format!("reading: {error}"));
-    let session = Session::open(&db.connect, "test").await.map_err(wrong)?;
-    let live = introspect::read(&session).await.map_err(wrong)?;
-    session.close().await;
+async fn read(session: &Session) -> Result<State, Failure> {
+    let live = introspect::read(session).await.map_err(wrong("reading"))?;
     match live.unmodelled.first() {
         Some(first) => Err(Failure::Wrong(format!("not modelled: {first}"))),
         None => Ok(live.state),
@@ -175,12 +177,12 @@ async fn read(db: &TestDb) -> Result<State, Failure> {
 }
 
 /// The state of a database, written to files and read back: the same, and written the same way again.
-async fn files(db: &TestDb, state: &State) -> Result<State, Failure> {
+async fn files(session: &Session, state: &State) -> Result<State, Failure> {
     let files: Vec<(PathBuf, String)> = load::write::files(state);
     let text: String = files.iter().map(|(_, text)| text.as_str()).collect();
     let loaded = load::load_texts(&files).map_err(|error| Failure::Wrong(format!("files: {error}\n{text}")))?;
     let comparison = diff::compare(state, &loaded.state);
-    if !same_for(db, &comparison, &loaded.state).await? {
+    if !same_for(session, &comparison, &loaded.state).await? {
         return Err(Failure::Wrong(format!("files:\n{}\n{text}", shown(&comparison, state, &loaded.state))));
     }
     let again = load::write::files(&loaded.state);

@@ -12,6 +12,7 @@ pub use files::{parse, write};
 use crate::model::{Attr, Attrs, Expr, Form, Key, Object, OnChange, Shape, SqlType, Text, attr};
 use crate::sql::types::{self, Parsed};
 
+use super::refs::Refs;
 use super::{Disturbance, Reaction};
 
 const ARGS: Key<Vec<Attrs>> = Key::new("arg");
@@ -156,6 +157,13 @@ fn replaceable(old: &[&Attrs], new: &[&Attrs]) -> bool {
             let name_kept = old.get(ARG_NAME).is_none() || old.get(ARG_NAME) == new.get(ARG_NAME);
             name_kept && (old.get(ARG_DEFAULT).is_none() || new.get(ARG_DEFAULT).is_some())
         })
+}
+
+/// What a routine needs beyond its types: the routines that its body calls.
+pub fn refers(object: &Object, refs: &mut Refs) {
+    if let Some(body) = object.get(BODY) {
+        refs.calls_in(body.clone());
+    }
 }
 
 /// What becomes of a routine when something it depends on is replaced. String bodies have no dependencies.
