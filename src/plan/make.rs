@@ -243,9 +243,7 @@ impl<'a> Maker<'a> {
         match &node.act {
             Act::Rename(from) => {
                 let object = self.wanted.old.get(id).cloned().unwrap_or_default();
-                let statements = room.rename(id, from, &object, &new)?;
-                let hazards = self.hazards_back(node, Action::Rename, &statements);
-                Ok(plain(id, Action::Rename, statements, hazards))
+                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?, Vec::new()))
             }
             Act::Create => {
                 let Some(object) = self.wanted.new.get(id) else { return Ok(Vec::new()) };
@@ -364,7 +362,8 @@ impl<'a> Maker<'a> {
         out
     }
 
-    /// What is dangerous about taking a turn back. What goes away with a table that the plan made is the table's matter.
+    /// What is dangerous about taking a turn back. That names are gone which the plan made is what taking back means; what was written
+    /// under them since would be lost, though. What goes away with a table that the plan made is the table's matter.
     fn hazards_back(&self, node: &Node, action: Action, statements: &[Statement]) -> Vec<Finding> {
         let (id, old, new) = (&node.id, self.wanted.old, self.wanted.new);
         let made = self.made_new(id.root());
@@ -386,7 +385,10 @@ impl<'a> Maker<'a> {
             lock: statements.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max(),
         };
         let mut findings = hazards::find(&subject);
-        findings.retain(|finding| finding.hazard != Hazard::Irreversible);
+        findings.retain(|finding| match action {
+            Action::Drop => finding.hazard == Hazard::DataLoss,
+            _ => finding.hazard != Hazard::Irreversible,
+        });
         findings
     }
 
