@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::rename;
+use crate::kinds::owner;
 use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State};
 use crate::plan::{Action, Expected, Plan};
 use crate::sql::reference;
@@ -261,7 +262,8 @@ fn find<'a>(footprint: &'a [Expected], state: &'a State) -> Found<'a> {
             None => others.push(id),
         }
     }
-    let strangers = others.into_iter().filter(|id| roots.contains(id.root())).collect();
+    // Plans leave out the owner that whoever runs them is anyway.
+    let strangers = others.into_iter().filter(|id| roots.contains(id.root()) && !id.is(&owner::KIND)).collect();
     Found { known, strangers }
 }
 

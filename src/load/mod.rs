@@ -6,11 +6,13 @@ pub mod write;
 
 use std::path::{Path, PathBuf};
 
+use rustc_hash::FxHashMap;
+
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::generic::nearest;
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
-use crate::kinds::{Room, rooms, schema};
-use crate::model::{Address, Digest, Object, Result, Span, State, Text, Value, Within};
+use crate::kinds::{IS_TYPE, Room, rooms, schema};
+use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
 
 /// What the files say.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     }
     if load.problems.is_empty() {
         whole(&mut load);
+        shared_names(&mut load);
         stars::check(&load.state, &mut load.problems);
     }
     if load.problems.is_empty() {
@@ -180,6 +183,29 @@ fn whole(load: &mut Load) {
                     load.problems.push(problem.help("one with other input types does not count"));
                 }
             });
+        }
+    }
+}
+
+/// Finds names that two objects would share: PostgreSQL keeps tables, views, indexes and sequences of a schema in one list, and
+/// all of its types in another.
+fn shared_names(load: &mut Load) {
+    let mut taken: FxHashMap<(bool, Option<&ObjectId>, &str), &ObjectId> = FxHashMap::default();
+    for (id, object) in load.state.iter() {
+        let kind = id.kind();
+        let (relation, sql_type) = match kind.namespace {
+            Namespace::Relation => (true, IS_TYPE.contains(&kind.word)),
+            Namespace::IndexConstraint | Namespace::PrimaryKey => (true, false),
+            Namespace::Type => (false, true),
+            _ => continue,
+        };
+        let lists = [(true, relation), (false, sql_type)];
+        for list in lists.into_iter().filter(|(_, in_it)| *in_it).map(|(list, _)| list) {
+            let Some(other) = taken.insert((list, id.schema(), id.name().as_str()), id) else { continue };
+            let message = format!("{id} and {other} cannot have the same name");
+            let problem = Problem::new(object.place.unwrap_or_default(), message).label("its name is taken");
+            load.problems.push(problem.help("PostgreSQL keeps both in one list of names: rename one of them"));
+            break;
         }
     }
 }

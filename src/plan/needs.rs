@@ -1,6 +1,6 @@
 //! What an object needs before it can be created: from its references, its types, and the names found in its SQL.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::{self, refs::Refs, room};
 use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Value};
@@ -19,20 +19,26 @@ pub struct Needs {
 pub struct Names<'a> {
     state: &'a State,
     named: FxHashMap<(&'a str, &'a str), Vec<&'a ObjectId>>,
+    /// Relation → its columns.
+    columns: FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>,
 }
 
 impl<'a> Names<'a> {
     /// Indexes a state.
     pub fn new(state: &'a State) -> Self {
         let mut named: FxHashMap<(&str, &str), Vec<&ObjectId>> = FxHashMap::default();
+        let mut columns: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
         for (id, _) in state.iter() {
+            if let Some(relation) = id.parent().filter(|_| id.kind().address == Address::MemberOf) {
+                columns.entry(relation).or_default().push(id);
+            }
             if matches!(id.kind().address, Address::Qualified | Address::Routine) {
                 if let Some(schema) = id.schema() {
                     named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
                 }
             }
         }
-        Self { state, named }
+        Self { state, named, columns }
     }
 
     /// What an object of the state needs.
@@ -81,7 +87,10 @@ impl<'a> Names<'a> {
     }
 
     fn in_text(&self, text: &str, own: &str, found: &mut dyn FnMut(&ObjectId)) {
-        for name in names::find(text) {
+        let all = names::find(text);
+        let mut last_parts: FxHashSet<&str> = FxHashSet::default();
+        last_parts.extend(all.iter().filter_map(|name| name.parts.last()).map(String::as_str));
+        for name in &all {
             let (schemas, last) = match name.parts.as_slice() {
                 [last] => (vec![own, "public"], last),
                 [schema, last, ..] => (vec![schema.as_str()], last),
@@ -92,6 +101,9 @@ impl<'a> Names<'a> {
                 // A name before a parenthesis is a routine; any other name is a relation, a type or a column.
                 if (id.kind().namespace == Namespace::Routine) == name.call || name.parts.len() > 1 {
                     found(id);
+                    // Of a relation that is there already, the columns that the text names may be yet to come.
+                    let columns = self.columns.get(id).into_iter().flatten();
+                    columns.filter(|column| last_parts.contains(column.name().as_str())).for_each(|column| found(column));
                 }
             }
         }
