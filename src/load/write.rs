@@ -68,6 +68,7 @@ pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
     let failed = |path: &Path, e: &std::io::Error| {
         Error::failed(format!("cannot write {}", path.display())).detail(e.to_string())
     };
+    fs::create_dir_all(schema_dir).map_err(|e| failed(schema_dir, &e))?;
     let mut kept = FxHashSet::default();
     for (path, text) in files {
         let path = schema_dir.join(path);
@@ -84,7 +85,7 @@ pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
     for path in super::files::own(schema_dir)?.into_iter().filter(|path| !kept.contains(path)) {
         fs::remove_file(&path).map_err(|e| failed(&path, &e))?;
         // A folder that is empty now meant nothing but its files.
-        let _ = path.parent().map(fs::remove_dir);
+        let _ = path.parent().filter(|folder| *folder != schema_dir).map(fs::remove_dir);
     }
     Ok(())
 }
