@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text, Value, Within, attr,
+    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
 
@@ -70,6 +70,12 @@ impl Room for Column {
         {
             object.attrs.set(NOT_NULL, true);
         }
+    }
+
+    fn lacks(&self, id: &ObjectId, object: &Object, state: &State) -> Option<String> {
+        let table = id.parent().filter(|p| p.kind().word == "table").and_then(|table| state.get(table))?;
+        let has_parents = ["partition-of", "inherits"].iter().any(|name| table.value(name).is_some());
+        (object.get(TYPE).is_none() && !has_parents).then(|| "it has no type: `column NAME TYPE`".to_string())
     }
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {

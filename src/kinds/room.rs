@@ -25,6 +25,11 @@ pub trait Room: Sync {
         generic::parse(self.kind(), node, scope);
     }
 
+    /// What an object of the files lacks, once all of them are read.
+    fn lacks(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Option<String> {
+        None
+    }
+
     /// Writes an object; its children (`inner`, already written) stand in its node. `None`: it is written by its parent.
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         Some(generic::write(id, object, inner))

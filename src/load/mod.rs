@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::generic::nearest;
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
-use crate::kinds::{IS_TYPE, Room, rooms, schema};
+use crate::kinds::{IS_TYPE, Room, room, rooms, schema};
 use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
 
 /// What the files say.
@@ -174,6 +174,9 @@ fn whole(load: &mut Load) {
                 Address::Schema => format!("add `schema {}` to a file", parent.name().as_str()),
                 _ => format!("declare the {}, or remove this", parent.kind().word),
             }));
+        }
+        if let Some(lack) = room(id.kind()).lacks(id, object, state) {
+            load.problems.push(Problem::new(place, format!("{id} is not complete")).label("declared here").help(lack));
         }
         for (_, value) in object.attrs.iter() {
             routines(value, &mut |target| {
