@@ -151,7 +151,9 @@ pub fn record(
                     .label("unknown");
             if let Some(near) = nearest(&prop.name, known) {
                 problem = problem.help(format!("did you mean `{near}`?"));
-            } else if let Some(near) = nearest(&prop.name, attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name)) {
+            } else if let Some(near) =
+                nearest(&prop.name, attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name))
+            {
                 problem = problem.help(format!("did you mean `{near}`, a bare word?"));
             } else if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
                 problem = problem.help(format!("it is a child node: `{{ {} … }}`", attr.name));

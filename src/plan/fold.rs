@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Error, Result};
 
@@ -39,11 +39,18 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         ready: BTreeSet::new(),
         waiting: BTreeSet::new(),
         waits: vec![None; count],
+        before: vec![Vec::new(); count],
         last: None,
     };
     for node in 0..count {
-        graph.hard[node].iter().for_each(|n| run.hard[*n] += 1);
-        graph.soft[node].iter().for_each(|n| run.soft[*n] += 1);
+        for after in &graph.hard[node] {
+            run.hard[*after] += 1;
+            run.before[*after].push(node);
+        }
+        for after in &graph.soft[node] {
+            run.soft[*after] += 1;
+            run.before[*after].push(node);
+        }
         if let Some(into) = graph.into[node] {
             run.absorb[into] += 1;
         }
@@ -99,6 +106,8 @@ struct Run<'a> {
     waiting: BTreeSet<(usize, super::graph::Priority, usize)>,
     /// The number of wishes under which a node stands in `waiting`.
     waits: Vec<Option<usize>>,
+    /// Node → nodes that come, or should come, before it.
+    before: Vec<Vec<usize>>,
     /// The node that came last.
     last: Option<usize>,
 }
@@ -150,10 +159,58 @@ impl Run<'_> {
                 return Some(key.1);
             }
         }
-        self.waiting.pop_first().map(|(_, _, node)| {
-            self.waits[node] = None;
-            node
-        })
+        let (.., first) = self.waiting.first().copied()?;
+        // A wish is broken inside of a circle that waits for nothing else: what waits for the circle can have what it wishes.
+        let circle = self.circle(first);
+        let best = circle.iter().filter_map(|node| Some((self.waits[*node]?, self.key(*node)))).min();
+        let node = best.map_or(first, |(_, (_, node))| node);
+        self.stop_waiting(node);
+        Some(node)
+    }
+
+    /// Nodes in a circle of arrows that no arrow leads into; the node waits for it or is in it. Tarjan's algorithm against the
+    /// arrows, as far as the first component that is complete.
+    fn circle(&self, node: usize) -> Vec<usize> {
+        let mut found: FxHashMap<usize, usize> = FxHashMap::default(); // node → order of discovery
+        let mut low: FxHashMap<usize, usize> = FxHashMap::default();
+        let mut path = vec![(node, 0)];
+        let mut stack = vec![node];
+        found.insert(node, 0);
+        low.insert(node, 0);
+        while let Some((node, at)) = path.last_mut() {
+            let node = *node;
+            match self.before[node].get(*at) {
+                Some(before) => {
+                    *at += 1;
+                    if self.done[*before] {
+                        continue;
+                    }
+                    match found.get(before).copied() {
+                        // No component is complete yet, so that whatever was found is on the stack.
+                        Some(order) => _ = low.entry(node).and_modify(|l| *l = order.min(*l)),
+                        None => {
+                            let order = found.len();
+                            found.insert(*before, order);
+                            low.insert(*before, order);
+                            stack.push(*before);
+                            path.push((*before, 0));
+                        }
+                    }
+                }
+                None => {
+                    path.pop();
+                    let (own, order) = (low.get(&node).copied(), found.get(&node).copied());
+                    if own == order {
+                        let start = stack.iter().position(|n| *n == node).unwrap_or(0);
+                        return stack.split_off(start);
+                    }
+                    if let Some((parent, _)) = path.last() {
+                        low.entry(*parent).and_modify(|l| *l = own.unwrap_or(*l).min(*l));
+                    }
+                }
+            }
+        }
+        stack
     }
 
     /// A ready node of the table (or whatever it is) that the last one was of: people want to read what belongs together in one place.
