@@ -103,7 +103,9 @@ impl<'a> Names<'a> {
                     found(id);
                     // Of a relation that is there already, the columns that the text names may be yet to come.
                     let columns = self.columns.get(id).into_iter().flatten();
-                    columns.filter(|column| last_parts.contains(column.name().as_str())).for_each(|column| found(column));
+                    columns
+                        .filter(|column| last_parts.contains(column.name().as_str()))
+                        .for_each(|column| found(column));
                 }
             }
         }
