@@ -239,12 +239,11 @@ impl Room for Column {
         let sql_type = object.get(TYPE)?.as_str();
         let table = id.parent()?;
         let key = cx.state.get(table).and_then(|t| t.value("partition-by"));
-        if let Some(Value::Expr(key)) = key {
-            if sql::names::find(key.as_str()).iter().any(|n| n.parts.last().is_some_and(|p| p == id.name().as_str())) {
+        if let Some(Value::Expr(key)) = key
+            && sql::names::find(key.as_str()).iter().any(|n| n.parts.last().is_some_and(|p| p == id.name().as_str())) {
                 let why = format!("{id} is part of the partition key of {table}, whose type PostgreSQL does not change");
                 return Some(Err(Error::refused(why).remedy("make a new partitioned table and move the rows")));
             }
-        }
         let column = sql::name(id.name());
         let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
         Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type} USING {column}::{through}::{sql_type}"))))

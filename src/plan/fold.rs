@@ -153,11 +153,11 @@ impl Run<'_> {
         let blocking = self.lazy.iter().copied().find(|(_, node)| {
             self.graph.hard[*node].iter().any(|after| !self.done[*after] && Some(*after) != self.graph.into[*node])
         });
-        if self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced) {
-            if let Some(key) = blocking {
-                self.lazy.remove(&key);
-                return Some(key.1);
-            }
+        if (self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced))
+            && let Some(key) = blocking
+        {
+            self.lazy.remove(&key);
+            return Some(key.1);
         }
         let (.., first) = self.waiting.first().copied()?;
         // A wish is broken inside of a circle that waits for nothing else: what waits for the circle can have what it wishes.

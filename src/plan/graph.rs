@@ -160,10 +160,10 @@ impl Graph {
                 self.under[node] = id.parent().filter(|_| id.kind().folds).and_then(|p| self.creates.get(p)).copied();
             } else {
                 for needed in edges.get(&id).into_iter().flatten() {
-                    if let Some(other) = self.drops.get(needed).copied() {
-                        if !self.creates.contains_key(needed) {
-                            self.before(node, other);
-                        }
+                    if let Some(other) = self.drops.get(needed).copied()
+                        && !self.creates.contains_key(needed)
+                    {
+                        self.before(node, other);
                     }
                 }
             }

@@ -168,10 +168,10 @@ impl<'a> Maker<'a> {
         for (i, node) in graph.nodes.iter().enumerate() {
             let key = matches!(node.id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
             let (true, Act::Create, Some(table)) = (key, &node.act, node.id.parent()) else { continue };
-            if let Some(object) = wanted.new.get(&node.id) {
-                if seen.insert((table, object), i).is_some() {
-                    twins.insert(i);
-                }
+            if let Some(object) = wanted.new.get(&node.id)
+                && seen.insert((table, object), i).is_some()
+            {
+                twins.insert(i);
             }
         }
         let defaults = [wanted.old, wanted.new].map(manage::defaults);
@@ -355,7 +355,7 @@ impl<'a> Maker<'a> {
                 }
             }
             if let Act::Rebuild(columns) = &node.act {
-                out.extend(columns.iter().flat_map(|column| hazards::rebuilt(column)));
+                out.extend(columns.iter().flat_map(hazards::rebuilt));
                 break;
             }
         }

@@ -32,10 +32,10 @@ impl<'a> Names<'a> {
             if let Some(relation) = id.parent().filter(|_| id.kind().address == Address::MemberOf) {
                 columns.entry(relation).or_default().push(id);
             }
-            if matches!(id.kind().address, Address::Qualified | Address::Routine) {
-                if let Some(schema) = id.schema() {
-                    named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
-                }
+            if matches!(id.kind().address, Address::Qualified | Address::Routine)
+                && let Some(schema) = id.schema()
+            {
+                named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
             }
         }
         Self { state, named, columns }

@@ -19,7 +19,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             finding(Hazard::TableRewrite, format!("{table} is written again for the type {}", new.as_str()))
         }
         (Action::Create, "column")
-            if subject.new?.value("generated").is_some() && !subject.new?.value("virtual").is_some() =>
+            if subject.new?.value("generated").is_some() && subject.new?.value("virtual").is_none() =>
         {
             finding(Hazard::TableRewrite, format!("{table} is written again to fill {}", subject.id))
         }
