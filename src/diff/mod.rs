@@ -6,7 +6,7 @@ pub mod signature;
 use rustc_hash::FxHashSet;
 
 use crate::kinds::room;
-use crate::model::{Attrs, Change, ObjectId, OnChange, State, Value};
+use crate::model::{Attrs, Change, Object, ObjectId, OnChange, State, Value};
 
 /// An attribute whose two values differ in SQL text or type names alone; only the server may say whether they are different.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,7 +99,12 @@ pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &St
             None => changed.push((open.id.clone(), vec![open.attr])),
         }
     }
-    let mut out: Vec<Change> = comparison.dropped.iter().cloned().map(Change::Drop).collect();
+    // What a table had from its parent stays when it leaves, and what it has is the parent's when it joins one.
+    let stays = |id: &&ObjectId, from: &State, to: &State| {
+        given(id, from, to).is_some_and(|object| to.get(id).is_some_and(|own| own == object))
+    };
+    let dropped = comparison.dropped.iter().filter(|id| !stays(id, new, old));
+    let mut out: Vec<Change> = dropped.cloned().map(Change::Drop).collect();
     for (id, attrs) in changed {
         let (Some(before), Some(after)) = (old.get(&id), new.get(&id)) else { continue };
         let room = room(id.kind());
@@ -110,6 +115,19 @@ pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &St
             .any(|attr| room.on_change(attr, before, after) == OnChange::Replace);
         out.push(if replaced { Change::Replace(id, attrs) } else { Change::Alter(id, attrs) });
     }
-    out.extend(comparison.created.iter().cloned().map(Change::Create));
+    out.extend(comparison.created.iter().filter(|id| !stays(id, old, new)).cloned().map(Change::Create));
     out
+}
+
+/// The parent's part that stands for this one in `from`, where the table shares its parent's parts; in `to` it has its own.
+fn given<'a>(id: &ObjectId, from: &'a State, to: &State) -> Option<&'a Object> {
+    let shares = |table: &ObjectId, state: &State| {
+        state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
+    };
+    let table = id.ancestors().find(|table| shares(table, from).is_some() && to.has(table))?;
+    if shares(table, to).is_some() {
+        return None;
+    }
+    let mut parents = std::iter::successors(shares(table, from), |parent| shares(parent, from));
+    parents.find_map(|parent| from.get(&id.rebased(table, &parent)?))
 }

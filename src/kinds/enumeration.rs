@@ -1,12 +1,15 @@
 //! Enum types: `enum order_status pending paid shipped`.
 
 use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+    Address, Attr, Form, Key, Kind, KindRef, MAX_NAME_BYTES, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Text, Within, attr,
 };
 use crate::sql;
 
-use super::{Context, Folded, Mode, Room, Statement};
+use super::scope::Scope;
+use super::{Context, Folded, Mode, Room, Statement, generic};
 
 const VALUES: Key<Vec<Text>> = Key::new("values");
 
@@ -35,6 +38,20 @@ pub static ROOM: Enumeration = Enumeration;
 impl Room for Enumeration {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        for (at, value) in node.args.iter().enumerate().skip(1) {
+            let Some(text) = value.as_text() else { continue };
+            if text.len() > MAX_NAME_BYTES {
+                let message = format!("a value of an enum has at most {MAX_NAME_BYTES} bytes");
+                scope.problem(Problem::new(value.span, message).label(format!("{} bytes", text.len())));
+            }
+            if node.args.iter().take(at).skip(1).any(|other| other.as_text() == Some(text)) {
+                scope.problem(Problem::new(value.span, format!("`{text}` is said twice")).label("second time"));
+            }
+        }
+        generic::parse(&KIND, node, scope);
     }
 
     fn query(&self, _: Version) -> Option<String> {

@@ -68,6 +68,11 @@ pub trait Room: Sync {
         attr.on_change
     }
 
+    /// The object whose parts this one has without saying so, and keeps when it leaves: a partition's parent.
+    fn shares_parts_of(&self, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
     /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None

@@ -108,6 +108,10 @@ impl Room for Table {
         Some(Object::new(attrs))
     }
 
+    fn shares_parts_of(&self, object: &Object) -> Option<ObjectId> {
+        partition_of(object).map(|(parent, _)| parent.clone())
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(id) => Reaction::Impossible(format!("it would have to be emptied, since {id} has to be replaced")),

@@ -84,6 +84,7 @@ const BAD_FILES: &[(&str, &str, &[&str])] = &[
     ("twice_the_table", "table orders\ntable orders\n", &["orders", "app.kdl:2"]),
     ("table_and_view", "table orders\nview orders {\n    sql \"SELECT 1 AS a\"\n}\n", &["orders"]),
     ("twice_the_column", "table orders {\n    column id bigint\n    column id int\n}\n", &["id"]),
+    ("twice_the_value", "enum mood sad happy sad\n", &["sad", "app.kdl:1:21"]),
     (
         "no_such_table",
         "table orders {\n    column id bigint\n    foreign-key id { references customers id }\n}\n",
