@@ -127,7 +127,9 @@ impl Room for Grant {
         _: &[&'static str],
         cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        Ok(between(id, old, new, cx.server))
+        let mut out = between(id, old, new, cx.server);
+        out.extend(again(id, old, new, cx));
+        Ok(out)
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
@@ -137,7 +139,12 @@ impl Room for Grant {
             Some(parent) if acl::is_owner(parent, id.name(), cx.state) => {
                 Ok(acl::statement(parent, &Verb::RevokeOption, &option, id.name()).into_iter().collect())
             }
-            _ => Ok(between(id, object, &Object::default(), cx.server)),
+            _ => {
+                let nothing = Object::default();
+                let mut out = between(id, object, &nothing, cx.server);
+                out.extend(again(id, object, &nothing, cx));
+                Ok(out)
+            }
         }
     }
 }
@@ -162,6 +169,23 @@ pub fn settled(id: &ObjectId, grant: &Object, server: Version) -> Option<Object>
     let on = On::of(id.parent()?)?;
     let settled = object(list(grant, PRIVILEGES), list(grant, GRANT_OPTION), on, server);
     Some(Object { place: grant.place, was: grant.was.clone(), ..settled })
+}
+
+/// What REVOKE on a table also takes from its columns (src/backend/catalog/aclchk.c, ExecGrant_Relation), given again.
+fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Statement> {
+    let Some((table, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
+    let mut gone = acl::without(&list(old, PRIVILEGES), &list(new, PRIVILEGES), on, cx.server);
+    gone.extend(acl::without(&list(old, GRANT_OPTION), &list(new, GRANT_OPTION), on, cx.server));
+    if gone.is_empty() {
+        return vec![];
+    }
+    let of_column = |grant: &ObjectId| {
+        let column = grant.parent().filter(|column| On::of(column) == Some(On::Column));
+        grant.is(&KIND) && grant.name() == id.name() && column.and_then(|c| c.parent()) == Some(table)
+    };
+    let kept = cx.state.iter().filter(|(grant, _)| of_column(grant));
+    let kept = kept.filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
+    kept.flat_map(|(grant, object)| between(grant, &Object::default(), object, cx.server)).collect()
 }
 
 /// The statements that lead from one grant to another.

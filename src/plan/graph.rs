@@ -82,6 +82,7 @@ impl Graph {
         graph.order_renames();
         graph.providers();
         graph.siblings();
+        graph.wholes();
         graph
     }
 
@@ -265,6 +266,27 @@ impl Graph {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// What is taken from a whole is taken from its parts too (REVOKE on a table counts for its columns): it goes before the same
+    /// is said of a part, and what is given comes after, so that the way back has that order, too.
+    fn wholes(&mut self) {
+        let mut facets: FxHashMap<(&str, &ObjectId, &str), usize> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate() {
+            if let Some(parent) = node.id.parent().filter(|_| node.id.kind().address == Address::Facet) {
+                facets.insert((node.id.kind().word, parent, node.id.name().as_str()), i);
+            }
+        }
+        let mut pairs = Vec::new();
+        for ((word, part, name), inner) in &facets {
+            let named = part.parent().filter(|_| part.kind().address == Address::MemberOf && !name.is_empty());
+            let Some(outer) = named.and_then(|whole| facets.get(&(*word, whole, *name))) else { continue };
+            pairs.push(if self.nodes[*outer].act == Act::Create { (*inner, *outer) } else { (*outer, *inner) });
+        }
+        pairs.sort_unstable();
+        for (first, then) in pairs {
+            self.rather_before(first, then);
         }
     }
 

@@ -152,3 +152,33 @@ fn a_renamed_table_keeps_the_owner_that_files_leave_out() {
     nothing_left(&sandbox);
     assert_eq!(db.value("SELECT tableowner FROM pg_tables WHERE tablename = 'new'"), "answers_owner");
 }
+
+#[test]
+fn rights_on_columns_outlive_those_on_their_table() {
+    let db = TestDb::with("DO $$ BEGIN CREATE ROLE answers_reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    let schema = |table: &str, a: &str, b: &str| {
+        let grant = |rights: &str| match rights {
+            "" => String::new(),
+            rights => format!("grant {rights} to=answers_reader"),
+        };
+        let (table, a, b) = (grant(table), grant(a), grant(b));
+        format!(
+            "table t {{\n    column a integer {{\n        {a}\n    }}\n    column b integer {{\n        {b}\n    }}\n    {table}\n}}\n"
+        )
+    };
+    let rights = "SELECT 't', coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relname = 't' UNION ALL \
+        SELECT attname, attacl FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY 1";
+    let all = [("select insert", "select", ""), ("", "select", "select"), ("insert", "select update", "")];
+    for before in all {
+        for after in all.into_iter().filter(|after| *after != before) {
+            db.execute("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS setpoint CASCADE");
+            let sandbox = applied(&db, &schema(before.0, before.1, before.2));
+            let first = db.query(rights);
+            sandbox.write("schema/all.kdl", &schema(after.0, after.1, after.2));
+            sandbox.ok(&["push", "--auto-approve", "--allow", "all", "second"]);
+            nothing_left(&sandbox);
+            sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
+            assert_eq!(db.query(rights), first, "{before:?} {after:?}");
+        }
+    }
+}
