@@ -44,6 +44,7 @@ const PINNED: &[(&str, &str)] = &[
     ("check_function_bodies", "off"),
     ("row_security", "on"),
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
     ("statement_timeout", "0"),
     ("lock_timeout", "3s"),
     ("idle_in_transaction_session_timeout", "0"),

@@ -11,6 +11,7 @@ use crate::plan::{Hazard, Step};
 use crate::project::Project;
 
 use super::Globals;
+use super::loading::Loading;
 
 /// One run of the command line.
 pub struct App {
@@ -87,10 +88,20 @@ impl App {
     /// `Config` with every problem of every file.
     pub fn load(&self, project: &Project) -> Result<Loaded> {
         let loaded = load::load(&project.schema_dir)?;
+        self.warn_of_left_out(project, &loaded);
+        Ok(loaded)
+    }
+
+    /// Begins to read the desired state in another thread.
+    pub fn start_loading(&self, project: &Project) -> Loading {
+        Loading::start(project.schema_dir.clone())
+    }
+
+    /// Says what is declared in vain.
+    pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
             self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is not looked at"));
         }
-        Ok(loaded)
     }
 
     /// Results: stdout.

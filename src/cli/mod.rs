@@ -10,6 +10,7 @@ mod demo;
 mod drift;
 mod history;
 mod init;
+mod loading;
 mod plan;
 mod progress;
 mod pull;

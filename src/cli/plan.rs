@@ -7,7 +7,7 @@ use super::aid::Help;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
-use crate::plan::against::{Difference, against};
+use crate::plan::against::{Difference, against_loading};
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans, Made};
 use crate::project::Project;
@@ -39,12 +39,12 @@ pub struct Plan {
 impl Plan {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
-        let desired = app.load(&project)?;
+        let loading = app.start_loading(&project);
         let mut chain = Chain::read(&project.plans_dir)?;
         if let Some(name) = &self.save {
             check_name(name)?;
         }
-        let session = app.session(&project, "plan")?;
+        let session = loading.before(app.session(&project, "plan"))?;
         let ledger = app.wait(Ledger::read(&session))?;
         let pending: Vec<String> = chain
             .links
@@ -57,7 +57,10 @@ impl Plan {
                 .detail("a new plan has to start where the chain ends")
                 .remedy("apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl"));
         }
-        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
+        let desired = || loading.loaded().map(|loaded| &loaded.state);
+        let difference = app.wait(against_loading(&session, desired, &project.manage, &Help::new(app, &session)))?;
+        let desired = loading.loaded()?;
+        app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference, self.strict)?;
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));

@@ -5,10 +5,11 @@ pub mod unmodelled;
 
 pub use edges::edges;
 
-use futures_util::future::try_join_all;
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesOrdered;
 
 use crate::catalog::{Book, Row, Session, Version, class, server_error};
-use crate::kinds::{self, generic};
+use crate::kinds::{self, Room, generic};
 use crate::model::{Error, Ident, ObjectId, Result, State};
 
 /// What was read.
@@ -29,64 +30,59 @@ const ROLES: &str = "SELECT oid, rolname FROM pg_roles";
 
 /// Reads the whole catalog in one transaction, which stays open for `edges`; `end` closes it.
 ///
+/// All queries are sent at once, and each answer is read while the server works on the next. An answer refers to what the
+/// answers before it have named, so the rooms' order matters.
+///
 /// # Errors
 /// What the server reports, or a room whose query and reading do not agree.
 pub async fn begin(session: &Session) -> Result<Live> {
     session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let server = session.version;
     let rooms = kinds::rooms();
-    let client = &session.client;
     let queries = rooms.iter().map(|room| room.query(server)).chain([Some(unmodelled::query(server))]);
-    let answers =
-        try_join_all([Some(MEMBERS.into()), Some(ROLES.into())].into_iter().chain(queries).map(|query| async move {
-            match query {
-                Some(query) => client
-                    .query(query.as_str(), &[])
-                    .await
-                    .map_err(|error| server_error(&error).detail(format!("while reading the catalog: {query}"))),
-                None => Ok(Vec::new()),
-            }
-        }))
-        .await?;
-    let mut answers = answers.into_iter();
+    let queries = [Some(MEMBERS.into()), Some(ROLES.into())].into_iter().chain(queries);
+    let mut answers: FuturesOrdered<_> = queries.map(|query| answer(session, query)).collect();
     let mut book = Book::new(server);
-    for row in answers.next().unwrap_or_default() {
-        let mut row = Row::new(row);
+    for mut row in answers.try_next().await?.unwrap_or_default() {
         book.add_member(row.oid(), row.oid());
     }
-    for row in answers.next().unwrap_or_default() {
-        let mut row = Row::new(row);
+    for mut row in answers.try_next().await?.unwrap_or_default() {
         book.add_role(row.oid(), Ident::new(row.text()));
     }
-    let unmodelled = answers.next_back().unwrap_or_default().into_iter().map(Row::new).collect();
-    let unmodelled = unmodelled::read(unmodelled, server).iter().map(ToString::to_string).collect();
-    let mut named: Vec<Vec<(ObjectId, Row)>> = Vec::with_capacity(rooms.len());
-    for (room, rows) in rooms.iter().zip(answers) {
-        let mut list = Vec::with_capacity(rows.len());
-        for row in rows {
-            let mut row = Row::new(row);
-            if let Some(id) = room.name(&mut row, &mut book) {
-                list.push((id, row));
-            }
-            // A room that reads wrongly would lose objects in silence.
-        }
-        named.push(list);
-    }
     let mut state = State::default();
-    for (room, list) in rooms.iter().zip(named) {
-        for (id, mut row) in list {
-            let object = room.read(&mut row, &id, &book);
-            if let Some(error) = row.error() {
-                return Err(Error::failed(format!("the catalog row of {id} is not as expected: {error}"))
-                    .remedy("please report this with the server's version"));
-            }
-            if let Some(mut object) = object {
-                generic::drop_defaults(room.kind(), &mut object.attrs);
-                state.put(id, object);
-            }
+    for room in rooms {
+        let rows = answers.try_next().await?.unwrap_or_default();
+        read_room(*room, rows, &mut book, &mut state)?;
+    }
+    let unmodelled = unmodelled::read(answers.try_next().await?.unwrap_or_default(), server);
+    Ok(Live { state, book, unmodelled: unmodelled.iter().map(ToString::to_string).collect(), server })
+}
+
+/// The rows of one query; none if the room has no rows of its own.
+async fn answer(session: &Session, query: Option<String>) -> Result<Vec<Row>> {
+    let Some(query) = query else { return Ok(Vec::new()) };
+    let rows = session.client.query(query.as_str(), &[]).await;
+    let rows = rows.map_err(|error| server_error(&error).detail(format!("while reading the catalog: {query}")))?;
+    Ok(rows.into_iter().map(Row::new).collect())
+}
+
+/// Names what the rows stand for, then reads them: objects of a kind may refer to each other.
+fn read_room(room: &dyn Room, rows: Vec<Row>, book: &mut Book, state: &mut State) -> Result<()> {
+    let mut named: Vec<(ObjectId, Row)> = Vec::with_capacity(rows.len());
+    named.extend(rows.into_iter().filter_map(|mut row| room.name(&mut row, book).map(|id| (id, row))));
+    for (id, mut row) in named {
+        let object = room.read(&mut row, &id, book);
+        // A room that reads wrongly would lose objects in silence.
+        if let Some(error) = row.error() {
+            return Err(Error::failed(format!("the catalog row of {id} is not as expected: {error}"))
+                .remedy("please report this with the server's version"));
+        }
+        if let Some(mut object) = object {
+            generic::drop_defaults(room.kind(), &mut object.attrs);
+            state.put(id, object);
         }
     }
-    Ok(Live { state, book, unmodelled, server })
+    Ok(())
 }
 
 /// Ends the reading transaction: an open snapshot stalls concurrent index builds.

@@ -88,24 +88,26 @@ impl Room for Column {
 
     fn query(&self, server: Version) -> Option<String> {
         let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
-        // An inherited column, or a view's, is an object only where it says something of its own.
+        // An inherited column, or a view's, is an object only where it says something of its own. Debian's builds keep a version of
+        // theirs among the options, which pg_dump leaves out as well.
         Some(format!(
             "SELECT a.attrelid, a.attnum, a.attname, \
              CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
-                  WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR pg_get_expr(pd.adbin, pd.adrelid) IS DISTINCT FROM \
-                             (SELECT pg_get_expr(d2.adbin, d2.adrelid) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum))) THEN 'override' \
+                  WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
+                             (SELECT pg_get_expr(d2.adbin, 0) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum) <> pg_get_expr(pd.adbin, 0) END)) THEN 'override' \
                   WHEN a.attacl IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
-                       OR EXISTS (SELECT FROM unnest(a.attoptions) o WHERE o !~ '^pg_attver=') OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
+                       OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) \
                   FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
              a.attgenerated, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(pd.adbin, pd.adrelid) END, \
-             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, a.attoptions \
+             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, \
+             CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END \
              FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
-             LEFT JOIN pg_attrdef pd ON a.atthasdef AND pd.adrelid = a.attrelid AND pd.adnum = a.attnum \
+             LEFT JOIN pg_attrdef pd ON pd.adrelid = CASE WHEN a.attgenerated <> '' OR a.atthasdef AND a.attinhcount > 0 THEN a.attrelid END AND pd.adnum = a.attnum \
              WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
              ORDER BY a.attrelid, a.attnum"
         ))
@@ -144,7 +146,6 @@ impl Room for Column {
         attrs.set(STORAGE, storage.map(Text::from));
         attrs.set(COMPRESSION, row.next_opt::<i8>().map(|c| Text::from(if c as u8 == b'l' { "lz4" } else { "pglz" })));
         attrs.set(STATISTICS, row.next_opt::<i64>());
-        // Debian's builds keep a version of their own there, which pg_dump leaves out as well.
         let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver=")).map(Text::from);
         let options: Vec<Text> = options.collect();
         attrs.set(WITH, (!options.is_empty()).then_some(options));

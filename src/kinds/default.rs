@@ -30,12 +30,14 @@ impl Room for Default_ {
     }
 
     fn query(&self, _: Version) -> Option<String> {
-        // A default that is inherited unchanged belongs to the parent's column.
+        // A default that is inherited unchanged belongs to the parent's column. A default mentions no columns, so its text needs
+        // no relation, and PostgreSQL need not look up the names of all its columns (`pg_get_expr`, ruleutils.c).
         Some(
-            "SELECT d.oid, d.adrelid, d.adnum, a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid), a.attinhcount > 0 AND (NOT a.attislocal OR c.relispartition) \
+            "SELECT d.oid, d.adrelid, d.adnum, a.attgenerated <> '', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END, a.attinhcount > 0 AND (NOT a.attislocal OR c.relispartition) \
              AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
                  JOIN pg_attrdef pd ON pd.adrelid = p.attrelid AND pd.adnum = p.attnum \
-                 WHERE i.inhrelid = d.adrelid AND pg_get_expr(pd.adbin, pd.adrelid) = pg_get_expr(d.adbin, d.adrelid)) \
+                 WHERE i.inhrelid = d.adrelid \
+                 AND CASE WHEN a.attgenerated = '' AND p.attgenerated = '' THEN pg_get_expr(pd.adbin, 0) = pg_get_expr(d.adbin, 0) END) \
              FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum JOIN pg_class c ON c.oid = d.adrelid \
              WHERE d.adrelid >= 16384 ORDER BY d.adrelid, d.adnum"
                 .into(),

@@ -81,18 +81,18 @@ impl Room for Exclude {
 
     fn query(&self, _: Version) -> Option<String> {
         Some(format!(
-            "WITH {odd} SELECT k.oid, k.conname, k.conindid, i.indrelid, {columns}, am.amname, \
-             ARRAY(SELECT n.nspname::text FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) \
-                 JOIN pg_operator o ON o.oid = e.op JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY e.at), \
-             ARRAY(SELECT o.oprname::text FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) \
-                 JOIN pg_operator o ON o.oid = e.op ORDER BY e.at), \
+            "SELECT k.oid, k.conname, k.conindid, i.indrelid, {columns}, am.amname, \
+             ARRAY(SELECT (SELECT n.nspname::text FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE o.oid = e.op) \
+                 FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) ORDER BY e.at), \
+             ARRAY(SELECT (SELECT o.oprname::text FROM pg_operator o WHERE o.oid = e.op) \
+                 FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) ORDER BY e.at), \
              k.condeferrable, k.condeferred, c.reloptions, s.spcname, pg_get_expr(i.indpred, i.indrelid) \
              FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid JOIN pg_class c ON c.oid = i.indexrelid \
-             JOIN pg_am am ON am.oid = c.relam LEFT JOIN odd ON odd.indexrelid = i.indexrelid \
+             JOIN pg_am am ON am.oid = c.relam CROSS JOIN LATERAL {parts} \
              LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
              WHERE k.contype = 'x' AND k.conrelid >= 16384 AND k.conislocal AND k.conparentid = 0 \
              ORDER BY k.conrelid, k.conname",
-            odd = key_parts::odd("i.indisexclusion"),
+            parts = key_parts::parts("i.indexrelid = k.conindid"),
             columns = key_parts::COLUMNS,
         ))
     }

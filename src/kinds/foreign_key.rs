@@ -192,8 +192,8 @@ impl Room for ForeignKey {
         // Names, too, since the other table may be one that is not managed.
         Some(format!(
             "SELECT c.oid, c.conrelid, c.conname, c.conrelid, c.conkey, c.confrelid, c.confkey, n.nspname, f.relname, \
-             ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(att, at) \
-                 JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.att ORDER BY k.at), \
+             (SELECT array_agg(a.attname::text ORDER BY array_position(c.confkey, a.attnum)) FROM pg_attribute a \
+                 WHERE a.attrelid = c.confrelid AND a.attnum = ANY (c.confkey)), \
              c.conindid, c.confmatchtype, c.confdeltype, c.confupdtype, {only}, {period}, c.condeferrable, c.condeferred, \
              c.convalidated, {enforced} \
              FROM pg_constraint c JOIN pg_class f ON f.oid = c.confrelid JOIN pg_namespace n ON n.oid = f.relnamespace \

@@ -158,39 +158,43 @@ pub fn plain_columns(attrs: &Attrs) -> Option<Vec<&ObjectId>> {
 
 // ---- catalog ------------------------------------------------------------------------------------------------------
 
-/// A common table expression `odd`: per index for which `which` is true, the parts about which there is more to say than a
+/// A subquery that calls itself `parts`: per index `i` for which `which` is true, the parts about which there is more to say than a
 /// column or expression. The type that an operator class works on is the index column's own, unless the class stores another.
-pub fn odd(which: &str) -> String {
+///
+/// It has a row for every index, also where nothing is odd: the server cannot guess how many are, and a join to few rows that
+/// turn out to be many is slow.
+pub fn parts(which: &str) -> String {
     format!(
-        "odd AS (SELECT k.indexrelid, array_agg(k.n::int2 ORDER BY k.n) AS numbers, \
-         array_agg(CASE WHEN k.odd_class THEN cn.nspname END ORDER BY k.n) AS class_schemas, \
-         array_agg(CASE WHEN k.odd_class THEN k.opcname END ORDER BY k.n) AS classes, \
-         array_agg(CASE WHEN k.odd_collation THEN ln.nspname END ORDER BY k.n) AS collation_schemas, \
-         array_agg(CASE WHEN k.odd_collation THEN l.collname END ORDER BY k.n) AS collations, \
-         array_agg(array_to_string(k.attoptions, E'\\x01') ORDER BY k.n) AS options \
-         FROM (SELECT i.indexrelid, k.n, k.coll, x.attoptions, c.opcname, c.opcnamespace, \
+        "(SELECT p.indexrelid, array_agg(p.n ORDER BY p.n) FILTER (WHERE p.odd) AS numbers, \
+         array_agg(CASE WHEN p.odd_class THEN cn.nspname END ORDER BY p.n) FILTER (WHERE p.odd) AS class_schemas, \
+         array_agg(CASE WHEN p.odd_class THEN p.opcname END ORDER BY p.n) FILTER (WHERE p.odd) AS classes, \
+         array_agg(CASE WHEN p.odd_collation THEN ln.nspname END ORDER BY p.n) FILTER (WHERE p.odd) AS collation_schemas, \
+         array_agg(CASE WHEN p.odd_collation THEN l.collname END ORDER BY p.n) FILTER (WHERE p.odd) AS collations, \
+         array_agg(array_to_string(p.attoptions, E'\\x01') ORDER BY p.n) FILTER (WHERE p.odd) AS options \
+         FROM (SELECT k.*, k.odd_class OR k.odd_collation AS odd FROM (\
+            SELECT i.indexrelid, x.attnum AS n, i.indcollation[x.attnum - 1] AS coll, x.attoptions, c.opcname, c.opcnamespace, \
                 NOT c.opcdefault OR x.attoptions IS NOT NULL OR c.opckeytype = 0 AND d.oid IS NOT NULL AS odd_class, \
-                k.coll <> 0 AND (CASE WHEN k.att <> 0 \
-                    THEN k.coll <> (SELECT a.attcollation FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = k.att) \
-                    ELSE k.coll <> t.typcollation AND strpos(pg_get_indexdef(i.indexrelid), \
-                        pg_get_indexdef(i.indexrelid, k.n::int, false) || ' COLLATE ') > 0 END) AS odd_collation \
-            FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) \
-                WITH ORDINALITY AS k(att, class, coll, n) \
-            JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum = k.n JOIN pg_type t ON t.oid = x.atttypid \
-            JOIN pg_opclass c ON c.oid = k.class LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
+                i.indcollation[x.attnum - 1] <> 0 AND (CASE WHEN i.indkey[x.attnum - 1] <> 0 \
+                    THEN i.indcollation[x.attnum - 1] <> (SELECT a.attcollation FROM pg_attribute a \
+                        WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[x.attnum - 1]) \
+                    ELSE i.indcollation[x.attnum - 1] <> t.typcollation AND strpos(pg_get_indexdef(i.indexrelid), \
+                        pg_get_indexdef(i.indexrelid, x.attnum::int, false) || ' COLLATE ') > 0 END) AS odd_collation \
+            FROM pg_index i JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum BETWEEN 1 AND i.indnkeyatts \
+            JOIN pg_type t ON t.oid = x.atttypid JOIN pg_opclass c ON c.oid = i.indclass[x.attnum - 1] \
+            LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
                 AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
-            WHERE i.indrelid >= 16384 AND k.n <= i.indnkeyatts AND {which}) k \
-         JOIN pg_namespace cn ON cn.oid = k.opcnamespace \
-         LEFT JOIN pg_collation l ON l.oid = k.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
-         WHERE k.odd_class OR k.odd_collation GROUP BY k.indexrelid)"
+            WHERE {which} OFFSET 0) k) p \
+         JOIN pg_namespace cn ON cn.oid = p.opcnamespace \
+         LEFT JOIN pg_collation l ON l.oid = p.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
+         GROUP BY p.indexrelid) parts"
     )
 }
 
-/// The columns of a query with `pg_index i` and `LEFT JOIN odd USING (indexrelid)` that `read` takes.
+/// The columns of a query with `pg_index i` and `parts` that `read` takes.
 pub const COLUMNS: &str = "i.indrelid, i.indkey::int2[], i.indnkeyatts, i.indoption::int2[], \
     CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END, \
-    odd.numbers, odd.class_schemas::text[], odd.classes::text[], odd.collation_schemas::text[], odd.collations::text[], \
-    odd.options";
+    parts.numbers, parts.class_schemas::text[], parts.classes::text[], parts.collation_schemas::text[], \
+    parts.collations::text[], parts.options";
 
 /// The key and the included columns of an index.
 pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {

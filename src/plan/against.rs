@@ -42,18 +42,32 @@ impl Difference {
 /// # Errors
 /// What the server reports; a role that does not exist; a refusal where no plan exists.
 pub async fn against(session: &Session, desired: &State, manage: &Manage, aid: &impl Aid) -> Result<Difference> {
+    against_loading(session, || Ok(desired), manage, aid).await
+}
+
+/// The same, where the desired state is asked for after the database was read: files and database can be read at the same time.
+///
+/// # Errors
+/// As `against`, and what `desired` reports.
+pub async fn against_loading<'a>(
+    session: &Session,
+    desired: impl FnOnce() -> Result<&'a State>,
+    manage: &Manage,
+    aid: &impl Aid,
+) -> Result<Difference> {
     let mut reading = introspect::begin(session).await;
-    let outcome = match &mut reading {
-        Ok(live) => compare(session, live, desired, manage).await,
-        Err(_) => Ok(None),
+    let outcome = match (&mut reading, desired()) {
+        (Ok(live), Ok(desired)) => compare(session, live, desired, manage).await,
+        (Err(_), Ok(_)) => Ok(None),
+        (_, Err(error)) => Err(error),
     };
     introspect::end(session).await.or_else(|error| if reading.is_ok() { Err(error) } else { Ok(()) })?;
-    let live = reading?;
+    // What is wrong in the files comes first: it is wrong whatever the database says.
+    let (outcome, live) = (outcome?, reading?);
     let unmodelled = live.unmodelled;
-    let Some(Compared { live: managed, old, new, edges, renames, comparison }) = outcome? else {
-        let managed = manage.apply(live.state, desired);
+    let Some(Compared { live: managed, old, new, edges, renames, comparison }) = outcome else {
         return Ok(Difference {
-            live: managed,
+            live: live.state,
             changes: Vec::new(),
             unverified: Vec::new(),
             made: Made::default(),
@@ -91,7 +105,7 @@ struct Compared {
     comparison: diff::Comparison,
 }
 
-/// Compares inside the reading transaction; `None` if nothing differs at all.
+/// Compares inside the reading transaction; `None` if nothing differs at all, and `live` is what is managed then.
 async fn compare(
     session: &Session,
     live: &mut introspect::Live,
