@@ -74,11 +74,11 @@ impl Baseline {
         report_unmodelled(app, &difference, self.strict)?;
         no_lie(&difference)?;
         let empty = empty();
-        let changes =
-            diff::changes(&diff::compare(&empty, &desired.state), &diff::Answers::default(), &empty, &desired.state);
+        let new = project.manage.desired(&desired.state, &empty, session.version);
+        let changes = diff::changes(&diff::compare(&empty, &new), &diff::Answers::default(), &empty, &new);
         let creator = Ident::from(session.user.as_str());
         let edges = Edges::default();
-        let wanted = Wanted::new(&empty, &desired.state, &edges, changes, session.version);
+        let wanted = Wanted::new(&empty, &new, &edges, changes, session.version);
         let made = plans::plan(&wanted.by(project.manage.grants.then_some(&creator)))?;
         let plan =
             plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);

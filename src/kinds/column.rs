@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State, Text, Value, Within, attr,
+    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
 
@@ -18,7 +18,7 @@ const VIRTUAL: Key<bool> = Key::new("virtual");
 const STORAGE: Key<Text> = Key::new("storage");
 const COMPRESSION: Key<Text> = Key::new("compression");
 const STATISTICS: Key<i64> = Key::new("statistics");
-const WITH: Key<Vec<Text>> = Key::new("with");
+const WITH: Key<Options> = Key::new("with");
 
 /// The kind whose columns are never NULL, without saying so.
 const IDENTITY: &str = "identity";
@@ -146,9 +146,8 @@ impl Room for Column {
         attrs.set(STORAGE, storage.map(Text::from));
         attrs.set(COMPRESSION, row.next_opt::<i8>().map(|c| Text::from(if c as u8 == b'l' { "lz4" } else { "pglz" })));
         attrs.set(STATISTICS, row.next_opt::<i64>());
-        let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver=")).map(Text::from);
-        let options: Vec<Text> = options.collect();
-        attrs.set(WITH, (!options.is_empty()).then_some(options));
+        let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver="));
+        attrs.set(WITH, Options::some(options));
         Some(Object::new(attrs))
     }
 

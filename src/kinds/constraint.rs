@@ -2,8 +2,8 @@
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
-    Attr, Attrs, Form, Ident, Key, KindRef, Namespace, Object, ObjectId, OnChange, Shape, Span, State, Text, Value,
-    attr,
+    Attr, Attrs, Form, Ident, Key, KindRef, Namespace, Object, ObjectId, OnChange, Options, Shape, Span, State, Text,
+    Value, attr,
 };
 use crate::sql;
 
@@ -15,7 +15,7 @@ pub const COLUMNS: Key<Vec<ObjectId>> = Key::new("columns");
 /// Columns that an index only carries.
 pub const INCLUDE: Key<Vec<ObjectId>> = Key::new("include");
 /// Storage parameters of an index.
-pub const WITH: Key<Vec<Text>> = Key::new("with");
+pub const WITH: Key<Options> = Key::new("with");
 /// The tablespace of an index.
 pub const TABLESPACE: Key<Ident> = Key::new("tablespace");
 /// The constraint can be checked at the end of a transaction.
@@ -278,12 +278,6 @@ pub fn columns_node(word: &str, columns: &[&ObjectId]) -> Node {
 /// The ids of columns by their numbers; `None` if one is not in the book.
 pub fn columns_by_number(book: &crate::catalog::Book, relation: u32, numbers: &[i16]) -> Option<Vec<ObjectId>> {
     numbers.iter().map(|number| book.column(relation, *number).cloned()).collect()
-}
-
-/// Storage parameters, sorted; none is no list.
-pub fn options(mut list: Vec<String>) -> Option<Vec<Text>> {
-    list.sort();
-    (!list.is_empty()).then(|| list.into_iter().map(Text::from).collect())
 }
 
 /// A name in a schema as it is kept where it is only text: what PostgreSQL finds by itself or in `public` goes without one.

@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within,
+    Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Within,
 };
 use crate::sql;
 
@@ -115,7 +115,7 @@ impl Room for Exclude {
         attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
         attrs.set(DEFERRABLE, row.next::<bool>());
         attrs.set(INITIALLY_DEFERRED, row.next::<bool>());
-        attrs.set(WITH, constraint::options(row.next()));
+        attrs.set(WITH, Options::some(row.next::<Vec<String>>()));
         attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
         attrs.set(WHERE, row.text_opt().map(Expr::new));
         Some(Object::new(attrs))

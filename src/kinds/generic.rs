@@ -2,7 +2,8 @@
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Shape, Span, SqlType, Text, Value,
+    Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Span, SqlType,
+    Text, Value,
 };
 use crate::sql::{reference, types};
 
@@ -199,6 +200,7 @@ pub fn is_default(attr: &Attr, value: &Value) -> bool {
     match (value, attr.default) {
         (Value::Bool(b), None) => !b,
         (Value::List(list), None) => list.is_empty(),
+        (Value::Options(list), None) => list.0.is_empty(),
         (Value::Int(i), Some(default)) => default.parse() == Ok(*i),
         (Value::Text(t), Some(default)) => &**t == default,
         (Value::Type(t), Some(default)) => t.as_str() == default,
@@ -331,8 +333,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
             let bare = node.args.iter().filter_map(|arg| name_of(arg, scope)).map(|name| name.text());
             let mut list: Vec<Text> = bare.collect();
             list.extend(node.props.iter().map(|p| option_text(&p.name, &p.value)));
-            list.sort();
-            Some(Value::List(list.into_iter().map(Value::Text).collect()))
+            Some(Value::Options(Options(list)))
         }
         Shape::Flag => {
             nothing_more(attr, &node.children, &node.props, scope);
@@ -447,18 +448,16 @@ fn child_of(attr: &'static Attr, value: &Value, schema: Option<&ObjectId>) -> No
         (Shape::Record(table) | Shape::Records(table), Value::Record(record)) => {
             write_record(table, record, node, schema)
         }
-        (Shape::Options, Value::List(list)) => {
-            for option in list {
-                if let Value::Text(text) = option {
-                    let Some((name, value)) = text.split_once('=') else {
-                        node = node.arg(text.clone());
-                        continue;
-                    };
-                    node = match value.parse::<i64>() {
-                        Ok(number) if number.to_string() == value => node.int_prop(name, number),
-                        _ => node.prop(name, value),
-                    };
-                }
+        (Shape::Options, Value::Options(list)) => {
+            for text in &list.0 {
+                let Some((name, value)) = text.split_once('=') else {
+                    node = node.arg(text.clone());
+                    continue;
+                };
+                node = match value.parse::<i64>() {
+                    Ok(number) if number.to_string() == value => node.int_prop(name, number),
+                    _ => node.prop(name, value),
+                };
             }
             node
         }
@@ -484,6 +483,7 @@ pub fn arg_of(value: &Value, schema: Option<&ObjectId>) -> Arg {
         Value::Expr(e) => Arg::text(e.0.clone()),
         Value::Ref(id) => Arg::text(reference_text(id, schema)),
         Value::List(list) => list.first().map_or_else(|| Arg::text(""), |v| arg_of(v, schema)),
+        Value::Options(options) => Arg::text(options.0.first().cloned().unwrap_or_default()),
         Value::Record(_) => Arg::text(""),
     }
 }

@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape,
     Within, attr,
 };
 use crate::sql;
@@ -143,7 +143,7 @@ impl Room for Index {
         attrs.set(UNIQUE, row.next::<bool>());
         attrs.set(USING, row.text());
         attrs.set(NULLS_NOT_DISTINCT, row.next::<bool>());
-        attrs.set(WITH, constraint::options(row.next()));
+        attrs.set(WITH, Options::some(row.next::<Vec<String>>()));
         attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
         attrs.set(WHERE, row.text_opt().map(Expr::new));
         // On a partitioned table, `ONLY` leaves an index behind that is not valid before every partition has its own.

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Attr, Attrs, Form, Ident, Key, KindRef, Object, ObjectId, OnChange, Shape, attr};
+use crate::model::{Attr, Attrs, Form, Ident, Key, KindRef, Object, ObjectId, OnChange, Options, Shape, attr};
 use crate::sql;
 
 use super::constraint::{
@@ -131,7 +131,7 @@ pub fn read(row: &mut Row, book: &Book) -> Option<Object> {
     attrs.set(INITIALLY_DEFERRED, row.next::<bool>());
     attrs.set(NULLS_NOT_DISTINCT, row.next::<bool>());
     attrs.set(WITHOUT_OVERLAPS, row.next::<bool>());
-    attrs.set(WITH, constraint::options(row.next()));
+    attrs.set(WITH, Options::some(row.next::<Vec<String>>()));
     attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
     attrs.set(SAME_AS, book.get(class::PG_CONSTRAINT, row.oid()).cloned());
     Some(Object::new(attrs))

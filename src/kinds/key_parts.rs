@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row};
 use crate::kdl::{Arg, Node, Problem};
-use crate::model::{Attr, Attrs, Expr, Form, Key, ObjectId, OnChange, Shape, Text, attr};
+use crate::model::{Attr, Attrs, Expr, Form, Key, ObjectId, OnChange, Options, Shape, Text, attr};
 use crate::sql;
 
 use super::scope::Scope;
@@ -21,7 +21,7 @@ const ORDER: Key<Text> = Key::new("order");
 const NULLS: Key<Text> = Key::new("nulls");
 const COLLATION: Key<Text> = Key::new("collation");
 const OPCLASS: Key<Text> = Key::new("opclass");
-const OPTIONS: Key<Vec<Text>> = Key::new("opclass-options");
+const OPTIONS: Key<Options> = Key::new("opclass-options");
 const OPERATOR: Key<Text> = Key::new("with");
 
 static PART: [Attr; 8] = [
@@ -230,7 +230,7 @@ pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
             part.set(OPCLASS, named(&class_schemas, &classes));
             part.set(COLLATION, named(&collation_schemas, &collations));
             let list = options.get(odd).and_then(Option::as_deref).filter(|o| !o.is_empty());
-            part.set(OPTIONS, list.and_then(|o| constraint::options(o.split('\u{1}').map(Into::into).collect())));
+            part.set(OPTIONS, list.and_then(|o| Options::some(o.split('\u{1}'))));
         }
         key.push(part);
     }

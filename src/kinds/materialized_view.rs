@@ -2,8 +2,8 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
-    Text, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape,
+    Within, attr,
 };
 use crate::sql;
 
@@ -13,7 +13,7 @@ use super::{Context, Folded, LockMode, Room, Statement};
 const UNPOPULATED: Key<bool> = Key::new("unpopulated");
 const USING: Key<Ident> = Key::new("using");
 const TABLESPACE: Key<Ident> = Key::new("tablespace");
-const WITH: Key<Vec<Text>> = Key::new("with");
+const WITH: Key<Options> = Key::new("with");
 const SQL: Key<Expr> = Key::new("sql");
 
 static ATTRS: [Attr; 5] = [
@@ -78,8 +78,7 @@ impl Room for MaterializedView {
         attrs.set(TABLESPACE, row.text_opt().map(Ident::new));
         let mut options: Vec<String> = row.next();
         options.extend(row.next::<Vec<String>>().into_iter().map(|o| format!("toast.{o}")));
-        options.sort();
-        attrs.set(WITH, (!options.is_empty()).then(|| options.into_iter().map(Text::from).collect::<Vec<_>>()));
+        attrs.set(WITH, Options::some(options));
         attrs.set(SQL, stored(&row.text()));
         Some(Object::new(attrs))
     }
@@ -141,7 +140,7 @@ mod tests {
         let id = ObjectId::new(&KIND, Some(schema_id("app")), "daily");
         let attrs = Attrs::new()
             .with(UNPOPULATED, true)
-            .with(WITH, vec![Text::from("fillfactor=60")])
+            .with(WITH, Options::some(["fillfactor=60"]))
             .with(SQL, Expr::new("SELECT 1 AS n;"));
         let state = State::default();
         let cx = Context { server: Version(150_000), state: &state };

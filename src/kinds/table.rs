@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, State, Within, attr,
 };
 use crate::sql;
 
@@ -16,9 +16,11 @@ const BOUND: Key<Expr> = Key::new("bound");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
 const ROW_SECURITY: Key<bool> = Key::new("row-security");
 const FORCE_ROW_SECURITY: Key<bool> = Key::new("force-row-security");
+/// What a foreign key points to.
+const REFERENCES: Key<ObjectId> = Key::new("references");
 const USING: Key<Ident> = Key::new("using");
 const TABLESPACE: Key<Ident> = Key::new("tablespace");
-const WITH: Key<Vec<Text>> = Key::new("with");
+const WITH: Key<Options> = Key::new("with");
 
 static PARTITION: [Attr; 2] = [
     attr(PARENT, Shape::Ref(&["table"]), Form::Argument, OnChange::Alter, "The partitioned table."),
@@ -103,8 +105,7 @@ impl Room for Table {
         }
         let mut options: Vec<String> = row.next();
         options.extend(row.next::<Vec<String>>().into_iter().map(|o| format!("toast.{o}")));
-        options.sort();
-        attrs.set(WITH, (!options.is_empty()).then(|| options.into_iter().map(Text::from).collect::<Vec<_>>()));
+        attrs.set(WITH, Options::some(options));
         Some(Object::new(attrs))
     }
 
@@ -199,9 +200,24 @@ impl Room for Table {
         Ok(out)
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)])
+    fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut out = Vec::new();
+        if let Some((parent, _)) = partition_of(object)
+            && is_referenced(parent, cx.state)
+        {
+            let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
+            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, parent));
+        }
+        out.push(Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id));
+        Ok(out)
     }
+}
+
+/// True if a foreign key points to the partitioned table, or to one that it is a part of: such a key holds every partition.
+fn is_referenced(table: &ObjectId, state: &State) -> bool {
+    let above = |table: &ObjectId| state.get(table).and_then(partition_of).map(|(parent, _)| parent.clone());
+    let wholes: Vec<ObjectId> = std::iter::successors(Some(table.clone()), above).collect();
+    state.iter().any(|(_, object)| object.get(REFERENCES).is_some_and(|target| wholes.contains(target)))
 }
 
 const SECURITY: [(Key<bool>, &str, &str); 2] = [(ROW_SECURITY, "ENABLE", "DISABLE"), (FORCE_ROW_SECURITY, "FORCE", "NO FORCE")];

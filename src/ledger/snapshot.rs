@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::catalog::Version;
 use crate::kinds;
-use crate::model::{Attr, Attrs, Error, Expr, Object, ObjectId, Result, Shape, SqlType, State, Value};
+use crate::model::{Attr, Attrs, Error, Expr, Object, ObjectId, Options, Result, Shape, SqlType, State, Text, Value};
 
 /// The version of this encoding and of the model behind it.
 const MODEL: u64 = 1;
@@ -92,6 +92,7 @@ fn json(value: &Value, ids: &mut Ids) -> Json {
         Value::Expr(e) => json!({ "e": e.as_str() }),
         Value::Ref(id) => json!({ "r": ids.index(id) }),
         Value::List(list) => Json::Array(list.iter().map(|v| json(v, ids)).collect()),
+        Value::Options(options) => json!(options.0.iter().map(|t| &**t).collect::<Vec<_>>()),
         Value::Record(attrs) => {
             let mut map = Map::new();
             map.insert("o".into(), record(attrs, ids));
@@ -115,6 +116,10 @@ fn value(json: &Json, shape: &Shape, ids: &[ObjectId]) -> Result<Value> {
         Json::Bool(b) => Value::Bool(*b),
         Json::Number(n) => Value::Int(n.as_i64().ok_or_else(|| broken("a number is too large"))?),
         Json::String(t) => Value::Text(t.as_str().into()),
+        Json::Array(list) if matches!(shape, Shape::Options) => {
+            let texts: Option<Vec<Text>> = list.iter().map(|v| v.as_str().map(Text::from)).collect();
+            Value::Options(Options(texts.ok_or_else(|| broken("an option is no text"))?))
+        }
         Json::Array(list) => Value::List(list.iter().map(|v| value(v, shape, ids)).collect::<Result<_>>()?),
         Json::Object(map) => match (map.get("t"), map.get("e"), map.get("r"), map.get("o"), shape) {
             (Some(Json::String(t)), ..) => Value::Type(SqlType::new(t.as_str())),

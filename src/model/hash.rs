@@ -115,6 +115,10 @@ fn feed_value(hasher: &mut blake3::Hasher, value: &Value, shape: bool) {
             hasher.update(&[6]).update(&(list.len() as u64).to_le_bytes());
             list.iter().for_each(|v| feed_value(hasher, v, shape));
         }
+        Value::Options(options) => {
+            hasher.update(&[8]).update(&(options.0.len() as u64).to_le_bytes());
+            options.sorted().into_iter().for_each(|text| feed_text(hasher, text));
+        }
         Value::Record(record) => {
             hasher.update(&[7]);
             feed_attrs(hasher, record.iter(), shape);

@@ -14,4 +14,4 @@ pub use id::ObjectId;
 pub use ident::{Ident, MAX_NAME_BYTES};
 pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
 pub use state::{Change, Edges, Object, Span, State};
-pub use value::{Attrs, Expr, Field, SqlType, Text, Value};
+pub use value::{Attrs, Expr, Field, Options, SqlType, Text, Value};

@@ -17,6 +17,10 @@ pub struct SqlType(pub Text);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Expr(pub Text);
 
+/// Options as PostgreSQL keeps them: `name=value`, in an order that it remembers and that means nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Options(pub Vec<Text>);
+
 /// One attribute's value. A value that equals the attribute's default is never stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
@@ -28,6 +32,7 @@ pub enum Value {
     Expr(Expr),
     Ref(ObjectId),
     List(Vec<Value>),
+    Options(Options),
     Record(Attrs),
 }
 
@@ -174,6 +179,48 @@ impl<T: Field> Field for Vec<T> {
     }
     fn put(self) -> Value {
         Value::List(self.into_iter().map(T::put).collect())
+    }
+}
+
+impl Field for Options {
+    type Out<'a> = Vec<&'a Text>;
+    fn get(value: &Value) -> Option<Self::Out<'_>> {
+        match value {
+            Value::Options(options) => Some(options.0.iter().collect()),
+            _ => None,
+        }
+    }
+    fn put(self) -> Value {
+        Value::Options(self)
+    }
+}
+
+impl Options {
+    /// Wraps a list; an empty one is none.
+    pub fn some(list: impl IntoIterator<Item = impl Into<Text>>) -> Option<Self> {
+        let list: Vec<Text> = list.into_iter().map(Into::into).collect();
+        (!list.is_empty()).then_some(Self(list))
+    }
+
+    /// In an order that equal lists share.
+    pub fn sorted(&self) -> Vec<&Text> {
+        let mut list: Vec<&Text> = self.0.iter().collect();
+        list.sort();
+        list
+    }
+}
+
+impl PartialEq for Options {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.sorted() == other.sorted()
+    }
+}
+
+impl Eq for Options {}
+
+impl std::hash::Hash for Options {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.sorted().hash(state);
     }
 }
 

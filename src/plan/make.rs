@@ -186,9 +186,13 @@ impl<'a> Maker<'a> {
         if self.twins.contains(&node) {
             return false;
         }
+        let fits = |id: &ObjectId| {
+            let object = self.wanted.new.get(id);
+            object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
+        };
         let id = &self.graph.nodes[node].id;
-        let object = self.wanted.new.get(id);
-        object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
+        // What belongs to a part without a clause (a view's column) has nothing to fold into.
+        fits(id) && id.parent().is_none_or(|parent| !parent.kind().folds || fits(parent))
     }
 
     /// The children of `id` among the folded nodes, as clauses.
