@@ -94,12 +94,15 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
     )))
 }
 
-/// Makes sure that the plan led where it was to lead.
+/// Makes sure that the plan led where it was to lead; `before` is what was there before it ran, if that is known.
 ///
 /// # Errors
 /// `Failed`, naming what differs.
-pub fn reached(plan: &Plan, live: &State) -> Result<()> {
-    let problems = differs(&plan.footprint, live);
+pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> {
+    let mut problems = differs(&plan.footprint, live);
+    if let Some(before) = before {
+        problems.extend(unforeseen(plan, live, &renamed(before, plan)));
+    }
     if problems.is_empty() {
         return Ok(());
     }
@@ -110,6 +113,12 @@ pub fn reached(plan: &Plan, live: &State) -> Result<()> {
     let remedy =
         "put right what differs and run `setpoint apply` again, or take the plan back with `setpoint rollback`";
     Err(listed(error, problems).remedy(remedy))
+}
+
+/// What stands in the plan's tables now, although neither the plan nor the state before it knows of it.
+fn unforeseen(plan: &Plan, live: &State, before: &State) -> Vec<String> {
+    let strangers = find(&plan.footprint, live).strangers.into_iter();
+    strangers.filter(|id| !before.has(id)).map(|id| format!("{id} is there, too")).collect()
 }
 
 /// How the live state differs from where these plans, one after the other, lead; a line per object.
@@ -156,6 +165,9 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
             }
             (None, None) => {}
         }
+    }
+    if let Some(before) = &before {
+        problems.extend(unforeseen(plan, &live, before));
     }
     if problems.is_empty() {
         return Ok(());

@@ -145,7 +145,7 @@ async fn apply(
         let label = label(plan.number, &plan.name);
         executor.run(&label, &run, &units, progress).await?;
         let live = introspect::read(session).await?.state;
-        stale::reached(plan, &live)?;
+        stale::reached(plan, &live, before.as_ref())?;
         if let Some(before) = &before {
             let others = stale::elsewhere(plan, before, &live);
             tell_elsewhere(others.into_iter().filter(|id| options.manage.covers(id)).collect(), progress);

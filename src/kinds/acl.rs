@@ -3,11 +3,11 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Key, ObjectId, State, Text};
+use crate::model::{Address, Ident, Key, ObjectId, Text};
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Disturbance, Reaction, Statement, find, generic};
+use super::{Context, Disturbance, Reaction, Statement, find, generic};
 
 /// The rights of a grant or revocation.
 pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");
@@ -272,10 +272,10 @@ pub fn query(server: Version, missing: bool) -> String {
 }
 
 /// True if the grantee owns the object, as far as the state says who does.
-pub fn is_owner(object: &ObjectId, grantee: &Ident, state: &State) -> bool {
-    let owner = find("owner").map(|room| ObjectId::facet(room.kind(), object.clone()));
-    let role = owner.and_then(|id| state.get(&id)).and_then(|owner| owner.get(OWNER));
-    role.is_some_and(|role| role == *grantee)
+pub fn is_owner(object: &ObjectId, grantee: &Ident, cx: &Context<'_>) -> bool {
+    let facet = find("owner").map(|room| ObjectId::facet(room.kind(), object.clone()));
+    let said = facet.and_then(|id| cx.state.get(&id)).and_then(|owner| owner.get(OWNER));
+    said.as_ref().or(cx.creator) == Some(grantee)
 }
 
 const OWNER: Key<Ident> = Key::new("role");

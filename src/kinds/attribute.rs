@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn ddl() {
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let parent = ObjectId::new(super::super::find("type").unwrap().kind(), None, "c");
         let id = ObjectId::new(&KIND, Some(parent.clone()), "zip");
         let attrs = Attrs::new().with(TYPE, SqlType::new("character varying(10)")).with(COLLATION, Text::from("C"));

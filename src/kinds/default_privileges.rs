@@ -145,7 +145,7 @@ mod tests {
         let mut state = State::default();
         state.put(id.clone(), Object::default());
         state.put(grant_id.clone(), grant_object.clone());
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let sql = grant.create(&grant_id, &grant_object, &[], &cx).unwrap().remove(0).sql;
         assert_eq!(
             sql,

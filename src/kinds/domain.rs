@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn ddl() {
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let id = ObjectId::new(&KIND, None, "d");
         let full = Object::new(
             Attrs::new()

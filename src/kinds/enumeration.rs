@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn ddl() {
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let id = ObjectId::new(&KIND, None, "e");
         let create = ROOM.create(&id, &values(&["a", "it's"]), &[], &cx).unwrap();
         assert_eq!(create[0].sql, "CREATE TYPE e AS ENUM ('a', 'it''s')");

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn ddl() {
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let id = ObjectId::new(&KIND, None, "uuid-ossp");
         let old = Object::default();
         let mut new = Object::default();

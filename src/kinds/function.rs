@@ -105,7 +105,7 @@ mod tests {
     fn ddl(node: &Node) -> String {
         let (id, object) = read(node);
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let again = read(&ROOM.write(&id, &object, vec![]).unwrap());
         assert_eq!(again, (id.clone(), object.clone()), "what is written reads back");
         ROOM.create(&id, &object, &[], &cx).unwrap().remove(0).sql

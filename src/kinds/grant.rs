@@ -111,12 +111,16 @@ impl Room for Grant {
         Some(object(rights, option, on, book.server))
     }
 
+    fn depends_on_facet(&self) -> Option<&'static str> {
+        Some("owner")
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         acl::reaction(disturbance)
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(between(id, &Object::default(), object, cx.server))
+        Ok(between(id, &Object::default(), object, cx))
     }
 
     fn alter(
@@ -127,25 +131,13 @@ impl Room for Grant {
         _: &[&'static str],
         cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        let mut out = between(id, old, new, cx.server);
+        let mut out = between(id, old, new, cx);
         out.extend(again(id, old, new, cx));
         Ok(out)
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
-        let option = list(object, GRANT_OPTION);
-        match id.parent() {
-            // The owner keeps the rights themselves.
-            Some(parent) if acl::is_owner(parent, id.name(), cx.state) => {
-                Ok(acl::statement(parent, &Verb::RevokeOption, &option, id.name()).into_iter().collect())
-            }
-            _ => {
-                let nothing = Object::default();
-                let mut out = between(id, object, &nothing, cx.server);
-                out.extend(again(id, object, &nothing, cx));
-                Ok(out)
-            }
-        }
+        self.alter(id, object, &Object::default(), &[], cx)
     }
 }
 
@@ -185,15 +177,18 @@ fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Sta
     };
     let kept = cx.state.iter().filter(|(grant, _)| of_column(grant));
     let kept = kept.filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
-    kept.flat_map(|(grant, object)| between(grant, &Object::default(), object, cx.server)).collect()
+    kept.flat_map(|(grant, object)| between(grant, &Object::default(), object, cx)).collect()
 }
 
 /// The statements that lead from one grant to another.
-fn between(id: &ObjectId, old: &Object, new: &Object, server: Version) -> Vec<Statement> {
+fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Statement> {
+    let server = cx.server;
     let Some((parent, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
     let (old_rights, new_rights) = (list(old, PRIVILEGES), list(new, PRIVILEGES));
     let (old_option, new_option) = (list(old, GRANT_OPTION), list(new, GRANT_OPTION));
-    let gone = acl::without(&old_rights, &new_rights, on, server);
+    // The owner keeps the rights themselves.
+    let owner = acl::is_owner(parent, id.name(), cx);
+    let gone = if owner { Vec::new() } else { acl::without(&old_rights, &new_rights, on, server) };
     let gone_option = acl::without(&acl::without(&old_option, &new_option, on, server), &gone, on, server);
     let with_option = acl::without(&new_option, &old_option, on, server);
     let plain = acl::without(&acl::without(&new_rights, &old_rights, on, server), &with_option, on, server);
@@ -225,7 +220,7 @@ mod tests {
     }
 
     fn sql(old: &Object, new: &Object) -> Vec<String> {
-        between(&id(), old, new, PG15).into_iter().map(|s| s.sql).collect()
+        between(&id(), old, new, &Context::new(PG15, &State::default())).into_iter().map(|s| s.sql).collect()
     }
 
     #[test]
@@ -269,7 +264,7 @@ mod tests {
         let column = ObjectId::new(find("column").unwrap().kind(), Some(table), "Total");
         let id = ObjectId::new(&KIND, Some(column), Ident::from("public"));
         let state = State::default();
-        let cx = Context { server: PG15, state: &state };
+        let cx = Context::new(PG15, &state);
         let new = Object::new(Attrs::new().with(PRIVILEGES, vec![Text::from("select"), Text::from("update")]));
         let sql = ROOM.create(&id, &new, &[], &cx).unwrap().remove(0).sql;
         assert_eq!(sql, "GRANT SELECT (\"Total\"), UPDATE (\"Total\") ON TABLE public.orders TO PUBLIC");

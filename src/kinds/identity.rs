@@ -229,7 +229,7 @@ mod tests {
         let node = Node::new("identity").arg("by-default").int_prop("start", 100).int_prop("increment", 2);
         let full = read(node.prop("sequence-name", "numbers"));
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         assert_eq!(ROOM.clause(&id, &plain, &[], &cx).unwrap(), "GENERATED ALWAYS AS IDENTITY");
         assert_eq!(
             ROOM.create(&id, &full, &[], &cx).unwrap()[0].sql,

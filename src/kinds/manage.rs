@@ -173,7 +173,7 @@ pub fn after_create(
     let Some((_, word, _)) = acl::PLURALS.iter().find(|(plural, ..)| *plural == on) else { return Ok(out) };
     let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
     let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
-    let cx = Context { server, state: target };
+    let cx = Context { creator: Some(creator), ..Context::new(server, target) };
     for state in defaults {
         for (facet, unasked) in state.iter().filter(|(facet, _)| facet.parent().is_some_and(|p| places.contains(p))) {
             let own = facet.moved(Some(id.clone()));

@@ -143,7 +143,7 @@ mod tests {
             .with(WITH, Options::some(["fillfactor=60"]))
             .with(SQL, Expr::new("SELECT 1 AS n;"));
         let state = State::default();
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let sql = ROOM.create(&id, &Object::new(attrs), &[], &cx).unwrap().remove(0).sql;
         assert_eq!(sql, "CREATE MATERIALIZED VIEW app.daily WITH (fillfactor='60') AS\nSELECT 1 AS n\nWITH NO DATA");
     }

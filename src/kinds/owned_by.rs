@@ -149,7 +149,7 @@ mod tests {
         let written = ROOM.write(id, object, vec![]).unwrap();
         assert_eq!(written.args[0].as_text(), node.args[0].as_text());
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let on = "ALTER SEQUENCE public.s OWNED BY public.orders.\"a.b\"";
         assert_eq!(ROOM.create(id, object, &[], &cx).unwrap()[0].sql, on);
         assert_eq!(ROOM.alter(id, object, object, &[], &cx).unwrap()[0].sql, on);

@@ -132,7 +132,7 @@ mod tests {
     fn a_role_is_quoted() {
         let (id, object) = owned(&schema_id("app"), &Ident::from("App Owner"));
         let state = State::default();
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let sql = ROOM.create(&id, &object, &[], &cx).unwrap().remove(0).sql;
         assert_eq!(sql, "ALTER SCHEMA app OWNER TO \"App Owner\"");
     }

@@ -92,7 +92,7 @@ mod tests {
         assert!(load.problems.is_empty(), "{:?}", load.problems);
         let (id, object) = load.state.iter().next().unwrap();
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         let rest = "PROCEDURE public.p(a integer, INOUT b integer DEFAULT 0)\n    \
                     LANGUAGE plpgsql SECURITY DEFINER\n    AS $$begin b:=a; end$$";
         assert_eq!(ROOM.create(id, object, &[], &cx).unwrap()[0].sql, format!("CREATE {rest}"));

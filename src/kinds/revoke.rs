@@ -75,6 +75,10 @@ impl Room for Revoke {
         Some(Object::new(Attrs::new().with(PRIVILEGES, rights)))
     }
 
+    fn depends_on_facet(&self) -> Option<&'static str> {
+        Some("owner")
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         acl::reaction(disturbance)
     }

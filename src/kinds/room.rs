@@ -73,6 +73,11 @@ pub trait Room: Sync {
         None
     }
 
+    /// The facet of the same parent that decides what this one means, by its word: an owner has rights that nobody granted.
+    fn depends_on_facet(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None
@@ -137,6 +142,15 @@ pub struct Context<'a> {
     pub server: Version,
     /// The state in which the object stands (the old one for drops, the new one for creates).
     pub state: &'a State,
+    /// Who runs the statements, and so owns whatever the state names no owner for; `None` if nobody may know.
+    pub creator: Option<&'a Ident>,
+}
+
+impl<'a> Context<'a> {
+    /// For statements that anybody may run.
+    pub const fn new(server: Version, state: &'a State) -> Self {
+        Self { server, state, creator: None }
+    }
 }
 
 /// A child that became a clause of its parent's CREATE.

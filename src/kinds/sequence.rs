@@ -192,7 +192,7 @@ mod tests {
         let node = node.int_prop("cache", 20).prop("owned-by", "orders.number");
         let (id, object, _) = read(&node);
         let state = State::default();
-        let cx = Context { server: Version::major_release(15), state: &state };
+        let cx = Context::new(Version::major_release(15), &state);
         assert_eq!(
             ROOM.create(&id, &object, &[], &cx).unwrap()[0].sql,
             "CREATE SEQUENCE public.s AS integer START WITH 1000 INCREMENT BY 5 MINVALUE 10 MAXVALUE 99999 CACHE 20 CYCLE"

@@ -44,7 +44,7 @@ fn node(state: &State, id: &ObjectId, object: &Object) -> kdl::Node {
 
 /// The statements that create the objects of a kind, by its word.
 pub fn create(state: &State, word: &str) -> Vec<String> {
-    let cx = Context { server: Version::major_release(18), state };
+    let cx = Context::new(Version::major_release(18), state);
     let objects = state.iter().filter(|(id, _)| id.kind().word == word);
     objects
         .flat_map(|(id, object)| room(id.kind()).create(id, object, &[], &cx).expect("it can be created"))
@@ -60,7 +60,7 @@ pub fn alter(old: &str, new: &str, word: &str) -> Vec<String> {
         let Some(before) = old.get(id) else { continue };
         let changed: Vec<&'static str> =
             id.kind().attrs.iter().map(|a| a.name).filter(|n| before.value(n) != after.value(n)).collect();
-        let cx = Context { server: Version::major_release(18), state: &new };
+        let cx = Context::new(Version::major_release(18), &new);
         let attrs = changed.iter().filter_map(|n| id.kind().attr(n));
         for attr in attrs {
             if room(id.kind()).on_change(attr, before, after) == crate::model::OnChange::Replace {

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_check_option_stands_behind_the_query() {
         let (state, query) = (State::default(), "SELECT id FROM orders -- open ones\n;");
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let attrs = Attrs::new()
             .with(SECURITY_BARRIER, true)
             .with(CHECK_OPTION, Text::from("local"))
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_new_query_takes_the_place_of_the_old_one() {
         let state = State::default();
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let old = Object::new(Attrs::new().with(SQL, Expr::new("SELECT 1 AS a")));
         let new = Object::new(Attrs::new().with(SECURITY_BARRIER, true).with(SQL, Expr::new("SELECT 1 AS a, 2 AS b;")));
         let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, SQL.name], &cx).unwrap();
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn options_are_altered_in_place() {
         let state = State::default();
-        let cx = Context { server: Version(150_000), state: &state };
+        let cx = Context::new(Version(150_000), &state);
         let old = Object::new(Attrs::new().with(SECURITY_BARRIER, true));
         let new = Object::new(Attrs::new().with(CHECK_OPTION, Text::from("cascaded")));
         let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, CHECK_OPTION.name], &cx).unwrap();

@@ -83,6 +83,7 @@ impl Graph {
         graph.providers();
         graph.siblings();
         graph.wholes();
+        graph.facets();
         graph
     }
 
@@ -287,6 +288,24 @@ impl Graph {
         pairs.sort_unstable();
         for (first, then) in pairs {
             self.rather_before(first, then);
+        }
+    }
+
+    /// A facet that another one decides about goes before that one changes, and comes after.
+    fn facets(&mut self) {
+        for node in 0..self.nodes.len() {
+            let id = &self.nodes[node].id;
+            let word = Some(id.kind())
+                .filter(|kind| kind.address == Address::Facet)
+                .and_then(|kind| room(kind).depends_on_facet());
+            let Some((room, parent)) = word.and_then(kinds::find).zip(id.parent()) else { continue };
+            let other = ObjectId::facet(room.kind(), parent.clone());
+            let drop = self.nodes[node].act == Act::Drop;
+            for other in
+                [self.creates.get(&other), self.alters.get(&other)].into_iter().flatten().copied().collect::<Vec<_>>()
+            {
+                if drop { self.before(node, other) } else { self.before(other, node) }
+            }
         }
     }
 

@@ -179,7 +179,7 @@ impl<'a> Maker<'a> {
     }
 
     fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
-        Context { server: self.wanted.server, state }
+        Context { creator: self.wanted.creator, ..Context::new(self.wanted.server, state) }
     }
 
     fn can_fold(&self, node: usize) -> bool {

@@ -242,7 +242,7 @@ fn routine(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
         }
     }
     let id = leaf.id.moved(Some(kinds::scope::schema_id("pg_temp")));
-    let context = kinds::Context { server: cx.server, state: cx.new };
+    let context = kinds::Context::new(cx.server, cx.new);
     let statements = kinds::room(id.kind()).create(&id, &object, &[], &context).map_err(|error| error.to_string())?;
     let make: Vec<String> = statements.into_iter().map(|s| s.sql).collect();
     let body = if cx.server.at_least(14) { "coalesce(pg_get_function_sqlbody(p.oid), '')" } else { "''" };
