@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::App;
 use crate::catalog::{Session, Version};
-use crate::ledger;
+use crate::ledger::{self, Ledger};
 use crate::model::{Result, State};
 use crate::plan::aid::{Aid, Built};
 use crate::prove::Workshop;
@@ -28,6 +28,13 @@ impl<'a> Help<'a> {
 impl Aid for Help<'_> {
     async fn recall(&self, keys: &[String]) -> Result<Known> {
         ledger::recall(self.session, keys).await
+    }
+
+    async fn recorded(&self) -> Result<Option<State>> {
+        match Ledger::read(self.session).await?.current() {
+            0 => Ok(None),
+            number => ledger::snapshot_of(self.session, number).await,
+        }
     }
 
     async fn build(&self, state: &State, server: Version) -> Result<Built> {

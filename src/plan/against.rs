@@ -92,6 +92,12 @@ pub async fn against_loading<'a>(
     let creator = Ident::from(session.user.as_str());
     let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
     wanted.in_place = settled.and_back;
+    let recorded = if wanted.changes.iter().any(|change| matches!(change, Change::Drop(_))) {
+        aid.recorded().await?
+    } else {
+        None
+    };
+    wanted.recorded = recorded.as_ref();
     let made = make::plan(&wanted)?;
     Ok(Difference { live: managed, changes: wanted.changes, unverified, made, unmodelled, server: live.server })
 }

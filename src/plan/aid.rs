@@ -1,4 +1,5 @@
-//! What comparing may ask of others: a memory of what texts became, and a place where a whole state can be built.
+//! What comparing may ask of others: a memory of what texts became, what the last revision left, and a place where a whole state
+//! can be built.
 
 use crate::catalog::Version;
 use crate::model::{Error, Result, State};
@@ -17,6 +18,11 @@ pub struct Built {
 pub trait Aid {
     /// What is remembered under those keys.
     fn recall(&self, keys: &[String]) -> impl Future<Output = Result<Known>>;
+
+    /// What the last revision left in the database; `None` if there is none.
+    fn recorded(&self) -> impl Future<Output = Result<Option<State>>> {
+        async { Ok(None) }
+    }
 
     /// Builds a state on a server of that version, and reads it back. What fails is left out.
     fn build(&self, state: &State, server: Version) -> impl Future<Output = Result<Built>>;

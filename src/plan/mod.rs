@@ -8,6 +8,7 @@ pub mod file;
 mod fold;
 mod graph;
 pub mod hazards;
+mod inverse;
 mod make;
 mod needs;
 mod rebuild;

@@ -1,6 +1,6 @@
 //! `data-loss`: rows, columns or precision that cannot be had back.
 
-use super::{Finding, Hazard, Subject, finding, rewrite};
+use super::{Finding, Hazard, Subject, finding, table_rewrite};
 use crate::model::SqlType;
 use crate::plan::Action;
 use crate::sql::types;
@@ -19,7 +19,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         (Action::Drop, "sequence") => finding(Hazard::DataLoss, format!("the position of {id} is lost")),
         (Action::Drop, "extension" | "schema") => finding(Hazard::DataLoss, format!("what only {id} holds is lost")),
         (Action::Alter, "column") if subject.changed.contains(&"type") => {
-            let (old, new) = rewrite::changed_type(subject)?;
+            let (old, new) = table_rewrite::changed_type(subject)?;
             narrower(&old, &new).then_some(())?;
             finding(Hazard::DataLoss, format!("{} holds less than {}", new.as_str(), old.as_str()))
         }

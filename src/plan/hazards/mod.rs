@@ -1,13 +1,25 @@
 //! Hazards: named reasons to stop. One file per rule; a rule looks at what a step does, never at its SQL.
 
-mod blocks;
+mod blocks_reads;
+mod blocks_writes;
+mod breaks_clients;
+mod changes_access;
 mod data_loss;
-mod on_data;
-mod others;
-mod rewrite;
+mod drops_index;
+mod extension_update;
+mod full_scan_under_lock;
+mod irreversible;
+mod may_fail_on_data;
+mod recreates_dependents;
+mod removes_unrecorded;
+mod stale_data;
+mod table_rewrite;
+mod untracked_dependency;
+
+pub use untracked_dependency::Bodies;
 
 use crate::kinds::LockMode;
-use crate::model::{Object, ObjectId, State};
+use crate::model::{Edges, Object, ObjectId, State};
 
 use super::Action;
 
@@ -101,6 +113,16 @@ pub struct Subject<'a> {
     pub on_existing: bool,
     /// The state before the plan.
     pub before: &'a State,
+    /// The state after the plan.
+    pub after: &'a State,
+    /// What depends on what before the plan.
+    pub edges: &'a Edges,
+    /// The last revision's snapshot, if there is one.
+    pub recorded: Option<&'a State>,
+    /// The names in the routines' bodies after the plan; found when a rule asks for them.
+    pub bodies: &'a dyn Fn() -> &'a Bodies<'a>,
+    /// The name that the object had.
+    pub old_name: Option<&'a str>,
     /// The lock of the step.
     pub lock: Option<LockMode>,
 }
@@ -110,15 +132,20 @@ type Rule = fn(&Subject<'_>) -> Option<Finding>;
 
 const RULES: &[Rule] = &[
     data_loss::check,
-    rewrite::check,
-    on_data::check,
-    on_data::scan,
-    blocks::check,
-    others::irreversible,
-    others::breaks_clients,
-    others::recreates_dependents,
-    others::drops_index,
-    others::changes_access,
+    table_rewrite::check,
+    may_fail_on_data::check,
+    full_scan_under_lock::check,
+    blocks_writes::check,
+    blocks_reads::check,
+    irreversible::check,
+    breaks_clients::check,
+    recreates_dependents::check,
+    drops_index::check,
+    removes_unrecorded::check,
+    changes_access::check,
+    untracked_dependency::check,
+    stale_data::check,
+    extension_update::check,
 ];
 
 /// All hazards of a step.

@@ -1,4 +1,4 @@
-//! `blocks-writes`: a lock that others wait for, for longer than a moment.
+//! `blocks-reads`: a lock that readers wait for, for longer than a moment.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::LockMode;
@@ -10,13 +10,10 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     let table = subject.id.root();
     match (subject.action, subject.id.kind().word) {
-        (Action::Create, "index") => {
-            finding(Hazard::BlocksWrites, format!("nobody writes to {table} while {} is built", subject.id))
-        }
         (Action::Create, "primary-key" | "unique" | "exclude") => {
             finding(Hazard::BlocksReads, format!("nobody reads {table} while {} is built", subject.id))
         }
-        (Action::Alter, "column") if subject.changed.contains(&"type") && super::rewrite::check(subject).is_some() => {
+        _ if super::table_rewrite::check(subject).is_some() => {
             finding(Hazard::BlocksReads, format!("nobody reads {table} while it is written again"))
         }
         _ => None,

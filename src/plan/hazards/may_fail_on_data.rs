@@ -1,11 +1,11 @@
-//! `may-fail-on-data` and `full-scan-under-lock`: rows that are already there have to pass a new rule.
+//! `may-fail-on-data`: rows that are already there have to pass a new rule.
 
-use super::{Finding, Hazard, Subject, finding, rewrite};
+use super::{Finding, Hazard, Subject, finding, table_rewrite};
 use crate::model::SqlType;
 use crate::plan::Action;
 
 /// True if the step makes PostgreSQL look at every row that is already there.
-fn looks_at_rows(subject: &Subject<'_>) -> Option<String> {
+pub(super) fn looks_at_rows(subject: &Subject<'_>) -> Option<String> {
     if !subject.on_existing {
         return None;
     }
@@ -41,7 +41,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         && subject.action == Action::Alter
         && subject.changed.contains(&"type")
         && subject.id.kind().word == "column"
-        && !rewrite::changed_type(subject).is_some_and(|(old, new)| wider(&old, &new))
+        && !table_rewrite::changed_type(subject).is_some_and(|(old, new)| wider(&old, &new))
     {
         return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));
     }
@@ -51,13 +51,5 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
 /// True if every value of the old type is one of the new type.
 fn wider(old: &SqlType, new: &SqlType) -> bool {
     let whole = |t: &SqlType| ["smallint", "integer", "bigint"].iter().position(|word| *word == t.as_str());
-    whole(old).zip(whole(new)).is_some_and(|(old, new)| old <= new) || rewrite::binary_compatible(old, new)
-}
-
-pub fn scan(subject: &Subject<'_>) -> Option<Finding> {
-    if subject.id.kind().word == "column" && subject.action == Action::Create {
-        return None;
-    }
-    looks_at_rows(subject)?;
-    finding(Hazard::FullScanUnderLock, format!("{} is read whole while it is locked", subject.id.root()))
+    whole(old).zip(whole(new)).is_some_and(|(old, new)| old <= new) || table_rewrite::binary_compatible(old, new)
 }

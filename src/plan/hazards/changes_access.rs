@@ -1,0 +1,13 @@
+//! `changes-access`: who may see or do what.
+
+use super::{Finding, Hazard, Subject, finding};
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    let id = subject.id;
+    let on_table = id.kind().word == "table" && subject.changed.iter().any(|c| c.contains("row-security"));
+    let facet = matches!(id.kind().word, "policy" | "grant" | "revoke" | "owner" | "default-privileges");
+    // What comes or goes as a whole opens nothing and closes nothing for anybody.
+    let stays = id.parent().is_none_or(|p| subject.before.has(p) && subject.after.has(p));
+    ((facet || on_table) && stays && !subject.replaced).then_some(())?;
+    finding(Hazard::ChangesAccess, format!("{id} decides who may do what"))
+}

@@ -1,0 +1,24 @@
+//! `recreates-dependents`: objects that are taken down only because of what they depend on.
+
+use super::{Finding, Hazard, Subject, finding};
+use crate::plan::Action;
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    if subject.action != Action::Drop || !subject.replaced {
+        return None;
+    }
+    matches!(
+        subject.id.kind().word,
+        "view"
+            | "materialized-view"
+            | "function"
+            | "procedure"
+            | "aggregate"
+            | "trigger"
+            | "policy"
+            | "rule"
+            | "foreign-key"
+    )
+    .then_some(())?;
+    finding(Hazard::RecreatesDependents, format!("{} is taken down and put back", subject.id))
+}

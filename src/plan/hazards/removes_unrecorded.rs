@@ -1,0 +1,16 @@
+//! `removes-unrecorded`: the object came from no revision, so somebody made it by hand, and nobody here knows why.
+
+use super::{Finding, Hazard, Subject, finding};
+use crate::model::Address;
+use crate::plan::Action;
+
+pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    if subject.action != Action::Drop || subject.replaced {
+        return None;
+    }
+    let recorded = subject.recorded?;
+    // Of what goes with its table, the table says it.
+    let own = subject.id.parent().is_none_or(|parent| recorded.has(parent) || parent.kind().address == Address::Schema);
+    (own && !recorded.has(subject.id)).then_some(())?;
+    finding(Hazard::RemovesUnrecorded, format!("no revision made {}", subject.id))
+}

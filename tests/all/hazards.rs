@@ -1,0 +1,143 @@
+//! Every hazard: a change that has it, and one that only looks like it.
+
+use setpoint::catalog::Session;
+use setpoint::introspect;
+use setpoint::model::State;
+use setpoint::plan::Hazard;
+use setpoint::plan::against::against;
+use setpoint::plan::aid::{Aid, Built};
+use setpoint::project::Manage;
+
+use crate::support::{TestDb, wait};
+
+/// What is there before, what after, and the hazards of the steps between, by their words.
+const CASES: &[(&str, &str, &[&str])] = &[
+    // Nothing to stop for.
+    ("", "CREATE TABLE t (a int PRIMARY KEY, b text NOT NULL CHECK (b <> ''))", &[]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b text)", &[]),
+    ("CREATE TABLE t (a varchar(5))", "CREATE TABLE t (a varchar(9))", &[]),
+    ("CREATE TABLE t (a int DEFAULT 1)", "CREATE TABLE t (a int DEFAULT 2)", &[]),
+    // Data that goes.
+    ("CREATE TABLE t (a int)", "", &["data-loss", "irreversible", "breaks-clients"]),
+    ("CREATE TABLE t (a int, b int)", "CREATE TABLE t (a int)", &["data-loss", "irreversible", "breaks-clients"]),
+    ("CREATE SEQUENCE s", "", &["data-loss", "irreversible"]),
+    ("CREATE VIEW v AS SELECT 1 AS one", "", &["breaks-clients"]),
+    // Tables that are written or read as a whole.
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a bigint)", &["table-rewrite", "blocks-reads"]),
+    ("CREATE TABLE t (a bigint)", "CREATE TABLE t (a int)", &["table-rewrite", "may-fail-on-data", "blocks-reads"]),
+    (
+        "CREATE TABLE t (a numeric(9,3))",
+        "CREATE TABLE t (a numeric(9,2))",
+        &["data-loss", "table-rewrite", "may-fail-on-data", "blocks-reads", "irreversible"],
+    ),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL)", &["may-fail-on-data", "full-scan-under-lock"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int CHECK (a > 0))", &["may-fail-on-data", "full-scan-under-lock"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ADD CHECK (a > 0) NOT VALID", &[]),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED)",
+        &["table-rewrite", "blocks-reads"],
+    ),
+    // Locks that are held for long.
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); CREATE INDEX i ON t (a)", &["blocks-writes"]),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int UNIQUE)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
+    ("CREATE TABLE t (a int); CREATE INDEX i ON t (a)", "CREATE TABLE t (a int)", &["drops-index"]),
+    // What hangs on something else.
+    (
+        "CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t",
+        "CREATE TABLE t (a bigint); CREATE VIEW v AS SELECT a FROM t",
+        &["table-rewrite", "blocks-reads", "recreates-dependents"],
+    ),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); GRANT SELECT ON t TO pg_monitor", &["changes-access"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ENABLE ROW LEVEL SECURITY", &["changes-access"]),
+    // Bodies that only PostgreSQL reads, and only when they run.
+    (
+        "CREATE TABLE t (a int, b int); CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT b FROM t); END'",
+        "CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT b FROM t); END'",
+        &["data-loss", "irreversible", "breaks-clients", "untracked-dependency"],
+    ),
+    (
+        "CREATE TABLE t (a int, b int); CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT b FROM t); END'",
+        "CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT a FROM t); END'",
+        &["data-loss", "irreversible", "breaks-clients"],
+    ),
+    // What an index keeps of a function.
+    (
+        "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE t (a int); CREATE INDEX i ON t (f(a))",
+        "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT -$1'; CREATE TABLE t (a int); CREATE INDEX i ON t (f(a))",
+        &["stale-data"],
+    ),
+    (
+        "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE t (a int)",
+        "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT -$1'; CREATE TABLE t (a int)",
+        &[],
+    ),
+];
+
+/// Knows what the last revision left.
+struct Ledger(Option<State>);
+
+impl Aid for Ledger {
+    async fn recall(&self, _: &[String]) -> setpoint::model::Result<setpoint::sameness::memo::Known> {
+        Ok(setpoint::sameness::memo::Known::default())
+    }
+
+    async fn recorded(&self) -> setpoint::model::Result<Option<State>> {
+        Ok(self.0.clone())
+    }
+
+    async fn build(&self, _: &State, _: setpoint::catalog::Version) -> setpoint::model::Result<Built> {
+        Ok(Built::default())
+    }
+}
+
+async fn hazards(before: &TestDb, after: &TestDb, recorded: Option<State>) -> Vec<&'static str> {
+    let other = after.session().await;
+    let desired = introspect::read(&other).await.expect("the state after is read").state;
+    let session: Session = before.session().await;
+    let made = against(&session, &desired, &Manage::default(), &Ledger(recorded)).await.expect("there is a plan").made;
+    let mut found: Vec<Hazard> =
+        made.steps.iter().flat_map(|step| &step.hazards).map(|finding| finding.hazard).collect();
+    found.sort();
+    found.dedup();
+    found.into_iter().map(Hazard::word).collect()
+}
+
+fn in_order(words: &[&'static str]) -> Vec<&'static str> {
+    Hazard::ALL.into_iter().map(Hazard::word).filter(|word| words.contains(word)).collect()
+}
+
+#[test]
+fn are_found_where_they_are_and_nowhere_else() {
+    let mut problems = String::new();
+    for (before, after, expected) in CASES {
+        let found = wait(hazards(&TestDb::with(before), &TestDb::with(after), None));
+        if found != in_order(expected) {
+            problems.push_str(&format!(
+                "{before}\n → {after}\n   expected {:?}\n   found    {found:?}\n",
+                in_order(expected)
+            ));
+        }
+    }
+    assert!(problems.is_empty(), "{problems}");
+}
+
+#[test]
+fn what_no_revision_made_is_not_removed_unasked() {
+    let (before, after) = (
+        TestDb::with("CREATE TABLE t (a int); CREATE VIEW v AS SELECT 1 AS one"),
+        TestDb::with("CREATE TABLE t (a int)"),
+    );
+    let recorded = |sql: &str| {
+        let db = TestDb::with(sql);
+        wait(async { introspect::read(&db.session().await).await.expect("the snapshot is read").state })
+    };
+    let known = recorded("CREATE TABLE t (a int); CREATE VIEW v AS SELECT 1 AS one");
+    assert_eq!(wait(hazards(&before, &after, Some(known))), ["breaks-clients"]);
+    let unknown = recorded("CREATE TABLE t (a int)");
+    assert_eq!(wait(hazards(&before, &after, Some(unknown))), ["breaks-clients", "removes-unrecorded"]);
+}
