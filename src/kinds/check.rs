@@ -108,6 +108,10 @@ impl Room for Check {
         constraint::survives_retyping(disturbance)
     }
 
+    fn computes(&self, _: &Object) -> bool {
+        true
+    }
+
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         (!object.is(NOT_VALID)).then(|| constraint::clause(id, &definition(object)))
     }

@@ -19,6 +19,8 @@ const STORAGE: Key<Text> = Key::new("storage");
 const COMPRESSION: Key<Text> = Key::new("compression");
 const STATISTICS: Key<i64> = Key::new("statistics");
 const WITH: Key<Options> = Key::new("with");
+/// In `partition-of` of a table.
+const PARENT: Key<ObjectId> = Key::new("parent");
 
 /// The kind whose columns are never NULL, without saying so.
 const IDENTITY: &str = "identity";
@@ -249,14 +251,35 @@ impl Room for Column {
         Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type} USING {column}::{through}::{sql_type}"))))
     }
 
-    fn drop(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        let column = sql::name(id.name());
-        match object.get(TYPE) {
-            Some(_) => Ok(vec![alter_table(id, &format!("DROP COLUMN {column}"))]),
-            None if object.is(NOT_NULL) => Ok(vec![alter_table(id, &format!("ALTER COLUMN {column} DROP NOT NULL"))]),
-            None => Ok(vec![]),
+    /// An inherited column stays, and becomes what its parents say again.
+    fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        if object.get(TYPE).is_some() {
+            return Ok(vec![alter_table(id, &format!("DROP COLUMN {}", sql::name(id.name())))]);
         }
+        let said = object.attrs.iter().map(|(name, _)| name);
+        let said: Vec<&'static str> = said.filter(|name| *name != NOT_NULL.name || !inherits_not_null(id, cx.state)).collect();
+        self.alter(id, object, &Object::default(), &said, cx)
     }
+}
+
+/// True if a parent of the column's table says that the column is never NULL.
+fn inherits_not_null(id: &ObjectId, state: &State) -> bool {
+    let Some(table) = id.parent().and_then(|table| state.get(table)) else { return false };
+    let mut parents: Vec<&ObjectId> = Vec::new();
+    match table.value("inherits") {
+        Some(Value::List(list)) => parents.extend(list.iter().filter_map(|value| match value {
+            Value::Ref(parent) => Some(parent),
+            _ => None,
+        })),
+        _ => parents.extend(match table.value("partition-of") {
+            Some(Value::Record(record)) => record.get(PARENT),
+            _ => None,
+        }),
+    }
+    parents.into_iter().any(|parent| {
+        let column = id.moved(Some(parent.clone()));
+        state.get(&column).is_some_and(|column| column.is(NOT_NULL)) || inherits_not_null(&column, state)
+    })
 }
 
 /// The word for the type's own way of storing. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.

@@ -129,6 +129,10 @@ impl Room for Exclude {
         constraint::survives_retyping(disturbance)
     }
 
+    fn computes(&self, object: &Object) -> bool {
+        key_parts::computes(object)
+    }
+
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         Some(constraint::clause(id, &definition(object)))
     }

@@ -164,6 +164,10 @@ impl Room for Index {
         constraint::survives_retyping(disturbance)
     }
 
+    fn computes(&self, object: &Object) -> bool {
+        key_parts::computes(object)
+    }
+
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
         let Some(table) = id.parent() else { return Ok(vec![]) };
         let unique = if object.is(UNIQUE) { "UNIQUE " } else { "" };

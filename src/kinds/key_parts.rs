@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row};
 use crate::kdl::{Arg, Node, Problem};
-use crate::model::{Attr, Attrs, Expr, Form, Key, ObjectId, OnChange, Options, Shape, Text, attr};
+use crate::model::{Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Options, Shape, Text, attr};
 use crate::sql;
 
 use super::scope::Scope;
@@ -99,6 +99,12 @@ fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
 
 fn is_column(arg: &Arg, table: &ObjectId, scope: &Scope<'_>) -> bool {
     arg.as_text().is_some_and(|name| constraint::has_column(&scope.load.state, table, name))
+}
+
+/// True if there is an expression among the parts, or a predicate.
+pub fn computes(object: &Object) -> bool {
+    let parts = object.get(KEY).unwrap_or_default();
+    object.get(WHERE).is_some() || parts.iter().any(|part| part.get(EXPRESSION).is_some())
 }
 
 /// True if every part has an operator.

@@ -93,6 +93,12 @@ pub trait Room: Sync {
         Reaction::Replace
     }
 
+    /// True if the object holds an expression over columns. When one of them gets a type that its values have to be converted to,
+    /// PostgreSQL keeps the expression with the casts that it had, so that going there and back would pile them up.
+    fn computes(&self, _object: &Object) -> bool {
+        false
+    }
+
     // ---- DDL ------------------------------------------------------------------------------------------------------
 
     /// The folded form: a clause of the parent's CREATE. `None`: it cannot be one.

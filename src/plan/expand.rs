@@ -1,12 +1,13 @@
 //! What else has to change: whatever depends on an object that is taken down is taken down with it and put back.
 
 use indexmap::IndexMap;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::kinds::{Disturbance, Reaction, room};
-use crate::model::{Address, Change, Edges, Error, ObjectId, Result, State, Within};
+use crate::model::{Address, Change, Edges, Error, Object, ObjectId, Result, State, Value, Within};
 
 use super::graph::{Act, Node};
+use super::hazards;
 
 /// What happens to each object, in the order in which it was found out.
 type Acts = IndexMap<ObjectId, Fate, FxBuildHasher>;
@@ -46,6 +47,8 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             }
         }
     }
+    // Columns whose values become others.
+    let mut converted: FxHashSet<ObjectId> = FxHashSet::default();
     for (id, fate) in &fates {
         match fate {
             Fate::Drop | Fate::Replace => disturbed.push(Disturbance::Replaced(id.clone())),
@@ -53,6 +56,9 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                 let retyped =
                     attrs.iter().any(|a| *a == "type" || *a == "collation") && id.kind().address == Address::MemberOf;
                 if retyped {
+                    if converts(old.get(id), new.get(id)) {
+                        converted.insert(id.clone());
+                    }
                     disturbed.push(Disturbance::Retyped(id.clone()));
                 }
             }
@@ -92,7 +98,12 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                 continue; // altered away from it
             }
             let Some(object) = old.get(dependent) else { continue };
-            match room(dependent.kind()).reaction(dependent, object, &disturbance) {
+            let room = room(dependent.kind());
+            match room.reaction(dependent, object, &disturbance) {
+                Reaction::Survives if converted.contains(id) && room.computes(object) => {
+                    fates.insert(dependent.clone(), Fate::Replace);
+                    disturbed.push(Disturbance::Replaced(dependent.clone()));
+                }
                 Reaction::Survives => {}
                 Reaction::Replace => {
                     fates.insert(dependent.clone(), Fate::Replace);
@@ -181,4 +192,13 @@ fn parts<'a>(id: &ObjectId, children: &ChildMap<'a>) -> Vec<&'a ObjectId> {
         at += 1;
     }
     out
+}
+
+/// True if the values of a column have to be converted, so that its type is another one for expressions, too.
+fn converts(old: Option<&Object>, new: Option<&Object>) -> bool {
+    let sql_type = |object: Option<&Object>| match object?.value("type")? {
+        Value::Type(sql_type) => Some(sql_type.clone()),
+        _ => None,
+    };
+    sql_type(old).zip(sql_type(new)).is_some_and(|(old, new)| old != new && !hazards::binary_compatible(&old, &new))
 }

@@ -43,7 +43,7 @@ pub(super) fn changed_type(subject: &Subject<'_>) -> Option<(SqlType, SqlType)> 
 }
 
 /// True where PostgreSQL changes only the catalog (src/backend/commands/tablecmds.c, ATColumnChangeRequiresRewrite).
-pub(super) fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
+pub(in crate::plan) fn binary_compatible(old: &SqlType, new: &SqlType) -> bool {
     let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return false };
     let number = |t: &types::Parsed, n: usize| {
         t.modifier.as_deref().and_then(|m| m.split(',').nth(n)).and_then(|n| n.parse::<i32>().ok())
