@@ -5,6 +5,7 @@ pub mod choose_name;
 pub mod collation;
 pub mod constraint;
 pub mod generic;
+mod inheritance;
 pub mod key_constraint;
 pub mod key_parts;
 pub mod manage;
