@@ -15,6 +15,7 @@ mod room;
 mod routine;
 pub mod scope;
 mod sequence_options;
+mod support_function;
 #[cfg(test)]
 mod testing;
 
