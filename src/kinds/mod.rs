@@ -4,6 +4,7 @@ pub mod acl;
 pub mod choose_name;
 pub mod collation;
 pub mod constraint;
+pub mod foreign_options;
 pub mod generic;
 mod inheritance;
 pub mod key_constraint;
