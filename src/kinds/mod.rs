@@ -46,6 +46,7 @@ rooms![
     sequence,
     function,
     procedure,
+    foreign_data_wrapper,
     table,
     view,
     materialized_view,
