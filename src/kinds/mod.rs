@@ -47,6 +47,7 @@ rooms![
     function,
     procedure,
     foreign_data_wrapper,
+    server,
     table,
     view,
     materialized_view,
