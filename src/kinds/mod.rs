@@ -48,6 +48,7 @@ rooms![
     procedure,
     foreign_data_wrapper,
     server,
+    user_mapping,
     table,
     view,
     materialized_view,
