@@ -82,6 +82,12 @@ const ENTRIES: &[Entry] = &[
     part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
     part(
         "table",
+        "inherits a foreign table",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('r', 'p') AND EXISTS \
+         (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid AND p.relkind = 'f')",
+    ),
+    part(
+        "table",
         "replica-identity",
         "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident <> 'd'",
     ),

@@ -50,6 +50,7 @@ rooms![
     server,
     user_mapping,
     table,
+    foreign_table,
     view,
     materialized_view,
     column,

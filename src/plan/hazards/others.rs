@@ -17,12 +17,13 @@ pub fn breaks_clients(subject: &Subject<'_>) -> Option<Finding> {
     match (subject.action, subject.id.kind().word) {
         (
             Action::Rename,
-            "table" | "column" | "view" | "materialized-view" | "function" | "procedure" | "schema" | "enum" | "type"
-            | "domain",
+            "table" | "foreign-table" | "column" | "view" | "materialized-view" | "function" | "procedure" | "schema"
+            | "enum" | "type" | "domain",
         )
-        | (Action::Drop, "table" | "column" | "view" | "materialized-view" | "function" | "procedure") => {
-            finding(Hazard::BreaksClients, format!("whoever still uses {} fails", subject.id))
-        }
+        | (
+            Action::Drop,
+            "table" | "foreign-table" | "column" | "view" | "materialized-view" | "function" | "procedure",
+        ) => finding(Hazard::BreaksClients, format!("whoever still uses {} fails", subject.id)),
         _ => None,
     }
 }
@@ -34,7 +35,15 @@ pub fn recreates_dependents(subject: &Subject<'_>) -> Option<Finding> {
     }
     matches!(
         subject.id.kind().word,
-        "view" | "materialized-view" | "function" | "procedure" | "trigger" | "policy" | "foreign-key"
+        "view"
+            | "materialized-view"
+            | "function"
+            | "procedure"
+            | "trigger"
+            | "policy"
+            | "foreign-key"
+            | "foreign-table"
+            | "user-mapping"
     )
     .then_some(())?;
     finding(Hazard::RecreatesDependents, format!("{} is taken down and put back", subject.id))
