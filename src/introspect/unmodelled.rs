@@ -108,12 +108,6 @@ const ENTRIES: &[Entry] = &[
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_description d JOIN pg_class c ON c.oid = d.objoid \
          JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') WHERE d.classoid = 1259 AND d.objsubid = 0",
     ),
-    part(
-        "identity",
-        "grant",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL AND EXISTS (SELECT FROM pg_depend d \
-         WHERE d.classid = 1259 AND d.objid = c.oid AND d.refclassid = 1259 AND d.deptype = 'i')",
-    ),
     Entry {
         kind: "not-null-constraint",
         of: None,

@@ -8,7 +8,7 @@ use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value}
 
 use super::acl::{self, On, PRIVILEGES};
 use super::{
-    Context, Statement, default_privileges, foreign_options, grant, owner, policy, revoke, room, user_mapping,
+    Context, Statement, default_privileges, foreign_options, grant, identity, owner, policy, revoke, room, user_mapping,
 };
 
 /// What a project says about owners and access rights.
@@ -32,8 +32,19 @@ impl Default for Managed<'_> {
 /// `all` as the server's version means it, rights that are not managed. Renames have to be applied to `live` before.
 /// Objects that are put back although nobody asked for it keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
+    settle_sequences(live, desired);
     settle_owners(live, desired, managed);
     settle_rights(live, desired, server, managed);
+}
+
+/// Rights and comments on the sequence of an identity name it, whatever it is called.
+fn settle_sequences(live: &State, desired: &mut State) {
+    for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&identity::KIND)) {
+        let name = live.get(id).and_then(|theirs| theirs.get(identity::SEQUENCE_NAME));
+        if object.get(identity::SEQUENCE_NAME).is_none() {
+            object.attrs.set(identity::SEQUENCE_NAME, name);
+        }
+    }
 }
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
@@ -108,7 +119,10 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         .collect();
     let mut settled = Vec::new();
     for (id, object) in desired.iter().filter(|(id, _)| is_right(id.kind())) {
-        let to_owner = id.parent().and_then(|p| owners.get(p)).is_some_and(|owner| owner.as_ref() == Some(id.name()));
+        let to_owner = id
+            .parent()
+            .and_then(|p| owners.get(acl::owned_with(p)))
+            .is_some_and(|owner| owner.as_ref() == Some(id.name()));
         settled.push(match id.is(&grant::KIND) {
             // An owner has every right already.
             true if to_owner && !grant::is_more_than_rights(object) => (id.clone(), None),

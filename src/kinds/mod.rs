@@ -17,6 +17,7 @@ mod routine;
 pub mod scope;
 mod sequence_options;
 mod support_function;
+mod target;
 #[cfg(test)]
 mod testing;
 
