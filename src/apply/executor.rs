@@ -11,7 +11,7 @@ use crate::model::{Class, Error, Ident, Result};
 use crate::plan::Step;
 use crate::sql;
 
-use super::{Options, Progress, alone, blockers};
+use super::{Options, Progress, alone, blockers, secrets};
 
 /// One statement to run: a plan's step, or a step of its inverse.
 #[derive(Clone, Copy)]
@@ -49,6 +49,9 @@ impl Executor<'_> {
         let journal = Journal::open(self.session, run.number, run.direction).await?;
         let left = self.left(run, &journal, units).await?;
         progress.begin(label, run.direction, units.len(), units.len() - left.len());
+        if !left.is_empty() {
+            secrets::lend(self.session).await?;
+        }
         let mut rest = left.as_slice();
         while let Some(first) = rest.first() {
             let size = self.group(rest);

@@ -5,6 +5,7 @@ mod blockers;
 mod executor;
 mod learn;
 mod rollback;
+mod secrets;
 pub mod stale;
 mod up;
 

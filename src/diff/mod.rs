@@ -54,6 +54,7 @@ pub fn compare(old: &State, new: &State) -> Comparison {
             match (before.value(attr.name), object.value(attr.name)) {
                 (a, b) if a == b => {}
                 (_, None) if attr.on_change == OnChange::AlterIfSaid => {}
+                _ if room(id.kind()).same(attr, before, object) => {}
                 (Some(a), Some(b)) if alike(a, b) => out.open.push(Open { id: id.clone(), attr: attr.name }),
                 _ => changed.push(attr.name),
             }

@@ -82,6 +82,12 @@ const ENTRIES: &[Entry] = &[
     part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
     part(
         "table",
+        "inherits a foreign table",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('r', 'p') AND EXISTS \
+         (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid AND p.relkind = 'f')",
+    ),
+    part(
+        "table",
         "replica-identity",
         "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident <> 'd'",
     ),
@@ -103,10 +109,22 @@ const ENTRIES: &[Entry] = &[
          JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') WHERE d.classoid = 1259 AND d.objsubid = 0",
     ),
     part(
-        "identity",
         "grant",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL AND EXISTS (SELECT FROM pg_depend d \
-         WHERE d.classid = 1259 AND d.objid = c.oid AND d.refclassid = 1259 AND d.deptype = 'i')",
+        "given by others than the owner",
+        "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class \
+             WHERE relacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantor <> relowner) \
+         UNION ALL SELECT 1259, c.oid, c.relnamespace, NULL FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
+             WHERE attacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(attacl) a WHERE a.grantor <> c.relowner) \
+         UNION ALL SELECT 1255, oid, pronamespace, NULL FROM pg_proc \
+             WHERE proacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(proacl) a WHERE a.grantor <> proowner) \
+         UNION ALL SELECT 1247, oid, typnamespace, NULL FROM pg_type \
+             WHERE typacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(typacl) a WHERE a.grantor <> typowner) \
+         UNION ALL SELECT 2615, oid, 0, NULL FROM pg_namespace \
+             WHERE nspacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(nspacl) a WHERE a.grantor <> nspowner) \
+         UNION ALL SELECT 2328, oid, 0, NULL FROM pg_foreign_data_wrapper \
+             WHERE fdwacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(fdwacl) a WHERE a.grantor <> fdwowner) \
+         UNION ALL SELECT 1417, oid, 0, NULL FROM pg_foreign_server \
+             WHERE srvacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(srvacl) a WHERE a.grantor <> srvowner)",
     ),
     Entry {
         kind: "not-null-constraint",

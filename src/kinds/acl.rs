@@ -3,11 +3,11 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Key, ObjectId, Text};
+use crate::model::{Address, Ident, Key, ObjectId, State, Text};
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Disturbance, Reaction, Statement, find, generic};
+use super::{Context, Disturbance, Reaction, Statement, find, generic, target};
 
 /// The rights of a grant or revocation.
 pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");
@@ -35,7 +35,7 @@ impl On {
         Some(match object.kind().word {
             "table" | "view" | "materialized-view" | "foreign-table" => On::Relation,
             "column" => On::Column,
-            "sequence" => On::Sequence,
+            "sequence" | "identity" => On::Sequence,
             "function" | "procedure" | "aggregate" => On::Routine,
             "enum" | "domain" | "type" | "range" | "base-type" => On::Type,
             "schema" => On::Schema,
@@ -160,14 +160,14 @@ pub enum Verb {
 }
 
 /// The statement that gives or takes rights on `object`; none for no rights.
-pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Ident) -> Option<Statement> {
+pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Ident, state: &State) -> Option<Statement> {
     let on = On::of(object).filter(|_| !rights.is_empty())?;
     let column = if on == On::Column { format!(" ({})", sql::name(object.name())) } else { String::new() };
     let list: Vec<String> = rights.iter().map(|r| format!("{}{column}", r.to_uppercase())).collect();
     let list = list.join(", ");
     let role = sql::role(grantee);
     let mut prefix = String::new();
-    let target =
+    let on_what =
         if let Some((word, schema)) = default_scope(object).filter(|_| object.kind().word == "default-privileges") {
             let within = schema.map_or_else(String::new, |s| format!(" IN SCHEMA {}", sql::name(&Ident::from(s))));
             prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{within} ", sql::name(object.name()));
@@ -176,14 +176,14 @@ pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Iden
             match (on, object.parent()) {
                 (On::Routine, _) => sql::target(object),
                 (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
-                _ => format!("{} {}", on.word(), sql::path(object)),
+                _ => format!("{} {}", on.word(), target::path(object, state)),
             }
         };
     Some(Statement::new(match verb {
-        Verb::Grant => format!("{prefix}GRANT {list} ON {target} TO {role}"),
-        Verb::GrantWithOption => format!("{prefix}GRANT {list} ON {target} TO {role} WITH GRANT OPTION"),
-        Verb::Revoke => format!("{prefix}REVOKE {list} ON {target} FROM {role}"),
-        Verb::RevokeOption => format!("{prefix}REVOKE GRANT OPTION FOR {list} ON {target} FROM {role}"),
+        Verb::Grant => format!("{prefix}GRANT {list} ON {on_what} TO {role}"),
+        Verb::GrantWithOption => format!("{prefix}GRANT {list} ON {on_what} TO {role} WITH GRANT OPTION"),
+        Verb::Revoke => format!("{prefix}REVOKE {list} ON {on_what} FROM {role}"),
+        Verb::RevokeOption => format!("{prefix}REVOKE GRANT OPTION FOR {list} ON {on_what} FROM {role}"),
     }))
 }
 
@@ -271,9 +271,14 @@ pub fn query(server: Version, missing: bool) -> String {
     )
 }
 
+/// The object whose owner owns this one: an identity's sequence is its table's.
+pub fn owned_with(object: &ObjectId) -> &ObjectId {
+    if object.kind().word == "identity" { object.root() } else { object }
+}
+
 /// True if the grantee owns the object, as far as the state says who does.
 pub fn is_owner(object: &ObjectId, grantee: &Ident, cx: &Context<'_>) -> bool {
-    let facet = find("owner").map(|room| ObjectId::facet(room.kind(), object.clone()));
+    let facet = find("owner").map(|room| ObjectId::facet(room.kind(), owned_with(object).clone()));
     let said = facet.and_then(|id| cx.state.get(&id)).and_then(|owner| owner.get(OWNER));
     said.as_ref().or(cx.creator) == Some(grantee)
 }

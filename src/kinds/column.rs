@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, collation, find, generic};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, collation, constraint, find, foreign_options, generic};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -19,13 +19,15 @@ const STORAGE: Key<Text> = Key::new("storage");
 const COMPRESSION: Key<Text> = Key::new("compression");
 const STATISTICS: Key<i64> = Key::new("statistics");
 const WITH: Key<Options> = Key::new("with");
-/// In `partition-of` of a table.
-const PARENT: Key<ObjectId> = Key::new("parent");
+const OPTIONS: Key<Options> = foreign_options::OPTIONS;
+
+/// The kind whose columns have options, and no rows of their own to convert.
+const FOREIGN_TABLE: &str = "foreign-table";
 
 /// The kind whose columns are never NULL, without saying so.
 const IDENTITY: &str = "identity";
 
-static ATTRS: [Attr; 9] = [
+static ATTRS: [Attr; 10] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; left out where the column is inherited."),
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
     attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (from 18 on)."),
@@ -35,6 +37,7 @@ static ATTRS: [Attr; 9] = [
     attr(COMPRESSION, Shape::Word(&["pglz", "lz4"]), Form::Property, OnChange::Alter, "How long values are compressed."),
     attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
     attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Planner options: `n_distinct`, `n_distinct_inherited`."),
+    foreign_options::options_attr(OnChange::Alter, "Options of a foreign table's column, such as `column_name`."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -65,6 +68,10 @@ impl Room for Column {
         generic::parse(&KIND, node, scope);
         let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
         let id = scope.id(self, name.clone());
+        if let Some(options) = node.get_child(OPTIONS.name).filter(|_| !is_foreign(&id)) {
+            let problem = Problem::new(options.name_span, "only columns of foreign tables have options");
+            scope.problem(problem.label("not here").help("what the planner is told stands in `with`"));
+        }
         let identity = find(IDENTITY).map(|room| ObjectId::facet(room.kind(), id.clone()));
         // An identity column is never NULL, and that stays when it becomes an ordinary one.
         if identity.is_some_and(|facet| scope.load.state.has(&facet))
@@ -75,7 +82,7 @@ impl Room for Column {
     }
 
     fn lacks(&self, id: &ObjectId, object: &Object, state: &State) -> Option<String> {
-        let table = id.parent().filter(|p| p.kind().word == "table").and_then(|table| state.get(table))?;
+        let table = id.parent().filter(|p| ["table", FOREIGN_TABLE].contains(&p.kind().word)).and_then(|table| state.get(table))?;
         let has_parents = ["partition-of", "inherits"].iter().any(|name| table.value(name).is_some());
         (object.get(TYPE).is_none() && !has_parents).then(|| "it has no type: `column NAME TYPE`".to_string())
     }
@@ -98,7 +105,7 @@ impl Room for Column {
                   WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
                        WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
                              (SELECT pg_get_expr(d2.adbin, 0) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum) <> pg_get_expr(pd.adbin, 0) END)) THEN 'override' \
-                  WHEN a.attacl IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
+                  WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
                        OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
@@ -107,7 +114,7 @@ impl Room for Column {
                   FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
              a.attgenerated, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(pd.adbin, pd.adrelid) END, \
              CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, \
-             CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END \
+             CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END, a.attfdwoptions \
              FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
              LEFT JOIN pg_attrdef pd ON pd.adrelid = CASE WHEN a.attgenerated <> '' OR a.atthasdef AND a.attinhcount > 0 THEN a.attrelid END AND pd.adnum = a.attnum \
              WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
@@ -150,6 +157,7 @@ impl Room for Column {
         attrs.set(STATISTICS, row.next_opt::<i64>());
         let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver="));
         attrs.set(WITH, Options::some(options));
+        attrs.set(OPTIONS, Options::some(row.next::<Vec<String>>()));
         Some(Object::new(attrs))
     }
 
@@ -165,6 +173,9 @@ impl Room for Column {
     fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Option<String> {
         let sql_type = object.get(TYPE)?; // an inherited column is altered after its table was created
         let mut text = format!("{} {}", sql::name(id.name()), sql_type.as_str());
+        if let Some(options) = object.get(OPTIONS) {
+            text.push_str(&format!(" OPTIONS ({})", sql::foreign_options(options).join(", ")));
+        }
         text.push_str(&collation::clause(object.get(COLLATION)));
         for child in folded {
             text.push_str(&format!(" {}", child.clause));
@@ -182,7 +193,9 @@ impl Room for Column {
     /// Settings that only ALTER TABLE has (on all versions).
     fn rest(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         let settings = [STORAGE.name, COMPRESSION.name, STATISTICS.name, WITH.name];
-        let said: Vec<&'static str> = settings.into_iter().filter(|name| object.value(name).is_some()).collect();
+        // The clause has the options of a column; one that is inherited has no clause.
+        let settings = settings.into_iter().chain(object.get(TYPE).is_none().then_some(OPTIONS.name));
+        let said: Vec<&'static str> = settings.filter(|name| object.value(name).is_some()).collect();
         self.alter(id, &Object::default(), object, &said, cx)
     }
 
@@ -209,7 +222,8 @@ impl Room for Column {
             let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
                 let Some(new_type) = new.get(TYPE) else { continue };
                 let collation = collation::clause(new.get(COLLATION));
-                let using = old.get(TYPE).and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
+                let old_type = old.get(TYPE).filter(|_| !is_foreign(id));
+                let using = old_type.and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
             } else if *name == NOT_NULL.name {
                 format!("ALTER COLUMN {column} {} NOT NULL", if new.is(NOT_NULL) { "SET" } else { "DROP" })
@@ -225,6 +239,9 @@ impl Room for Column {
                     out.push(alter_table(id, &format!("ALTER COLUMN {column} {change}")));
                 }
                 continue;
+            } else if *name == OPTIONS.name {
+                let (old, new) = (old.get(OPTIONS).unwrap_or_default(), new.get(OPTIONS).unwrap_or_default());
+                format!("ALTER COLUMN {column} OPTIONS ({})", sql::foreign_option_changes(&old, &new).join(", "))
             } else {
                 continue;
             };
@@ -247,6 +264,9 @@ impl Room for Column {
                 return Some(Err(Error::refused(why).remedy("make a new partitioned table and move the rows")));
             }
         let column = sql::name(id.name());
+        if is_foreign(id) {
+            return Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}"))));
+        }
         let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
         Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type} USING {column}::{through}::{sql_type}"))))
     }
@@ -257,29 +277,14 @@ impl Room for Column {
             return Ok(vec![alter_table(id, &format!("DROP COLUMN {}", sql::name(id.name())))]);
         }
         let said = object.attrs.iter().map(|(name, _)| name);
-        let said: Vec<&'static str> = said.filter(|name| *name != NOT_NULL.name || !inherits_not_null(id, cx.state)).collect();
+        let said: Vec<&'static str> = said.filter(|name| *name != NOT_NULL.name || !constraint::inherits_not_null(cx.state, id)).collect();
         self.alter(id, object, &Object::default(), &said, cx)
     }
 }
 
-/// True if a parent of the column's table says that the column is never NULL.
-fn inherits_not_null(id: &ObjectId, state: &State) -> bool {
-    let Some(table) = id.parent().and_then(|table| state.get(table)) else { return false };
-    let mut parents: Vec<&ObjectId> = Vec::new();
-    match table.value("inherits") {
-        Some(Value::List(list)) => parents.extend(list.iter().filter_map(|value| match value {
-            Value::Ref(parent) => Some(parent),
-            _ => None,
-        })),
-        _ => parents.extend(match table.value("partition-of") {
-            Some(Value::Record(record)) => record.get(PARENT),
-            _ => None,
-        }),
-    }
-    parents.into_iter().any(|parent| {
-        let column = id.moved(Some(parent.clone()));
-        state.get(&column).is_some_and(|column| column.is(NOT_NULL)) || inherits_not_null(&column, state)
-    })
+/// PostgreSQL takes no USING for what it has no rows of.
+fn is_foreign(column: &ObjectId) -> bool {
+    column.parent().is_some_and(|table| table.kind().word == FOREIGN_TABLE)
 }
 
 /// The word for the type's own way of storing. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.

@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
 use crate::sql;
 
-use super::{Context, Folded, LockMode, Room, Statement};
+use super::{Context, Folded, LockMode, Room, Statement, target};
 
 const TEXT: Key<Text> = Key::new("text");
 
@@ -59,21 +59,21 @@ impl Room for Comment {
         (!initial).then_some(object)
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, &sql::literal(object.get(TEXT).map_or("", |t| t)))])
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, &sql::literal(object.get(TEXT).map_or("", |t| t)), cx)])
     }
 
     fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
         self.create(id, new, &[], cx)
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, "NULL")])
+    fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![statement(id, "NULL", cx)])
     }
 }
 
-fn statement(id: &ObjectId, text: &str) -> Statement {
-    let parent = id.parent().map_or_else(String::new, sql::target);
+fn statement(id: &ObjectId, text: &str, cx: &Context<'_>) -> Statement {
+    let parent = id.parent().map_or_else(String::new, |parent| target::target(parent, cx.state));
     let statement = Statement::new(format!("COMMENT ON {parent} IS {text}"));
     match id.parent() {
         Some(on) => statement.locks(LockMode::ShareUpdateExclusive, on.root()),

@@ -83,7 +83,7 @@ fn has_column_within(state: &State, table: &ObjectId, name: &str, depth: u32) ->
 pub fn parents(state: &State, table: &ObjectId) -> Vec<ObjectId> {
     fn collect(value: &Value, out: &mut Vec<ObjectId>) {
         match value {
-            Value::Ref(id) if id.kind().word == "table" => out.push(id.clone()),
+            Value::Ref(id) if matches!(id.kind().word, "table" | "foreign-table") => out.push(id.clone()),
             Value::List(list) => list.iter().for_each(|v| collect(v, out)),
             Value::Record(record) => record.iter().for_each(|(_, v)| collect(v, out)),
             _ => {}

@@ -1,6 +1,6 @@
 //! Identity columns: `identity=always` on a column, `identity always start=100` in it.
 
-use crate::catalog::{Book, Row, Version};
+use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::Node;
 use crate::model::{
     Address, Attr, Form, Ident, Key, Kind, KindRef, MAX_NAME_BYTES, Namespace, Object, ObjectId, OnChange, Result,
@@ -13,7 +13,7 @@ use super::sequence_options as options;
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
 
 const GENERATED: Key<Text> = Key::new("generated");
-const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
+pub const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
 
 static ATTRS: [Attr; 8] = [
     attr(
@@ -70,7 +70,7 @@ impl Room for Identity {
     fn query(&self, _: Version) -> Option<String> {
         // Partitions share the sequence of their parent's column (from 17 on), and have none of their own.
         Some(format!(
-            "SELECT a.attrelid, a.attnum, a.attidentity, t.relname, a.attname, c.relname, format_type(s.seqtypid, NULL), {} \
+            "SELECT a.attrelid, a.attnum, c.oid, a.attidentity, t.relname, a.attname, c.relname, format_type(s.seqtypid, NULL), {} \
              FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class c ON c.oid = d.objid \
              JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid JOIN pg_class t ON t.oid = a.attrelid \
              WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.deptype = 'i' AND a.attidentity <> '' AND c.oid >= 16384 \
@@ -80,8 +80,10 @@ impl Room for Identity {
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
-        let (table, number) = (row.oid(), row.next::<i16>());
-        Some(ObjectId::facet(&KIND, book.column(table, number)?.clone()))
+        let (table, number, sequence) = (row.oid(), row.next::<i16>(), row.oid());
+        let id = ObjectId::facet(&KIND, book.column(table, number)?.clone());
+        book.add(class::PG_CLASS, sequence, id.clone());
+        Some(id)
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {

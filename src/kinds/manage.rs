@@ -7,7 +7,9 @@ use crate::catalog::Version;
 use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value};
 
 use super::acl::{self, On, PRIVILEGES};
-use super::{Context, Statement, default_privileges, grant, owner, policy, revoke, room};
+use super::{
+    Context, Statement, default_privileges, foreign_options, grant, identity, owner, policy, revoke, room, user_mapping,
+};
 
 /// What a project says about owners and access rights.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +32,19 @@ impl Default for Managed<'_> {
 /// `all` as the server's version means it, rights that are not managed. Renames have to be applied to `live` before.
 /// Objects that are put back although nobody asked for it keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
+    settle_sequences(live, desired);
     settle_owners(live, desired, managed);
     settle_rights(live, desired, server, managed);
+}
+
+/// Rights and comments on the sequence of an identity name it, whatever it is called.
+fn settle_sequences(live: &State, desired: &mut State) {
+    for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&identity::KIND)) {
+        let name = live.get(id).and_then(|theirs| theirs.get(identity::SEQUENCE_NAME));
+        if object.get(identity::SEQUENCE_NAME).is_none() {
+            object.attrs.set(identity::SEQUENCE_NAME, name);
+        }
+    }
 }
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
@@ -106,7 +119,10 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         .collect();
     let mut settled = Vec::new();
     for (id, object) in desired.iter().filter(|(id, _)| is_right(id.kind())) {
-        let to_owner = id.parent().and_then(|p| owners.get(p)).is_some_and(|owner| owner.as_ref() == Some(id.name()));
+        let to_owner = id
+            .parent()
+            .and_then(|p| owners.get(acl::owned_with(p)))
+            .is_some_and(|owner| owner.as_ref() == Some(id.name()));
         settled.push(match id.is(&grant::KIND) {
             // An owner has every right already.
             true if to_owner && !grant::is_more_than_rights(object) => (id.clone(), None),
@@ -198,7 +214,7 @@ pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
     for (id, object) in state.iter() {
         let role = if id.is(&owner::KIND) {
             owner::role(object)
-        } else if id.is(&grant::KIND) || id.is(&revoke::KIND) || id.is(&default_privileges::KIND) {
+        } else if named_after_role(id.kind()) {
             Some(id.name().clone())
         } else {
             None
@@ -223,15 +239,20 @@ pub fn defaults(state: &State) -> State {
     out
 }
 
-/// A state without owners, rights and the roles of policies: for a server that has none of the roles.
+/// True for objects whose name is a role's.
+fn named_after_role(kind: KindRef) -> bool {
+    [&grant::KIND, &revoke::KIND, &default_privileges::KIND, &user_mapping::KIND].contains(&kind)
+}
+
+/// A state without owners, rights, user mappings, secrets and the roles of policies: for a server that has none of the roles.
 pub fn without_roles(state: &State) -> State {
     let mut out = State::default();
     for (id, object) in state.iter() {
-        let about_roles = [id].into_iter().chain(id.parent()).any(|id| {
-            [&owner::KIND, &grant::KIND, &revoke::KIND, &default_privileges::KIND].into_iter().any(|kind| id.is(kind))
-        });
+        let about_roles =
+            [id].into_iter().chain(id.parent()).any(|id| id.is(&owner::KIND) || named_after_role(id.kind()));
         if !about_roles {
             let mut object = object.clone();
+            object.attrs.remove(foreign_options::SECRET.name);
             if id.is(&policy::KIND) {
                 object.attrs.remove(policy::TO.name);
             }
@@ -255,7 +276,7 @@ pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
             }
         }
         let is_right = id.is(&grant::KIND) || id.is(&revoke::KIND);
-        let own = if is_right || id.is(&default_privileges::KIND) { id.renamed(map(id.name())) } else { id.clone() };
+        let own = if named_after_role(id.kind()) { id.renamed(map(id.name())) } else { id.clone() };
         let own = match own.parent().filter(|p| is_right && p.is(&default_privileges::KIND)) {
             Some(parent) => own.moved(Some(parent.renamed(map(parent.name())))),
             None => own,

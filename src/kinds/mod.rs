@@ -4,7 +4,9 @@ pub mod acl;
 pub mod choose_name;
 pub mod collation;
 pub mod constraint;
+pub mod foreign_options;
 pub mod generic;
+mod inheritance;
 pub mod key_constraint;
 pub mod key_parts;
 pub mod manage;
@@ -14,6 +16,8 @@ mod room;
 mod routine;
 pub mod scope;
 mod sequence_options;
+mod support_function;
+mod target;
 #[cfg(test)]
 mod testing;
 
@@ -43,7 +47,11 @@ rooms![
     sequence,
     function,
     procedure,
+    foreign_data_wrapper,
+    server,
+    user_mapping,
     table,
+    foreign_table,
     view,
     materialized_view,
     column,

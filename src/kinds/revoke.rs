@@ -84,7 +84,7 @@ impl Room for Revoke {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(between(id, &[], &list(object), cx.server))
+        Ok(between(id, &[], &list(object), cx))
     }
 
     fn alter(
@@ -95,11 +95,11 @@ impl Room for Revoke {
         _: &[&'static str],
         cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        Ok(between(id, &list(old), &list(new), cx.server))
+        Ok(between(id, &list(old), &list(new), cx))
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(between(id, &list(object), &[], cx.server))
+        Ok(between(id, &list(object), &[], cx))
     }
 }
 
@@ -124,10 +124,11 @@ pub fn settled(id: &ObjectId, revoke: &Object, server: Version) -> Option<Object
     })
 }
 
-fn between(id: &ObjectId, old: &[Text], new: &[Text], server: Version) -> Vec<Statement> {
+fn between(id: &ObjectId, old: &[Text], new: &[Text], cx: &Context<'_>) -> Vec<Statement> {
+    let server = cx.server;
     let Some((parent, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
     let steps = [(Verb::Grant, acl::without(old, new, on, server)), (Verb::Revoke, acl::without(new, old, on, server))];
-    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name())).collect()
+    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name(), cx.state)).collect()
 }
 
 #[cfg(test)]
@@ -141,7 +142,9 @@ mod tests {
         let revoke = Object::new(Attrs::new().with(PRIVILEGES, vec![Text::from("create")]));
         assert_eq!(settled(&id, &revoke, Version(140_000)), Some(revoke.clone()));
         assert_eq!(settled(&id, &revoke, Version(150_000)), None);
-        let sql: Vec<String> = between(&id, &[], &list(&revoke), Version(140_000)).into_iter().map(|s| s.sql).collect();
+        let state = crate::model::State::default();
+        let cx = Context::new(Version(140_000), &state);
+        let sql: Vec<String> = between(&id, &[], &list(&revoke), &cx).into_iter().map(|s| s.sql).collect();
         assert_eq!(sql, ["REVOKE CREATE ON SCHEMA public FROM PUBLIC"]);
     }
 }

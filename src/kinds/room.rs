@@ -68,6 +68,16 @@ pub trait Room: Sync {
         attr.on_change
     }
 
+    /// True where the attribute's values, which are not equal, mean the same: what nobody may read does not differ.
+    fn same(&self, _attr: &'static Attr, _old: &Object, _new: &Object) -> bool {
+        false
+    }
+
+    /// True for a part that keeps its parent from being dropped instead of vanishing with it: a server's user mapping.
+    fn goes_first(&self) -> bool {
+        false
+    }
+
     /// The object whose parts this one has without saying so, and keeps when it leaves: a partition's parent.
     fn shares_parts_of(&self, _object: &Object) -> Option<ObjectId> {
         None

@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
 use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Room, Statement, find, generic};
+use super::{Context, Folded, LockMode, Room, Statement, find, generic, support_function};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -79,7 +79,10 @@ impl Room for Trigger {
             scope.problem(problem.label("write `function=NAME`"));
             return;
         };
-        let function = function.as_text().cloned().and_then(|name| function_of(&name, function.span, scope));
+        let function = function
+            .as_text()
+            .cloned()
+            .and_then(|name| support_function::resolve(&name, NO_ARGUMENTS, BUILT_IN, function.span, scope));
         let of = constraint::columns_of_child(node, OF.name, &table, scope);
         let id = scope.id(&ROOM, name);
         let mut rest = node.clone();
@@ -171,7 +174,7 @@ impl Room for Trigger {
         attrs.set(WHEN, row.text_opt().and_then(|definition| condition(&definition)).map(Expr::new));
         let (schema, name) = (row.text(), row.text());
         let schema = ObjectId::new(find("schema")?.kind(), None, schema);
-        attrs.set(FUNCTION, function_id(schema, name));
+        attrs.set(FUNCTION, support_function::id(schema, name, NO_ARGUMENTS));
         let args: Vec<u8> = row.next();
         let args = args.strip_suffix(&[0]).map(|all| all.split(|b| *b == 0).collect::<Vec<_>>()).unwrap_or_default();
         let args: Vec<Text> = args.into_iter().map(|a| String::from_utf8_lossy(a).into()).collect();
@@ -278,39 +281,12 @@ fn condition(definition: &str) -> Option<Text> {
     rest.get(..end).map(Text::from)
 }
 
+/// A trigger's function takes no arguments, whatever the trigger passes to it.
+const NO_ARGUMENTS: &str = "";
+
 /// Functions for triggers that every database has.
 const BUILT_IN: &[&str] =
     &["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column"];
-
-fn function_id(schema: ObjectId, name: Text) -> Option<ObjectId> {
-    // A trigger's function takes no arguments, whatever the trigger passes to it.
-    Some(ObjectId::routine(find("function")?.kind(), Some(schema), name, ""))
-}
-
-/// A function by its name: declared, built in, or an extension's in a schema that is said or `public`.
-fn function_of(text: &str, span: Span, scope: &mut Scope<'_>) -> Option<ObjectId> {
-    let declared = |schema: &Text, name: &Text| {
-        scope.load.declared.get(&(schema.clone(), name.clone())).is_some_and(|words| words.contains(&"function"))
-    };
-    let has_extensions = || scope.load.declared.values().any(|words| words.contains(&"extension"));
-    let own = scope.schema.name().text();
-    let public = Text::from("public");
-    let parts = sql::reference::split(text).unwrap_or_default();
-    let home = match parts.as_slice() {
-        [name] if declared(&own, name) => Some(own),
-        [name] if declared(&public, name) => Some(public),
-        [name] if BUILT_IN.contains(&&**name) => Some("pg_catalog".into()),
-        [_] if has_extensions() => Some(public),
-        [schema, name] if declared(schema, name) || has_extensions() || &**schema == "pg_catalog" => Some(schema.clone()),
-        _ => None,
-    };
-    match (home, parts.last()) {
-        (Some(home), Some(name)) => {
-            function_id(ObjectId::new(find("schema")?.kind(), None, home), name.clone())
-        }
-        _ => scope.resolve(&["function"], text, span).and_then(|id| function_id(id.parent()?.clone(), id.name().text())),
-    }
-}
 
 #[cfg(test)]
 mod tests {

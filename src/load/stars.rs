@@ -46,7 +46,7 @@ fn columns(state: &State, view: &ObjectId, query: &str, star: &Star) -> Option<S
                 .iter()
                 .map(|(id, _)| id)
                 .filter(here)
-                .find(|id| id.kind().word == "table" && id.name().as_str() == name)
+                .find(|id| matches!(id.kind().word, "table" | "foreign-table") && id.name().as_str() == name)
         })?;
         // Those of parents are not its own children.
         if state.get(table)?.iter().any(|(name, _)| matches!(name, "inherits" | "partition-of" | "of")) {

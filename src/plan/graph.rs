@@ -110,7 +110,11 @@ impl Graph {
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
-            self.into[*node] = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
+            let into = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
+            match into {
+                Some(parent) if room(id.kind()).goes_first() => self.before(*node, parent),
+                into => self.into[*node] = into,
+            }
         }
         for (id, node) in drops {
             if let Some(schema) =

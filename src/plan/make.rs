@@ -234,9 +234,10 @@ impl<'a> Maker<'a> {
                         out.extend(crate::kinds::room(child.kind()).rest(child, object, &new)?);
                     }
                 }
-                if let Some(creator) = self.wanted.creator {
+                for made in std::iter::once(id).chain(&with) {
+                    let Some(creator) = self.wanted.creator else { break };
                     let defaults = self.defaults.each_ref();
-                    out.extend(manage::after_create(id, creator, defaults, self.wanted.new, self.wanted.server)?);
+                    out.extend(manage::after_create(made, creator, defaults, self.wanted.new, self.wanted.server)?);
                 }
                 Ok(out)
             }

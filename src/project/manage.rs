@@ -57,9 +57,7 @@ impl Manage {
         }
         let external: FxHashSet<ObjectId> = live
             .iter()
-            .filter(|(id, object)| {
-                self.external_partitions && id.kind().word == "table" && is_partition(object) && !desired.has(id)
-            })
+            .filter(|(id, object)| self.external_partitions && is_partition(object) && !desired.has(id))
             .map(|(id, _)| id.clone())
             .collect();
         live.objects.retain(|id, _| self.covers(id) && (external.is_empty() || !external.contains(id.root())));

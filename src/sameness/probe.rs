@@ -179,7 +179,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {text}", cx.is.list(&leaf.id));
             Ok(probe(vec![], make, format!("SELECT pg_get_partkeydef('{SCRATCH}'::regclass)")))
         }
-        ("table", "bound") => {
+        ("table" | "foreign-table", "bound") => {
             let record =
                 cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
             let parent = record.get(PARENT).ok_or("its parent is not known")?;

@@ -8,5 +8,5 @@ pub mod signature;
 pub mod stars;
 pub mod types;
 
-pub use options::{option_changes, options};
+pub use options::{foreign_option_changes, foreign_options, option_changes, options};
 pub use quote::{literal, name, name_list, path, role, schema_path, target};

@@ -1,4 +1,4 @@
-//! Storage parameters, `name=value`: as a list in WITH, and as SET and RESET between two lists.
+//! Options, `name=value`: storage parameters in WITH, SET and RESET; those of foreign objects in OPTIONS.
 
 use crate::model::Text;
 
@@ -19,16 +19,18 @@ fn one(option: &str) -> String {
 
 /// Quotes each part of `toast.autovacuum_enabled` by itself.
 fn name_of(name: &str) -> String {
-    let part = |p: &str| if is_plain(p) { p.to_string() } else { format!("\"{}\"", p.replace('"', "\"\"")) };
-    name.split('.').map(part).collect::<Vec<_>>().join(".")
+    name.split('.').map(plain).collect::<Vec<_>>().join(".")
+}
+
+fn plain(name: &str) -> String {
+    if is_plain(name) { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// `SET (…)` and `RESET (…)` that lead from one list to another.
 pub fn option_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
-    let key = |o: &str| o.split('=').next().unwrap_or_default().to_string();
     let set: Vec<String> = new.iter().filter(|o| !old.contains(o)).map(|o| one(o)).collect();
     let reset: Vec<String> =
-        old.iter().filter(|o| !new.iter().any(|n| key(n) == key(o))).map(|o| name_of(&key(o))).collect();
+        old.iter().filter(|o| !new.iter().any(|n| key(n) == key(o))).map(|o| name_of(key(o))).collect();
     let mut out = Vec::new();
     if !set.is_empty() {
         out.push(format!("SET ({})", set.join(", ")));
@@ -37,4 +39,42 @@ pub fn option_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
         out.push(format!("RESET ({})", reset.join(", ")));
     }
     out
+}
+
+fn key(option: &str) -> &str {
+    option.split('=').next().unwrap_or_default()
+}
+
+/// The entries of a foreign object's OPTIONS: `host 'h'`.
+pub fn foreign_options<'a>(list: impl IntoIterator<Item = &'a Text>) -> Vec<String> {
+    list.into_iter().map(|option| foreign(option)).collect()
+}
+
+fn foreign(option: &str) -> String {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    format!("{} {}", plain(name), literal(value))
+}
+
+/// The entries that lead from one list of a foreign object's options to another: `SET host 'h'`, `ADD port '5432'`, `DROP dbname`.
+pub fn foreign_option_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
+    let has = |list: &[&Text], option: &str| list.iter().any(|o| key(o) == key(option));
+    let said = new.iter().filter(|o| !old.contains(o));
+    let mut out: Vec<String> =
+        said.map(|o| format!("{} {}", if has(old, o) { "SET" } else { "ADD" }, foreign(o))).collect();
+    out.extend(old.iter().filter(|o| !has(new, o)).map(|o| format!("DROP {}", plain(key(o)))));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_foreign_objects() {
+        let texts = |list: &[&str]| list.iter().map(|t| Text::from(*t)).collect::<Vec<_>>();
+        let (old, new) = (texts(&["host=a", "port=1", "user=x"]), texts(&["Odd name=", "host=it's", "port=1"]));
+        let (old, new): (Vec<&Text>, Vec<&Text>) = (old.iter().collect(), new.iter().collect());
+        assert_eq!(foreign_options(new.clone()), ["\"Odd name\" ''", "host 'it''s'", "port '1'"]);
+        assert_eq!(foreign_option_changes(&old, &new), ["ADD \"Odd name\" ''", "SET host 'it''s'", "DROP \"user\""]);
+    }
 }

@@ -1,13 +1,18 @@
 //! `data-loss`: rows, columns or precision that cannot be had back.
 
 use super::{Finding, Hazard, Subject, finding, table_rewrite};
-use crate::model::SqlType;
+use crate::model::{ObjectId, SqlType};
 use crate::plan::Action;
 use crate::sql::types;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let (id, word) = (subject.id, subject.id.kind().word);
+    let secrets = |old: &crate::model::Object| old.value("secret").is_some() || old.value("unreadable").is_some();
     match (subject.action, word) {
+        (Action::Drop, _) if subject.old.is_some_and(secrets) => {
+            finding(Hazard::DataLoss, format!("secret options of {id}, which are kept nowhere else, are lost"))
+        }
+        (Action::Drop | Action::Alter, "column") if foreign(id) => None, // others hold the rows
         (Action::Drop, "table") => finding(Hazard::DataLoss, format!("the rows of {id} are lost")),
         (Action::Drop, "column") => {
             let old = subject.old?;
@@ -25,6 +30,11 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// True if the object is, or belongs to, a foreign table.
+pub(super) fn foreign(id: &ObjectId) -> bool {
+    id.root().kind().word == "foreign-table"
 }
 
 /// True unless every value of the old type surely survives the way to the new one.

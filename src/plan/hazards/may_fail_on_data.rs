@@ -1,12 +1,12 @@
 //! `may-fail-on-data`: rows that are already there have to pass a new rule.
 
-use super::{Finding, Hazard, Subject, finding, table_rewrite};
+use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite};
 use crate::model::SqlType;
 use crate::plan::Action;
 
 /// True if the step makes PostgreSQL look at every row that is already there.
 pub(super) fn looks_at_rows(subject: &Subject<'_>) -> Option<String> {
-    if !subject.on_existing {
+    if !subject.on_existing || data_loss::foreign(subject.id) {
         return None;
     }
     let id = subject.id;
@@ -41,6 +41,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         && subject.action == Action::Alter
         && subject.changed.contains(&"type")
         && subject.id.kind().word == "column"
+        && !data_loss::foreign(subject.id)
         && !table_rewrite::changed_type(subject).is_some_and(|(old, new)| wider(&old, &new))
     {
         return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));

@@ -1,12 +1,12 @@
 //! `table-rewrite`: the whole table is written again, under the strongest lock.
 
-use super::{Finding, Hazard, Subject, finding};
+use super::{Finding, Hazard, Subject, data_loss, finding};
 use crate::model::{SqlType, Value};
 use crate::plan::Action;
 use crate::sql::types;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
-    if !subject.on_existing {
+    if !subject.on_existing || data_loss::foreign(subject.id) {
         return None;
     }
     let table = subject.id.root();

@@ -1,0 +1,105 @@
+//! What tables and foreign tables share: being a partition of another table, or inheriting from others.
+
+use crate::catalog::{Book, Row};
+use crate::model::{Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, attr};
+use crate::sql;
+
+use super::{Folded, LockMode, Statement};
+
+const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
+const PARENT: Key<ObjectId> = Key::new("parent");
+const BOUND: Key<Expr> = Key::new("bound");
+const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
+
+/// The row for being a partition.
+pub const PARTITION_OF_ATTR: Attr = attr(
+    PARTITION_OF,
+    Shape::Record(&[
+        attr(PARENT, Shape::Ref(&["table"]), Form::Argument, OnChange::Alter, "The partitioned table."),
+        attr(BOUND, Shape::Expr, Form::Argument, OnChange::Alter, "`FOR VALUES …` or `DEFAULT`."),
+    ]),
+    Form::Child,
+    OnChange::Alter,
+    "What the table is a partition of, and its bounds.",
+);
+
+/// The row for inheriting from any of these kinds.
+pub const fn inherits_attr(kinds: &'static [&'static str]) -> Attr {
+    attr(INHERITS, Shape::Refs(kinds), Form::Child, OnChange::Alter, "The tables whose columns it inherits.")
+}
+
+/// The columns of a query on `pg_class c` that `read` takes.
+pub const COLUMNS: &str = "CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END, \
+    CASE WHEN c.relhassubclass OR c.relispartition OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) \
+         THEN ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) END";
+
+/// Reads `COLUMNS`.
+pub fn read(row: &mut Row, book: &Book, attrs: &mut Attrs) {
+    let bound = row.text_opt();
+    let parents: Vec<u32> = row.next();
+    let mut parents = parents.iter().filter_map(|oid| book.relation(*oid).cloned());
+    match bound {
+        Some(bound) => {
+            attrs.set(PARTITION_OF, Attrs::new().with(PARENT, parents.next()).with(BOUND, Expr::new(bound)));
+        }
+        None => {
+            let parents: Vec<ObjectId> = parents.collect();
+            attrs.set(INHERITS, (!parents.is_empty()).then_some(parents));
+        }
+    }
+}
+
+/// The partitioned table that it belongs to, with the bounds.
+pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
+    let partition = object.get(PARTITION_OF)?;
+    Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
+}
+
+/// What follows the name in CREATE: columns and constraints, and where they come from.
+pub fn create(object: &Object, folded: &[Folded]) -> String {
+    let clauses: Vec<String> = folded.iter().map(|f| format!("\n    {}", f.clause)).collect();
+    let list = format!(" ({}{})", clauses.join(","), if clauses.is_empty() { "" } else { "\n" });
+    let mut text = match partition_of(object) {
+        Some((parent, bound)) => {
+            let list = if clauses.is_empty() { String::new() } else { list };
+            format!(" PARTITION OF {}{list} {bound}", sql::path(parent))
+        }
+        None => list,
+    };
+    if let Some(parents) = object.get(INHERITS) {
+        text.push_str(&format!(" INHERITS ({})", parents.iter().map(|p| sql::path(p)).collect::<Vec<_>>().join(", ")));
+    }
+    text
+}
+
+/// CREATE with the lock that it takes on a partitioned table.
+pub fn locked(create: Statement, object: &Object) -> Statement {
+    match partition_of(object) {
+        Some((parent, _)) => create.locks(LockMode::AccessExclusive, parent),
+        None => create,
+    }
+}
+
+/// Leaves one parent and joins another, if the attribute `name` is about that.
+pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<Statement> {
+    let table = sql::path(id);
+    let mut out = Vec::new();
+    if name == PARTITION_OF.name {
+        if let Some((parent, _)) = partition_of(old) {
+            let sql = format!("ALTER TABLE {} DETACH PARTITION {table}", sql::path(parent));
+            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, parent));
+        }
+        if let Some((parent, bound)) = partition_of(new) {
+            let sql = format!("ALTER TABLE {} ATTACH PARTITION {table} {bound}", sql::path(parent));
+            out.push(Statement::new(sql).locks(LockMode::ShareUpdateExclusive, parent));
+        }
+    } else if name == INHERITS.name {
+        let alter = |what: String| {
+            Statement::new(format!("ALTER {} {what}", sql::target(id))).locks(LockMode::AccessExclusive, id)
+        };
+        let (old, new) = (old.get(INHERITS).unwrap_or_default(), new.get(INHERITS).unwrap_or_default());
+        out.extend(old.iter().filter(|p| !new.contains(p)).map(|p| alter(format!("NO INHERIT {}", sql::path(p)))));
+        out.extend(new.iter().filter(|p| !old.contains(p)).map(|p| alter(format!("INHERIT {}", sql::path(p)))));
+    }
+    out
+}
