@@ -83,6 +83,12 @@ pub trait Room: Sync {
         None
     }
 
+    /// True if PostgreSQL has objects of the kind that people name without a schema: collations. A name that no file declares
+    /// is one of those.
+    fn has_built_ins(&self) -> bool {
+        false
+    }
+
     /// True for what brings other objects that the model does not know: an extension.
     fn provides_unknown(&self) -> bool {
         false

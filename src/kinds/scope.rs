@@ -151,6 +151,9 @@ impl Scope<'_> {
         let (schema, word) = match (found, parts.as_slice()) {
             (Some(found), _) => found,
             (None, [schema, _]) if self.is_foreign(schema) => (schema.clone(), *kinds.first()?),
+            (None, [_]) if kinds.iter().any(|word| find(word).is_some_and(Room::has_built_ins)) => {
+                ("pg_catalog".into(), *kinds.first()?)
+            }
             _ => {
                 self.unknown(kinds, text, span);
                 return None;
