@@ -2,7 +2,7 @@
 
 pub mod acl;
 pub mod choose_name;
-pub mod collation;
+pub mod collated;
 pub mod constraint;
 pub mod generic;
 pub mod key_constraint;
@@ -36,6 +36,7 @@ macro_rules! rooms {
 rooms![
     schema,
     extension,
+    collation,
     enumeration,
     domain,
     composite,
