@@ -14,6 +14,7 @@ mod room;
 mod routine;
 pub mod scope;
 mod sequence_options;
+mod support;
 #[cfg(test)]
 mod testing;
 
@@ -44,6 +45,7 @@ rooms![
     sequence,
     function,
     procedure,
+    range,
     table,
     view,
     materialized_view,
