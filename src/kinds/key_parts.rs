@@ -304,7 +304,7 @@ fn part_sql(part: &Attrs) -> String {
 }
 
 /// `=` or `OPERATOR(app.=)`.
-fn operator_sql(text: &str) -> String {
+pub fn operator_sql(text: &str) -> String {
     match sql::reference::split(text).as_deref() {
         Ok([schema, operator]) => {
             format!("OPERATOR({}.{operator})", constraint::name_sql(&sql::reference::join(&[schema])))

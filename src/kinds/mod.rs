@@ -46,6 +46,7 @@ rooms![
     function,
     procedure,
     range,
+    aggregate,
     table,
     view,
     materialized_view,
