@@ -81,6 +81,11 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
             scope.problem(problem.help("name it: `opclass=…`, even if it is the default one"));
         }
         normalise(&mut record, scope);
+        let of_column =
+            record.get(COLUMN).and_then(|column| scope.load.state.get(column)).and_then(|c| c.get(COLLATION));
+        if of_column.is_some() && of_column == record.get(COLLATION) {
+            record.remove(COLLATION.name);
+        }
         out.push(record);
     }
     out
