@@ -1,8 +1,8 @@
 //! Renames are said (`was=old`), never guessed: the first state under its new names.
 
 use crate::kinds::{IS_TYPE, room};
-use crate::model::{Attrs, Change, Edges, Expr, ObjectId, SqlType, State, Text, Value};
-use crate::sql::{signature, types};
+use crate::model::{Address, Attrs, Change, Edges, Expr, Namespace, ObjectId, SqlType, State, Text, Value};
+use crate::sql::{self, signature, types};
 
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
 /// A `was` whose old object is gone, or whose new name is taken, did its work and means nothing.
@@ -117,11 +117,36 @@ fn value(v: &mut Value, from: &ObjectId, to: &ObjectId) {
         }
         Value::List(list) => list.iter_mut().for_each(|v| value(v, from, to)),
         Value::Record(record) => attrs(record, from, to),
-        // Stored text follows a rename by itself; text alone cannot say how, so the names in it are exchanged and the
-        // comparison asks the server where that is not what it finds.
-        Value::Expr(expr) => *expr = Expr::new(expr.as_str()),
+        // Stored text follows a rename by itself, and is qualified. Relations are printed with aliases and without schemas, too:
+        // there the comparison asks the server.
+        Value::Expr(expr) if to.kind().namespace != Namespace::Relation && from.schema().is_some() => {
+            let named = |id: &ObjectId| matches!(id.kind().address, Address::Qualified | Address::Routine);
+            if named(from) && named(to) {
+                let path = |id: &ObjectId| sql::schema_path(id, id.name());
+                if let Some(text) = exchanged(expr.as_str(), &path(from), &path(to)) {
+                    *expr = Expr::new(text);
+                }
+            }
+        }
         _ => {}
     }
+}
+
+/// The text with one qualified name in place of another, outside of literals and other names; `None` where it is not there.
+fn exchanged(text: &str, from: &str, to: &str) -> Option<String> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '.');
+    let (mut out, mut done) = (String::new(), 0);
+    for (at, _) in text.match_indices(from) {
+        let (before, after) = (text.get(..at)?, text.get(at + from.len()..)?);
+        let inside = |quote: char| before.matches(quote).count() % 2 == 1;
+        let apart = !before.ends_with(part) && !after.starts_with(part);
+        if at >= done && apart && !inside('\'') && !inside('"') {
+            out.push_str(text.get(done..at)?);
+            out.push_str(to);
+            done = at + from.len();
+        }
+    }
+    (done > 0).then(|| out + text.get(done..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -131,6 +156,17 @@ mod tests {
     use crate::model::{Ident, Key, Object};
 
     const TYPE: Key<SqlType> = Key::new("type");
+
+    #[test]
+    fn names_in_stored_text_are_exchanged() {
+        let to = |text: &str| exchanged(text, "app.f", "app.\"G\"");
+        assert_eq!(
+            to("(app.f(a) + b.app.f(1)) || app.f2(x)").as_deref(),
+            Some("(app.\"G\"(a) + b.app.f(1)) || app.f2(x)")
+        );
+        assert_eq!(to("'app.f('::text || \"app.f\""), None);
+        assert_eq!(to("'it''s'::app.f").as_deref(), Some("'it''s'::app.\"G\""));
+    }
 
     #[test]
     fn what_is_of_a_type_follows_its_rename() {
