@@ -234,7 +234,7 @@ fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
         let Some(name) = own_name(&step.object) else { continue };
         let to = id.renamed(name);
         if !out.has(&to) {
-            out = Cow::Owned(rename::rebase(out.into_owned(), Edges::default(), &id, &to).0);
+            out = Cow::Owned(rename::follow(out.into_owned(), Edges::default(), &id, &to).0);
         }
     }
     out

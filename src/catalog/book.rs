@@ -50,6 +50,7 @@ pub struct Book {
     /// The server that is read.
     pub server: Version,
     ids: FxHashMap<(u32, u32), ObjectId>,
+    parts: FxHashMap<(u32, u32), ObjectId>,
     columns: FxHashMap<(u32, i16), ObjectId>,
     members: FxHashSet<(u32, u32)>,
     roles: FxHashMap<u32, Ident>,
@@ -61,6 +62,7 @@ impl Book {
         Self {
             server,
             ids: FxHashMap::default(),
+            parts: FxHashMap::default(),
             columns: FxHashMap::default(),
             members: FxHashSet::default(),
             roles: FxHashMap::default(),
@@ -70,6 +72,17 @@ impl Book {
     /// Names a row. A row may have several addresses (a view's rule stands for the view).
     pub fn add(&mut self, class: u32, oid: u32, id: ObjectId) {
         self.ids.insert((class, oid), id);
+    }
+
+    /// Notes a row that comes and goes with an object, and is neither it nor an object of its own: what depends on the one
+    /// depends on the other, but a comment on it is none on the object.
+    pub fn add_part(&mut self, class: u32, oid: u32, id: ObjectId) {
+        self.parts.insert((class, oid), id);
+    }
+
+    /// The object that stands or falls with that row.
+    pub fn whole(&self, class: u32, oid: u32) -> Option<&ObjectId> {
+        self.get(class, oid).or_else(|| self.parts.get(&(class, oid)))
     }
 
     /// Names a column.

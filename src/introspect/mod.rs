@@ -109,6 +109,6 @@ pub async fn read(session: &Session) -> Result<Live> {
 fn object(book: &Book, class: u32, oid: u32, sub: i32) -> Option<&ObjectId> {
     match i16::try_from(sub) {
         Ok(number) if class == class::PG_CLASS && number > 0 => book.column(oid, number),
-        _ => book.get(class, oid),
+        _ => book.whole(class, oid),
     }
 }

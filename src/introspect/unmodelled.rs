@@ -109,6 +109,12 @@ const ENTRIES: &[Entry] = &[
          JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') WHERE d.classoid = 1259 AND d.objsubid = 0",
     ),
     part(
+        "range",
+        "multirange",
+        "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t WHERE t.typtype = 'm' AND (t.typacl IS NOT NULL \
+         OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1247 AND d.objoid = t.oid))",
+    ),
+    part(
         "grant",
         "given by others than the owner",
         "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class \

@@ -174,6 +174,11 @@ pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Iden
             word.replace('-', " ").to_uppercase()
         } else {
             match (on, object.parent()) {
+                // GRANT knows aggregates as functions.
+                (On::Routine, _) if object.kind().word == "aggregate" => {
+                    let types = object.signature().map_or("", |s| s);
+                    format!("FUNCTION {}({types})", sql::schema_path(object, object.name()))
+                }
                 (On::Routine, _) => sql::target(object),
                 (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
                 _ => format!("{} {}", on.word(), target::path(object, state)),
@@ -253,7 +258,7 @@ pub fn query(server: Version, missing: bool) -> String {
          UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL FROM pg_attribute \
              WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped \
          UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner) FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
-         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 \
+         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
              OR typacl IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c') \
          UNION ALL SELECT 2615, oid, 0, coalesce(nspacl, acldefault('n', nspowner)), CASE WHEN nspname <> 'public' THEN acldefault('n', nspowner) \
              ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END FROM pg_namespace \

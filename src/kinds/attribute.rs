@@ -2,19 +2,19 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType,
     Within, attr,
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement, collation};
+use super::collated::{self, COLLATION, collation_attr};
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
 
 const TYPE: Key<SqlType> = Key::new("type");
-const COLLATION: Key<Text> = Key::new("collation");
 
 static ATTRS: [Attr; 2] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type."),
-    attr(COLLATION, Shape::Text, Form::Property, OnChange::Alter, "The collation, where it is not the type's."),
+    collation_attr(OnChange::Alter),
 ];
 
 pub static KIND: Kind = Kind {
@@ -42,7 +42,7 @@ impl Room for Attribute {
              FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
              WHERE c.relkind = 'c' AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped \
              ORDER BY a.attrelid, a.attnum",
-            collation::column("a.attcollation", "t.typcollation")
+            collated::columns("a.attcollation", "t.typcollation")
         ))
     }
 
@@ -56,7 +56,7 @@ impl Room for Attribute {
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
         let mut object = Object::default();
         object.attrs.set(TYPE, SqlType::new(row.text()));
-        object.attrs.set(COLLATION, collation::stored(row.text_opt()));
+        object.attrs.set(COLLATION, collated::read(row));
         Some(object)
     }
 
@@ -103,7 +103,7 @@ impl Room for Attribute {
 }
 
 fn what(object: &Object) -> Option<String> {
-    Some(format!("{}{}", object.get(TYPE)?.as_str(), collation::clause(object.get(COLLATION))))
+    Some(format!("{}{}", object.get(TYPE)?.as_str(), collated::clause(object.get(COLLATION))))
 }
 
 fn alter_type(id: &ObjectId, what: &str) -> Statement {
@@ -121,7 +121,7 @@ mod tests {
         let cx = Context::new(Version::major_release(15), &state);
         let parent = ObjectId::new(super::super::find("type").unwrap().kind(), None, "c");
         let id = ObjectId::new(&KIND, Some(parent.clone()), "zip");
-        let attrs = Attrs::new().with(TYPE, SqlType::new("character varying(10)")).with(COLLATION, Text::from("C"));
+        let attrs = Attrs::new().with(TYPE, SqlType::new("character varying(10)")).with(COLLATION, collated::id("pg_catalog", "C"));
         let object = Object::new(attrs);
         let first = |list: Result<Vec<Statement>>| list.unwrap().remove(0).sql;
         let clause = ROOM.clause(&id, &object, &[], &cx).unwrap();

@@ -1,49 +1,193 @@
-//! Collations that are not their type's: how columns, attributes and domains read and say them.
+//! Collations: `collation ci nondeterministic provider=icu locale=und-u-ks-level2`.
 
-use crate::model::{Ident, Text};
+use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::{Node, Problem};
+use crate::model::{
+    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
+    attr,
+};
 use crate::sql;
 
-/// An SQL expression: the quoted name of the collation with the OID `own`, NULL where it is the one of `of_type`.
-pub fn column(own: &str, of_type: &str) -> String {
-    format!(
-        "CASE WHEN {own} <> {of_type} THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) \
-         FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = {own}) END"
+use super::scope::Scope;
+use super::{Context, Folded, Room, Statement, generic};
+
+const NONDETERMINISTIC: Key<bool> = Key::new("nondeterministic");
+const PROVIDER: Key<Text> = Key::new("provider");
+const LOCALE: Key<Expr> = Key::new("locale");
+const LC_COLLATE: Key<Text> = Key::new("lc-collate");
+const LC_CTYPE: Key<Text> = Key::new("lc-ctype");
+const RULES: Key<Text> = Key::new("rules");
+
+static ATTRS: [Attr; 6] = [
+    attr(NONDETERMINISTIC, Shape::Flag, Form::Flag, OnChange::Replace, "Strings of other bytes may be equal (ICU)."),
+    attr(
+        PROVIDER,
+        Shape::Word(&["libc", "icu", "builtin"]),
+        Form::Property,
+        OnChange::Replace,
+        "Who compares: the operating system, ICU, or PostgreSQL itself (from 17 on).",
     )
-}
+    .default("libc"),
+    attr(LOCALE, Shape::Expr, Form::Property, OnChange::Replace, "The locale's name, as the provider knows it."),
+    attr(LC_COLLATE, Shape::Text, Form::Property, OnChange::Replace, "The locale for sorting, where there are two."),
+    attr(LC_CTYPE, Shape::Text, Form::Property, OnChange::Replace, "The locale for letters, where there are two."),
+    attr(RULES, Shape::Text, Form::Property, OnChange::Replace, "More rules for sorting (ICU, from 16 on)."),
+];
 
-/// What that expression gave, as the model keeps it: PostgreSQL's own collations go without a schema.
-pub fn stored(text: Option<Text>) -> Option<Text> {
-    text.map(|name| name.strip_prefix("pg_catalog.").map_or_else(|| name.clone(), unquoted))
-}
+pub static KIND: Kind = Kind {
+    word: "collation",
+    sql: "COLLATION",
+    address: Address::Qualified,
+    within: Within::Schema,
+    namespace: Namespace::Own,
+    attrs: &ATTRS,
+    folds: false,
+    doc: "How strings are sorted and compared.",
+};
 
-/// A collation without a schema is kept verbatim if it has no dot.
-fn unquoted(name: &str) -> Text {
-    match sql::reference::split(name) {
-        Ok(parts) if parts.len() == 1 && parts.iter().all(|p| !p.contains(['.', '"'])) => parts.concat().into(),
-        _ => name.into(),
+pub struct Collation;
+pub static ROOM: Collation = Collation;
+
+impl Room for Collation {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let says = |key: &str| node.get_prop(key).is_some();
+        let (one, two) = (says(LOCALE.name), [says(LC_COLLATE.name), says(LC_CTYPE.name)]);
+        let mut wrong = |message: &str| {
+            let problem = Problem::new(node.name_span, message.to_string());
+            scope.problem(problem.help("write `locale=…`, or `lc-collate=…` and `lc-ctype=…`"));
+        };
+        match (one, two) {
+            (true, [false, false]) | (false, [true, true]) => {}
+            (true, _) => wrong("this collation has a locale and another one for sorting or letters"),
+            (false, _) => wrong("this collation does not say its locale"),
+        }
+        generic::parse(&KIND, node, scope);
+        // Two that are the same are one.
+        let Some(name) = node.args.first().and_then(|arg| arg.as_text()) else { return };
+        let id = scope.id(self, name.clone());
+        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+            normalise(object);
+        }
+    }
+
+    fn has_built_ins(&self) -> bool {
+        true
+    }
+
+    fn query(&self, server: Version) -> Option<String> {
+        let locale = match server.major() {
+            17.. => "c.colllocale",
+            15 | 16 => "c.colliculocale",
+            _ => "CASE WHEN c.collprovider = 'i' THEN c.collcollate END",
+        };
+        let rules = if server.at_least(16) { "c.collicurules" } else { "NULL::text" };
+        // One that is for another encoding cannot be used in this database.
+        Some(format!(
+            "SELECT c.oid, c.collnamespace, c.collname, NOT c.collisdeterministic, c.collprovider, {locale}::text, \
+             c.collcollate::text, c.collctype::text, {rules} FROM pg_collation c WHERE c.oid >= 16384 AND c.collencoding IN \
+             (-1, (SELECT encoding FROM pg_database WHERE datname = current_database())) ORDER BY c.oid"
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, schema, name) = (row.oid(), row.oid(), row.text());
+        if book.is_member(class::PG_COLLATION, oid) {
+            return None;
+        }
+        let id = ObjectId::new(&KIND, Some(book.schema(schema)?.clone()), name);
+        book.add(class::PG_COLLATION, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let mut object = Object::default();
+        object.attrs.set(NONDETERMINISTIC, row.next::<bool>());
+        let provider = match row.char() {
+            'i' => "icu",
+            'b' => "builtin",
+            _ => "libc",
+        };
+        object.attrs.set(PROVIDER, Text::from(provider));
+        let (locale, collate, ctype) = (row.text_opt(), row.text_opt(), row.text_opt());
+        match locale {
+            Some(locale) => _ = object.attrs.set(LOCALE, Expr::new(locale)),
+            None => _ = object.attrs.set(LC_COLLATE, collate).set(LC_CTYPE, ctype),
+        }
+        object.attrs.set(RULES, row.text_opt());
+        normalise(&mut object);
+        Some(object)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut parts = vec![format!("provider = {}", object.get(PROVIDER).map_or("libc", |p| p))];
+        let texts = [
+            ("locale", object.get(LOCALE).map(Expr::as_str)),
+            ("lc_collate", object.get(LC_COLLATE).map(|t| &**t)),
+            ("lc_ctype", object.get(LC_CTYPE).map(|t| &**t)),
+        ];
+        parts.extend(texts.into_iter().filter_map(|(word, text)| Some(format!("{word} = {}", sql::literal(text?)))));
+        if object.is(NONDETERMINISTIC) {
+            parts.push("deterministic = false".into());
+        }
+        parts.extend(object.get(RULES).map(|rules| format!("rules = {}", sql::literal(rules))));
+        Ok(vec![Statement::new(format!("CREATE COLLATION {} ({})", sql::path(id), parts.join(", ")))])
+    }
+
+    /// Nothing of a collation can be altered in place.
+    fn alter(
+        &self,
+        _: &ObjectId,
+        _: &Object,
+        _: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(vec![])
     }
 }
 
-/// ` COLLATE …`, nothing where the type's own collation is meant.
-pub fn clause(collation: Option<&Text>) -> String {
-    let Some(collation) = collation else { return String::new() };
-    let name = match sql::reference::split(collation) {
-        Ok(parts) => parts.iter().map(|p| sql::name(&Ident::new(p.clone())).to_string()).collect::<Vec<_>>().join("."),
-        Err(_) => sql::name(&Ident::new(collation.clone())).to_string(),
-    };
-    format!(" COLLATE {name}")
+/// One locale for sorting and letters is `locale`.
+fn normalise(object: &mut Object) {
+    if let (Some(collate), Some(ctype)) = (object.get(LC_COLLATE), object.get(LC_CTYPE))
+        && collate == ctype
+    {
+        let locale = Expr::new(collate.clone());
+        object.attrs.set(LOCALE, locale).set(LC_COLLATE, None).set(LC_CTYPE, None);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::kinds::testing::{alter, create, load, round_trip};
 
     #[test]
-    fn collations_are_named_as_people_do() {
-        assert_eq!(stored(Some("pg_catalog.\"C\"".into())).as_deref(), Some("C"));
-        assert_eq!(stored(Some("app.\"Odd\"".into())).as_deref(), Some("app.\"Odd\""));
-        assert_eq!(clause(Some(&"C".into())), " COLLATE \"C\"");
-        assert_eq!(clause(Some(&"app.\"Odd\"".into())), " COLLATE app.\"Odd\"");
-        assert_eq!(clause(None), "");
+    fn what_a_collation_says_is_created() {
+        let text = "collation ci nondeterministic provider=icu locale=und-u-ks-level2 rules=\"& a < g\"\n\
+                    collation two lc-collate=C lc-ctype=en_US.utf8\n";
+        assert_eq!(
+            create(&round_trip(text), "collation"),
+            [
+                "CREATE COLLATION public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false, rules = '& a < g')",
+                "CREATE COLLATION public.two (provider = libc, lc_collate = 'C', lc_ctype = 'en_US.utf8')",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_locales_that_are_the_same_are_one() {
+        let one = "collation c locale=C";
+        assert_eq!(load("collation c lc-collate=C lc-ctype=C").0.objects, load(one).0.objects);
+        assert_eq!(alter(one, "collation c locale=POSIX", "collation"), ["replace because of locale"]);
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_said() {
+        for wrong in ["collation c", "collation c lc-ctype=C", "collation c locale=C lc-ctype=C"] {
+            assert_eq!(load(wrong).1.len(), 1, "{wrong}");
+        }
     }
 }

@@ -7,12 +7,12 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::collated::{self, COLLATION, collation_attr};
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, collation, constraint, find, foreign_options, generic};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
-const COLLATION: Key<Text> = Key::new("collation");
 const GENERATED: Key<Expr> = Key::new("generated");
 const VIRTUAL: Key<bool> = Key::new("virtual");
 const STORAGE: Key<Text> = Key::new("storage");
@@ -31,7 +31,7 @@ static ATTRS: [Attr; 10] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; left out where the column is inherited."),
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
     attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (from 18 on)."),
-    attr(COLLATION, Shape::Text, Form::Property, OnChange::Alter, "The collation, where it is not the type's."),
+    collation_attr(OnChange::Alter),
     attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that the column is generated from."),
     attr(STORAGE, Shape::Word(&["plain", "external", "extended", "main"]), Form::Property, OnChange::Alter, "How long values are stored, where it is not the type's way."),
     attr(COMPRESSION, Shape::Word(&["pglz", "lz4"]), Form::Property, OnChange::Alter, "How long values are compressed."),
@@ -97,6 +97,7 @@ impl Room for Column {
 
     fn query(&self, server: Version) -> Option<String> {
         let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
+        let collation = collated::columns("a.attcollation", "t.typcollation");
         // An inherited column, or a view's, is an object only where it says something of its own. Debian's builds keep a version of
         // theirs among the options, which pg_dump leaves out as well.
         Some(format!(
@@ -110,8 +111,7 @@ impl Room for Column {
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-             CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) \
-                  FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, \
+             {collation}, \
              a.attgenerated, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(pd.adbin, pd.adrelid) END, \
              CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, \
              CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END, a.attfdwoptions \
@@ -138,8 +138,7 @@ impl Room for Column {
         let sql_type = row.text();
         attrs.set(TYPE, (&*how != "override").then(|| SqlType::new(sql_type)));
         attrs.set(NOT_NULL, row.next::<bool>());
-        let collation = row.text_opt().filter(|_| &*how != "override");
-        attrs.set(COLLATION, collation::stored(collation));
+        attrs.set(COLLATION, collated::read(row).filter(|_| &*how != "override"));
         let generated = row.char();
         let expression = row.text_opt().map(Expr::new);
         if &*how != "override" {
@@ -176,7 +175,7 @@ impl Room for Column {
         if let Some(options) = object.get(OPTIONS) {
             text.push_str(&format!(" OPTIONS ({})", sql::foreign_options(options).join(", ")));
         }
-        text.push_str(&collation::clause(object.get(COLLATION)));
+        text.push_str(&collated::clause(object.get(COLLATION)));
         for child in folded {
             text.push_str(&format!(" {}", child.clause));
         }
@@ -221,7 +220,7 @@ impl Room for Column {
         for name in &order {
             let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
                 let Some(new_type) = new.get(TYPE) else { continue };
-                let collation = collation::clause(new.get(COLLATION));
+                let collation = collated::clause(new.get(COLLATION));
                 let old_type = old.get(TYPE).filter(|_| !is_foreign(id));
                 let using = old_type.and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
@@ -268,7 +267,8 @@ impl Room for Column {
             return Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}"))));
         }
         let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
-        Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type} USING {column}::{through}::{sql_type}"))))
+        let collation = collated::clause(object.get(COLLATION));
+        Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}{collation} USING {column}::{through}::{sql_type}"))))
     }
 
     /// An inherited column stays, and becomes what its parents say again.

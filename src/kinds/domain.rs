@@ -2,22 +2,22 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
-    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Text,
-    Within, attr,
+    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Within,
+    attr,
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement, collation};
+use super::collated::{self, COLLATION, collation_attr};
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
-const COLLATION: Key<Text> = Key::new("collation");
 const DEFAULT: Key<Expr> = Key::new("default");
 
 static ATTRS: [Attr; 4] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Replace, "The type that it narrows."),
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
-    attr(COLLATION, Shape::Text, Form::Property, OnChange::Replace, "The collation, where it is not the type's."),
+    collation_attr(OnChange::Replace),
     attr(DEFAULT, Shape::Expr, Form::Property, OnChange::Alter, "What columns of it get if they have no default."),
 ];
 
@@ -45,7 +45,7 @@ impl Room for Domain {
             "SELECT t.oid, t.typarray, t.typnamespace, t.typname, format_type(t.typbasetype, t.typtypmod), t.typnotnull, {}, \
              CASE WHEN t.typdefaultbin IS NOT NULL THEN pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass) END \
              FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype WHERE t.typtype = 'd' AND t.oid >= 16384 ORDER BY t.oid",
-            collation::column("t.typcollation", "b.typcollation")
+            collated::columns("t.typcollation", "b.typcollation")
         ))
     }
 
@@ -64,7 +64,7 @@ impl Room for Domain {
         let mut object = Object::default();
         object.attrs.set(TYPE, SqlType::new(row.text()));
         object.attrs.set(NOT_NULL, row.next::<bool>());
-        object.attrs.set(COLLATION, collation::stored(row.text_opt()));
+        object.attrs.set(COLLATION, collated::read(row));
         object.attrs.set(DEFAULT, row.text_opt().map(Expr::new));
         Some(object)
     }
@@ -78,7 +78,7 @@ impl Room for Domain {
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
         let base = object.get(TYPE).map_or("", |t| t.as_str());
-        let mut text = format!("CREATE DOMAIN {} AS {base}{}", sql::path(id), collation::clause(object.get(COLLATION)));
+        let mut text = format!("CREATE DOMAIN {} AS {base}{}", sql::path(id), collated::clause(object.get(COLLATION)));
         if let Some(default) = object.get(DEFAULT) {
             text.push_str(&format!(" DEFAULT {}", default.as_str()));
         }
@@ -127,7 +127,7 @@ mod tests {
         let full = Object::new(
             Attrs::new()
                 .with(TYPE, SqlType::new("text"))
-                .with(COLLATION, Text::from("C"))
+                .with(COLLATION, collated::id("pg_catalog", "C"))
                 .with(DEFAULT, Expr::new("'q'::text"))
                 .with(NOT_NULL, true),
         );

@@ -75,7 +75,7 @@ impl Room for Exclude {
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         let mut node = constraint::write(id, object, inner, &naming(&object.attrs));
-        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default());
+        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default(), id.schema());
         Some(node)
     }
 

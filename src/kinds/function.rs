@@ -2,11 +2,12 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Within};
+use crate::sql;
 
 use super::scope::Scope;
 use super::refs::Refs;
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine};
+use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine, support};
 
 pub static KIND: Kind = Kind {
     word: "function",
@@ -59,8 +60,17 @@ impl Room for Function {
         routine::reaction(object, disturbance)
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(routine::create(id, object))
+    /// A range and its canonical function need each other.
+    fn vanishes_with(&self, id: &ObjectId, state: &State) -> Option<ObjectId> {
+        support::canonical_of(id, state)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        // A canonical function was made with its range, whose statement needs it.
+        match support::canonical_of(id, cx.state) {
+            Some(_) => Ok(routine::alter(id, object)),
+            None => Ok(routine::create(id, object)),
+        }
     }
 
     fn alter(
@@ -73,13 +83,18 @@ impl Room for Function {
     ) -> Result<Vec<Statement>> {
         Ok(routine::alter(id, new))
     }
+    fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        match support::canonical_of(id, cx.state) {
+            Some(_) => Ok(vec![]), // gone with its range
+            None => Ok(vec![Statement::new(format!("DROP {}", sql::target(id)))]),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::{schema, scope::Load};
-    use crate::model::State;
 
     fn load(node: &Node) -> Load {
         let mut load = Load::default();

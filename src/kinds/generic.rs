@@ -495,7 +495,8 @@ pub fn type_text(t: &SqlType, schema: Option<&ObjectId>) -> String {
 
 /// A reference as files say it: the schema left out where it is the object's own or, from elsewhere, `public` is meant.
 pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
-    let own = id.schema().is_none() || id.schema() == schema;
+    let built_in = |home: &ObjectId| home.name().as_str() == "pg_catalog" && room(id.kind()).has_built_ins();
+    let own = id.schema().is_none_or(built_in) || id.schema() == schema;
     let parts: Vec<&str> = if own {
         vec![id.name().as_str()]
     } else {

@@ -101,7 +101,7 @@ impl Room for Index {
         if let Some(include) = object.get(INCLUDE) {
             node.children.insert(0, constraint::columns_node(INCLUDE.name, &include));
         }
-        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default());
+        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default(), id.schema());
         Some(node)
     }
 

@@ -5,6 +5,7 @@ use crate::kdl::{Arg, Node, Problem};
 use crate::model::{Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Options, Shape, Text, attr};
 use crate::sql;
 
+use super::collated::{self, COLLATION};
 use super::scope::Scope;
 use super::{choose_name, constraint, generic};
 
@@ -19,7 +20,6 @@ const COLUMN: Key<ObjectId> = Key::new("column");
 const EXPRESSION: Key<Expr> = Key::new("expression");
 const ORDER: Key<Text> = Key::new("order");
 const NULLS: Key<Text> = Key::new("nulls");
-const COLLATION: Key<Text> = Key::new("collation");
 const OPCLASS: Key<Text> = Key::new("opclass");
 const OPTIONS: Key<Options> = Key::new("opclass-options");
 const OPERATOR: Key<Text> = Key::new("with");
@@ -29,7 +29,13 @@ static PART: [Attr; 8] = [
     attr(EXPRESSION, Shape::Expr, Form::Custom, OnChange::Replace, "Or an expression: `(sql)\"lower(email)\"`."),
     attr(ORDER, Shape::Word(&["asc", "desc"]), Form::Property, OnChange::Replace, "The sort order.").default("asc"),
     attr(NULLS, Shape::Word(&["first", "last"]), Form::Property, OnChange::Replace, "Where NULLs are sorted."),
-    attr(COLLATION, Shape::Text, Form::Property, OnChange::Replace, "The collation, where it is not the column's."),
+    attr(
+        COLLATION,
+        Shape::Ref(collated::KINDS),
+        Form::Property,
+        OnChange::Replace,
+        "The collation, where it is not the column's.",
+    ),
     attr(OPCLASS, Shape::Text, Form::Property, OnChange::Replace, "The operator class, where it is not the type's."),
     attr(OPERATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator of an exclusion constraint: `&&`."),
     attr(OPTIONS, Shape::Options, Form::Child, OnChange::Replace, "Parameters of the operator class."),
@@ -75,6 +81,11 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
             scope.problem(problem.help("name it: `opclass=…`, even if it is the default one"));
         }
         normalise(&mut record, scope);
+        let of_column =
+            record.get(COLUMN).and_then(|column| scope.load.state.get(column)).and_then(|c| c.get(COLLATION));
+        if of_column.is_some() && of_column == record.get(COLLATION) {
+            record.remove(COLLATION.name);
+        }
         out.push(record);
     }
     out
@@ -118,7 +129,7 @@ fn normalise(record: &mut Attrs, scope: &Scope<'_>) {
     if record.get(NULLS).is_some_and(|n| (&**n == "first") == descending) {
         record.remove(NULLS.name);
     }
-    for (key, word) in [(COLLATION, "collation"), (OPCLASS, "operator-class"), (OPERATOR, "operator")] {
+    for (key, word) in [(OPCLASS, "operator-class"), (OPERATOR, "operator")] {
         if let Some(text) = record.get(key).cloned() {
             record.set(key, constraint::normal_name(&text, word, scope));
         }
@@ -126,7 +137,7 @@ fn normalise(record: &mut Attrs, scope: &Scope<'_>) {
 }
 
 /// Writes the parts: arguments while there is no more to say about any of them, children otherwise.
-pub fn write(node: &mut Node, key: &[&Attrs]) {
+pub fn write(node: &mut Node, key: &[&Attrs], schema: Option<&ObjectId>) {
     let plain = key.iter().all(|part| part.iter().count() == 1);
     let mut children = Vec::new();
     for part in key {
@@ -140,7 +151,7 @@ pub fn write(node: &mut Node, key: &[&Attrs]) {
         } else {
             let mut child = Node::new(KEY.name);
             child.args.push(arg);
-            children.push(generic::write_record(&PART, part, child, None));
+            children.push(generic::write_record(&PART, part, child, schema));
         }
     }
     children.append(&mut node.children);
@@ -230,11 +241,11 @@ pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
         part.set(ORDER, descending.then(|| "desc".into()));
         part.set(NULLS, (first != descending).then(|| if first { "first".into() } else { "last".into() }));
         if let Some(odd) = odd.iter().position(|n| usize::try_from(*n) == Ok(at + 1)) {
-            let named = |schemas: &[Option<String>], names: &[Option<String>]| {
-                Some(constraint::in_schema(schemas.get(odd)?.as_deref()?, names.get(odd)?.as_deref()?))
-            };
-            part.set(OPCLASS, named(&class_schemas, &classes));
-            part.set(COLLATION, named(&collation_schemas, &collations));
+            let text = |list: &'_ [Option<String>]| list.get(odd).cloned().flatten();
+            let class = text(&class_schemas).zip(text(&classes));
+            part.set(OPCLASS, class.map(|(schema, name)| constraint::in_schema(&schema, &name)));
+            let collation = text(&collation_schemas).zip(text(&collations));
+            part.set(COLLATION, collation.and_then(|(schema, name)| collated::id(&schema, &name)));
             let list = options.get(odd).and_then(Option::as_deref).filter(|o| !o.is_empty());
             part.set(OPTIONS, list.and_then(|o| Options::some(o.split('\u{1}'))));
         }
@@ -284,9 +295,7 @@ fn part_sql(part: &Attrs) -> String {
         (Some(column), _) => sql::name(column.name()).to_string(),
         (None, expression) => format!("({})", expression.map_or("", |e| e.as_str())),
     };
-    if let Some(collation) = part.get(COLLATION) {
-        out.push_str(&format!(" COLLATE {}", constraint::name_sql(collation)));
-    }
+    out.push_str(&collated::clause(part.get(COLLATION)));
     if let Some(class) = part.get(OPCLASS) {
         out.push_str(&format!(" {}", constraint::name_sql(class)));
     }
@@ -306,7 +315,7 @@ fn part_sql(part: &Attrs) -> String {
 }
 
 /// `=` or `OPERATOR(app.=)`.
-fn operator_sql(text: &str) -> String {
+pub fn operator_sql(text: &str) -> String {
     match sql::reference::split(text).as_deref() {
         Ok([schema, operator]) => {
             format!("OPERATOR({}.{operator})", constraint::name_sql(&sql::reference::join(&[schema])))
@@ -318,8 +327,8 @@ fn operator_sql(text: &str) -> String {
 /// Names in the parts that are kept as text, in which the machinery finds nothing by itself.
 pub fn refers(key: &[&Attrs], refs: &mut super::refs::Refs) {
     for part in key {
-        for text in [COLLATION, OPCLASS].into_iter().filter_map(|k| part.get(k)) {
-            refs.names_in(constraint::name_sql(text).into());
+        if let Some(class) = part.get(OPCLASS) {
+            refs.names_in(constraint::name_sql(class).into());
         }
     }
 }

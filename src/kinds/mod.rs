@@ -2,7 +2,7 @@
 
 pub mod acl;
 pub mod choose_name;
-pub mod collation;
+pub mod collated;
 pub mod constraint;
 pub mod foreign_options;
 pub mod generic;
@@ -16,6 +16,7 @@ mod room;
 mod routine;
 pub mod scope;
 mod sequence_options;
+mod support;
 mod support_function;
 mod target;
 #[cfg(test)]
@@ -40,6 +41,7 @@ macro_rules! rooms {
 rooms![
     schema,
     extension,
+    collation,
     enumeration,
     domain,
     composite,
@@ -47,9 +49,11 @@ rooms![
     sequence,
     function,
     procedure,
+    range,
     foreign_data_wrapper,
     server,
     user_mapping,
+    aggregate,
     table,
     foreign_table,
     view,

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, State};
+use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, State, Text};
 use crate::sql;
 
 use super::scope::Scope;
@@ -33,6 +33,11 @@ pub trait Room: Sync {
     /// Writes an object; its children (`inner`, already written) stand in its node. `None`: it is written by its parent.
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         Some(generic::write(id, object, inner))
+    }
+
+    /// Another name that a node declares, as a reference: that of a range's multirange.
+    fn also_declares(&self, _node: &Node) -> Option<Text> {
+        None
     }
 
     // ---- catalog --------------------------------------------------------------------------------------------------
@@ -93,6 +98,17 @@ pub trait Room: Sync {
         None
     }
 
+    /// The address of another type that comes and goes with the object: a range's multirange.
+    fn other_type(&self, _id: &ObjectId, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
+    /// True if PostgreSQL has objects of the kind that people name without a schema: collations. A name that no file declares
+    /// is one of those.
+    fn has_built_ins(&self) -> bool {
+        false
+    }
+
     /// True for what brings other objects that the model does not know: an extension.
     fn provides_unknown(&self) -> bool {
         false
@@ -139,6 +155,11 @@ pub trait Room: Sync {
     fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         let sql = format!("ALTER {} RENAME TO {}", sql::target(from), sql::name(to.name()));
         Ok(vec![Statement::new(sql)])
+    }
+
+    /// Renames the object to make place for another one of its name; by default as any rename.
+    fn set_aside(&self, from: &ObjectId, to: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        self.rename(from, to, object, cx)
     }
 
     /// Gives a column the rebuilt type of the same name, through text. `None`: the kind has no type to give.

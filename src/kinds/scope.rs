@@ -151,6 +151,9 @@ impl Scope<'_> {
         let (schema, word) = match (found, parts.as_slice()) {
             (Some(found), _) => found,
             (None, [schema, _]) if self.is_foreign(schema) => (schema.clone(), *kinds.first()?),
+            (None, [_]) if kinds.iter().any(|word| find(word).is_some_and(Room::has_built_ins)) => {
+                ("pg_catalog".into(), *kinds.first()?)
+            }
             _ => {
                 self.unknown(kinds, text, span);
                 return None;
@@ -166,7 +169,7 @@ impl Scope<'_> {
     }
 
     /// True if objects may be in a schema that no file declares: it is not ours, or an extension put them there.
-    fn is_foreign(&self, schema: &Text) -> bool {
+    pub fn is_foreign(&self, schema: &Text) -> bool {
         let ours = &**schema == "public" || self.load.declared.contains_key(&(NO_SCHEMA.into(), schema.clone()));
         !ours || self.load.declared.values().any(|words| words.contains(&"extension"))
     }
@@ -293,7 +296,7 @@ pub fn schema_id(name: impl Into<Text>) -> ObjectId {
 pub const NO_SCHEMA: &str = "";
 
 /// `f(integer, text)` taken apart at the first parenthesis outside of quotes.
-fn split_signature(text: &str) -> (&str, Option<&str>) {
+pub fn split_signature(text: &str) -> (&str, Option<&str>) {
     let mut quoted = false;
     let open = text.find(|c| {
         quoted ^= c == '"';

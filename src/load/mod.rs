@@ -127,11 +127,18 @@ fn declare(node: &Node, load: &mut Load) {
 
 fn enter(room: &'static dyn Room, schema: Text, node: &Node, load: &mut Load) {
     if let Some(name) = node.args.first().and_then(|a| a.as_text()) {
-        let words = load.declared.entry((schema, name.clone())).or_default();
+        let words = load.declared.entry((schema.clone(), name.clone())).or_default();
         if !words.contains(&room.kind().word) {
             words.push(room.kind().word);
         }
     }
+    let other = room.also_declares(node).and_then(|text| crate::sql::reference::split(&text).ok());
+    let key = match other.as_deref() {
+        Some([name]) => (schema, name.clone()),
+        Some([schema, name]) => (schema.clone(), name.clone()),
+        _ => return,
+    };
+    load.declared.entry(key).or_default().push(room.kind().word);
 }
 
 /// The room of a word that may stand at the top of a file.

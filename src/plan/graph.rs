@@ -131,6 +131,9 @@ impl Graph {
                 if let Some(other) = self.drops.get(needed).copied() {
                     let within = |n: usize| std::iter::successors(self.into[n], |n| self.into[*n]);
                     // What vanishes with the other is not in its way, and what vanishes with the same third one hardly is.
+                    if within(other).any(|m| m == node) {
+                        continue; // they need each other
+                    }
                     if within(node).any(|n| within(other).any(|m| m == n)) {
                         self.rather_before(node, other);
                     } else if !within(node).any(|n| n == other) {
@@ -353,7 +356,11 @@ fn slots(id: &ObjectId, state: &State) -> Vec<Slot> {
     let sql_type = (1, schema.clone(), name.clone());
     match id.kind().namespace {
         Namespace::Relation => vec![relation, sql_type],
-        Namespace::Type => vec![sql_type],
+        Namespace::Type => {
+            let other = state.get(id).and_then(|object| room(id.kind()).other_type(id, object));
+            let other = other.map(|other| (1, other.schema().cloned(), other.name().text()));
+            std::iter::once(sql_type).chain(other).collect()
+        }
         Namespace::Routine => {
             let signature = id.signature().map_or("", |s| s);
             vec![(2, schema, format!("{}({signature})", id.name().as_str()).into())]

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::{self, refs::Refs, room};
-use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Value};
+use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
 use crate::sql::{names, signature, types};
 
 /// The needs of one object.
@@ -21,6 +21,8 @@ pub struct Names<'a> {
     named: FxHashMap<(&'a str, &'a str), Vec<&'a ObjectId>>,
     /// Relation → its columns.
     columns: FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>,
+    /// Types that come with an object of another name.
+    others: FxHashMap<(Text, Text), &'a ObjectId>,
 }
 
 impl<'a> Names<'a> {
@@ -28,7 +30,13 @@ impl<'a> Names<'a> {
     pub fn new(state: &'a State) -> Self {
         let mut named: FxHashMap<(&str, &str), Vec<&ObjectId>> = FxHashMap::default();
         let mut columns: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
-        for (id, _) in state.iter() {
+        let mut others: FxHashMap<(Text, Text), &ObjectId> = FxHashMap::default();
+        for (id, object) in state.iter() {
+            if let Some(other) = room(id.kind()).other_type(id, object)
+                && let Some(schema) = other.schema()
+            {
+                others.insert((schema.name().text(), other.name().text()), id);
+            }
             if let Some(relation) = id.parent().filter(|_| id.kind().address == Address::MemberOf) {
                 columns.entry(relation).or_default().push(id);
             }
@@ -38,7 +46,7 @@ impl<'a> Names<'a> {
                 named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
             }
         }
-        Self { state, named, columns }
+        Self { state, named, columns, others }
     }
 
     /// What an object of the state needs.
@@ -48,7 +56,10 @@ impl<'a> Names<'a> {
         room(id.kind()).refers(id, object, &mut refs);
         let mut needs = Needs::default();
         for wanted in refs.objects {
-            if let Some(found) = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i)) {
+            // What vanishes with the object is made with it.
+            let part = room(wanted.kind()).vanishes_with(&wanted, self.state).as_ref() == Some(id);
+            let found = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i));
+            if let Some(found) = found.filter(|_| !part) {
                 push(&mut needs.hard, id, found);
             }
         }
@@ -83,7 +94,20 @@ impl<'a> Names<'a> {
         let own = id.schema().map_or("public", |s| s.name().as_str()).to_string();
         let schemas = parsed.schema.map_or_else(|| vec![own, "public".into()], |s| vec![s]);
         let found = schemas.iter().find_map(|schema| self.named.get(&(schema.as_str(), parsed.name.as_str())));
-        found.into_iter().flatten().copied().filter(|id| kinds::IS_TYPE.contains(&id.kind().word)).collect()
+        let mut found: Vec<&ObjectId> =
+            found.into_iter().flatten().copied().filter(|id| kinds::IS_TYPE.contains(&id.kind().word)).collect();
+        if found.is_empty() {
+            found.extend(schemas.iter().find_map(|schema| self.other(schema, &parsed.name)));
+        }
+        found
+    }
+
+    /// The object that brings the type of that name.
+    fn other(&self, schema: &str, name: &str) -> Option<&'a ObjectId> {
+        if self.others.is_empty() {
+            return None;
+        }
+        self.others.get(&(schema.into(), name.into())).copied()
     }
 
     fn in_text(&self, text: &str, own: &str, found: &mut dyn FnMut(&ObjectId)) {
@@ -97,9 +121,16 @@ impl<'a> Names<'a> {
                 [] => continue,
             };
             let ids = schemas.iter().find_map(|schema| self.named.get(&(*schema, last.as_str())));
+            if ids.is_none()
+                && let Some(id) = schemas.iter().find_map(|schema| self.other(schema, last))
+            {
+                found(id);
+            }
             for id in ids.into_iter().flatten() {
-                // A name before a parenthesis is a routine; any other name is a relation, a type or a column.
-                if (id.kind().namespace == Namespace::Routine) == name.call || name.parts.len() > 1 {
+                // A name before a parenthesis is a routine or makes a value of a type; any other name is a relation, a type or a column.
+                let called = matches!(id.kind().namespace, Namespace::Routine | Namespace::Type);
+                let named = id.kind().namespace != Namespace::Routine;
+                if (if name.call { called } else { named }) || name.parts.len() > 1 {
                     found(id);
                     // Of a relation that is there already, the columns that the text names may be yet to come.
                     let columns = self.columns.get(id).into_iter().flatten();

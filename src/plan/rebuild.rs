@@ -13,7 +13,7 @@ pub fn statements(id: &ObjectId, columns: &[ObjectId], old: &Context<'_>, new: &
     let after = new.state.get(id).ok_or_else(missing)?;
     let room_of_type = room(id.kind());
     let aside = id.renamed(aside(id, old.state));
-    let mut out = room_of_type.rename(id, &aside, before, old)?;
+    let mut out = room_of_type.set_aside(id, &aside, before, old)?;
     out.extend(room_of_type.create(id, after, &folded(id, new)?, new)?);
     for column in columns {
         let Some(object) = new.state.get(column).or_else(|| old.state.get(column)) else { continue };

@@ -2,12 +2,11 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::kinds::collation;
-use crate::model::{Attrs, Ident, Key, ObjectId, SqlType, State, Text};
+use crate::kinds::collated::{self, COLLATION};
+use crate::model::{Attrs, Ident, Key, ObjectId, SqlType, State};
 use crate::sql;
 
 const TYPE: Key<SqlType> = Key::new("type");
-const COLLATION: Key<Text> = Key::new("collation");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
 const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
@@ -26,7 +25,7 @@ struct Column<'a> {
     name: &'a Ident,
     was: Option<&'a Ident>,
     sql_type: &'a SqlType,
-    collation: Option<&'a Text>,
+    collation: Option<&'a ObjectId>,
 }
 
 impl<'a> Tables<'a> {
@@ -78,5 +77,5 @@ impl<'a> Tables<'a> {
 }
 
 fn clause(name: &Ident, column: &Column<'_>) -> String {
-    format!("{} {}{}", sql::name(name), column.sql_type.as_str(), collation::clause(column.collation))
+    format!("{} {}{}", sql::name(name), column.sql_type.as_str(), collated::clause(column.collation))
 }

@@ -15,6 +15,8 @@ const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
 const FOR_EACH: Key<Text> = Key::new("for-each");
 
+const PROVIDER: Key<Text> = Key::new("provider");
+
 /// One piece of text that differs.
 pub struct Leaf {
     /// The object.
@@ -109,6 +111,21 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} CHECK ({text})");
             let read =
                 format!("SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = '{SCRATCH}'::regtype");
+            Ok(probe(vec![], make, read))
+        }
+        // The server brings an ICU locale into its canonical form.
+        ("collation", "locale") => {
+            let object = cx.new.get(&leaf.id).ok_or("it is not in the files")?;
+            let provider = object.get(PROVIDER).map_or("libc", |p| p);
+            let make = format!("CREATE COLLATION {SCRATCH} (provider = {provider}, locale = {})", sql::literal(text));
+            let locale = match cx.server.major() {
+                17.. => "coalesce(colllocale, collcollate)",
+                15 | 16 => "coalesce(colliculocale, collcollate)",
+                _ => "collcollate",
+            };
+            let read = format!(
+                "SELECT {locale} FROM pg_collation WHERE collnamespace = pg_my_temp_schema() AND collname = 'setpoint_scratch'"
+            );
             Ok(probe(vec![], make, read))
         }
         ("domain", "default") => {

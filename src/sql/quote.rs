@@ -234,7 +234,10 @@ pub fn path(id: &ObjectId) -> String {
         Address::Schema | Address::Global | Address::NamedOn | Address::Facet => Quoted(id.name().as_str()).to_string(),
         Address::Qualified | Address::Beside => schema_path(id, id.name()),
         Address::Routine => {
-            format!("{}({})", schema_path(id, id.name()), id.signature().map_or("", |s| s))
+            let types = id.signature().map_or("", |s| s);
+            // An aggregate without arguments counts rows.
+            let types = if types.is_empty() && id.kind().sql == "AGGREGATE" { "*" } else { types };
+            format!("{}({types})", schema_path(id, id.name()))
         }
         Address::MemberOf => match id.parent() {
             Some(parent) => format!("{}.{}", path(parent), Quoted(id.name().as_str())),

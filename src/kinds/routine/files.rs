@@ -15,20 +15,7 @@ pub fn parse(kind: KindRef, node: &Node, scope: &mut Scope<'_>) {
     let mut node = node.clone();
     node.children.iter_mut().filter(|c| &*c.name == ARGS.name).for_each(turn_argument);
     let setof = take_setof(&mut node);
-    let mut object = Object { place: Some(node.span), ..Object::default() };
-    let mut facets: Vec<Prop> = Vec::new();
-    let mut attrs = generic::record(kind.attrs, kind.word, &node, 1, scope, &mut |prop, _| {
-        if &*prop.name == "was" {
-            object.was = prop.value.as_text().map(|t| Ident::new(t.clone()));
-            return true;
-        }
-        let mut rooms = rooms_in(kind.word).map(super::super::Room::kind);
-        let facet = rooms.any(|k| k.word == &*prop.name && k.address == Address::Facet);
-        if facet {
-            facets.push(prop.clone());
-        }
-        facet
-    });
+    let (mut attrs, head) = head(kind, &node, scope);
     attrs.set(SETOF, setof);
     attrs.set(BODY, body(&node, scope));
     let settings = settings(&node);
@@ -36,19 +23,48 @@ pub fn parse(kind: KindRef, node: &Node, scope: &mut Scope<'_>) {
     normalise(&mut attrs);
     check(kind, &node, &attrs, scope);
     let id = ObjectId::routine(kind, Some(scope.schema.clone()), name, signature(&attrs));
-    object.attrs = attrs;
+    put(id, attrs, head, &node, &[BODY.name, BODY_EXACT, SET.name], scope);
+}
+
+/// What a node says besides its attributes.
+pub struct Head {
+    was: Option<Ident>,
+    facets: Vec<Prop>,
+}
+
+/// The attributes of a node whose address follows from them.
+pub fn head(kind: KindRef, node: &Node, scope: &mut Scope<'_>) -> (Attrs, Head) {
+    let mut head = Head { was: None, facets: Vec::new() };
+    let attrs = generic::record(kind.attrs, kind.word, node, 1, scope, &mut |prop, _| {
+        if &*prop.name == "was" {
+            head.was = prop.value.as_text().map(|t| Ident::new(t.clone()));
+            return true;
+        }
+        let mut rooms = rooms_in(kind.word).map(super::super::Room::kind);
+        let facet = rooms.any(|k| k.word == &*prop.name && k.address == Address::Facet);
+        if facet {
+            head.facets.push(prop.clone());
+        }
+        facet
+    });
+    (attrs, head)
+}
+
+/// Enters the object once its address is known, and what stands in its node; `own` are attributes that the table does not read.
+pub fn put(id: ObjectId, attrs: Attrs, head: Head, node: &Node, own: &[&str], scope: &mut Scope<'_>) {
+    let object = Object { attrs, place: Some(node.span), was: head.was };
     scope.put(id.clone(), object, node.span);
-    for prop in facets {
+    for prop in head.facets {
         let (span, name_span) = (prop.value.span, prop.name_span);
         scope.child(&Node { name: prop.name, args: vec![prop.value], span, name_span, ..Node::default() }, &id);
     }
-    let attributes = kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name);
-    let own: Vec<&str> = attributes.chain([BODY.name, BODY_EXACT, SET.name]).collect();
+    let attributes = id.kind().attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name);
+    let own: Vec<&str> = attributes.chain(own.iter().copied()).collect();
     scope.children(&node.children, &id, &own);
 }
 
 /// `arg a integer` is read as `arg integer name=a`, so that `arg integer` is an argument without a name.
-fn turn_argument(arg: &mut Node) {
+pub fn turn_argument(arg: &mut Node) {
     if arg.args.len() >= 2 {
         let value = arg.args.remove(0);
         let name_span = value.span;
@@ -66,6 +82,14 @@ fn take_setof(node: &mut Node) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// The reverse of `turn_argument`.
+pub fn turn_back(arg: &mut Node) {
+    if let Some(at) = arg.props.iter().position(|p| &*p.name == ARG_NAME.name) {
+        let name = arg.props.remove(at).value;
+        arg.args.insert(0, name);
     }
 }
 
@@ -132,10 +156,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
         prop.value = Arg::text(format!("SETOF {}", scalar(&prop.value)));
     }
     for arg in node.children.iter_mut().filter(|c| &*c.name == ARGS.name) {
-        if let Some(at) = arg.props.iter().position(|p| &*p.name == ARG_NAME.name) {
-            let name = arg.props.remove(at).value;
-            arg.args.insert(0, name);
-        }
+        turn_back(arg);
     }
     let (sql_body, mut children): (Vec<Node>, Vec<Node>) =
         node.children.into_iter().partition(|c| &*c.name == SQL_BODY.name);

@@ -7,7 +7,7 @@ mod files;
 
 pub use catalog::{name, query, read};
 pub use ddl::{alter, create};
-pub use files::{parse, write};
+pub use files::{head, parse, put, turn_argument, turn_back, write};
 
 use crate::model::{Attr, Attrs, Expr, Form, Key, Object, OnChange, Shape, SqlType, Text, attr};
 use crate::sql::types::{self, Parsed};
@@ -15,7 +15,7 @@ use crate::sql::types::{self, Parsed};
 use super::refs::Refs;
 use super::{Disturbance, Reaction};
 
-const ARGS: Key<Vec<Attrs>> = Key::new("arg");
+pub const ARGS: Key<Vec<Attrs>> = Key::new("arg");
 const RETURNS: Key<SqlType> = Key::new("returns");
 const SETOF: Key<bool> = Key::new("setof");
 const LANGUAGE: Key<Text> = Key::new("language");
@@ -35,9 +35,9 @@ const LINK_SYMBOL: Key<Text> = Key::new("link-symbol");
 const SQL_BODY: Key<Expr> = Key::new("sql-body");
 const BODY: Key<Text> = Key::new("body");
 
-const ARG_TYPE: Key<SqlType> = Key::new("type");
-const ARG_NAME: Key<Text> = Key::new("name");
-const ARG_MODE: Key<Text> = Key::new("mode");
+pub const ARG_TYPE: Key<SqlType> = Key::new("type");
+pub const ARG_NAME: Key<Text> = Key::new("name");
+pub const ARG_MODE: Key<Text> = Key::new("mode");
 const ARG_DEFAULT: Key<Expr> = Key::new("default");
 
 /// In files the name stands before the type; `files` turns that around, since the name may be missing.
@@ -197,7 +197,7 @@ fn signature(attrs: &Attrs) -> String {
 }
 
 /// A type without length and precision, which PostgreSQL drops from routines.
-fn bare_type(written: &SqlType) -> SqlType {
+pub fn bare_type(written: &SqlType) -> SqlType {
     match types::parse(written.as_str()) {
         Ok(parsed) => SqlType::new(Parsed { modifier: None, ..parsed }.normalised(|_| None)),
         Err(_) => written.clone(),
