@@ -62,8 +62,9 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
     let probe = |setups: Vec<String>, make: String, read: String| Probe { path: path(&leaf.id), setups, make, read };
     let parent = leaf.id.parent();
     let parent_word = parent.map_or("", |p| p.kind().word);
-    if renamed && (leaf.is_type || !matches!(leaf.id.kind().word, "check" | "policy" | "index" | "exclude" | "column"))
-    {
+    const ABOUT_COLUMNS: &[&str] =
+        &["check", "policy", "index", "exclude", "column", "statistics", "rule", "publication-table"];
+    if renamed && (leaf.is_type || !ABOUT_COLUMNS.contains(&leaf.id.kind().word)) {
         return Err("columns play no part in it".into());
     }
     if leaf.is_type {
@@ -130,7 +131,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 ),
             )
         }),
-        ("index" | "exclude", "expression") => on_table(cx, leaf, renamed, |table| {
+        ("index" | "exclude" | "statistics", "expression") => on_table(cx, leaf, renamed, |table| {
             // A policy takes any expression, whatever operator classes there are for its type.
             let make = format!("CREATE POLICY setpoint_scratch ON {table} USING (({text}) IS NOT NULL)");
             let read = "SELECT regexp_replace(pg_get_expr(polqual, polrelid), '^\\((.*) IS NOT NULL\\)$', '\\1') FROM pg_policy";
@@ -209,7 +210,8 @@ fn on_table(
     renamed: bool,
     statements: impl Fn(&str) -> (String, String),
 ) -> Result<Probe, String> {
-    let table = leaf.id.parent().ok_or("it has no table")?;
+    let object = cx.new.get(&leaf.id).or_else(|| cx.old.get(&leaf.id)).ok_or("it is in no state")?;
+    let table = &kinds::room(leaf.id.kind()).relation(&leaf.id, object).ok_or("it has no table")?;
     let scratch = format!("pg_temp.{}", sql::name(table.name()));
     let (mut make, read) = statements(&scratch);
     let create = |columns: &str| format!("CREATE TEMPORARY TABLE {scratch} ({columns})");
