@@ -4,6 +4,7 @@ pub mod acl;
 pub mod choose_name;
 pub mod collation;
 pub mod constraint;
+pub mod firing;
 pub mod generic;
 pub mod key_constraint;
 pub mod key_parts;

@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
+use super::firing::{self, ENABLED, function_id, function_of};
 use super::scope::{Scope, Turn};
 use super::{Context, Folded, LockMode, Room, Statement, find, generic};
 
@@ -23,7 +24,6 @@ const NEW_TABLE: Key<Ident> = Key::new("new-table");
 const WHEN: Key<Expr> = Key::new("when");
 const FUNCTION: Key<ObjectId> = Key::new("function");
 const ARGS: Key<Vec<Text>> = Key::new("args");
-const ENABLED: Key<Text> = Key::new("enabled");
 
 const TIMINGS: &[&str] = &["before", "after", "instead-of"];
 /// In the order in which PostgreSQL prints them.
@@ -41,8 +41,7 @@ static ATTRS: [Attr; 14] = [
     attr(FROM, Shape::Ref(&["table"]), Form::Property, OnChange::Replace, "The other table of a constraint trigger."),
     attr(OLD_TABLE, Shape::Name, Form::Property, OnChange::Replace, "The transition table of rows before the change."),
     attr(NEW_TABLE, Shape::Name, Form::Property, OnChange::Replace, "The transition table of rows after the change."),
-    attr(ENABLED, Shape::Word(&["origin", "disabled", "replica", "always"]), Form::Property, OnChange::Alter, "In which sessions it fires.")
-        .default("origin"),
+    firing::enabled_attr(),
     attr(OF, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "The columns whose update fires it: `of a b`."),
     attr(WHEN, Shape::Expr, Form::Child, OnChange::Replace, "It fires only if this is true."),
     attr(ARGS, Shape::Texts, Form::Child, OnChange::Replace, "Texts that the function gets."),
@@ -176,12 +175,7 @@ impl Room for Trigger {
         let args = args.strip_suffix(&[0]).map(|all| all.split(|b| *b == 0).collect::<Vec<_>>()).unwrap_or_default();
         let args: Vec<Text> = args.into_iter().map(|a| String::from_utf8_lossy(a).into()).collect();
         attrs.set(ARGS, (!args.is_empty()).then_some(args));
-        attrs.set(ENABLED, match row.char() {
-            'D' => Some("disabled".into()),
-            'R' => Some("replica".into()),
-            'A' => Some("always".into()),
-            _ => None,
-        });
+        attrs.set(ENABLED, firing::enabled(row.char()));
         Some(Object::new(attrs))
     }
 
@@ -257,13 +251,7 @@ fn event_sql(event: &str, object: &Object) -> String {
 }
 
 fn enable(id: &ObjectId, object: &Object) -> Vec<Statement> {
-    let how = match object.get(ENABLED).map(|e| &**e) {
-        Some("disabled") => "DISABLE",
-        Some("replica") => "ENABLE REPLICA",
-        Some("always") => "ENABLE ALWAYS",
-        _ => "ENABLE",
-    };
-    let what = format!("{how} TRIGGER {}", sql::name(id.name()));
+    let what = format!("{} TRIGGER {}", firing::enable(object), sql::name(id.name()));
     vec![constraint::alter_parent(id, LockMode::ShareRowExclusive, &what)]
 }
 
@@ -276,40 +264,6 @@ fn condition(definition: &str) -> Option<Text> {
     let rest = definition.get(start..)?;
     let end = rest.rfind(") EXECUTE FUNCTION ")?;
     rest.get(..end).map(Text::from)
-}
-
-/// Functions for triggers that every database has.
-const BUILT_IN: &[&str] =
-    &["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column"];
-
-fn function_id(schema: ObjectId, name: Text) -> Option<ObjectId> {
-    // A trigger's function takes no arguments, whatever the trigger passes to it.
-    Some(ObjectId::routine(find("function")?.kind(), Some(schema), name, ""))
-}
-
-/// A function by its name: declared, built in, or an extension's in a schema that is said or `public`.
-fn function_of(text: &str, span: Span, scope: &mut Scope<'_>) -> Option<ObjectId> {
-    let declared = |schema: &Text, name: &Text| {
-        scope.load.declared.get(&(schema.clone(), name.clone())).is_some_and(|words| words.contains(&"function"))
-    };
-    let has_extensions = || scope.load.declared.values().any(|words| words.contains(&"extension"));
-    let own = scope.schema.name().text();
-    let public = Text::from("public");
-    let parts = sql::reference::split(text).unwrap_or_default();
-    let home = match parts.as_slice() {
-        [name] if declared(&own, name) => Some(own),
-        [name] if declared(&public, name) => Some(public),
-        [name] if BUILT_IN.contains(&&**name) => Some("pg_catalog".into()),
-        [_] if has_extensions() => Some(public),
-        [schema, name] if declared(schema, name) || has_extensions() || &**schema == "pg_catalog" => Some(schema.clone()),
-        _ => None,
-    };
-    match (home, parts.last()) {
-        (Some(home), Some(name)) => {
-            function_id(ObjectId::new(find("schema")?.kind(), None, home), name.clone())
-        }
-        _ => scope.resolve(&["function"], text, span).and_then(|id| function_id(id.parent()?.clone(), id.name().text())),
-    }
 }
 
 #[cfg(test)]
