@@ -47,7 +47,6 @@ const ENTRIES: &[Entry] = &[
         "rule",
         "SELECT 2618::oid, r.oid, c.relnamespace, NULL::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'",
     ),
-    kind("statistics", "SELECT 3381::oid, oid, stxnamespace, NULL::text FROM pg_statistic_ext"),
     kind("event-trigger", "SELECT 3466::oid, oid, 0::oid, NULL::text FROM pg_event_trigger"),
     kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),

@@ -37,7 +37,11 @@ static PART: [Attr; 8] = [
 
 /// The row of a table of attributes for `KEY`.
 pub const fn key_attr() -> Attr {
-    let doc = "The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.";
+    parts_attr("The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.")
+}
+
+/// The same with other words about it, for what has nothing but columns and expressions.
+pub const fn parts_attr(doc: &'static str) -> Attr {
     attr(KEY, Shape::Records(&PART), Form::Custom, OnChange::Replace, doc)
 }
 
@@ -80,7 +84,8 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
     out
 }
 
-fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
+/// A column, or an expression: `(sql)"lower(email)"`.
+pub fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
     match arg.annotation.as_deref() {
         Some("sql") => Some(Attrs::new().with(EXPRESSION, Expr::new(arg.as_text()?.trim()))),
         Some(other) => {
@@ -242,6 +247,19 @@ pub fn set_operators(key: &mut [Attrs], schemas: &[String], names: &[String]) {
     for (part, (schema, name)) in key.iter_mut().zip(schemas.iter().zip(names)) {
         part.set(OPERATOR, constraint::in_schema(schema, name));
     }
+}
+
+/// Columns, in the order of their names, and expressions as PostgreSQL prints a list of them.
+pub fn unordered(mut columns: Vec<ObjectId>, expressions: Option<&str>) -> Vec<Attrs> {
+    columns.sort();
+    let columns = columns.into_iter().map(|id| Attrs::new().with(COLUMN, id));
+    let expressions = expressions.map(split).unwrap_or_default();
+    columns.chain(expressions.into_iter().map(|text| Attrs::new().with(EXPRESSION, Expr::new(text)))).collect()
+}
+
+/// Puts parts in the order of `unordered`: columns by name, then expressions as they came.
+pub fn settle_order(parts: &mut [Attrs]) {
+    parts.sort_by_key(|part| (part.get(COLUMN).is_none(), part.get(COLUMN).cloned()));
 }
 
 /// The single expressions of a list as PostgreSQL prints it: split at the commas outside of parentheses and quotes.
