@@ -59,6 +59,7 @@ rooms![
     foreign_key,
     trigger,
     policy,
+    rule,
     statistics,
     comment,
     default_privileges,

@@ -13,6 +13,7 @@ const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
+const EVENT: Key<Text> = Key::new("event");
 const FOR_EACH: Key<Text> = Key::new("for-each");
 
 /// One piece of text that differs.
@@ -121,6 +122,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 format!("SELECT pg_get_expr(typdefaultbin, 0) FROM pg_type WHERE oid = '{SCRATCH}'::regtype"),
             ))
         }
+        ("rule", part) => rule(cx, leaf, text, part == "where", renamed),
         ("check" | "policy", _) | (_, "where") => on_table(cx, leaf, renamed, |table| {
             let make = format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})");
             (
@@ -230,6 +232,28 @@ fn on_table(
         setups
     };
     Ok(Probe { path: path(&leaf.id), setups, make, read })
+}
+
+/// A rule is cut out of its whole definition: `pg_get_expr` knows no OLD and NEW.
+fn rule(cx: &Context<'_>, leaf: &Leaf, text: &str, condition: bool, renamed: bool) -> Result<Probe, String> {
+    let event = cx.new.get(&leaf.id).and_then(|r| r.get(EVENT)).ok_or("it is not in the files")?.to_uppercase();
+    on_table(cx, leaf, renamed, |table| {
+        let (what, before, after) = match condition {
+            true => (format!("WHERE {text}\nDO INSTEAD NOTHING"), "\n  WHERE", " DO INSTEAD NOTHING;"),
+            false => (format!("DO INSTEAD ({text}\n)"), " DO INSTEAD", ";"),
+        };
+        let make = format!("CREATE RULE setpoint_scratch AS ON {event} TO {table} {what}");
+        let read = format!(
+            "SELECT substr(d, {}, length(d) - {}) FROM (SELECT {} AS d FROM pg_rewrite r \
+             JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE r.ev_class = {}::regclass AND r.rulename = 'setpoint_scratch') s",
+            before.len() + 1,
+            before.len() + after.len(),
+            kinds::query::RULE,
+            sql::literal(table)
+        );
+        (make, read)
+    })
 }
 
 /// A routine is shown as a whole, with the text in its place.

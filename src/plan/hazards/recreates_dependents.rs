@@ -15,8 +15,8 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             | "procedure"
             | "aggregate"
             | "trigger"
-            | "policy"
             | "rule"
+            | "policy"
             | "foreign-key"
     )
     .then_some(())?;
