@@ -43,7 +43,6 @@ const ENTRIES: &[Entry] = &[
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t \
          WHERE (t.typtype = 'b' OR NOT t.typisdefined) AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)",
     ),
-    kind("event-trigger", "SELECT 3466::oid, oid, 0::oid, NULL::text FROM pg_event_trigger"),
     kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
     kind(

@@ -48,7 +48,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
         }
         match (live.get(&facet), project) {
             // The owner of schema public is initdb's choice, unless the files say something else.
-            (Some(theirs), project) if project.is_none() || acl::is_initial(id) => {
+            (Some(theirs), project) if project.is_none() || acl::is_initial(id) || is_superusers(id) => {
                 missing.push((facet, theirs.clone()))
             }
             (Some(_), Some(role)) => missing.push(owner::owned(id, role)),
@@ -59,6 +59,11 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
     for (id, object) in missing {
         desired.put(id, object);
     }
+}
+
+/// True if PostgreSQL lets only superusers own it: the project's owner hardly is one, so that it has one only where files say so.
+fn is_superusers(id: &ObjectId) -> bool {
+    id.kind().word == "event-trigger"
 }
 
 /// True if the object has an owner of its own: parts follow what they are part of, and so do sequences of columns.
@@ -84,7 +89,7 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
             | "foreign-data-wrapper"
             | "statistics"
     );
-    own && !acl::is_initial(id) && room(id.kind()).vanishes_with(id, state).is_none()
+    own && !acl::is_initial(id) && !is_superusers(id) && room(id.kind()).vanishes_with(id, state).is_none()
 }
 
 fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {

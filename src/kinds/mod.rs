@@ -61,6 +61,7 @@ rooms![
     policy,
     rule,
     statistics,
+    event_trigger,
     comment,
     default_privileges,
     owner,

@@ -15,6 +15,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             | "procedure"
             | "aggregate"
             | "trigger"
+            | "event-trigger"
             | "rule"
             | "policy"
             | "foreign-key"
