@@ -61,7 +61,6 @@ const ENTRIES: &[Entry] = &[
     kind("server", "SELECT 1417::oid, oid, 0::oid, NULL::text FROM pg_foreign_server"),
     kind("user-mapping", "SELECT 1418::oid, umid, 0::oid, usename || ' on server ' || srvname FROM pg_user_mappings"),
     kind("foreign-table", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind = 'f'"),
-    kind("publication", "SELECT 6104::oid, oid, 0::oid, NULL::text FROM pg_publication"),
     kind(
         "subscription",
         "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",
