@@ -74,11 +74,6 @@ const ENTRIES: &[Entry] = &[
     ),
     part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
     part(
-        "table",
-        "replica-identity",
-        "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident <> 'd'",
-    ),
-    part(
         "index",
         "cluster",
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisclustered",

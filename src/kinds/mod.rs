@@ -6,6 +6,7 @@ pub mod collation;
 pub mod constraint;
 pub mod firing;
 pub mod generic;
+pub mod index_of;
 pub mod key_constraint;
 pub mod key_parts;
 pub mod manage;
@@ -65,6 +66,7 @@ rooms![
     publication_table,
     publication_schema,
     event_trigger,
+    replica_identity,
     comment,
     default_privileges,
     owner,
