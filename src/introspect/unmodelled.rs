@@ -75,11 +75,6 @@ const ENTRIES: &[Entry] = &[
     part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
     part(
         "index",
-        "cluster",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisclustered",
-    ),
-    part(
-        "index",
         "statistics",
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('i', 'I') \
          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND nullif(a.attstattarget, -1) IS NOT NULL)",

@@ -67,6 +67,7 @@ rooms![
     publication_schema,
     event_trigger,
     replica_identity,
+    cluster,
     comment,
     default_privileges,
     owner,
