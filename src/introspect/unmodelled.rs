@@ -80,12 +80,6 @@ const ENTRIES: &[Entry] = &[
          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND nullif(a.attstattarget, -1) IS NOT NULL)",
     ),
     part(
-        "index",
-        "comment",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_description d JOIN pg_class c ON c.oid = d.objoid \
-         JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') WHERE d.classoid = 1259 AND d.objsubid = 0",
-    ),
-    part(
         "identity",
         "grant",
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind = 'S' AND c.relacl IS NOT NULL AND EXISTS (SELECT FROM pg_depend d \

@@ -69,6 +69,7 @@ rooms![
     replica_identity,
     cluster,
     comment,
+    index_comment,
     default_privileges,
     owner,
     grant,
