@@ -38,6 +38,7 @@ pub mod class {
     pub const PG_TRANSFORM: u32 = 3576;
     pub const PG_PUBLICATION: u32 = 6104;
     pub const PG_PUBLICATION_REL: u32 = 6106;
+    pub const PG_PUBLICATION_NAMESPACE: u32 = 6237;
     pub const PG_SUBSCRIPTION: u32 = 6100;
 }
 

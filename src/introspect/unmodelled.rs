@@ -43,12 +43,6 @@ const ENTRIES: &[Entry] = &[
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t \
          WHERE (t.typtype = 'b' OR NOT t.typisdefined) AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)",
     ),
-    kind(
-        "rule",
-        "SELECT 2618::oid, r.oid, c.relnamespace, NULL::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'",
-    ),
-    kind("statistics", "SELECT 3381::oid, oid, stxnamespace, NULL::text FROM pg_statistic_ext"),
-    kind("event-trigger", "SELECT 3466::oid, oid, 0::oid, NULL::text FROM pg_event_trigger"),
     kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
     kind(
@@ -67,7 +61,6 @@ const ENTRIES: &[Entry] = &[
     kind("server", "SELECT 1417::oid, oid, 0::oid, NULL::text FROM pg_foreign_server"),
     kind("user-mapping", "SELECT 1418::oid, umid, 0::oid, usename || ' on server ' || srvname FROM pg_user_mappings"),
     kind("foreign-table", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind = 'f'"),
-    kind("publication", "SELECT 6104::oid, oid, 0::oid, NULL::text FROM pg_publication"),
     kind(
         "subscription",
         "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",
@@ -87,26 +80,10 @@ const ENTRIES: &[Entry] = &[
          (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid AND p.relkind = 'f')",
     ),
     part(
-        "table",
-        "replica-identity",
-        "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident <> 'd'",
-    ),
-    part(
-        "index",
-        "cluster",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisclustered",
-    ),
-    part(
         "index",
         "statistics",
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('i', 'I') \
          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND nullif(a.attstattarget, -1) IS NOT NULL)",
-    ),
-    part(
-        "index",
-        "comment",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_description d JOIN pg_class c ON c.oid = d.objoid \
-         JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x') WHERE d.classoid = 1259 AND d.objsubid = 0",
     ),
     part(
         "range",

@@ -10,13 +10,14 @@ use crate::sql;
 use super::constraint::{
     self, DEFERRABLE, INCLUDE, INITIALLY_DEFERRED, Naming, TABLESPACE, WITH, deferrable_sql, include_sql, with_sql,
 };
-use super::key_parts::{self, KEY, USING, WHERE};
+use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
 
-static ATTRS: [Attr; 8] = [
+static ATTRS: [Attr; 9] = [
     key_parts::key_attr(),
+    key_parts::statistics_attr(),
     key_parts::using_attr(),
     constraint::deferrable_attr(OnChange::Replace),
     constraint::initially_deferred_attr(OnChange::Replace),
@@ -60,7 +61,7 @@ impl Room for Exclude {
                 return;
             }
         };
-        let key = key_parts::parse(&[], node, &table, scope);
+        let mut key = key_parts::parse(&[], node, &table, scope);
         if key.is_empty() || !key_parts::have_operators(&key) {
             let problem = Problem::new(node.name_span, "every part of an exclusion constraint has an operator");
             scope.problem(problem.label("write `key COLUMN with=\"OPERATOR\"` for each part"));
@@ -68,14 +69,14 @@ impl Room for Exclude {
         }
         let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
         let mut read = Attrs::new();
-        read.set(KEY, key).set(INCLUDE, include);
+        read.set(STATISTICS, key_parts::take_statistics(&mut key)).set(KEY, key).set(INCLUDE, include);
         let id = constraint::name(&KIND, &table, said, &naming(&read), node.span, scope);
         constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
     }
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         let mut node = constraint::write(id, object, inner, &naming(&object.attrs));
-        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default(), id.schema());
+        key_parts::write_all(&mut node, object, id.schema());
         Some(node)
     }
 
@@ -111,6 +112,7 @@ impl Room for Exclude {
         attrs.set(USING, row.text());
         let (schemas, operators): (Vec<String>, Vec<String>) = (row.next(), row.next());
         key_parts::set_operators(&mut key, &schemas, &operators);
+        attrs.set(STATISTICS, key_parts::take_statistics(&mut key));
         attrs.set(KEY, key);
         attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
         attrs.set(DEFERRABLE, row.next::<bool>());
@@ -137,8 +139,14 @@ impl Room for Exclude {
         Some(constraint::clause(id, &definition(object)))
     }
 
+    fn rest(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(key_parts::alter_statistics(id, &Attrs::new(), object))
+    }
+
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(constraint::add(id, LockMode::AccessExclusive, &definition(object)))
+        let mut out = constraint::add(id, LockMode::AccessExclusive, &definition(object));
+        out.extend(key_parts::alter_statistics(id, &Attrs::new(), object));
+        Ok(out)
     }
 
     fn alter(
@@ -149,7 +157,9 @@ impl Room for Exclude {
         changed: &[&'static str],
         _: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        Ok(constraint::alter_index(id, old, new, changed))
+        let mut out = constraint::alter_index(id, old, new, changed);
+        out.extend(key_parts::alter_statistics(id, old, new));
+        Ok(out)
     }
 
     fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {

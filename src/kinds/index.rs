@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::constraint::{self, INCLUDE, Naming, TABLESPACE, WITH, include_sql, with_sql};
 use super::key_constraint::{NULLS_NOT_DISTINCT, nulls_not_distinct_attr};
-use super::key_parts::{self, KEY, USING, WHERE};
+use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
@@ -26,8 +26,9 @@ const ONLY: Key<bool> = Key::new("only");
 /// The partitions that have to be there when an index is made on `ONLY` their parent: without any, it would be valid.
 const AFTER: Key<Vec<ObjectId>> = Key::new("after");
 
-static ATTRS: [Attr; 11] = [
+static ATTRS: [Attr; 12] = [
     key_parts::key_attr(),
+    key_parts::statistics_attr(),
     attr(UNIQUE, Shape::Flag, Form::Property, OnChange::Replace, "No two rows have the same key."),
     key_parts::using_attr(),
     nulls_not_distinct_attr(),
@@ -86,10 +87,10 @@ impl Room for Index {
             scope.problem(problem.label("write `index NAME COLUMN …`"));
             return;
         }
-        let key = key_parts::parse(args, node, &table, scope);
+        let mut key = key_parts::parse(args, node, &table, scope);
         let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
         let mut read = Attrs::new();
-        read.set(KEY, key).set(INCLUDE, include);
+        read.set(STATISTICS, key_parts::take_statistics(&mut key)).set(KEY, key).set(INCLUDE, include);
         let naming = Naming { addition: Some(key_parts::part_names(&read)), label: "idx" };
         let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
         constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
@@ -101,7 +102,7 @@ impl Room for Index {
         if let Some(include) = object.get(INCLUDE) {
             node.children.insert(0, constraint::columns_node(INCLUDE.name, &include));
         }
-        key_parts::write(&mut node, &object.get(KEY).unwrap_or_default(), id.schema());
+        key_parts::write_all(&mut node, object, id.schema());
         Some(node)
     }
 
@@ -136,8 +137,9 @@ impl Room for Index {
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
-        let (key, include) = key_parts::read(row, book)?;
+        let (mut key, include) = key_parts::read(row, book)?;
         let mut attrs = Attrs::new();
+        attrs.set(STATISTICS, key_parts::take_statistics(&mut key));
         attrs.set(KEY, key);
         attrs.set(INCLUDE, (!include.is_empty()).then_some(include));
         attrs.set(UNIQUE, row.next::<bool>());
@@ -184,7 +186,9 @@ impl Room for Index {
             include_sql(object),
             with_sql(object),
         );
-        Ok(vec![Statement::new(text).locks(LockMode::Share, table)])
+        let mut out = vec![Statement::new(text).locks(LockMode::Share, table)];
+        out.extend(key_parts::alter_statistics(id, &Attrs::new(), object));
+        Ok(out)
     }
 
     fn alter(
@@ -195,7 +199,9 @@ impl Room for Index {
         changed: &[&'static str],
         _: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        Ok(constraint::alter_index(id, old, new, changed))
+        let mut out = constraint::alter_index(id, old, new, changed);
+        out.extend(key_parts::alter_statistics(id, old, new));
+        Ok(out)
     }
 
     fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {

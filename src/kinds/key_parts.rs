@@ -7,7 +7,7 @@ use crate::sql;
 
 use super::collated::{self, COLLATION};
 use super::scope::Scope;
-use super::{choose_name, constraint, generic};
+use super::{LockMode, Statement, choose_name, constraint, generic};
 
 /// The parts of a key, in order.
 pub const KEY: Key<Vec<Attrs>> = Key::new("key");
@@ -23,8 +23,12 @@ const NULLS: Key<Text> = Key::new("nulls");
 const OPCLASS: Key<Text> = Key::new("opclass");
 const OPTIONS: Key<Options> = Key::new("opclass-options");
 const OPERATOR: Key<Text> = Key::new("with");
+const TARGET: Key<i64> = Key::new("statistics");
 
-static PART: [Attr; 8] = [
+/// The statistics targets of the parts, -1 where there is none: they can be altered, which parts cannot.
+pub const STATISTICS: Key<Vec<i64>> = Key::new("statistics");
+
+static PART: [Attr; 9] = [
     attr(COLUMN, Shape::Ref(&["column"]), Form::Custom, OnChange::Replace, "The column, as an argument."),
     attr(EXPRESSION, Shape::Expr, Form::Custom, OnChange::Replace, "Or an expression: `(sql)\"lower(email)\"`."),
     attr(ORDER, Shape::Word(&["asc", "desc"]), Form::Property, OnChange::Replace, "The sort order.").default("asc"),
@@ -38,13 +42,24 @@ static PART: [Attr; 8] = [
     ),
     attr(OPCLASS, Shape::Text, Form::Property, OnChange::Replace, "The operator class, where it is not the type's."),
     attr(OPERATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator of an exclusion constraint: `&&`."),
+    attr(TARGET, Shape::Int, Form::Property, OnChange::Alter, "The statistics target of an expression."),
     attr(OPTIONS, Shape::Options, Form::Child, OnChange::Replace, "Parameters of the operator class."),
 ];
 
 /// The row of a table of attributes for `KEY`.
 pub const fn key_attr() -> Attr {
-    let doc = "The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.";
+    parts_attr("The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.")
+}
+
+/// The same with other words about it, for what has nothing but columns and expressions.
+pub const fn parts_attr(doc: &'static str) -> Attr {
     attr(KEY, Shape::Records(&PART), Form::Custom, OnChange::Replace, doc)
+}
+
+/// The row for `STATISTICS`.
+pub const fn statistics_attr() -> Attr {
+    let doc = "The statistics targets of its expressions; in files, they stand with those.";
+    attr(STATISTICS, Shape::Int, Form::Custom, OnChange::Alter, doc)
 }
 
 /// The row for `WHERE`.
@@ -91,7 +106,8 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
     out
 }
 
-fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
+/// A column, or an expression: `(sql)"lower(email)"`.
+pub fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
     match arg.annotation.as_deref() {
         Some("sql") => Some(Attrs::new().with(EXPRESSION, Expr::new(arg.as_text()?.trim()))),
         Some(other) => {
@@ -134,6 +150,27 @@ fn normalise(record: &mut Attrs, scope: &Scope<'_>) {
             record.set(key, constraint::normal_name(&text, word, scope));
         }
     }
+}
+
+/// Takes the statistics targets out of parts.
+pub fn take_statistics(key: &mut [Attrs]) -> Option<Vec<i64>> {
+    let targets: Vec<i64> = key.iter().map(|part| part.get(TARGET).unwrap_or(-1)).collect();
+    key.iter_mut().for_each(|part| part.remove(TARGET.name));
+    targets.iter().any(|target| *target != -1).then_some(targets)
+}
+
+/// The parts of an object, with their statistics targets.
+fn with_statistics(object: &Attrs) -> Vec<Attrs> {
+    let mut key: Vec<Attrs> = object.get(KEY).unwrap_or_default().into_iter().cloned().collect();
+    for (part, target) in key.iter_mut().zip(object.get(STATISTICS).unwrap_or_default()) {
+        part.set(TARGET, (target != -1).then_some(target));
+    }
+    key
+}
+
+/// Writes the parts of an object.
+pub fn write_all(node: &mut Node, object: &Attrs, schema: Option<&ObjectId>) {
+    write(node, &with_statistics(object).iter().collect::<Vec<_>>(), schema);
 }
 
 /// Writes the parts: arguments while there is no more to say about any of them, children otherwise.
@@ -187,9 +224,11 @@ pub fn parts(which: &str) -> String {
          array_agg(CASE WHEN p.odd_class THEN p.opcname END ORDER BY p.n) FILTER (WHERE p.odd) AS classes, \
          array_agg(CASE WHEN p.odd_collation THEN ln.nspname END ORDER BY p.n) FILTER (WHERE p.odd) AS collation_schemas, \
          array_agg(CASE WHEN p.odd_collation THEN l.collname END ORDER BY p.n) FILTER (WHERE p.odd) AS collations, \
-         array_agg(array_to_string(p.attoptions, E'\\x01') ORDER BY p.n) FILTER (WHERE p.odd) AS options \
-         FROM (SELECT k.*, k.odd_class OR k.odd_collation AS odd FROM (\
+         array_agg(array_to_string(p.attoptions, E'\\x01') ORDER BY p.n) FILTER (WHERE p.odd) AS options, \
+         array_agg(p.target ORDER BY p.n) FILTER (WHERE p.odd) AS targets \
+         FROM (SELECT k.*, k.odd_class OR k.odd_collation OR k.target <> -1 AS odd FROM (\
             SELECT i.indexrelid, x.attnum AS n, i.indcollation[x.attnum - 1] AS coll, x.attoptions, c.opcname, c.opcnamespace, \
+                coalesce(x.attstattarget, -1)::int8 AS target, \
                 NOT c.opcdefault OR x.attoptions IS NOT NULL OR c.opckeytype = 0 AND d.oid IS NOT NULL AS odd_class, \
                 i.indcollation[x.attnum - 1] <> 0 AND (CASE WHEN i.indkey[x.attnum - 1] <> 0 \
                     THEN i.indcollation[x.attnum - 1] <> (SELECT a.attcollation FROM pg_attribute a \
@@ -211,7 +250,7 @@ pub fn parts(which: &str) -> String {
 pub const COLUMNS: &str = "i.indrelid, i.indkey::int2[], i.indnkeyatts, i.indoption::int2[], \
     CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END, \
     parts.numbers, parts.class_schemas::text[], parts.classes::text[], parts.collation_schemas::text[], \
-    parts.collations::text[], parts.options";
+    parts.collations::text[], parts.options, parts.targets";
 
 /// The key and the included columns of an index.
 pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
@@ -223,6 +262,7 @@ pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
     let mut texts = || row.next::<Vec<Option<String>>>();
     let (class_schemas, classes, collation_schemas, collations, options) =
         (texts(), texts(), texts(), texts(), texts());
+    let targets: Vec<i64> = row.next();
     let mut expressions = expressions.into_iter();
     let mut key = Vec::new();
     let mut include = Vec::new();
@@ -247,6 +287,7 @@ pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
             let collation = text(&collation_schemas).zip(text(&collations));
             part.set(COLLATION, collation.and_then(|(schema, name)| collated::id(&schema, &name)));
             let list = options.get(odd).and_then(Option::as_deref).filter(|o| !o.is_empty());
+            part.set(TARGET, targets.get(odd).copied().filter(|target| *target != -1));
             part.set(OPTIONS, list.and_then(|o| Options::some(o.split('\u{1}'))));
         }
         key.push(part);
@@ -259,6 +300,19 @@ pub fn set_operators(key: &mut [Attrs], schemas: &[String], names: &[String]) {
     for (part, (schema, name)) in key.iter_mut().zip(schemas.iter().zip(names)) {
         part.set(OPERATOR, constraint::in_schema(schema, name));
     }
+}
+
+/// Columns, in the order of their names, and expressions as PostgreSQL prints a list of them.
+pub fn unordered(mut columns: Vec<ObjectId>, expressions: Option<&str>) -> Vec<Attrs> {
+    columns.sort();
+    let columns = columns.into_iter().map(|id| Attrs::new().with(COLUMN, id));
+    let expressions = expressions.map(split).unwrap_or_default();
+    columns.chain(expressions.into_iter().map(|text| Attrs::new().with(EXPRESSION, Expr::new(text)))).collect()
+}
+
+/// Puts parts in the order of `unordered`: columns by name, then expressions as they came.
+pub fn settle_order(parts: &mut [Attrs]) {
+    parts.sort_by_key(|part| (part.get(COLUMN).is_none(), part.get(COLUMN).cloned()));
 }
 
 /// The single expressions of a list as PostgreSQL prints it: split at the commas outside of parentheses and quotes.
@@ -322,6 +376,17 @@ pub fn operator_sql(text: &str) -> String {
         }
         _ => text.to_string(),
     }
+}
+
+/// What makes statistics targets another.
+pub fn alter_statistics(id: &ObjectId, old: &Attrs, new: &Attrs) -> Vec<Statement> {
+    let (old, new) = (old.get(STATISTICS).unwrap_or_default(), new.get(STATISTICS).unwrap_or_default());
+    let target = |list: &[i64], at: usize| list.get(at).copied().unwrap_or(-1);
+    let changed = (0..old.len().max(new.len())).filter(|at| target(&old, *at) != target(&new, *at));
+    let path = sql::schema_path(id, id.name());
+    let alter = |at: usize| format!("ALTER INDEX {path} ALTER COLUMN {} SET STATISTICS {}", at + 1, target(&new, at));
+    let table = id.parent().unwrap_or(id);
+    changed.map(|at| Statement::new(alter(at)).locks(LockMode::ShareUpdateExclusive, table)).collect()
 }
 
 /// Names in the parts that are kept as text, in which the machinery finds nothing by itself.

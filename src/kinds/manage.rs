@@ -8,7 +8,8 @@ use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value}
 
 use super::acl::{self, On, PRIVILEGES};
 use super::{
-    Context, Statement, default_privileges, foreign_options, grant, identity, owner, policy, revoke, room, user_mapping,
+    Context, Statement, default_privileges, foreign_options, grant, identity, owner, policy, publication,
+    publication_schema, revoke, room, user_mapping,
 };
 
 /// What a project says about owners and access rights.
@@ -61,7 +62,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
         }
         match (live.get(&facet), project) {
             // The owner of schema public is initdb's choice, unless the files say something else.
-            (Some(theirs), project) if project.is_none() || acl::is_initial(id) => {
+            (Some(theirs), project) if project.is_none() || acl::is_initial(id) || is_superusers(id, desired) => {
                 missing.push((facet, theirs.clone()))
             }
             (Some(_), Some(role)) => missing.push(owner::owned(id, role)),
@@ -71,6 +72,19 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
     }
     for (id, object) in missing {
         desired.put(id, object);
+    }
+}
+
+/// True if PostgreSQL lets only superusers own it: the project's owner hardly is one, so that it has one only where files say so.
+fn is_superusers(id: &ObjectId, state: &State) -> bool {
+    match id.kind().word {
+        "event-trigger" => true,
+        "publication" => {
+            let whole =
+                |(part, _): (&ObjectId, &Object)| part.is(&publication_schema::KIND) && part.parent() == Some(id);
+            state.get(id).is_some_and(|p| p.is(publication::ALL_TABLES)) || state.iter().any(whole)
+        }
+        _ => false,
     }
 }
 
@@ -97,7 +111,7 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
             | "foreign-data-wrapper"
             | "statistics"
     );
-    own && !acl::is_initial(id) && room(id.kind()).vanishes_with(id, state).is_none()
+    own && !acl::is_initial(id) && !is_superusers(id, state) && room(id.kind()).vanishes_with(id, state).is_none()
 }
 
 fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {

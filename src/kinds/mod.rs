@@ -4,8 +4,10 @@ pub mod acl;
 pub mod choose_name;
 pub mod collated;
 pub mod constraint;
+pub mod firing;
 pub mod foreign_options;
 pub mod generic;
+pub mod index_of;
 mod inheritance;
 pub mod key_constraint;
 pub mod key_parts;
@@ -70,7 +72,16 @@ rooms![
     foreign_key,
     trigger,
     policy,
+    rule,
+    statistics,
+    publication,
+    publication_table,
+    publication_schema,
+    event_trigger,
+    replica_identity,
+    cluster,
     comment,
+    index_comment,
     default_privileges,
     owner,
     grant,

@@ -1,7 +1,14 @@
-//! What views and materialized views share: the text of their query and the addresses of their rows.
+//! What views and materialized views share: the text of their query and the addresses of their rows. And what the server prints
+//! of a rule.
 
 use crate::catalog::{Book, Row, class};
 use crate::model::{Expr, KindRef, ObjectId};
+
+/// A rule's definition from its condition or `DO` on, as an expression over `pg_rewrite r`, its relation `c` and schema `n`.
+/// What stands before is the same for all rules (src/backend/utils/adt/ruleutils.c, make_ruledef).
+pub const RULE: &str = "substr(pg_get_ruledef(r.oid), length('CREATE RULE ' || quote_ident(r.rulename) || E' AS\\n    ON ' || \
+    CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' WHEN '4' THEN 'DELETE' ELSE 'SELECT' END || ' TO ' || \
+    quote_ident(n.nspname) || '.' || quote_ident(c.relname)) + 1)";
 
 /// The query as `pg_get_viewdef` prints it, without what only makes a script of it.
 pub fn stored(definition: &str) -> Expr {

@@ -93,6 +93,11 @@ pub trait Room: Sync {
         None
     }
 
+    /// The relation whose columns its expressions are about: its parent, unless it stands elsewhere (statistics).
+    fn relation(&self, id: &ObjectId, _object: &Object) -> Option<ObjectId> {
+        id.parent().cloned()
+    }
+
     /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None

@@ -9,8 +9,9 @@ use crate::model::{
 use crate::sql;
 
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
+use super::firing::{self, ENABLED, function_id, function_of};
 use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Room, Statement, find, generic, support_function};
+use super::{Context, Folded, LockMode, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -23,7 +24,6 @@ const NEW_TABLE: Key<Ident> = Key::new("new-table");
 const WHEN: Key<Expr> = Key::new("when");
 const FUNCTION: Key<ObjectId> = Key::new("function");
 const ARGS: Key<Vec<Text>> = Key::new("args");
-const ENABLED: Key<Text> = Key::new("enabled");
 
 const TIMINGS: &[&str] = &["before", "after", "instead-of"];
 /// In the order in which PostgreSQL prints them.
@@ -41,8 +41,7 @@ static ATTRS: [Attr; 14] = [
     attr(FROM, Shape::Ref(&["table"]), Form::Property, OnChange::Replace, "The other table of a constraint trigger."),
     attr(OLD_TABLE, Shape::Name, Form::Property, OnChange::Replace, "The transition table of rows before the change."),
     attr(NEW_TABLE, Shape::Name, Form::Property, OnChange::Replace, "The transition table of rows after the change."),
-    attr(ENABLED, Shape::Word(&["origin", "disabled", "replica", "always"]), Form::Property, OnChange::Alter, "In which sessions it fires.")
-        .default("origin"),
+    firing::enabled_attr(),
     attr(OF, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "The columns whose update fires it: `of a b`."),
     attr(WHEN, Shape::Expr, Form::Child, OnChange::Replace, "It fires only if this is true."),
     attr(ARGS, Shape::Texts, Form::Child, OnChange::Replace, "Texts that the function gets."),
@@ -82,7 +81,7 @@ impl Room for Trigger {
         let function = function
             .as_text()
             .cloned()
-            .and_then(|name| support_function::resolve(&name, NO_ARGUMENTS, BUILT_IN, function.span, scope));
+            .and_then(|name| function_of(&name, function.span, scope));
         let of = constraint::columns_of_child(node, OF.name, &table, scope);
         let id = scope.id(&ROOM, name);
         let mut rest = node.clone();
@@ -174,17 +173,12 @@ impl Room for Trigger {
         attrs.set(WHEN, row.text_opt().and_then(|definition| condition(&definition)).map(Expr::new));
         let (schema, name) = (row.text(), row.text());
         let schema = ObjectId::new(find("schema")?.kind(), None, schema);
-        attrs.set(FUNCTION, support_function::id(schema, name, NO_ARGUMENTS));
+        attrs.set(FUNCTION, function_id(schema, name));
         let args: Vec<u8> = row.next();
         let args = args.strip_suffix(&[0]).map(|all| all.split(|b| *b == 0).collect::<Vec<_>>()).unwrap_or_default();
         let args: Vec<Text> = args.into_iter().map(|a| String::from_utf8_lossy(a).into()).collect();
         attrs.set(ARGS, (!args.is_empty()).then_some(args));
-        attrs.set(ENABLED, match row.char() {
-            'D' => Some("disabled".into()),
-            'R' => Some("replica".into()),
-            'A' => Some("always".into()),
-            _ => None,
-        });
+        attrs.set(ENABLED, firing::enabled(row.char()));
         Some(Object::new(attrs))
     }
 
@@ -260,13 +254,7 @@ fn event_sql(event: &str, object: &Object) -> String {
 }
 
 fn enable(id: &ObjectId, object: &Object) -> Vec<Statement> {
-    let how = match object.get(ENABLED).map(|e| &**e) {
-        Some("disabled") => "DISABLE",
-        Some("replica") => "ENABLE REPLICA",
-        Some("always") => "ENABLE ALWAYS",
-        _ => "ENABLE",
-    };
-    let what = format!("{how} TRIGGER {}", sql::name(id.name()));
+    let what = format!("{} TRIGGER {}", firing::enable(object), sql::name(id.name()));
     vec![constraint::alter_parent(id, LockMode::ShareRowExclusive, &what)]
 }
 
@@ -280,13 +268,6 @@ fn condition(definition: &str) -> Option<Text> {
     let end = rest.rfind(") EXECUTE FUNCTION ")?;
     rest.get(..end).map(Text::from)
 }
-
-/// A trigger's function takes no arguments, whatever the trigger passes to it.
-const NO_ARGUMENTS: &str = "";
-
-/// Functions for triggers that every database has.
-const BUILT_IN: &[&str] =
-    &["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column"];
 
 #[cfg(test)]
 mod tests {

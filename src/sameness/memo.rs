@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Session;
 use crate::diff::Open;
+use crate::kinds::room;
 use crate::model::{Address, Digest, Expr, Key, ObjectId, Result, SqlType, State, Value};
 use crate::sql::names;
 
@@ -93,6 +94,9 @@ impl<'a> Meanings<'a> {
                 break;
             }
         }
+        let elsewhere = self.state.get(&leaf.id).and_then(|object| room(leaf.id.kind()).relation(&leaf.id, object));
+        let elsewhere = elsewhere.and_then(|id| self.state.objects.get_key_value(&id)).map(|(id, _)| id);
+        meant.extend(elsewhere.filter(|id| !leaf.id.ancestors().any(|a| a == *id)));
         let mut at = 0;
         self.mean(&leaf.written, &mut meant);
         while let Some(id) = meant.get(at).copied() {

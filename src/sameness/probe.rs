@@ -13,6 +13,7 @@ const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
+const EVENT: Key<Text> = Key::new("event");
 const FOR_EACH: Key<Text> = Key::new("for-each");
 
 const PROVIDER: Key<Text> = Key::new("provider");
@@ -64,8 +65,9 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
     let probe = |setups: Vec<String>, make: String, read: String| Probe { path: path(&leaf.id), setups, make, read };
     let parent = leaf.id.parent();
     let parent_word = parent.map_or("", |p| p.kind().word);
-    if renamed && (leaf.is_type || !matches!(leaf.id.kind().word, "check" | "policy" | "index" | "exclude" | "column"))
-    {
+    const ABOUT_COLUMNS: &[&str] =
+        &["check", "policy", "index", "exclude", "column", "statistics", "rule", "publication-table"];
+    if renamed && (leaf.is_type || !ABOUT_COLUMNS.contains(&leaf.id.kind().word)) {
         return Err("columns play no part in it".into());
     }
     if leaf.is_type {
@@ -137,6 +139,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 format!("SELECT pg_get_expr(typdefaultbin, 0) FROM pg_type WHERE oid = '{SCRATCH}'::regtype"),
             ))
         }
+        ("rule", part) => rule(cx, leaf, text, part == "where", renamed),
         ("check" | "policy", _) | (_, "where") => on_table(cx, leaf, renamed, |table| {
             let make = format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})");
             (
@@ -147,7 +150,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 ),
             )
         }),
-        ("index" | "exclude", "expression") => on_table(cx, leaf, renamed, |table| {
+        ("index" | "exclude" | "statistics", "expression") => on_table(cx, leaf, renamed, |table| {
             // A policy takes any expression, whatever operator classes there are for its type.
             let make = format!("CREATE POLICY setpoint_scratch ON {table} USING (({text}) IS NOT NULL)");
             let read = "SELECT regexp_replace(pg_get_expr(polqual, polrelid), '^\\((.*) IS NOT NULL\\)$', '\\1') FROM pg_policy";
@@ -226,7 +229,8 @@ fn on_table(
     renamed: bool,
     statements: impl Fn(&str) -> (String, String),
 ) -> Result<Probe, String> {
-    let table = leaf.id.parent().ok_or("it has no table")?;
+    let object = cx.new.get(&leaf.id).or_else(|| cx.old.get(&leaf.id)).ok_or("it is in no state")?;
+    let table = &kinds::room(leaf.id.kind()).relation(&leaf.id, object).ok_or("it has no table")?;
     let scratch = format!("pg_temp.{}", sql::name(table.name()));
     let (mut make, read) = statements(&scratch);
     let create = |columns: &str| format!("CREATE TEMPORARY TABLE {scratch} ({columns})");
@@ -245,6 +249,28 @@ fn on_table(
         setups
     };
     Ok(Probe { path: path(&leaf.id), setups, make, read })
+}
+
+/// A rule is cut out of its whole definition: `pg_get_expr` knows no OLD and NEW.
+fn rule(cx: &Context<'_>, leaf: &Leaf, text: &str, condition: bool, renamed: bool) -> Result<Probe, String> {
+    let event = cx.new.get(&leaf.id).and_then(|r| r.get(EVENT)).ok_or("it is not in the files")?.to_uppercase();
+    on_table(cx, leaf, renamed, |table| {
+        let (what, before, after) = match condition {
+            true => (format!("WHERE {text}\nDO INSTEAD NOTHING"), "\n  WHERE", " DO INSTEAD NOTHING;"),
+            false => (format!("DO INSTEAD ({text}\n)"), " DO INSTEAD", ";"),
+        };
+        let make = format!("CREATE RULE setpoint_scratch AS ON {event} TO {table} {what}");
+        let read = format!(
+            "SELECT substr(d, {}, length(d) - {}) FROM (SELECT {} AS d FROM pg_rewrite r \
+             JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE r.ev_class = {}::regclass AND r.rulename = 'setpoint_scratch') s",
+            before.len() + 1,
+            before.len() + after.len(),
+            kinds::query::RULE,
+            sql::literal(table)
+        );
+        (make, read)
+    })
 }
 
 /// A routine is shown as a whole, with the text in its place.

@@ -15,8 +15,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             | "procedure"
             | "aggregate"
             | "trigger"
-            | "policy"
+            | "event-trigger"
             | "rule"
+            | "policy"
             | "foreign-key"
     )
     .then_some(())?;

@@ -1,0 +1,36 @@
+//! What facets of a table share that point to one of its indexes, which may be that of a key: replica identity and clustering.
+
+use crate::catalog::Book;
+use crate::kdl::{Arg, Problem};
+use crate::model::{Ident, ObjectId};
+
+use super::scope::Scope;
+use super::{constraint, find, generic};
+
+/// The index or key of that name. Indexes that partitions have from their parent are no objects; they are called by their names.
+pub fn named(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
+    let name = generic::name_of(arg, scope)?;
+    let keys = scope.load.keys.get(table).into_iter().flatten();
+    if let Some(key) = keys.clone().find(|key| *key.name() == name) {
+        return Some(key.clone());
+    }
+    if !constraint::parents(&scope.load.state, table).is_empty() {
+        return unknown(table, name);
+    }
+    let mut problem =
+        Problem::new(arg.span, format!("{table} has no index `{}`", name.as_str())).label("unknown index");
+    if let Some(near) = generic::nearest(name.as_str(), keys.map(|key| key.name().as_str())) {
+        problem = problem.help(format!("did you mean `{near}`?"));
+    }
+    scope.problem(problem);
+    None
+}
+
+/// The same from the catalog.
+pub fn stored(oid: u32, name: impl Into<Ident>, table: &ObjectId, book: &Book) -> Option<ObjectId> {
+    book.relation(oid).cloned().or_else(|| unknown(table, name.into()))
+}
+
+fn unknown(table: &ObjectId, name: Ident) -> Option<ObjectId> {
+    Some(ObjectId::new(find("index")?.kind(), Some(table.clone()), name))
+}
