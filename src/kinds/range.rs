@@ -9,9 +9,9 @@ use crate::model::{
 use crate::sql::{self, reference};
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::scope::{Scope, Turn};
+use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
-use super::{Context, Folded, Room, Statement, constraint, generic, room, schema};
+use super::{Context, Folded, Room, Statement, constraint, generic, room};
 
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
 const OPCLASS: Key<Text> = Key::new("subtype-opclass");
@@ -227,7 +227,7 @@ fn takes(key: Key<ObjectId>, id: &ObjectId, object: &Object) -> Vec<Text> {
 /// The address of the multirange.
 fn multirange(id: &ObjectId, object: &Object) -> ObjectId {
     match object.get(MULTIRANGE).and_then(|text| reference::split(text).ok()).as_deref() {
-        Some([home, name]) => ObjectId::new(&KIND, Some(schema::id(home.clone())), name.clone()),
+        Some([home, name]) => ObjectId::new(&KIND, Some(schema_id(home.clone())), name.clone()),
         Some([name]) => id.renamed(name.clone()),
         _ => id.renamed(usual_name(id.name().as_str())),
     }
