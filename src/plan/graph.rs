@@ -231,7 +231,10 @@ impl Graph {
         for i in 0..self.nodes.len() {
             if matches!(self.nodes[i].act, Act::Create | Act::Rename(_)) {
                 for slot in slots(&self.nodes[i].id, new) {
-                    if let Some(drop) = taken.get(&slot).copied() {
+                    // What is renamed and then replaced is dropped under its new name.
+                    let other =
+                        |drop: &usize| self.nodes[*drop].id != self.nodes[i].id || self.nodes[i].act == Act::Create;
+                    if let Some(drop) = taken.get(&slot).copied().filter(other) {
                         self.before(drop, i);
                     }
                 }

@@ -116,9 +116,10 @@ fn what_texts_became_is_remembered() {
 fn a_scratch_database_answers_what_the_target_cannot() {
     let db = TestDb::new();
     let function = "function e returns=event_trigger language=plpgsql {\n    body-exact \"BEGIN END\"\n}\n";
-    let schema = |check: &str| format!("{function}table t {{\n    column a integer\n    check c \"{check}\"\n}}\n");
+    let trigger = "event-trigger e ddl_command_end function=e enabled=always\n";
+    let schema =
+        |check: &str| format!("{function}{trigger}table t {{\n    column a integer\n    check c \"{check}\"\n}}\n");
     let sandbox = applied(&db, &schema("a IN (1, 2)"));
-    db.execute("CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION e(); ALTER EVENT TRIGGER e ENABLE ALWAYS");
     sandbox.write("schema/all.kdl", &schema("a in (1,2)"));
     let outcome = sandbox.exits(0, &["plan", "--exit-code"]);
     assert!(outcome.stderr.contains("throwaway"), "{outcome:?}");
