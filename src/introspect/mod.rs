@@ -11,6 +11,7 @@ use futures_util::stream::FuturesOrdered;
 use crate::catalog::{Book, Row, Session, Version, class, server_error};
 use crate::kinds::{self, Room, generic};
 use crate::model::{Error, Ident, ObjectId, Result, State};
+use crate::sql;
 
 /// What was read.
 pub struct Live {
@@ -26,22 +27,34 @@ pub struct Live {
 
 /// Objects that extensions brought; what belongs to them is theirs too.
 const MEMBERS: &str = "SELECT classid, objid FROM pg_depend WHERE deptype = 'e' AND objid >= 16384";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Bytes of `pg_attribute`; some hundred tables have so many.
+const WORTH_A_CONNECTION: u32 = 2 << 20;
+
 const ROLES: &str = "SELECT oid, rolname FROM pg_roles";
 
 /// Reads the whole catalog in one transaction, which stays open for `edges`; `end` closes it.
 ///
 /// All queries are sent at once, and each answer is read while the server works on the next. An answer refers to what the
-/// answers before it have named, so the rooms' order matters.
+/// answers before it have named, so the rooms' order matters. Where the catalog is large, a second connection that sees the same
+/// snapshot answers the first half of the rooms.
 ///
 /// # Errors
 /// What the server reports, or a room whose query and reading do not agree.
 pub async fn begin(session: &Session) -> Result<Live> {
-    session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    session.batch(BEGIN).await?;
     let server = session.version;
     let rooms = kinds::rooms();
-    let queries = rooms.iter().map(|room| room.query(server)).chain([Some(unmodelled::query(server))]);
-    let queries = [Some(MEMBERS.into()), Some(ROLES.into())].into_iter().chain(queries);
-    let mut answers: FuturesOrdered<_> = queries.map(|query| answer(session, query)).collect();
+    let second = second(session).await?;
+    let half = rooms.len() / 2;
+    let of_room = |(at, room): (usize, &&dyn Room)| {
+        answer(second.as_ref().filter(|_| at < half).unwrap_or(session), room.query(server))
+    };
+    let mut answers: FuturesOrdered<_> =
+        [MEMBERS, ROLES].into_iter().map(|query| answer(session, Some(query.into()))).collect();
+    answers.extend(rooms.iter().enumerate().map(of_room));
+    answers.push_back(answer(session, Some(unmodelled::query(server))));
     let mut book = Book::new(server);
     for mut row in answers.try_next().await?.unwrap_or_default() {
         book.add_member(row.oid(), row.oid());
@@ -58,10 +71,25 @@ pub async fn begin(session: &Session) -> Result<Live> {
     Ok(Live { state, book, unmodelled: unmodelled.iter().map(ToString::to_string).collect(), server })
 }
 
+/// Another connection with the snapshot of this one's transaction; `None` if it would not pay, or cannot be had.
+async fn second(session: &Session) -> Result<Option<Session>> {
+    if session.standby {
+        return Ok(None);
+    }
+    let export = format!(
+        "SELECT CASE WHEN pg_relation_size('pg_attribute') > {WORTH_A_CONNECTION} THEN pg_export_snapshot() END"
+    );
+    let snapshot = session.rows(&export, &[]).await?.into_iter().next().and_then(|mut row| row.text_opt());
+    let Some(snapshot) = snapshot else { return Ok(None) };
+    let Ok(second) = Session::open(session.target(), "catalog").await else { return Ok(None) };
+    let same = format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", sql::literal(&snapshot));
+    Ok(second.batch(&same).await.is_ok().then_some(second))
+}
+
 /// The rows of one query; none if the room has no rows of its own.
 async fn answer(session: &Session, query: Option<String>) -> Result<Vec<Row>> {
     let Some(query) = query else { return Ok(Vec::new()) };
-    let rows = session.client.query(query.as_str(), &[]).await;
+    let rows = session.client.query_typed(&query, &[]).await;
     let rows = rows.map_err(|error| server_error(&error).detail(format!("while reading the catalog: {query}")))?;
     Ok(rows.into_iter().map(Row::new).collect())
 }
