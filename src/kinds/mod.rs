@@ -39,7 +39,7 @@ macro_rules! rooms {
     };
 }
 
-// In the order of naming: what a row belongs to is named before it.
+// In the order of reading: what a row belongs or refers to is read before it.
 rooms![
     schema,
     extension,
@@ -88,7 +88,7 @@ rooms![
     revoke,
 ];
 
-/// All rooms, in the order of naming.
+/// All rooms, in the order of reading.
 pub fn rooms() -> &'static [&'static dyn Room] {
     ROOMS
 }
