@@ -1,6 +1,7 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
 use crate::catalog::{Book, Row, Session, server_error};
+use crate::kinds::inheritance;
 use crate::model::{Edges, ObjectId, Result, State, Value};
 
 /// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
@@ -35,12 +36,16 @@ pub async fn edges(session: &Session, book: &Book, state: &State) -> Result<Edge
 
 fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {
     let lift = |id: &ObjectId| std::iter::once(id).chain(id.ancestors()).find(|i| state.has(i)).cloned();
-    let (Some(from), Some(to)) = (lift(from), lift(to)) else { return };
-    if from == to || from.ancestors().any(|a| *a == to) || to.ancestors().any(|a| *a == from) {
-        return;
-    }
-    let list = edges.entry(from).or_default();
-    if !list.contains(&to) {
-        list.push(to);
+    let Some(from) = lift(from) else { return };
+    // An inherited column goes with the parent's.
+    let inherited = if state.has(to) { Vec::new() } else { inheritance::origins(state, to) };
+    for to in lift(to).into_iter().chain(inherited) {
+        if from == to || from.ancestors().any(|a| *a == to) || to.ancestors().any(|a| *a == from) {
+            continue;
+        }
+        let list = edges.entry(from.clone()).or_default();
+        if !list.contains(&to) {
+            list.push(to);
+        }
     }
 }

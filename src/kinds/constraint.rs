@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Disturbance, LockMode, Reaction, Statement, choose_name, find, generic};
+use super::{Disturbance, LockMode, Reaction, Statement, choose_name, find, generic, inheritance};
 
 /// The columns of a key, in order.
 pub const COLUMNS: Key<Vec<ObjectId>> = Key::new("columns");
@@ -98,16 +98,8 @@ pub fn parents(state: &State, table: &ObjectId) -> Vec<ObjectId> {
 
 /// True if a column that a table only inherits is NOT NULL in a parent.
 pub fn inherits_not_null(state: &State, column: &ObjectId) -> bool {
-    inherits_not_null_within(state, column, 32)
-}
-
-fn inherits_not_null_within(state: &State, column: &ObjectId, depth: u32) -> bool {
-    let Some(table) = column.parent().filter(|_| depth > 0) else { return false };
-    let theirs = parents(state, table).into_iter().filter_map(|parent| column_id(&parent, column.name().clone()));
-    theirs.into_iter().any(|id| match state.get(&id) {
-        Some(object) => object.value("not-null").is_some(),
-        None => inherits_not_null_within(state, &id, depth - 1),
-    })
+    let origins = inheritance::origins(state, column);
+    origins.iter().filter_map(|id| state.get(id)).any(|object| object.value("not-null").is_some())
 }
 
 /// An argument as a column of the table; an unknown one is a problem.

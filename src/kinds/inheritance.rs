@@ -1,7 +1,7 @@
 //! What tables and foreign tables share: being a partition of another table, or inheriting from others.
 
 use crate::catalog::{Book, Row};
-use crate::model::{Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, attr};
+use crate::model::{Address, Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, State, attr};
 use crate::sql;
 
 use super::{Folded, LockMode, Statement};
@@ -10,6 +10,9 @@ const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
 const BOUND: Key<Expr> = Key::new("bound");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
+
+/// How far back a column is followed; parents never form a circle, but a state may come from anywhere.
+const MAX_DEPTH: u32 = 32;
 
 /// The row for being a partition.
 pub const PARTITION_OF_ATTR: Attr = attr(
@@ -53,6 +56,29 @@ pub fn read(row: &mut Row, book: &Book, attrs: &mut Attrs) {
 pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
     let partition = object.get(PARTITION_OF)?;
     Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
+}
+
+/// The nearest columns of parents that a table has a column from: objects of the state, one in each line of descent.
+pub fn origins(state: &State, column: &ObjectId) -> Vec<ObjectId> {
+    let mut found = Vec::new();
+    descend(state, column, MAX_DEPTH, &mut found);
+    found
+}
+
+fn descend(state: &State, column: &ObjectId, depth: u32, found: &mut Vec<ObjectId>) {
+    let Some(table) = column.parent().filter(|_| depth > 0 && column.kind().address == Address::MemberOf) else {
+        return;
+    };
+    let Some(object) = state.get(table) else { return };
+    let whole = partition_of(object).map(|(whole, _)| whole);
+    for parent in whole.into_iter().chain(object.get(INHERITS).unwrap_or_default()) {
+        let id = column.moved(Some(parent.clone()));
+        if state.has(&id) {
+            found.push(id);
+        } else {
+            descend(state, &id, depth - 1, found);
+        }
+    }
 }
 
 /// What follows the name in CREATE: columns and constraints, and where they come from.

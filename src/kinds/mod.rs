@@ -8,7 +8,7 @@ pub mod firing;
 pub mod foreign_options;
 pub mod generic;
 pub mod index_of;
-mod inheritance;
+pub mod inheritance;
 pub mod key_constraint;
 pub mod key_parts;
 pub mod manage;

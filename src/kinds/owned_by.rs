@@ -76,6 +76,11 @@ impl Room for OwnedBy {
         Some(object)
     }
 
+    /// PostgreSQL links a sequence only to a table of the same owner.
+    fn depends_on_facet(&self) -> Option<&'static str> {
+        Some("owner")
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(_) => Reaction::Replace,

@@ -151,6 +151,7 @@ impl Graph {
 
     /// What an object needs is made before it; what an altered object needed is dropped after it.
     fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
+        let gone = self.gone_keys();
         let makes: Vec<(ObjectId, usize)> =
             self.creates.iter().chain(&self.alters).map(|(id, i)| (id.clone(), *i)).collect();
         for (id, node) in makes {
@@ -177,6 +178,11 @@ impl Graph {
                 }
             }
             let needs = needs(&id);
+            if create && id.kind().namespace == Namespace::Constraint {
+                let roots = needs.hard.iter().map(ObjectId::root);
+                let keys: Vec<usize> = roots.filter_map(|table| gone.get(table)).flatten().copied().collect();
+                keys.into_iter().for_each(|key| self.rather_before(key, node));
+            }
             for (list, certain) in [(needs.hard, true), (needs.soft, false)] {
                 for needed in list {
                     let around: Vec<usize> = std::iter::once(&needed)
@@ -209,6 +215,17 @@ impl Graph {
                 }
             }
         }
+    }
+
+    /// Table → its keys that go: a foreign key that is made while they are there could come to rest on one of them.
+    fn gone_keys(&self) -> FxHashMap<ObjectId, Vec<usize>> {
+        let mut keys: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        for (id, node) in &self.drops {
+            if matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey) {
+                keys.entry(id.root().clone()).or_default().push(*node);
+            }
+        }
+        keys
     }
 
     /// True if one of the nodes has to come before one of the others.
