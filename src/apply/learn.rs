@@ -1,4 +1,5 @@
-//! After an apply: what the written texts became is remembered, so that the next comparison need not ask.
+//! After an apply: what the written texts became is remembered, so that the next comparison need not ask, and the catalog as it is, so
+//! that it need not read.
 
 use rustc_hash::FxHashSet;
 
@@ -17,7 +18,10 @@ use crate::sameness::{self, memo};
 /// # Errors
 /// What the server reports.
 pub async fn learn(session: &Session, desired: &State, manage: &Manage, plan: &Plan) -> Result<()> {
-    let live = introspect::read(session).await?;
+    let (live, reading) = introspect::read_to_keep(session).await?;
+    if let Some(reading) = reading {
+        ledger::keep(session, &reading).await?;
+    }
     let live_state = manage.apply(live.state, desired);
     let files = diff::signature::settle(&live_state, desired);
     let new = manage.desired(&files, &live_state, live.server);

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::model::{Ident, ObjectId};
+use crate::model::{Attrs, Ident, ObjectId};
 
 use super::Version;
 
@@ -45,6 +45,17 @@ pub mod class {
 /// The first OID that is not handed out at initdb (src/include/access/transam.h, FirstNormalObjectId).
 pub const FIRST_USER_OID: u32 = 16384;
 
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// Class and OID of a row that is an object.
+    Whole(u32, u32),
+    /// Class and OID of a row that comes and goes with an object.
+    Part(u32, u32),
+    /// A relation's OID and the number of its column.
+    Column(u32, i16),
+}
+
 /// Everything that was named so far in one reading of a catalog.
 #[derive(Debug)]
 pub struct Book {
@@ -55,6 +66,7 @@ pub struct Book {
     columns: FxHashMap<(u32, i16), ObjectId>,
     members: FxHashSet<(u32, u32)>,
     roles: FxHashMap<u32, Ident>,
+    odd_parts: FxHashMap<(u32, i16), Attrs>,
 }
 
 impl Book {
@@ -67,6 +79,7 @@ impl Book {
             columns: FxHashMap::default(),
             members: FxHashSet::default(),
             roles: FxHashMap::default(),
+            odd_parts: FxHashMap::default(),
         }
     }
 
@@ -79,6 +92,14 @@ impl Book {
     /// depends on the other, but a comment on it is none on the object.
     pub fn add_part(&mut self, class: u32, oid: u32, id: ObjectId) {
         self.parts.insert((class, oid), id);
+    }
+
+    /// All addresses, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = (Address, &ObjectId)> {
+        let whole = self.ids.iter().map(|((class, oid), id)| (Address::Whole(*class, *oid), id));
+        let parts = self.parts.iter().map(|((class, oid), id)| (Address::Part(*class, *oid), id));
+        let columns = self.columns.iter().map(|((relation, number), id)| (Address::Column(*relation, *number), id));
+        whole.chain(parts).chain(columns)
     }
 
     /// The object that stands or falls with that row.
@@ -99,6 +120,16 @@ impl Book {
     /// Notes a role.
     pub fn add_role(&mut self, oid: u32, name: Ident) {
         self.roles.insert(oid, name);
+    }
+
+    /// Notes what there is to say about a part of an index beyond its column or expression.
+    pub fn add_odd_part(&mut self, index: u32, number: i16, attrs: Attrs) {
+        self.odd_parts.insert((index, number), attrs);
+    }
+
+    /// What there is to say about a part of an index, if anything.
+    pub fn odd_part(&self, index: u32, number: i16) -> Option<&Attrs> {
+        self.odd_parts.get(&(index, number))
     }
 
     /// The object of that row, if it is modelled and managed.

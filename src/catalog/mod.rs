@@ -10,7 +10,7 @@ pub mod row;
 mod session;
 mod version;
 
-pub use book::{Book, class};
+pub use book::{Address, Book, class};
 pub use connect::{Connect, SslMode};
 pub use failure::{server_error, statement_error};
 pub use pipeline::Pipeline;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::App;
 use crate::catalog::{Session, Version};
+use crate::introspect::Stored;
 use crate::ledger::{self, Ledger};
 use crate::model::{Result, State};
 use crate::plan::aid::{Aid, Built};
@@ -16,18 +17,31 @@ pub struct Help<'a> {
     session: &'a Session,
     workshop: Workshop,
     told: Cell<bool>,
+    reading: Option<Stored>,
 }
 
 impl<'a> Help<'a> {
     /// For the database of that session.
     pub fn new(app: &'a App, session: &'a Session) -> Self {
-        Self { app, session, workshop: Workshop::default(), told: Cell::new(false) }
+        Self { app, session, workshop: Workshop::default(), told: Cell::new(false), reading: None }
+    }
+
+    /// With a reading that this command has just made.
+    pub fn knowing(self, reading: Option<Stored>) -> Self {
+        Self { reading, ..self }
     }
 }
 
 impl Aid for Help<'_> {
     async fn recall(&self, keys: &[String]) -> Result<Known> {
         ledger::recall(self.session, keys).await
+    }
+
+    async fn reading(&self) -> Result<Option<Stored>> {
+        match &self.reading {
+            Some(reading) => Ok(Some(reading.clone())),
+            None => ledger::reading(self.session).await,
+        }
     }
 
     async fn recorded(&self) -> Result<Option<State>> {

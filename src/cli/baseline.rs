@@ -52,7 +52,7 @@ impl Baseline {
                 "check out the project that its plans came from, or drop schema setpoint in the database to start over",
             ));
         }
-        let live = app.wait(introspect::read(&session))?;
+        let (live, reading) = app.wait(introspect::read_to_keep(&session))?;
         let written = project.manage.written(live.state, &session, true);
         if let Some(owner) = written.owner {
             project.set_owner(&owner)?;
@@ -70,7 +70,12 @@ impl Baseline {
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;
         let desired = app.load(&project)?;
-        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
+        let difference = app.wait(against(
+            &session,
+            &desired.state,
+            &project.manage,
+            &Help::new(app, &session).knowing(reading.clone()),
+        ))?;
         report_unmodelled(app, &difference, self.strict)?;
         no_lie(&difference)?;
         let empty = empty();
@@ -83,7 +88,7 @@ impl Baseline {
         let plan =
             plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
         let path = chain.append(&plan)?;
-        app.wait(ledger::baseline(&session, &plan, &difference.live))?;
+        app.wait(ledger::baseline(&session, &plan, &difference.live, reading.as_ref()))?;
         app.say(&format!(
             "wrote {count} files to {} and {}; recorded revision 1",
             shown(&project, &project.schema_dir),

@@ -56,7 +56,8 @@ pub async fn differences(session: &Session, revision: u32, manage: &Manage) -> R
     let Some(snapshot) = ledger::snapshot_of(session, revision).await? else {
         return Err(Error::failed(format!("revision {revision} has no snapshot")));
     };
-    let live = introspect::read(session).await?;
+    let earlier = ledger::reading(session).await?;
+    let live = introspect::read_or_recall(session, earlier.as_ref()).await?;
     let live = manage.apply(live.state, &snapshot);
     let comparison = diff::compare(&snapshot, &live);
     let one = |sign, object: &crate::model::ObjectId, attrs| Drifted { sign, object: object.to_string(), attrs };

@@ -1,15 +1,21 @@
 //! Database → state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
 mod edges;
+mod encoding;
+mod fingerprint;
+mod stored;
 pub mod unmodelled;
 
 pub use edges::edges;
+pub use encoding::{Decoder, Encoder};
+pub use fingerprint::{Fingerprint, take as fingerprint};
+pub use stored::Stored;
 
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
 
 use crate::catalog::{Book, Row, Session, Version, class, server_error};
-use crate::kinds::{self, Room, generic};
+use crate::kinds::{self, Room, generic, key_parts};
 use crate::model::{Error, Ident, ObjectId, Result, State};
 use crate::sql;
 
@@ -26,7 +32,8 @@ pub struct Live {
 }
 
 /// Objects that extensions brought; what belongs to them is theirs too.
-const MEMBERS: &str = "SELECT classid, objid FROM pg_depend WHERE deptype = 'e' AND objid >= 16384";
+const MEMBERS: &str =
+    "SELECT classid, objid FROM pg_depend WHERE refclassid = 3079 AND deptype = 'e' AND objid >= 16384";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Bytes of `pg_attribute`; some hundred tables have so many.
@@ -34,16 +41,35 @@ const WORTH_A_CONNECTION: u32 = 2 << 20;
 
 const ROLES: &str = "SELECT oid, rolname FROM pg_roles";
 
+/// What is read before any room.
+const PRELUDES: [&str; 3] = [MEMBERS, ROLES, key_parts::ODD_PARTS];
+
 /// Reads the whole catalog in one transaction, which stays open for `edges`; `end` closes it.
 ///
 /// All queries are sent at once, and each answer is read while the server works on the next. An answer refers to what the
 /// answers before it have named, so the rooms' order matters. Where the catalog is large, a second connection that sees the same
 /// snapshot answers the first half of the rooms.
 ///
+/// An earlier reading is taken instead if the catalog is still what it was then.
+///
 /// # Errors
 /// What the server reports, or a room whose query and reading do not agree.
-pub async fn begin(session: &Session) -> Result<Live> {
+pub async fn begin(session: &Session, earlier: Option<&Stored>) -> Result<Live> {
     session.batch(BEGIN).await?;
+    if let Some(earlier) = earlier {
+        // The server looks while the bytes are unpacked: the question is sent first.
+        let unpacked = async { earlier.live(session.version) };
+        let (now, live) = futures_util::future::join(fingerprint(session, &[]), unpacked).await;
+        if let (Some(now), Some(live)) = (now?, live)
+            && now.is_still(&earlier.fingerprint)
+        {
+            return Ok(live);
+        }
+    }
+    read_rooms(session).await
+}
+
+async fn read_rooms(session: &Session) -> Result<Live> {
     let server = session.version;
     let rooms = kinds::rooms();
     let second = second(session).await?;
@@ -52,7 +78,7 @@ pub async fn begin(session: &Session) -> Result<Live> {
         answer(second.as_ref().filter(|_| at < half).unwrap_or(session), room.query(server))
     };
     let mut answers: FuturesOrdered<_> =
-        [MEMBERS, ROLES].into_iter().map(|query| answer(session, Some(query.into()))).collect();
+        PRELUDES.into_iter().map(|query| answer(session, Some(query.into()))).collect();
     answers.extend(rooms.iter().enumerate().map(of_room));
     answers.push_back(answer(session, Some(unmodelled::query(server))));
     let mut book = Book::new(server);
@@ -61,6 +87,9 @@ pub async fn begin(session: &Session) -> Result<Live> {
     }
     for mut row in answers.try_next().await?.unwrap_or_default() {
         book.add_role(row.oid(), Ident::new(row.text()));
+    }
+    for mut row in answers.try_next().await?.unwrap_or_default() {
+        key_parts::note(&mut row, &mut book);
     }
     let mut state = State::default();
     for room in rooms {
@@ -126,11 +155,36 @@ pub async fn end(session: &Session) -> Result<()> {
 /// # Errors
 /// As `begin`.
 pub async fn read(session: &Session) -> Result<Live> {
-    let live = begin(session).await;
+    read_or_recall(session, None).await
+}
+
+/// The same, where an earlier reading may do.
+///
+/// # Errors
+/// As `begin`.
+pub async fn read_or_recall(session: &Session, earlier: Option<&Stored>) -> Result<Live> {
+    let live = begin(session, earlier).await;
     let ended = end(session).await;
     let live = live?;
     ended?;
     Ok(live)
+}
+
+/// The same, with a form that can be kept for later; none if the user may not see all that counts.
+///
+/// # Errors
+/// As `begin`.
+pub async fn read_to_keep(session: &Session) -> Result<(Live, Option<Stored>)> {
+    let live = begin(session, None).await;
+    let print = match &live {
+        Ok(_) => fingerprint(session, &[]).await,
+        Err(_) => Ok(None),
+    };
+    let ended = end(session).await;
+    let live = live?;
+    ended?;
+    let stored = print?.map(|print| Stored::new(&live, print)).transpose()?;
+    Ok((live, stored))
 }
 
 /// The object that a class and OID (and column number) of `pg_depend` stand for.

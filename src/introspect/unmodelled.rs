@@ -41,7 +41,7 @@ const ENTRIES: &[Entry] = &[
     kind(
         "base-type",
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t \
-         WHERE (t.typtype = 'b' OR NOT t.typisdefined) AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)",
+         WHERE t.oid >= 16384 AND (t.typtype = 'b' OR NOT t.typisdefined) AND (t.typelem = 0 OR NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))",
     ),
     kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
@@ -147,11 +147,13 @@ pub fn query(server: Version) -> String {
     } else {
         parts.join(" UNION ALL ")
     };
+    // What is left after the first look is little, which the server cannot know: it would read all dependencies to find members.
     format!(
         "SELECT u.kind, n.nspname::text, coalesce(u.name, (pg_identify_object(u.class, u.oid, 0)).identity) \
-         FROM ({parts}) u (kind, class, oid, schema, name) LEFT JOIN pg_namespace n ON n.oid = u.schema \
-         WHERE u.oid >= 16384 AND (n.nspname IS NULL OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'setpoint')) \
-         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = u.class AND d.objid = u.oid AND d.deptype = 'e') ORDER BY 1, 2, 3"
+         FROM (SELECT u.* FROM ({parts}) u (kind, class, oid, schema, name) WHERE u.oid >= 16384 OFFSET 0) u \
+         LEFT JOIN pg_namespace n ON n.oid = u.schema \
+         WHERE (n.nspname IS NULL OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'setpoint')) \
+         AND (SELECT count(*) FROM pg_depend d WHERE d.classid = u.class AND d.objid = u.oid AND d.deptype = 'e') = 0 ORDER BY 1, 2, 3"
     )
 }
 

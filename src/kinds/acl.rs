@@ -251,12 +251,18 @@ pub fn query(server: Version, missing: bool) -> String {
     // A built-in right that was given again with the grant option is more than the built-in one.
     let (list, other, option) =
         if missing { ("base", "acl", "") } else { ("acl", "base", " AND b.is_grantable >= a.is_grantable") };
+    // Nobody has rights on a column by himself, so none can be missing.
+    let columns = if missing {
+        ""
+    } else {
+        "UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL FROM pg_attribute \
+         WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped "
+    };
     format!(
         "WITH rights (class, oid, sub, acl, base) AS ( \
          SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner) FROM pg_class \
              WHERE relacl IS NOT NULL AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
-         UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL FROM pg_attribute \
-             WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped \
+         {columns}\
          UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner) FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
          UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
              OR typacl IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c') \

@@ -98,6 +98,10 @@ impl Room for Column {
     fn query(&self, server: Version) -> Option<String> {
         let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
         let collation = collated::columns("a.attcollation", "t.typcollation");
+        let expression = |of: &str, relation: &str| {
+            format!("(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)")
+        };
+        let (own, theirs, generated) = (expression("a", "0"), expression("p", "0"), expression("a", "d.adrelid"));
         // An inherited column, or a view's, is an object only where it says something of its own. Debian's builds keep a version of
         // theirs among the options, which pg_dump leaves out as well.
         Some(format!(
@@ -105,18 +109,17 @@ impl Room for Column {
              CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
                   WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
                        WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
-                             (SELECT pg_get_expr(d2.adbin, 0) FROM pg_attrdef d2 WHERE d2.adrelid = p.attrelid AND d2.adnum = p.attnum) <> pg_get_expr(pd.adbin, 0) END)) THEN 'override' \
+                             {theirs} <> {own} END)) THEN 'override' \
                   WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
                        OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              {collation}, \
-             a.attgenerated, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(pd.adbin, pd.adrelid) END, \
+             a.attgenerated, CASE WHEN a.attgenerated <> '' THEN {generated} END, \
              CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, \
              CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END, a.attfdwoptions \
              FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
-             LEFT JOIN pg_attrdef pd ON pd.adrelid = CASE WHEN a.attgenerated <> '' OR a.atthasdef AND a.attinhcount > 0 THEN a.attrelid END AND pd.adnum = a.attnum \
              WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
              ORDER BY a.attrelid, a.attnum"
         ))

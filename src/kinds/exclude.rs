@@ -82,18 +82,16 @@ impl Room for Exclude {
 
     fn query(&self, _: Version) -> Option<String> {
         Some(format!(
-            "SELECT k.oid, k.conname, k.conindid, i.indrelid, {columns}, am.amname, \
+            "SELECT k.oid, k.conname, k.conindid, i.indrelid, i.indexrelid, {columns}, am.amname, \
              ARRAY(SELECT (SELECT n.nspname::text FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE o.oid = e.op) \
                  FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) ORDER BY e.at), \
              ARRAY(SELECT (SELECT o.oprname::text FROM pg_operator o WHERE o.oid = e.op) \
                  FROM unnest(k.conexclop) WITH ORDINALITY AS e(op, at) ORDER BY e.at), \
              k.condeferrable, k.condeferred, c.reloptions, s.spcname, pg_get_expr(i.indpred, i.indrelid) \
              FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid JOIN pg_class c ON c.oid = i.indexrelid \
-             JOIN pg_am am ON am.oid = c.relam CROSS JOIN LATERAL {parts} \
-             LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
+             JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
              WHERE k.contype = 'x' AND k.conrelid >= 16384 AND k.conislocal AND k.conparentid = 0 \
              ORDER BY k.conrelid, k.conname",
-            parts = key_parts::parts("i.indexrelid = k.conindid"),
             columns = key_parts::COLUMNS,
         ))
     }
@@ -107,7 +105,8 @@ impl Room for Exclude {
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
-        let (mut key, include) = key_parts::read(row, book)?;
+        let index = row.oid();
+        let (mut key, include) = key_parts::read(row, index, book)?;
         let mut attrs = Attrs::new();
         attrs.set(USING, row.text());
         let (schemas, operators): (Vec<String>, Vec<String>) = (row.next(), row.next());

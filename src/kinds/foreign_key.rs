@@ -189,11 +189,13 @@ impl Room for ForeignKey {
     fn query(&self, server: Version) -> Option<String> {
         let only = if server.at_least(15) { "c.confdelsetcols" } else { "NULL::int2[]" };
         let (enforced, period) = if server.at_least(18) { ("c.conenforced", "c.conperiod") } else { ("true", "false") };
-        // Names, too, since the other table may be one that is not managed.
+        // Names, too, where the other table is one that is not managed.
         Some(format!(
             "SELECT c.oid, c.conrelid, c.conname, c.conrelid, c.conkey, c.confrelid, c.confkey, n.nspname, f.relname, \
-             (SELECT array_agg(a.attname::text ORDER BY array_position(c.confkey, a.attnum)) FROM pg_attribute a \
-                 WHERE a.attrelid = c.confrelid AND a.attnum = ANY (c.confkey)), \
+             CASE WHEN c.confrelid < 16384 OR n.nspname = 'setpoint' \
+                      OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 1259 AND d.objid = c.confrelid AND d.deptype = 'e') \
+                  THEN (SELECT array_agg(a.attname::text ORDER BY array_position(c.confkey, a.attnum)) FROM pg_attribute a \
+                      WHERE a.attrelid = c.confrelid AND a.attnum = ANY (c.confkey)) END, \
              c.conindid, c.confmatchtype, c.confdeltype, c.confupdtype, {only}, {period}, c.condeferrable, c.condeferred, \
              c.convalidated, {enforced} \
              FROM pg_constraint c JOIN pg_class f ON f.oid = c.confrelid JOIN pg_namespace n ON n.oid = f.relnamespace \

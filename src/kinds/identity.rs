@@ -71,9 +71,10 @@ impl Room for Identity {
         // Partitions share the sequence of their parent's column (from 17 on), and have none of their own.
         Some(format!(
             "SELECT a.attrelid, a.attnum, c.oid, a.attidentity, t.relname, a.attname, c.relname, format_type(s.seqtypid, NULL), {} \
-             FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class c ON c.oid = d.objid \
-             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid JOIN pg_class t ON t.oid = a.attrelid \
-             WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.deptype = 'i' AND a.attidentity <> '' AND c.oid >= 16384 \
+             FROM pg_sequence s CROSS JOIN LATERAL (SELECT d.refobjid, d.refobjsubid FROM pg_depend d WHERE d.classid = 1259 \
+                 AND d.objid = s.seqrelid AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype = 'i' OFFSET 0) d \
+             JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_class t ON t.oid = d.refobjid CROSS JOIN LATERAL (SELECT a.* FROM pg_attribute a \
+                 WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attidentity <> '' OFFSET 0) a WHERE c.oid >= 16384 \
              ORDER BY a.attrelid, a.attnum",
             options::COLUMNS
         ))

@@ -110,18 +110,17 @@ impl Room for Index {
         let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
         // Indexes of constraints belong to those; indexes of partitions that hang on one of the parent belong to that.
         Some(format!(
-            "SELECT i.indexrelid, c.relname, i.indrelid, {columns}, i.indisunique, am.amname, {nulls}, c.reloptions, \
+            "SELECT i.indexrelid, c.relname, i.indrelid, i.indexrelid, {columns}, i.indisunique, am.amname, {nulls}, c.reloptions, \
              s.spcname, pg_get_expr(i.indpred, i.indrelid), NOT i.indisvalid, c.relkind = 'I', \
              CASE WHEN c.relkind = 'I' AND NOT i.indisvalid \
                   THEN ARRAY(SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = i.indrelid ORDER BY h.inhrelid) END \
-             FROM {parts} JOIN pg_index i ON i.indexrelid = parts.indexrelid JOIN pg_class c ON c.oid = i.indexrelid \
-             JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
-             WHERE c.relpersistence <> 't' \
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam \
+             LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
+             WHERE i.indrelid >= 16384 AND NOT i.indisprimary AND NOT i.indisexclusion AND c.relpersistence <> 't' \
              AND (NOT c.relispartition OR i.indexrelid NOT IN (SELECT h.inhrelid FROM pg_inherits h \
                  JOIN pg_index p ON p.indexrelid = h.inhparent WHERE p.indisvalid)) \
              AND i.indexrelid NOT IN (SELECT k.conindid FROM pg_constraint k WHERE k.contype = 'u') \
              ORDER BY i.indrelid, c.relname",
-            parts = key_parts::parts("i.indrelid >= 16384 AND NOT i.indisprimary AND NOT i.indisexclusion"),
             columns = key_parts::COLUMNS,
         ))
     }
@@ -137,7 +136,8 @@ impl Room for Index {
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
-        let (mut key, include) = key_parts::read(row, book)?;
+        let index = row.oid();
+        let (mut key, include) = key_parts::read(row, index, book)?;
         let mut attrs = Attrs::new();
         attrs.set(STATISTICS, key_parts::take_statistics(&mut key));
         attrs.set(KEY, key);

@@ -212,62 +212,53 @@ pub fn plain_columns(attrs: &Attrs) -> Option<Vec<&ObjectId>> {
 
 // ---- catalog ------------------------------------------------------------------------------------------------------
 
-/// A subquery that calls itself `parts`: per index `i` for which `which` is true, the parts about which there is more to say than a
-/// column or expression. The type that an operator class works on is the index column's own, unless the class stores another.
-///
-/// It has a row for every index, also where nothing is odd: the server cannot guess how many are, and a join to few rows that
-/// turn out to be many is slow.
-pub fn parts(which: &str) -> String {
-    format!(
-        "(SELECT p.indexrelid, array_agg(p.n ORDER BY p.n) FILTER (WHERE p.odd) AS numbers, \
-         array_agg(CASE WHEN p.odd_class THEN cn.nspname END ORDER BY p.n) FILTER (WHERE p.odd) AS class_schemas, \
-         array_agg(CASE WHEN p.odd_class THEN p.opcname END ORDER BY p.n) FILTER (WHERE p.odd) AS classes, \
-         array_agg(CASE WHEN p.odd_collation THEN ln.nspname END ORDER BY p.n) FILTER (WHERE p.odd) AS collation_schemas, \
-         array_agg(CASE WHEN p.odd_collation THEN l.collname END ORDER BY p.n) FILTER (WHERE p.odd) AS collations, \
-         array_agg(array_to_string(p.attoptions, E'\\x01') ORDER BY p.n) FILTER (WHERE p.odd) AS options, \
-         array_agg(p.target ORDER BY p.n) FILTER (WHERE p.odd) AS targets \
-         FROM (SELECT k.*, k.odd_class OR k.odd_collation OR k.target <> -1 AS odd FROM (\
-            SELECT i.indexrelid, x.attnum AS n, i.indcollation[x.attnum - 1] AS coll, x.attoptions, c.opcname, c.opcnamespace, \
-                coalesce(x.attstattarget, -1)::int8 AS target, \
-                NOT c.opcdefault OR x.attoptions IS NOT NULL OR c.opckeytype = 0 AND d.oid IS NOT NULL AS odd_class, \
-                i.indcollation[x.attnum - 1] <> 0 AND (CASE WHEN i.indkey[x.attnum - 1] <> 0 \
-                    THEN i.indcollation[x.attnum - 1] <> (SELECT a.attcollation FROM pg_attribute a \
-                        WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[x.attnum - 1]) \
-                    ELSE i.indcollation[x.attnum - 1] <> t.typcollation AND strpos(pg_get_indexdef(i.indexrelid), \
-                        pg_get_indexdef(i.indexrelid, x.attnum::int, false) || ' COLLATE ') > 0 END) AS odd_collation \
-            FROM pg_index i JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum BETWEEN 1 AND i.indnkeyatts \
-            JOIN pg_type t ON t.oid = x.atttypid JOIN pg_opclass c ON c.oid = i.indclass[x.attnum - 1] \
-            LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
-                AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
-            WHERE {which} OFFSET 0) k) p \
-         JOIN pg_namespace cn ON cn.oid = p.opcnamespace \
-         LEFT JOIN pg_collation l ON l.oid = p.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
-         GROUP BY p.indexrelid) parts"
-    )
+/// The parts of all indexes about which there is more to say than a column or expression: few. The type that an operator class works on
+/// is the index column's own, unless the class stores another.
+pub const ODD_PARTS: &str = "SELECT p.indexrelid, p.n, CASE WHEN p.odd_class THEN cn.nspname::text END, \
+    CASE WHEN p.odd_class THEN p.opcname::text END, CASE WHEN p.odd_collation THEN ln.nspname::text END, \
+    CASE WHEN p.odd_collation THEN l.collname::text END, p.attoptions, nullif(p.target, -1)::int8 \
+    FROM (SELECT i.indexrelid, x.attnum AS n, i.indcollation[x.attnum - 1] AS coll, x.attoptions, c.opcname, c.opcnamespace, \
+            coalesce(x.attstattarget, -1) AS target, \
+            NOT c.opcdefault OR x.attoptions IS NOT NULL OR c.opckeytype = 0 AND d.oid IS NOT NULL AS odd_class, \
+            i.indcollation[x.attnum - 1] <> 0 AND (CASE WHEN i.indkey[x.attnum - 1] <> 0 \
+                THEN i.indcollation[x.attnum - 1] <> (SELECT a.attcollation FROM pg_attribute a \
+                    WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[x.attnum - 1]) \
+                ELSE i.indcollation[x.attnum - 1] <> t.typcollation AND strpos(pg_get_indexdef(i.indexrelid), \
+                    pg_get_indexdef(i.indexrelid, x.attnum::int, false) || ' COLLATE ') > 0 END) AS odd_collation \
+        FROM pg_index i JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum BETWEEN 1 AND i.indnkeyatts \
+        JOIN pg_type t ON t.oid = x.atttypid JOIN pg_opclass c ON c.oid = i.indclass[x.attnum - 1] \
+        LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
+            AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
+        WHERE i.indrelid >= 16384 OFFSET 0) p \
+    JOIN pg_namespace cn ON cn.oid = p.opcnamespace \
+    LEFT JOIN pg_collation l ON l.oid = p.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
+    WHERE p.odd_class OR p.odd_collation OR p.target <> -1";
+
+/// Notes a row of `ODD_PARTS`: it is read before any index.
+pub fn note(row: &mut Row, book: &mut Book) {
+    let (index, number) = (row.oid(), row.next::<i16>());
+    let class = row.text_opt().zip(row.text_opt()).map(|(schema, name)| constraint::in_schema(&schema, &name));
+    let collation = row.text_opt().zip(row.text_opt()).and_then(|(schema, name)| collated::id(&schema, &name));
+    let options = Options::some(row.next::<Vec<String>>());
+    let target = row.next_opt::<i64>();
+    let part = Attrs::new().with(OPCLASS, class).with(COLLATION, collation).with(OPTIONS, options).with(TARGET, target);
+    book.add_odd_part(index, number, part);
 }
 
-/// The columns of a query with `pg_index i` and `parts` that `read` takes.
+/// The columns of a query with `pg_index i` that `read` takes.
 pub const COLUMNS: &str = "i.indrelid, i.indkey::int2[], i.indnkeyatts, i.indoption::int2[], \
-    CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END, \
-    parts.numbers, parts.class_schemas::text[], parts.classes::text[], parts.collation_schemas::text[], \
-    parts.collations::text[], parts.options, parts.targets";
+    CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END";
 
 /// The key and the included columns of an index.
-pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
+pub fn read(row: &mut Row, index: u32, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
     let relation = row.oid();
     let (numbers, keys): (Vec<i16>, i16) = (row.next(), row.next());
     let sorting: Vec<i16> = row.next();
-    let expressions = row.text_opt().map_or_else(Vec::new, |text| split(&text));
-    let odd: Vec<i16> = row.next();
-    let mut texts = || row.next::<Vec<Option<String>>>();
-    let (class_schemas, classes, collation_schemas, collations, options) =
-        (texts(), texts(), texts(), texts(), texts());
-    let targets: Vec<i64> = row.next();
-    let mut expressions = expressions.into_iter();
-    let mut key = Vec::new();
+    let mut expressions = row.text_opt().map_or_else(Vec::new, |text| split(&text)).into_iter();
+    let mut key = Vec::with_capacity(numbers.len());
     let mut include = Vec::new();
-    for (at, number) in numbers.iter().enumerate() {
-        if at >= usize::try_from(keys).unwrap_or_default() {
+    for (at, number) in (1_i16..).zip(&numbers) {
+        if at > keys {
             include.push(book.column(relation, *number)?.clone());
             continue;
         }
@@ -276,19 +267,12 @@ pub fn read(row: &mut Row, book: &Book) -> Option<(Vec<Attrs>, Vec<ObjectId>)> {
             0 => part.set(EXPRESSION, Expr::new(expressions.next()?)),
             _ => part.set(COLUMN, book.column(relation, *number)?.clone()),
         };
-        let flags = sorting.get(at).copied().unwrap_or_default();
+        let flags = sorting.get(key.len()).copied().unwrap_or_default();
         let (descending, first) = (flags & 1 != 0, flags & 2 != 0);
         part.set(ORDER, descending.then(|| "desc".into()));
         part.set(NULLS, (first != descending).then(|| if first { "first".into() } else { "last".into() }));
-        if let Some(odd) = odd.iter().position(|n| usize::try_from(*n) == Ok(at + 1)) {
-            let text = |list: &'_ [Option<String>]| list.get(odd).cloned().flatten();
-            let class = text(&class_schemas).zip(text(&classes));
-            part.set(OPCLASS, class.map(|(schema, name)| constraint::in_schema(&schema, &name)));
-            let collation = text(&collation_schemas).zip(text(&collations));
-            part.set(COLLATION, collation.and_then(|(schema, name)| collated::id(&schema, &name)));
-            let list = options.get(odd).and_then(Option::as_deref).filter(|o| !o.is_empty());
-            part.set(TARGET, targets.get(odd).copied().filter(|target| *target != -1));
-            part.set(OPTIONS, list.and_then(|o| Options::some(o.split('\u{1}'))));
+        for (name, value) in book.odd_part(index, at).into_iter().flat_map(Attrs::iter) {
+            part.put(name, value.clone());
         }
         key.push(part);
     }

@@ -58,9 +58,10 @@ impl Room for OwnedBy {
 
     fn query(&self, _: Version) -> Option<String> {
         Some(
-            "SELECT d.objid, d.refobjid, d.refobjsubid::int2 FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid \
-             WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype = 'a' AND d.objid >= 16384 \
-             ORDER BY d.objid"
+            // Lateral: one look into the index for each sequence, not through all dependencies.
+            "SELECT d.objid, d.refobjid, d.refobjsubid::int2 FROM pg_sequence s CROSS JOIN LATERAL (SELECT * FROM pg_depend d \
+                 WHERE d.classid = 1259 AND d.objid = s.seqrelid AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype = 'a' OFFSET 0) d \
+             WHERE d.objid >= 16384 ORDER BY d.objid"
                 .into(),
         )
     }

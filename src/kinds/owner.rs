@@ -80,7 +80,7 @@ impl Room for Owner {
             .iter()
             .map(|(class, catalog, owner, which)| {
                 let user = if *catalog == "pg_namespace" { "true" } else { "o.oid >= 16384" };
-                format!("SELECT {class}::oid, o.oid, pg_get_userbyid(o.{owner})::text FROM {catalog} o WHERE {user} AND {which}")
+                format!("SELECT {class}::oid, o.oid, o.{owner} FROM {catalog} o WHERE {user} AND {which}")
             })
             .collect();
         Some(parts.join(" UNION ALL "))
@@ -91,8 +91,8 @@ impl Room for Owner {
         Some(ObjectId::facet(&KIND, book.get(class, oid)?.clone()))
     }
 
-    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
-        Some(Object::new(Attrs::new().with(ROLE, Ident::new(row.text()))))
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        Some(Object::new(Attrs::new().with(ROLE, book.role(row.oid()))))
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

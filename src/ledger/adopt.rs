@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::catalog::Session;
+use crate::introspect::Stored;
 use crate::model::{Error, Result, State};
 use crate::plan::{Plan, file};
 
@@ -10,11 +11,11 @@ use super::read::as_i32;
 use super::write::{TOOL, execute, forget, insert_revision, refresh_snapshot, transaction};
 use super::{How, Ledger, NewRevision, layout, lock};
 
-/// Records the first revision of a database that holds all of the plan's objects already.
+/// Records the first revision of a database that holds all of the plan's objects already, and keeps the reading that says so.
 ///
 /// # Errors
 /// `Busy`, `Refused` if there are revisions already, and the server's.
-pub async fn baseline(session: &Session, plan: &Plan, live: &State) -> Result<()> {
+pub async fn baseline(session: &Session, plan: &Plan, live: &State, reading: Option<&Stored>) -> Result<()> {
     locked(session, async || {
         let ledger = Ledger::read(session).await?;
         if ledger.current() > 0 || ledger.run.is_some() {
@@ -22,8 +23,12 @@ pub async fn baseline(session: &Session, plan: &Plan, live: &State) -> Result<()
                 "see `setpoint history`; to record another revision without running it, use `setpoint stamp`",
             ));
         }
-        layout::create(session).await?;
-        transaction(session, async || record(session, plan, How::Baselined, live).await).await
+        let made = layout::create(session).await?;
+        transaction(session, async || record(session, plan, How::Baselined, live).await).await?;
+        match reading {
+            Some(reading) => super::reading::keep_before(session, reading, made.as_deref()).await,
+            None => Ok(()),
+        }
     })
     .await
 }

@@ -4,7 +4,7 @@ use crate::catalog::{Session, server_error};
 use crate::model::{Error, Result};
 
 /// The version of the ledger's own layout.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 
 /// Every table has a primary key: publications FOR ALL TABLES exist, and would refuse updates without one.
 const TABLES: &str = "
@@ -24,24 +24,32 @@ CREATE TABLE IF NOT EXISTS setpoint.journal (
     number integer, direction text, step integer, sub integer, done boolean NOT NULL, at timestamptz NOT NULL,
     PRIMARY KEY (number, direction, step, sub));
 CREATE TABLE IF NOT EXISTS setpoint.memo (key text PRIMARY KEY, stored text[] NOT NULL);
+CREATE TABLE IF NOT EXISTS setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL, body bytea NOT NULL);
+ALTER TABLE setpoint.reading ALTER COLUMN body SET STORAGE EXTERNAL;
 ";
 
-/// Makes the ledger where there is none. To be called under the lock only.
+/// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only. Gives the number of
+/// the transaction that did it.
 ///
 /// # Errors
 /// The server's, and a ledger of a newer layout.
-pub async fn create(session: &Session) -> Result<()> {
-    if exists(session).await? {
-        return check_format(session).await;
+pub async fn create(session: &Session) -> Result<Option<String>> {
+    if exists(session).await? && check_format(session).await? == FORMAT {
+        return Ok(None);
     }
+    let mut made = None;
     super::write::transaction(session, async || {
         session.batch("SET LOCAL client_min_messages = warning").await?;
         session.batch(TABLES).await?;
-        let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) ON CONFLICT DO NOTHING";
-        session.client.execute(insert, &[&FORMAT.to_string()]).await.map_err(|e| server_error(&e))?;
+        let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
+                      ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value \
+                      RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";
+        let row = session.client.query_one(insert, &[&FORMAT.to_string()]).await.map_err(|e| server_error(&e))?;
+        made = Some(row.try_get(0).map_err(|e| server_error(&e))?);
         Ok(())
     })
-    .await
+    .await?;
+    Ok(made)
 }
 
 /// True if the database has a ledger.
@@ -52,8 +60,8 @@ pub(super) async fn exists(session: &Session) -> Result<bool> {
     row.try_get(0).map_err(|e| server_error(&e))
 }
 
-/// Refuses a ledger that a newer tool has written.
-pub(super) async fn check_format(session: &Session) -> Result<()> {
+/// The ledger's layout; one that a newer tool has written is refused.
+pub(super) async fn check_format(session: &Session) -> Result<i32> {
     let query = "SELECT value FROM setpoint.meta WHERE key = 'format'";
     let row = session.client.query_opt(query, &[]).await.map_err(|e| server_error(&e))?;
     let format: String = match row {
@@ -61,7 +69,7 @@ pub(super) async fn check_format(session: &Session) -> Result<()> {
         None => String::new(),
     };
     match format.parse::<i32>() {
-        Ok(format) if format <= FORMAT => Ok(()),
+        Ok(format) if format <= FORMAT => Ok(format),
         Ok(format) => Err(Error::refused("this database's ledger was written by a newer version of setpoint")
             .detail(format!("schema setpoint has layout {format}, this tool knows {FORMAT}"))
             .remedy("upgrade setpoint")),

@@ -5,6 +5,7 @@ mod layout;
 pub mod lock;
 mod memo;
 mod read;
+mod reading;
 pub mod snapshot;
 mod write;
 
@@ -14,6 +15,7 @@ pub use adopt::{baseline, stamp};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
 pub use read::{events, plan_text, snapshot_of};
+pub use reading::{keep, reading};
 pub use write::{Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, refresh_snapshot, start, turn_down};
 
 /// Which way a run goes.

@@ -106,6 +106,11 @@ pub(super) fn as_i32(number: impl TryInto<i32>) -> Result<i32> {
     number.try_into().map_err(|_| Error::failed("a number does not fit into the ledger"))
 }
 
+/// A large number as the ledger stores it.
+pub(super) fn as_i64(number: u64) -> Result<i64> {
+    number.try_into().map_err(|_| Error::failed("a number does not fit into the ledger"))
+}
+
 fn get<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
     row.try_get(at).map_err(|e| server_error(&e))
 }

@@ -55,7 +55,8 @@ pub async fn against_loading<'a>(
     manage: &Manage,
     aid: &impl Aid,
 ) -> Result<Difference> {
-    let mut reading = introspect::begin(session).await;
+    let earlier = aid.reading().await?;
+    let mut reading = introspect::begin(session, earlier.as_ref()).await;
     let outcome = match (&mut reading, desired()) {
         (Ok(live), Ok(desired)) => compare(session, live, desired, manage).await,
         (Err(_), Ok(_)) => Ok(None),

@@ -2,6 +2,7 @@
 //! can be built.
 
 use crate::catalog::Version;
+use crate::introspect::Stored;
 use crate::model::{Error, Result, State};
 use crate::sameness::memo::Known;
 
@@ -18,6 +19,11 @@ pub struct Built {
 pub trait Aid {
     /// What is remembered under those keys.
     fn recall(&self, keys: &[String]) -> impl Future<Output = Result<Known>>;
+
+    /// The last reading of the catalog that was kept.
+    fn reading(&self) -> impl Future<Output = Result<Option<Stored>>> {
+        async { Ok(None) }
+    }
 
     /// What the last revision left in the database; `None` if there is none.
     fn recorded(&self) -> impl Future<Output = Result<Option<State>>> {

@@ -42,7 +42,7 @@ fn chain(dir: &TempDir, schemas: &[&str], edit: impl Fn(&mut Plan)) -> Chain {
     for (at, pair) in databases.windows(2).enumerate() {
         let made = wait(async {
             let session = Session::open(&pair[0].connect, "test").await.unwrap();
-            let old = introspect::begin(&session).await.unwrap();
+            let old = introspect::begin(&session, None).await.unwrap();
             let edges = introspect::edges(&session, &old.book, &old.state).await.unwrap();
             let new = live(&pair[1].connect).await;
             let changes = diff::changes(&diff::compare(&old.state, &new), &diff::Answers::default(), &old.state, &new);

@@ -1,0 +1,172 @@
+//! Whether a catalog is still what it was: how many rows each transaction left in it.
+//!
+//! Every change of a catalog leaves rows with the number of its transaction (`xmin`) and takes away rows of earlier ones. If a
+//! snapshot shows, for every transaction, as many rows as an earlier one did, both show the same rows: a row that came since has the
+//! number of a transaction that was not visible then, and nothing can stand in for one that went. Numbers come back
+//! after 2^32 transactions; a fingerprint counts only for half as many. What is updated in place (src/backend/access/heap/heapam.c,
+//! `heap_inplace_update`) is no part of the model, but for the validity of indexes before PostgreSQL 14, which is counted.
+
+use crate::catalog::{Session, Version};
+use crate::kinds;
+use crate::model::{Digest, Result};
+
+use super::{PRELUDES, unmodelled};
+
+/// To be raised when a room reads other objects out of the same rows.
+const READING: u32 = 1;
+
+/// The catalogs that readings look at, and the first version that has them.
+const CATALOGS: &[(&str, u32)] = &[
+    ("pg_aggregate", 0),
+    ("pg_am", 0),
+    ("pg_amop", 0),
+    ("pg_amproc", 0),
+    ("pg_attrdef", 0),
+    ("pg_attribute", 0),
+    ("pg_cast", 0),
+    ("pg_class", 0),
+    ("pg_collation", 0),
+    ("pg_constraint", 0),
+    ("pg_conversion", 0),
+    ("pg_default_acl", 0),
+    ("pg_depend", 0),
+    ("pg_description", 0),
+    ("pg_enum", 0),
+    ("pg_event_trigger", 0),
+    ("pg_extension", 0),
+    ("pg_foreign_data_wrapper", 0),
+    ("pg_foreign_server", 0),
+    ("pg_foreign_table", 0),
+    ("pg_index", 0),
+    ("pg_inherits", 0),
+    ("pg_language", 0),
+    ("pg_namespace", 0),
+    ("pg_opclass", 0),
+    ("pg_operator", 0),
+    ("pg_opfamily", 0),
+    ("pg_partitioned_table", 0),
+    ("pg_policy", 0),
+    ("pg_proc", 0),
+    ("pg_publication", 0),
+    ("pg_publication_namespace", 15),
+    ("pg_publication_rel", 0),
+    ("pg_range", 0),
+    ("pg_rewrite", 0),
+    ("pg_seclabel", 0),
+    ("pg_sequence", 0),
+    ("pg_statistic_ext", 0),
+    ("pg_tablespace", 0),
+    ("pg_transform", 0),
+    ("pg_trigger", 0),
+    ("pg_ts_config", 0),
+    ("pg_ts_config_map", 0),
+    ("pg_ts_dict", 0),
+    ("pg_ts_parser", 0),
+    ("pg_ts_template", 0),
+    ("pg_type", 0),
+];
+
+/// Catalogs that only a superuser may look at whole.
+const CLOSED: &[&str] = &["pg_subscription", "pg_user_mapping"];
+
+/// What a catalog was, as far as one user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The same for the same rows, tool, server, database and user.
+    pub digest: String,
+    /// The number that the next transaction had.
+    pub next: u64,
+}
+
+impl Fingerprint {
+    /// True if the catalog is what it was when `earlier` was taken.
+    pub fn is_still(&self, earlier: &Self) -> bool {
+        self.digest == earlier.digest && self.next.wrapping_sub(earlier.next) < 1 << 31
+    }
+}
+
+/// Takes the fingerprint of what the session's transaction sees; `None` if the user may not see all that counts. The rows that
+/// the transactions `without` left are not counted.
+///
+/// # Errors
+/// What the server reports.
+pub async fn take(session: &Session, without: &[String]) -> Result<Option<Fingerprint>> {
+    let mut texts = vec![format!("{READING} {}", env!("CARGO_PKG_VERSION")), session.version.0.to_string()];
+    texts.extend([session.database.clone(), session.user.clone()]);
+    texts.extend(PRELUDES.iter().map(|query| (*query).to_owned()));
+    texts.extend(kinds::rooms().iter().filter_map(|room| room.query(session.version)));
+    texts.push(unmodelled::query(session.version));
+    let rows = session.rows(&query(session.version, session.superuser), &[&without]).await?;
+    let mut next = 0;
+    for mut row in rows {
+        let (what, value) = (row.text(), row.text());
+        match &*what {
+            "next" => next = value.parse().unwrap_or_default(),
+            "closed" if &*value != "0" => return Ok(None),
+            _ => texts.push(format!("{what} {value}")),
+        }
+    }
+    let digest = Digest::of_texts(texts.iter().map(String::as_str)).to_string();
+    Ok((next > 0).then_some(Fingerprint { digest, next }))
+}
+
+/// One row per catalog: its rows, and a sum over the transactions that left them.
+fn query(server: Version, superuser: bool) -> String {
+    let known = CATALOGS.iter().filter(|(_, since)| server.at_least(*since)).map(|(catalog, _)| *catalog);
+    let closed = CLOSED.iter().copied();
+    let mut parts: Vec<String> = known
+        .chain(closed.clone().filter(|_| superuser))
+        .map(|catalog| {
+            format!(
+                "SELECT '{catalog}', sum(n) || ' ' || sum(hashint8extended((n << 32) + x::text::int8, 0)) \
+                 FROM (SELECT xmin AS x, count(*) AS n FROM {catalog} GROUP BY 1) g WHERE x::text <> ALL ($1::text[])"
+            )
+        })
+        .collect();
+    if !server.at_least(14) {
+        let valid = "SELECT 'valid', count(*)::text FROM pg_index \
+                     WHERE indisvalid AND indisready AND indislive AND xmin::text <> ALL ($1::text[])";
+        parts.push(valid.into());
+    }
+    parts.push("SELECT 'roles', md5(string_agg(oid || ' ' || rolname, ',' ORDER BY oid)) FROM pg_roles".into());
+    parts.push("SELECT 'next', pg_snapshot_xmax(pg_current_snapshot())::text".into());
+    if !superuser {
+        parts.push("SELECT 'closed', count(*)::text FROM pg_user_mappings".into());
+        parts.push(
+            "SELECT 'subscriptions', string_agg(oid || ' ' || subname, ',' ORDER BY oid) FROM pg_subscription".into(),
+        );
+    }
+    parts.join(" UNION ALL ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_catalog_that_is_read_is_counted() {
+        let server = Version(180_000);
+        let mut queries: Vec<String> = kinds::rooms().iter().filter_map(|room| room.query(server)).collect();
+        queries.extend(PRELUDES.iter().map(|query| (*query).to_owned()));
+        queries.push(unmodelled::query(server));
+        // Functions, columns' types and views whose tables are counted; roles are counted by themselves.
+        let views = ["pg_roles", "pg_user_mappings", "pg_database", "pg_authid"];
+        for query in &queries {
+            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let named = words.filter(|word| word.starts_with("pg_") && !query.contains(&format!("{word}(")));
+            for word in
+                named.filter(|word| !word.starts_with("pg_catalog") && !views.contains(word) && *word != "pg_attver")
+            {
+                let counted = CATALOGS.iter().any(|(catalog, _)| *catalog == word) || CLOSED.contains(&word);
+                assert!(counted || word == "pg_", "{word} is read, and not counted: {query}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        let print = |next| Fingerprint { digest: "a".into(), next };
+        assert!(print(10).is_still(&print(10)) && print(1 << 30).is_still(&print(10)));
+        assert!(!print(1 << 32).is_still(&print(10)) && !print(9).is_still(&print(10)));
+    }
+}

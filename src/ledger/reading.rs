@@ -1,0 +1,60 @@
+//! The last reading of the catalog: while the catalog is what it was then, it need not be read again.
+
+use crate::catalog::{Session, server_error};
+use crate::introspect::{self, Fingerprint, Stored};
+use crate::model::Result;
+
+use super::read::as_i64;
+
+/// The reading that was kept for this user; none in a database without a ledger, or with one of an older layout.
+///
+/// # Errors
+/// The server's.
+pub async fn reading(session: &Session) -> Result<Option<Stored>> {
+    let there = "SELECT to_regclass('setpoint.reading') IS NOT NULL";
+    let there: bool =
+        session.client.query_one(there, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| server_error(&e))?;
+    if !there {
+        return Ok(None);
+    }
+    let query = "SELECT digest, next, body FROM setpoint.reading WHERE by_role = session_user";
+    let row = session.client.query_opt(query, &[]).await.map_err(|e| server_error(&e))?;
+    let stored = |row: tokio_postgres::Row| {
+        let next = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default();
+        Ok(Stored { fingerprint: Fingerprint { digest: row.try_get(0)?, next }, bytes: row.try_get(2)? })
+    };
+    row.map(stored).transpose().map_err(|e: tokio_postgres::Error| server_error(&e))
+}
+
+/// Keeps a reading instead of the one before.
+///
+/// # Errors
+/// The server's.
+pub async fn keep(session: &Session, stored: &Stored) -> Result<()> {
+    let insert = "INSERT INTO setpoint.reading (by_role, digest, next, body) VALUES (session_user, $1, $2, $3) \
+                  ON CONFLICT (by_role) DO UPDATE SET digest = EXCLUDED.digest, next = EXCLUDED.next, body = EXCLUDED.body";
+    let next = as_i64(stored.fingerprint.next)?;
+    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.bytes]).await
+}
+
+/// The same for a reading that is as old as the transaction `made`, which made the ledger: nothing else may have changed since.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn keep_before(session: &Session, stored: &Stored, made: Option<&str>) -> Result<()> {
+    session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let without: Vec<String> = made.into_iter().map(str::to_owned).collect();
+    let prints = async {
+        let before = introspect::fingerprint(session, &without).await?;
+        let now = introspect::fingerprint(session, &[]).await?;
+        Ok(before.zip(now))
+    };
+    let prints: Result<Option<(Fingerprint, Fingerprint)>> = prints.await;
+    session.batch("COMMIT").await?;
+    match prints? {
+        Some((before, now)) if before.is_still(&stored.fingerprint) => {
+            keep(session, &Stored { fingerprint: now, bytes: stored.bytes.clone() }).await
+        }
+        _ => Ok(()),
+    }
+}
