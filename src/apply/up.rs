@@ -8,7 +8,9 @@ use crate::plan::chain::{Chain, Link};
 use crate::plan::{Plan, file};
 
 use super::executor::{Executor, Unit};
-use super::{Opened, Options, Progress, Summary, label, last_snapshot, open, refuse_hazards, stale, under_way};
+use super::{
+    Opened, Options, Progress, Summary, label, last_snapshot, lineage, open, refuse_hazards, stale, under_way,
+};
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,17 +27,9 @@ pub enum Goal {
 /// The saved plans that the database does not have, as far as the goal. Plans that it has must be the same ones.
 ///
 /// # Errors
-/// `Stale` if a revision was made by another plan than the project's, `Usage` for a goal that cannot be reached.
+/// `Stale` if a revision is not one of the project's plans, `Usage` for a goal that cannot be reached.
 pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<&'a Link>> {
-    for revision in &ledger.revisions {
-        let Some(link) = chain.link(revision.number) else { continue };
-        if link.hash != revision.plan_hash {
-            return Err(Error::stale(format!("revision {} of this database was made by another plan", revision.number))
-                .detail(format!("there it is called {}, with hash {}", revision.name, revision.plan_hash))
-                .detail(format!("plans/chain.kdl has {}, with hash {}", link.name, link.hash))
-                .remedy("this may be another project's database, or a branch that was merged differently: see `setpoint history`"));
-        }
-    }
+    lineage::check(ledger, chain)?;
     let current = ledger.current();
     let head = chain.head().map_or(0, |link| link.number);
     let goal = match (goal, &ledger.run) {

@@ -36,6 +36,7 @@ impl Apply {
         let target = app.target(&project)?;
         let mut options = self.approval.options(&project)?;
         options.offline = self.offline;
+        app.await_server(&target, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "apply")?;
             let ledger = app.wait(Ledger::read(&session))?;

@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod pull;
 mod push;
+mod rebase;
 mod rollback;
 mod seal;
 mod show;
@@ -82,6 +83,7 @@ enum Command {
     Check(check::Check),
     Stamp(stamp::Stamp),
     Seal(seal::Seal),
+    Rebase(rebase::Rebase),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -132,6 +134,7 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Check(c) => c.run(app),
         Command::Stamp(c) => c.run(app),
         Command::Seal(c) => c.run(app),
+        Command::Rebase(c) => c.run(app),
         Command::Demo(c) => c.run(app),
         Command::Completions(c) => c.run(app),
     }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::App;
 use super::aid::Help;
+use crate::apply::lineage;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
@@ -46,6 +47,7 @@ impl Plan {
         }
         let session = loading.before(app.session(&project, "plan"))?;
         let ledger = app.wait(Ledger::read(&session))?;
+        lineage::check(&ledger, &chain)?;
         let pending: Vec<String> = chain
             .links
             .iter()
