@@ -28,8 +28,12 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
     let recorded = |id: &ObjectId| snapshot.as_ref().and_then(|state| state.get(id));
     let found = find(&plan.footprint, &live);
     let mut problems = Vec::new();
+    let made: FxHashSet<&str> =
+        plan.footprint.iter().filter(|e| e.before.is_none()).map(|e| e.object.as_str()).collect();
     for (expected, object) in &found.known {
         match (expected.before, object) {
+            // What stands in something that should not be there itself is no news.
+            (None, Some((id, _))) if id.root() != *id && made.contains(id.root().to_string().as_str()) => {}
             (None, Some(_)) => problems.push(format!("{} {EXISTS}", expected.object)),
             (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
             (Some(before), Some((id, object))) => {

@@ -93,7 +93,6 @@ async fn apply(
         steps.flat_map(|(_, step)| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
     });
     refuse_hazards(findings, &options.allow)?;
-    ledger::create(session).await?;
     let texts: Vec<String> = plans.iter().map(file::write).collect();
     let runs: Vec<NewRun<'_>> = plans
         .iter()
@@ -125,6 +124,7 @@ async fn apply(
                 return Err(error);
             }
             if !started {
+                ledger::create(session).await?;
                 ledger::start(session, new).await?;
             }
         }
@@ -137,7 +137,9 @@ async fn apply(
             .map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction })
             .collect();
         let label = label(plan.number, &plan.name);
-        executor.run(&label, &run, &units, progress).await?;
+        if let Err(error) = executor.run(&label, &run, &units, progress).await {
+            return Err(forget_if_undone(session, plan.number, error).await);
+        }
         let live = introspect::read(session).await?.state;
         stale::reached(plan, &live, before.as_ref())?;
         if let Some(before) = &before {
@@ -184,6 +186,20 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
                 "restore the plan from version control and apply again, or take the run back with `setpoint rollback`",
             )),
     }
+}
+
+/// A run that failed before anything was committed is no run to go on with.
+async fn forget_if_undone(session: &Session, number: u32, error: Error) -> Error {
+    let undone =
+        |ledger: &Ledger| ledger.run.as_ref().is_some_and(|run| run.number == number && run.entries.is_empty());
+    let forgotten = match Ledger::read(session).await {
+        Ok(ledger) if undone(&ledger) => ledger::cancel_run(session, number).await.is_ok(),
+        _ => false,
+    };
+    if forgotten {
+        return error.remedy("nothing of this plan was done: remove the cause and run `setpoint apply` again");
+    }
+    error
 }
 
 /// Makes sure that the plan fits what is there. The live state and the snapshot are read now if nobody knows them yet.

@@ -50,7 +50,7 @@ pub struct Globals {
     /// The project file, instead of the nearest setpoint.kdl
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The environment of setpoint.kdl whose database is meant
+    /// The environment of setpoint.kdl whose database is meant; else SETPOINT_ENV says which
     #[arg(long, value_name = "NAME", global = true)]
     env: Option<String>,
     /// The database, as a URL or as key=value pairs

@@ -90,6 +90,9 @@ impl Plan {
                     plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
                 let path = chain.append(&saved)?;
                 app.say(&format!("wrote {}", shown(&project, &path)));
+                if self.empty {
+                    app.say(&format!("write its steps by hand, then `setpoint seal {}`", saved.number));
+                }
             }
         }
         Ok(if self.exit_code && changes || !unverified.is_empty() { 2 } else { 0 })
