@@ -2,6 +2,7 @@
 
 mod city;
 mod counselling;
+mod docs;
 mod operations;
 mod template;
 mod tutoring;
