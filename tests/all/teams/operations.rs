@@ -68,6 +68,8 @@ fn a_column_is_widened_and_back() {
     let (db, sandbox) = system();
     edit(&sandbox, "schema/users.kdl", "varchar(100)", "varchar(200)");
     sandbox.ok(&["plan", "--save", "widen-display-name"]);
+    let sql = sandbox.ok(&["show", "2", "--sql"]);
+    assert!(sql.contains("TYPE character varying(200)") && !sql.contains("COMMENT"), "the comment stays: {sql}");
     sandbox.ok(&["apply", "--auto-approve"]);
     let width =
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum = 2";
