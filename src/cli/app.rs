@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, Result};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
 
@@ -129,6 +129,13 @@ impl App {
     pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
             self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is not looked at"));
+        }
+    }
+
+    /// Says that files which declare nothing want an empty database: seldom is that what somebody means.
+    pub fn warn_of_nothing(&self, desired: &State, steps: &[Step]) {
+        if desired.len() <= 1 && !steps.is_empty() {
+            self.warn("schema/ declares nothing, so that everything would be dropped; `setpoint baseline` takes over what is there");
         }
     }
 

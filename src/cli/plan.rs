@@ -64,6 +64,7 @@ impl Plan {
         let desired = loading.loaded()?;
         app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference, self.strict)?;
+        app.warn_of_nothing(&desired.state, &difference.made.steps);
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
         }

@@ -114,6 +114,17 @@ fn relation_already_exists() {
 }
 
 #[test]
+fn files_that_declare_nothing() {
+    // A folder that nobody filled is what models that nobody imported were.
+    let db = TestDb::with(&by_hand());
+    let sandbox = Sandbox::new(&db);
+    let outcome = sandbox.exits(2, &["plan", "--exit-code"]);
+    says(&outcome, &["schema/ declares nothing", "setpoint baseline", "data-loss"]);
+    says(&sandbox.exits(3, &["push", "--auto-approve"]), &["schema/ declares nothing", "data-loss"]);
+    assert_eq!(db.value("SELECT count(*) FROM users"), "1");
+}
+
+#[test]
 fn a_reset_is_an_empty_database_and_all_plans() {
     let (_db, mut sandbox) = adopted();
     describe_users(&sandbox, "nicknames");
