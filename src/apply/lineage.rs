@@ -1,7 +1,7 @@
 //! Whether the revisions of a database are those of the project's plans: another branch may have been there.
 
 use crate::ledger::{Ledger, Revision};
-use crate::model::{Error, Result};
+use crate::model::{Digest, Error, Result};
 use crate::plan::chain::{Chain, Link};
 
 /// A revision of the database that the project's plans do not have.
@@ -35,11 +35,13 @@ pub fn check(ledger: &Ledger, chain: &Chain) -> Result<()> {
 
 fn other(ledger: &Ledger, chain: &Chain, revision: &Revision, link: &Link) -> Error {
     let number = revision.number;
+    let same_name = link.name == revision.name;
+    let hash = |hash: Digest| if same_name { format!(" ({hash})") } else { String::new() };
     let mut error = Error::stale(format!("this database ran another plan {number} than plans/ has"))
-        .detail(format!("here: {} {}", number, told(revision)))
-        .detail(format!("plans/: {number} {}", link.name));
+        .detail(format!("here: {number} {}{}", told(revision), hash(revision.plan_hash)))
+        .detail(format!("plans/: {number} {}{}", link.name, hash(link.hash)));
     let moved = chain.links.iter().find(|l| l.name == revision.name && l.number > number);
-    if let Some(moved) = moved {
+    if let Some(moved) = moved.filter(|_| !same_name) {
         error =
             error.detail(format!("{} is plan {} there now: it was renumbered after a merge", moved.name, moved.number));
     }

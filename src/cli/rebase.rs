@@ -110,12 +110,12 @@ impl Rebase {
             }
             plans.push(new);
         }
-        Chain::rewrite(&project.plans_dir, &plans, at as u32 + 1)?;
+        let written = Chain::rewrite(&project.plans_dir, &plans, at as u32 + 1)?;
         for line in &lines {
             app.say(line);
         }
-        for plan in plans.iter().filter(|plan| plan.number as usize > at && !files.contains(&path(&project, plan))) {
-            app.say(&format!("wrote {}", shown(&project, &path(&project, plan))));
+        for path in &written {
+            app.say(&format!("wrote {}", shown(&project, path)));
         }
         for old in files.iter().filter(|old| !plans.iter().any(|plan| path(&project, plan) == **old)) {
             std::fs::remove_file(old)

@@ -118,22 +118,25 @@ impl Chain {
         Ok(path)
     }
 
-    /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already.
+    /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already; which
+    /// these are is the result.
     ///
     /// # Errors
     /// `Failed` if the files cannot be written.
-    pub fn rewrite(dir: &Path, plans: &[Plan], from: u32) -> Result<Self> {
+    pub fn rewrite(dir: &Path, plans: &[Plan], from: u32) -> Result<Vec<PathBuf>> {
         let link = |p: &Plan| Link { number: p.number, name: p.name.clone(), hash: p.hash(), files: p.files };
         let chain = Self { dir: dir.into(), links: plans.iter().map(link).collect() };
+        let mut written = Vec::new();
         for (plan, link) in plans.iter().zip(&chain.links).filter(|(plan, _)| plan.number >= from) {
             let path = chain.path(link);
             let there = std::fs::read_to_string(&path).ok().and_then(|text| file::read("", &text).ok());
             if there.is_none_or(|there| there.hash() != link.hash) {
                 write(&path, &file::write(plan))?;
+                written.push(path);
             }
         }
         chain.save()?;
-        Ok(chain)
+        Ok(written)
     }
 
     /// Replaces a plan of the same number.

@@ -86,34 +86,33 @@ pub fn names(dir: &Path) -> Vec<(u32, String)> {
     found
 }
 
-/// The number that more than one plan has, and their names.
+/// The number that more than one plan has, and what to call them: by their names, or by their hashes where the names are the same.
 pub(super) fn twice(dir: &Path, links: &[Link]) -> Option<(u32, Vec<String>)> {
     let mut seen = FxHashSet::default();
     let once = links.iter().filter(|link| seen.insert(*link));
-    let mut all: Vec<(u32, String)> = once.map(|link| (link.number, link.name.clone())).collect();
-    all.extend(strays(dir, links));
-    let number =
-        all.iter().map(|(number, _)| *number).filter(|n| all.iter().filter(|(m, _)| m == n).count() > 1).min()?;
-    Some((number, all.into_iter().filter(|(n, _)| *n == number).map(|(_, name)| name).collect()))
+    let mut all: Vec<(u32, String, Option<String>)> =
+        once.map(|link| (link.number, link.name.clone(), link.hash.to_string().get(..8).map(str::to_owned))).collect();
+    all.extend(strays(dir, links).into_iter().map(|(number, name)| (number, name, None)));
+    let count = |number: u32| all.iter().filter(|(other, ..)| *other == number).count();
+    let number = all.iter().map(|(number, ..)| *number).filter(|number| count(*number) > 1).min()?;
+    let those: Vec<_> = all.iter().filter(|(other, ..)| *other == number).collect();
+    let called = |(_, name, hash): &(u32, String, Option<String>)| match hash {
+        Some(hash) if those.iter().filter(|(_, other, _)| other == name).count() > 1 => hash.clone(),
+        _ => name.clone(),
+    };
+    Some((number, those.iter().map(|plan| called(plan)).collect()))
 }
 
 /// Two plans have one number.
 pub(super) fn error(number: u32, names: &[String], markers: bool) -> Error {
-    let list = names.join(" and ");
-    let mut error = Error::config(format!("plans/ has two plans {number}: {list}"))
+    let mut error = Error::config(format!("plans/ has two plans {number}: {}", names.join(" and ")))
         .detail("two branches each added a plan of that number, and were merged");
     if markers {
         error = error.detail("plans/chain.kdl still has Git's conflict markers, which `rebase` takes out");
     }
-    let last = names.last().map_or("NAME", String::as_str);
-    let other = names.first().map_or("NAME", String::as_str);
-    if last == other {
-        return error.remedy(
-            "both have the same name: `setpoint rebase HASH` moves the one of that hash (plans/chain.kdl) behind the other",
-        );
-    }
+    let (first, last) = (names.first().map_or("NAME", String::as_str), names.last().map_or("NAME", String::as_str));
     error.remedy(format!(
-        "`setpoint rebase {last}` makes it plan {} with steps computed anew, or `setpoint rebase {other}` the other one; \
+        "`setpoint rebase {last}` makes it plan {} with steps computed anew, or `setpoint rebase {first}` the other one; \
          move the one that fewer databases have run",
         number + 1
     ))

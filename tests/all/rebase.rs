@@ -179,10 +179,11 @@ fn plans_of_the_same_name_are_told_apart_by_their_hashes() {
     let hash = lines(&theirs)[1].split("hash=").nth(1).expect("a line has one").trim_matches('"')[..8].to_owned();
     merge(&ours, &theirs);
     ours.write("schema/notes.kdl", NOTES);
-    says(&ours.exits(78, &["status"]), &["two plans 2", "setpoint rebase HASH"]);
+    says(&ours.exits(78, &["status"]), &["two plans 2", &format!("setpoint rebase {hash}")]);
     says(&ours.exits(64, &["rebase", "push"]), &["both branches have a plan push", &hash]);
     says(&ours.exits(64, &["rebase", "pull"]), &["none of the plans", &hash]);
-    ours.ok(&["rebase", &hash]);
+    let outcome = ours.exits(0, &["rebase", &hash]);
+    says(&outcome, &["wrote plans/0002-push.kdl", "wrote plans/0003-push.kdl"]);
     ours.ok(&["check"]);
     assert!(ours.read("plans/0002-push.kdl").contains("phone") && ours.read("plans/0003-push.kdl").contains("notes"));
     ours.ok(&["apply", "--auto-approve"]);
