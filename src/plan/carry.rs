@@ -140,6 +140,6 @@ mod tests {
         let alone = with_steps_by_hand(&[step(Manual, "copy", 1), step(Drop, "b", 2)], vec![step(Drop, "b", 1)]);
         assert_eq!(shown(&alone), ["1 manual copy", "2 drop b"]);
         let lost = with_steps_by_hand(&old, vec![step(Create, "z", 1)]);
-        assert_eq!(shown(&lost), ["1 create z", "2 manual copy"]);
+        assert_eq!(shown(&lost), ["1 create z", "1 manual copy"]);
     }
 }
