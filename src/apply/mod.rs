@@ -4,6 +4,7 @@ mod alone;
 mod blockers;
 mod executor;
 mod learn;
+pub mod lineage;
 mod rollback;
 mod secrets;
 pub mod stale;

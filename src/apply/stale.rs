@@ -14,6 +14,9 @@ use crate::sql::reference;
 /// How many differences an error names.
 const SHOWN: usize = 20;
 
+/// What is said of an object that the plan was to make.
+const EXISTS: &str = "exists already";
+
 /// Refuses a plan whose footprint is not what it was made for. What the last revision's snapshot holds in the same form counts
 /// as right: this server may spell an expression differently from the one that the plan was made on.
 ///
@@ -25,9 +28,13 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
     let recorded = |id: &ObjectId| snapshot.as_ref().and_then(|state| state.get(id));
     let found = find(&plan.footprint, &live);
     let mut problems = Vec::new();
+    let made: FxHashSet<&str> =
+        plan.footprint.iter().filter(|e| e.before.is_none()).map(|e| e.object.as_str()).collect();
     for (expected, object) in &found.known {
         match (expected.before, object) {
-            (None, Some(_)) => problems.push(format!("{} exists already", expected.object)),
+            // What stands in something that should not be there itself is no news.
+            (None, Some((id, _))) if id.root() != *id && made.contains(id.root().to_string().as_str()) => {}
+            (None, Some(_)) => problems.push(format!("{} {EXISTS}", expected.object)),
             (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
             (Some(before), Some((id, object))) => {
                 if Digest::of_object(id, object, false) != before && recorded(id) != Some(object) && readable(object) {
@@ -46,6 +53,13 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
         return Ok(());
     }
     let error = Error::stale(format!("the database is not what plan {} ({}) was made for", plan.number, plan.name));
+    if snapshot.is_none() && problems.iter().any(|problem| problem.ends_with(EXISTS)) {
+        return Err(listed(error, problems).detail("it has no revision yet: somebody made these by hand, or another tool did").remedy(format!(
+            "if they are what the plan makes, record that with `setpoint stamp {}`; to take the database over as it is, `setpoint \
+             baseline` in a new project",
+            plan.number
+        )));
+    }
     Err(listed(error, problems).remedy(
         "undo these changes in the database, or pull them and make the plan again (after a restore, which respells expressions: \
          `setpoint stamp` with the current revision)",

@@ -8,7 +8,9 @@ use crate::plan::chain::{Chain, Link};
 use crate::plan::{Plan, file};
 
 use super::executor::{Executor, Unit};
-use super::{Opened, Options, Progress, Summary, label, last_snapshot, open, refuse_hazards, stale, under_way};
+use super::{
+    Opened, Options, Progress, Summary, label, last_snapshot, lineage, open, refuse_hazards, stale, under_way,
+};
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,17 +27,9 @@ pub enum Goal {
 /// The saved plans that the database does not have, as far as the goal. Plans that it has must be the same ones.
 ///
 /// # Errors
-/// `Stale` if a revision was made by another plan than the project's, `Usage` for a goal that cannot be reached.
+/// `Stale` if a revision is not one of the project's plans, `Usage` for a goal that cannot be reached.
 pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<&'a Link>> {
-    for revision in &ledger.revisions {
-        let Some(link) = chain.link(revision.number) else { continue };
-        if link.hash != revision.plan_hash {
-            return Err(Error::stale(format!("revision {} of this database was made by another plan", revision.number))
-                .detail(format!("there it is called {}, with hash {}", revision.name, revision.plan_hash))
-                .detail(format!("plans/chain.kdl has {}, with hash {}", link.name, link.hash))
-                .remedy("this may be another project's database, or a branch that was merged differently: see `setpoint history`"));
-        }
-    }
+    lineage::check(ledger, chain)?;
     let current = ledger.current();
     let head = chain.head().map_or(0, |link| link.number);
     let goal = match (goal, &ledger.run) {
@@ -99,7 +93,6 @@ async fn apply(
         steps.flat_map(|(_, step)| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
     });
     refuse_hazards(findings, &options.allow)?;
-    ledger::create(session).await?;
     let texts: Vec<String> = plans.iter().map(file::write).collect();
     let runs: Vec<NewRun<'_>> = plans
         .iter()
@@ -131,6 +124,7 @@ async fn apply(
                 return Err(error);
             }
             if !started {
+                ledger::create(session).await?;
                 ledger::start(session, new).await?;
             }
         }
@@ -143,7 +137,9 @@ async fn apply(
             .map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction })
             .collect();
         let label = label(plan.number, &plan.name);
-        executor.run(&label, &run, &units, progress).await?;
+        if let Err(error) = executor.run(&label, &run, &units, progress).await {
+            return Err(forget_if_undone(session, plan.number, error).await);
+        }
         let live = introspect::read(session).await?.state;
         stale::reached(plan, &live, before.as_ref())?;
         if let Some(before) = &before {
@@ -190,6 +186,20 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
                 "restore the plan from version control and apply again, or take the run back with `setpoint rollback`",
             )),
     }
+}
+
+/// A run that failed before anything was committed is no run to go on with.
+async fn forget_if_undone(session: &Session, number: u32, error: Error) -> Error {
+    let undone =
+        |ledger: &Ledger| ledger.run.as_ref().is_some_and(|run| run.number == number && run.entries.is_empty());
+    let forgotten = match Ledger::read(session).await {
+        Ok(ledger) if undone(&ledger) => ledger::cancel_run(session, number).await.is_ok(),
+        _ => false,
+    };
+    if forgotten {
+        return error.remedy("nothing of this plan was done: remove the cause and run `setpoint apply` again");
+    }
+    error
 }
 
 /// Makes sure that the plan fits what is there. The live state and the snapshot are read now if nobody knows them yet.

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, Result};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
 
@@ -82,6 +83,33 @@ impl App {
         self.wait(Session::open(&target, purpose))
     }
 
+    /// Waits until the server accepts connections: containers start side by side. Without time to wait, whoever connects first finds out.
+    ///
+    /// # Errors
+    /// What still kept it from connecting when the time was over.
+    pub fn await_server(&self, target: &Connect, wait: Duration) -> Result<()> {
+        let (begun, mut told) = (Instant::now(), false);
+        while !wait.is_zero() {
+            let error = match self.wait(Session::open(target, "waiting")) {
+                Ok(session) => {
+                    self.wait(session.close());
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            // A server that answers has its reasons, unless it only starts up.
+            let later = error.sqlstate.as_deref().is_none_or(|code| code == "57P03");
+            if !later || begun.elapsed() >= wait {
+                return Err(if later { error.detail(format!("waited {} seconds", wait.as_secs())) } else { error });
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.say(&format!("waiting: {}", error.message));
+            }
+            std::thread::sleep(Duration::from_millis(200).min(wait.saturating_sub(begun.elapsed())));
+        }
+        Ok(())
+    }
+
     /// The desired state.
     ///
     /// # Errors
@@ -101,6 +129,13 @@ impl App {
     pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
             self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is not looked at"));
+        }
+    }
+
+    /// Says that files which declare nothing want an empty database: seldom is that what somebody means.
+    pub fn warn_of_nothing(&self, desired: &State, steps: &[Step]) {
+        if desired.len() <= 1 && !steps.is_empty() {
+            self.warn("schema/ declares nothing, so that everything would be dropped; `setpoint baseline` takes over what is there");
         }
     }
 
@@ -205,13 +240,13 @@ pub struct Approval {
     pub allow: Vec<String>,
     /// How long a step waits for a lock before the transaction is tried again
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
-    pub lock_timeout: std::time::Duration,
+    pub lock_timeout: Duration,
     /// How long one statement may take (0: as long as it takes)
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
-    pub statement_timeout: std::time::Duration,
-    /// How long to wait for another setpoint on this database
+    pub statement_timeout: Duration,
+    /// How long to wait for the server to come up, and for another setpoint on this database
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
-    pub wait: std::time::Duration,
+    pub wait: Duration,
 }
 
 impl Approval {
@@ -232,7 +267,7 @@ impl Approval {
 }
 
 /// `300ms`, `3s`, `2min`; a bare number is seconds.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..split].parse().map_err(|_| format!("`{text}` is no time: write 300ms, 3s or 2min"))?;
     let millis = match &text[split..] {
@@ -242,5 +277,5 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
         "h" => 3_600_000,
         unit => return Err(format!("`{unit}` is no unit: write ms, s, min or h")),
     };
-    Ok(std::time::Duration::from_millis(number.saturating_mul(millis)))
+    Ok(Duration::from_millis(number.saturating_mul(millis)))
 }

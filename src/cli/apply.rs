@@ -19,8 +19,11 @@ use crate::report::text;
 #[derive(Args, Debug)]
 pub struct Apply {
     /// How far: a revision, `+1` for the next plan, `head` for all
-    #[arg(long, value_name = "N", default_value = "head", allow_hyphen_values = true)]
-    to: String,
+    #[arg(value_name = "N", default_value = "head")]
+    goal: String,
+    /// The same
+    #[arg(long, value_name = "N", conflicts_with = "goal", allow_hyphen_values = true)]
+    to: Option<String>,
     #[command(flatten)]
     approval: Approval,
     /// Nobody else uses the database: one transaction where PostgreSQL allows it
@@ -31,11 +34,12 @@ pub struct Apply {
 impl Apply {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
-        let goal = goal(&self.to)?;
+        let goal = goal(self.to.as_deref().unwrap_or(&self.goal))?;
         let chain = Chain::read(&project.plans_dir)?;
         let target = app.target(&project)?;
         let mut options = self.approval.options(&project)?;
         options.offline = self.offline;
+        app.await_server(&target, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "apply")?;
             let ledger = app.wait(Ledger::read(&session))?;

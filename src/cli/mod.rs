@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod pull;
 mod push;
+mod rebase;
 mod rollback;
 mod seal;
 mod show;
@@ -49,7 +50,7 @@ pub struct Globals {
     /// The project file, instead of the nearest setpoint.kdl
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The environment of setpoint.kdl whose database is meant
+    /// The environment of setpoint.kdl whose database is meant; else SETPOINT_ENV says which
     #[arg(long, value_name = "NAME", global = true)]
     env: Option<String>,
     /// The database, as a URL or as key=value pairs
@@ -82,6 +83,7 @@ enum Command {
     Check(check::Check),
     Stamp(stamp::Stamp),
     Seal(seal::Seal),
+    Rebase(rebase::Rebase),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -132,6 +134,7 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Check(c) => c.run(app),
         Command::Stamp(c) => c.run(app),
         Command::Seal(c) => c.run(app),
+        Command::Rebase(c) => c.run(app),
         Command::Demo(c) => c.run(app),
         Command::Completions(c) => c.run(app),
     }

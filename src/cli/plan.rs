@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::App;
 use super::aid::Help;
+use crate::apply::lineage;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
@@ -46,6 +47,7 @@ impl Plan {
         }
         let session = loading.before(app.session(&project, "plan"))?;
         let ledger = app.wait(Ledger::read(&session))?;
+        lineage::check(&ledger, &chain)?;
         let pending: Vec<String> = chain
             .links
             .iter()
@@ -62,6 +64,7 @@ impl Plan {
         let desired = loading.loaded()?;
         app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference, self.strict)?;
+        app.warn_of_nothing(&desired.state, &difference.made.steps);
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
         }
@@ -88,6 +91,9 @@ impl Plan {
                     plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
                 let path = chain.append(&saved)?;
                 app.say(&format!("wrote {}", shown(&project, &path)));
+                if self.empty {
+                    app.say(&format!("write its steps by hand, then `setpoint seal {}`", saved.number));
+                }
             }
         }
         Ok(if self.exit_code && changes || !unverified.is_empty() { 2 } else { 0 })

@@ -5,9 +5,12 @@ use clap::Args;
 use super::App;
 use super::app::{Approval, check_hazards};
 use super::progress::Tell;
+use crate::apply::lineage::{self, Stranger};
 use crate::apply::{self, Target};
 use crate::ledger::Ledger;
 use crate::model::{Class, Error, Result};
+use crate::plan::chain::Chain;
+use crate::project::Project;
 use crate::report::text;
 
 /// Take revisions back with their recorded inverse steps
@@ -29,6 +32,7 @@ impl Rollback {
         let target = self.target()?;
         let database = app.target(&project)?;
         let options = self.approval.options(&project)?;
+        app.await_server(&database, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "rollback")?;
             let ledger = app.wait(Ledger::read(&session))?;
@@ -48,6 +52,7 @@ impl Rollback {
                 app.confirm(&format!("Do this to database {}?", database.database()), false)?;
             }
         }
+        note_strangers(app, &project);
         let summary = app.wait(apply::rollback(&database, target, &options, &mut Tell(app)))?;
         let at = match summary.current {
             0 => "before its first revision".to_string(),
@@ -74,4 +79,19 @@ impl Rollback {
             (None, None) => Err(wrong("")),
         }
     }
+}
+
+/// Says that the database has revisions that plans/ does not have: they are taken back by what the ledger keeps. Plans that
+/// cannot be read are no reason not to go back.
+fn note_strangers(app: &App, project: &Project) {
+    let Ok(chain) = Chain::read(&project.plans_dir) else { return };
+    let Ok(session) = app.session(project, "rollback") else { return };
+    let Ok(ledger) = app.wait(Ledger::read(&session)) else { return };
+    let Some(Stranger::Other(revision, _) | Stranger::Unknown(revision)) = lineage::stranger(&ledger, &chain) else {
+        return;
+    };
+    app.say(&format!(
+        "note: revision {} {} is not in plans/; what the database keeps of it says how to take it back",
+        revision.number, revision.name
+    ));
 }

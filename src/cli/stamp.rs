@@ -12,7 +12,7 @@ use crate::plan::chain::Chain;
 /// Record revisions up to N without running their plans
 #[derive(Args, Debug)]
 pub struct Stamp {
-    /// The revision, or `head`
+    /// The revision, `head`, or `base` for none
     revision: String,
     /// Answer yes to the question before anything is recorded
     #[arg(long)]
@@ -28,14 +28,15 @@ impl Stamp {
         let chain = Chain::read(&project.plans_dir)?;
         let number = match self.revision.as_str() {
             "head" => chain.head().map_or(0, |l| l.number),
+            "base" => 0,
             text => text.parse().map_err(|_| {
                 Error::new(crate::model::Class::Usage, format!("`{text}` is no revision"))
-                    .remedy("write its number, or `head`")
+                    .remedy("write its number, `head` or `base`")
             })?,
         };
         let plans =
             chain.links.iter().filter(|l| l.number <= number).map(|l| chain.plan(l)).collect::<Result<Vec<_>>>()?;
-        if plans.last().is_none_or(|p| p.number != number) {
+        if number > 0 && plans.last().is_none_or(|p| p.number != number) {
             let known: Vec<String> = chain.links.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
             return Err(
                 Error::failed(format!("there is no plan {number}")).detail(format!("plans: {}", known.join(", ")))
@@ -43,18 +44,26 @@ impl Stamp {
         }
         let session = app.session(&project, "stamp")?;
         let live = app.wait(introspect::read(&session))?.state;
+        // Of a database without revisions nothing is said.
         let differs = stale::not_reached(&plans, &live);
         if !differs.is_empty() && !self.force {
             let error = Error::stale(format!("the database is not what plan {number} leads to"));
             let error = differs.iter().take(20).fold(error, |error, line| error.detail(line.clone()));
             return Err(error.remedy("bring it there first, or record it all the same with --force"));
         }
-        app.confirm(
-            &format!("Record that database {} is at revision {number}?", session.target().database()),
-            self.auto_approve,
-        )?;
+        let database = session.target().database().to_owned();
+        let question = match number {
+            0 => format!("Record that database {database} has no revision?"),
+            _ => format!("Record that database {database} is at revision {number}?"),
+        };
+        app.confirm(&question, self.auto_approve)?;
         app.wait(ledger::stamp(&session, &plans, &live))?;
-        app.say(&format!("recorded revision {number}; nothing was run"));
+        app.say(&match number {
+            0 => {
+                "recorded that there is no revision; nothing was run, and `setpoint history` keeps what was".to_owned()
+            }
+            _ => format!("recorded revision {number}; nothing was run"),
+        });
         Ok(0)
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::App;
 use super::drift::differences;
+use crate::apply::lineage::{self, Stranger};
 use crate::ledger::Ledger;
 use crate::model::Result;
 use crate::plan::chain::Chain;
@@ -27,7 +28,10 @@ impl Status {
         let current = ledger.current();
         let pending: Vec<_> = chain.links.iter().filter(|l| l.number > current).collect();
         let drift = if current > 0 { app.wait(differences(&session, current, &project.manage))? } else { Vec::new() };
-        let foreign = ledger.revisions.iter().find(|r| chain.link(r.number).is_none_or(|l| l.hash != r.plan_hash));
+        let fits = lineage::check(&ledger, &chain);
+        let foreign = lineage::stranger(&ledger, &chain).map(|stranger| match stranger {
+            Stranger::Other(revision, _) | Stranger::Unknown(revision) => revision,
+        });
         if self.json {
             app.print(&format!(
                 "{:#}\n",
@@ -41,7 +45,7 @@ impl Status {
                     "unknown": foreign.map(|r| r.number),
                 })
             ));
-            return Ok(0);
+            return fits.map(|()| 0);
         }
         let mut rows =
             vec![vec!["database".into(), format!("{} (PostgreSQL {})", session.target().database(), session.version)]];
@@ -71,17 +75,8 @@ impl Status {
                 n => format!("{n} objects differ from revision {current}: see `setpoint drift`"),
             },
         ]);
-        if let Some(revision) = foreign {
-            rows.push(vec![
-                "warning".into(),
-                format!(
-                    "revision {} {} is not in plans/: this database was changed from another checkout",
-                    revision.number, revision.name
-                ),
-            ]);
-        }
         rows.insert(0, vec![]);
         app.print(&text::table(&rows));
-        Ok(0)
+        fits.map(|()| 0)
     }
 }

@@ -19,6 +19,10 @@ const MAX_NESTING: usize = 200;
 
 /// What is wrong with a text that the fast reader refused at `at`.
 pub(super) fn diagnose(file: u32, text: &str, error: &ReaderError, at: Range<usize>) -> Vec<Problem> {
+    let conflicts = conflicts(file, text);
+    if !conflicts.is_empty() {
+        return conflicts;
+    }
     let own = own(file, text, error, at);
     // For these the fast reader knows best; the slow one's diagnostics are vaguer.
     let best = matches!(
@@ -35,6 +39,24 @@ pub(super) fn diagnose(file: u32, text: &str, error: &ReaderError, at: Range<usi
         return std::iter::once(own).chain(later).take(MAX_PROBLEMS).collect();
     }
     more
+}
+
+/// The places where a merge left Git's conflict markers; whatever else is wrong is a consequence.
+fn conflicts(file: u32, text: &str) -> Vec<Problem> {
+    let mut at = 0;
+    let mut out = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let marker = line.trim_end();
+        if marker.starts_with("<<<<<<< ") {
+            let problem = Problem::new(span(file, at..at + marker.len()), "this file has Git's conflict markers");
+            out.push(
+                problem.label("a merge is not finished").help("keep what both sides want, and remove the markers"),
+            );
+        }
+        at += line.len();
+    }
+    out.truncate(MAX_PROBLEMS);
+    out
 }
 
 fn line_of(text: &str, byte: u32) -> usize {

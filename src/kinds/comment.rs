@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
 use crate::sql;
 
-use super::{Context, Folded, LockMode, Room, Statement, target};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, target};
 
 const TEXT: Key<Text> = Key::new("text");
 
@@ -57,6 +57,13 @@ impl Room for Comment {
         let mut object = Object::default();
         object.attrs.set(TEXT, text);
         (!initial).then_some(object)
+    }
+
+    fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
+        match disturbance {
+            Disturbance::Replaced(_) => Reaction::Replace,
+            Disturbance::Retyped(_) => Reaction::Survives,
+        }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::kdl::{self, Node, Scalar, Sources};
 use crate::model::{Class, Digest, Error, Result};
 
-use super::{Plan, file};
+use super::{Plan, file, merge};
 
 /// One line of the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Link {
     pub number: u32,
     pub name: String,
@@ -42,21 +42,19 @@ impl Chain {
                 return Err(Error::config(format!("cannot read {}", path.display())).detail(error.to_string()));
             }
         };
-        let sources = Sources { files: vec![(path.clone(), text.clone())] };
-        let nodes = kdl::read(0, &text).map_err(|problems| sources.error(&problems))?;
-        let mut links: Vec<Link> = Vec::new();
-        for node in &nodes {
-            let Some(link) = link(node) else {
-                return Err(Error::config(format!("{} is no line of a chain", sources.place(node.span)))
-                    .remedy("a line is `plan NUMBER NAME hash=… files=…`; restore the file from version control"));
-            };
-            let wanted = links.last().map_or(1, |l| l.number + 1);
-            if link.number != wanted {
-                return Err(Error::config(format!("{}: plan {} follows plan {}", sources.place(node.span), link.number, wanted - 1))
-                    .detail("two branches may each have added a plan of that number")
-                    .remedy("keep both lines in the order in which they should run, numbered one after the other, and make the later plan again"));
-            }
-            links.push(link);
+        let markers = merge::versions(&text).len() > 1;
+        let links = if markers { merge::links(&path, &text)? } else { lines(&path, &text)? };
+        if let Some((number, names)) = merge::twice(dir, &links) {
+            return Err(merge::error(number, &names, markers));
+        }
+        if markers {
+            return Err(Error::config("plans/chain.kdl has Git's conflict markers")
+                .remedy("finish the merge: keep the lines of both sides, without the markers"));
+        }
+        let wrong = links.iter().zip(1..).find(|(link, wanted)| link.number != *wanted);
+        if let Some((link, wanted)) = wrong {
+            return Err(Error::config(format!("plans/chain.kdl: plan {} follows plan {}", link.number, wanted - 1))
+                .remedy("restore plans/ from version control"));
         }
         Ok(Self { dir: dir.into(), links })
     }
@@ -96,7 +94,13 @@ impl Chain {
         }
         if plan.after != before {
             return Err(Error::stale(format!("{shown} was made to follow another plan than the one before it"))
-                .remedy("make it again on top of the current chain"));
+                .detail(match self.link(link.number.wrapping_sub(1)) {
+                    Some(link) => format!("before it comes plan {} {} now", link.number, link.name),
+                    None => "no plan comes before it now".to_owned(),
+                })
+                .remedy(
+                    "restore plans/ as the merge of two branches left it, with both plans under their own numbers, and run `setpoint rebase NAME`",
+                ));
         }
         Ok(plan)
     }
@@ -112,6 +116,27 @@ impl Chain {
         self.links.push(link);
         self.save()?;
         Ok(path)
+    }
+
+    /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already; which
+    /// these are is the result.
+    ///
+    /// # Errors
+    /// `Failed` if the files cannot be written.
+    pub fn rewrite(dir: &Path, plans: &[Plan], from: u32) -> Result<Vec<PathBuf>> {
+        let link = |p: &Plan| Link { number: p.number, name: p.name.clone(), hash: p.hash(), files: p.files };
+        let chain = Self { dir: dir.into(), links: plans.iter().map(link).collect() };
+        let mut written = Vec::new();
+        for (plan, link) in plans.iter().zip(&chain.links).filter(|(plan, _)| plan.number >= from) {
+            let path = chain.path(link);
+            let there = std::fs::read_to_string(&path).ok().and_then(|text| file::read("", &text).ok());
+            if there.is_none_or(|there| there.hash() != link.hash) {
+                write(&path, &file::write(plan))?;
+                written.push(path);
+            }
+        }
+        chain.save()?;
+        Ok(written)
     }
 
     /// Replaces a plan of the same number.
@@ -143,6 +168,19 @@ impl Chain {
             .collect();
         write(&self.dir.join("chain.kdl"), &lines)
     }
+}
+
+/// The lines of a chain's text.
+pub(super) fn lines(path: &Path, text: &str) -> Result<Vec<Link>> {
+    let sources = Sources { files: vec![(path.to_path_buf(), text.to_owned())] };
+    let nodes = kdl::read(0, text).map_err(|problems| sources.error(&problems))?;
+    let line = |node: &Node| {
+        link(node).ok_or_else(|| {
+            Error::config(format!("{} is no line of a chain", sources.place(node.span)))
+                .remedy("a line is `plan NUMBER NAME hash=… files=…`; restore the file from version control")
+        })
+    };
+    nodes.iter().map(line).collect()
 }
 
 fn link(node: &Node) -> Option<Link> {

@@ -2,6 +2,7 @@
 
 pub mod against;
 pub mod aid;
+pub mod carry;
 pub mod chain;
 mod expand;
 pub mod file;
@@ -10,6 +11,7 @@ mod graph;
 pub mod hazards;
 mod inverse;
 mod make;
+pub mod merge;
 mod needs;
 mod rebuild;
 mod second_opinion;

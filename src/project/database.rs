@@ -12,9 +12,12 @@ use super::{Environment, Project, Source};
 /// The variable that holds the database's address.
 const VARIABLE: &str = "DATABASE_URL";
 
+/// The variable that chooses an environment, as `--env` does.
+const ENVIRONMENT: &str = "SETPOINT_ENV";
+
 impl Project {
-    /// The database that is meant: `url` from the command line, else the environment `env` from there, else `DATABASE_URL` of the
-    /// environment or of `.env`, else the default environment, else what libpq's variables say.
+    /// The database that is meant: `url` from the command line, else the environment `env` from there or from `SETPOINT_ENV`, else
+    /// `DATABASE_URL`, both of the environment or of `.env`, else the default environment, else what libpq's variables say.
     ///
     /// # Errors
     /// `Config` if what is named does not exist or cannot be understood.
@@ -41,7 +44,8 @@ impl Project {
         env: Option<&str>,
         variable: &dyn Fn(&str) -> Result<Option<String>>,
     ) -> Result<Option<&Environment>> {
-        match (env, &self.default_env) {
+        let said = if url.is_none() && env.is_none() { variable(ENVIRONMENT)? } else { None };
+        match (env.or(said.as_deref()), &self.default_env) {
             (Some(name), _) => self.environment(name).map(Some),
             (None, Some(name)) if url.is_none() && variable(VARIABLE)?.is_none() => self.environment(name).map(Some),
             _ => Ok(None),
@@ -139,6 +143,9 @@ mod tests {
         assert_eq!(host(Some("postgresql://me@line/x"), Some("prod"), &set).unwrap(), "line");
         assert_eq!(host(None, Some("prod"), &set).unwrap(), "prod");
         assert_eq!(host(None, None, &set).unwrap(), "variable");
+        let chosen = |name: &str| if name == "SETPOINT_ENV" { Some("prod".to_owned()) } else { set(name) };
+        assert_eq!(host(None, None, &chosen).unwrap(), "prod");
+        assert_eq!(host(None, Some("local"), &chosen).unwrap(), "local");
         assert_eq!(host(None, None, &none).unwrap(), "local");
         assert!(host(None, Some("prod"), &none).unwrap_err().to_string().contains("PROD_URL"));
         assert!(host(None, Some("test"), &none).unwrap_err().to_string().contains("local, prod"));

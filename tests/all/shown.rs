@@ -19,7 +19,7 @@ pub fn shown(sandbox: &Sandbox, db: Option<&TestDb>, outcome: &Outcome) -> Strin
 }
 
 /// Masks the words that differ from run to run.
-fn mask(line: &str) -> String {
+pub fn mask(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while !rest.is_empty() {
