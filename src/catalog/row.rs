@@ -25,14 +25,11 @@ impl Row {
     pub fn next_opt<T: for<'a> FromSql<'a>>(&mut self) -> Option<T> {
         let at = self.at;
         self.at += 1;
-        match self.row.try_get::<_, Option<T>>(at) {
-            Ok(value) => value,
-            Err(error) => {
-                let column = self.row.columns().get(at).map_or("?", |c| c.name());
-                self.error.get_or_insert_with(|| format!("column {column}: {error}"));
-                None
-            }
-        }
+        let value = self.row.try_get::<_, Option<T>>(at);
+        value.unwrap_or_else(|error| {
+            note(&mut self.error, &self.row, at, &error);
+            None
+        })
     }
 
     /// The next column as shared text.
@@ -42,7 +39,13 @@ impl Row {
 
     /// The next column as shared text, `None` for NULL.
     pub fn text_opt(&mut self) -> Option<crate::model::Text> {
-        self.next_opt::<String>().map(Into::into)
+        let at = self.at;
+        self.at += 1;
+        let value = self.row.try_get::<_, Option<&str>>(at);
+        value.map(|text| text.map(Into::into)).unwrap_or_else(|error| {
+            note(&mut self.error, &self.row, at, &error);
+            None
+        })
     }
 
     /// The next column as an OID, 0 for NULL.
@@ -59,4 +62,10 @@ impl Row {
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
+}
+
+/// Notes the first column that was not of the type that was asked for.
+fn note(first: &mut Option<String>, row: &tokio_postgres::Row, at: usize, error: &tokio_postgres::Error) {
+    let column = row.columns().get(at).map_or("?", |c| c.name());
+    first.get_or_insert_with(|| format!("column {column}: {error}"));
 }

@@ -120,8 +120,13 @@ pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &St
     out
 }
 
-/// The parent's part that stands for this one in `from`, where the table shares its parent's parts; in `to` it has its own.
+/// The parent's part that stands for this one in `from`, where the table shares or inherits its parent's parts; in `to` it has its
+/// own.
 fn given<'a>(id: &ObjectId, from: &'a State, to: &State) -> Option<&'a Object> {
+    let inherited = |state: &State| room(id.kind()).inherited_from(id, state);
+    if let Some(origin) = inherited(from).first().filter(|_| inherited(to).is_empty()) {
+        return from.get(origin);
+    }
     let shares = |table: &ObjectId, state: &State| {
         state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
     };

@@ -8,5 +8,5 @@ mod write;
 
 pub use node::{Arg, Node, Prop, Scalar};
 pub use problem::{Problem, Sources};
-pub use read::{MAX_BYTES, MAX_DEPTH, read};
+pub use read::{MAX_BYTES, MAX_DEPTH, Texts, read, read_with};
 pub use write::{format_nodes, write_node};

@@ -3,6 +3,7 @@
 use just_kdl::dom::{Event, Number, Value};
 use just_kdl::lexer::{Lexer, Token};
 use just_kdl::reader::{Reader, ReaderError};
+use rustc_hash::FxHashSet;
 
 use crate::model::{Span, Text};
 
@@ -20,6 +21,35 @@ pub const MAX_BYTES: usize = 64 << 20;
 /// # Errors
 /// What is wrong in the text, at least one problem.
 pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
+    read_with(file, text, &mut Texts::default())
+}
+
+/// Short texts that were read before: a schema says few words often.
+#[derive(Debug, Default)]
+pub struct Texts(FxHashSet<Text>);
+
+impl Texts {
+    /// Longer texts hardly come twice.
+    const SHORT: usize = 24;
+
+    fn shared(&mut self, text: &str) -> Text {
+        if text.len() > Self::SHORT {
+            return text.into();
+        }
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let new = Text::from(text);
+        self.0.insert(new.clone());
+        new
+    }
+}
+
+/// The same for one of several files, which share their texts.
+///
+/// # Errors
+/// As `read`.
+pub fn read_with(file: u32, text: &str, texts: &mut Texts) -> Result<Vec<Node>, Vec<Problem>> {
     if !crate_is_sound() {
         let problem =
             Problem::new(Span::default(), "this setpoint was built so that it reads numbers and escapes wrongly");
@@ -33,7 +63,7 @@ pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
             Problem::new(span(file, 0..0), message).help("split it: where an object stands means nothing"),
         ]);
     }
-    let mut building = Building { file, text, top: Vec::new(), open: Vec::new(), problems: Vec::new() };
+    let mut building = Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new() };
     for event in Reader::new(text.as_bytes()) {
         match event {
             Ok((event, at)) => {
@@ -54,6 +84,7 @@ pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
 struct Building<'a> {
     file: u32,
     text: &'a str,
+    texts: &'a mut Texts,
     top: Vec<Node>,
     open: Vec<Node>,
     problems: Vec<Problem>,
@@ -69,7 +100,8 @@ impl Building<'_> {
                     let problem = Problem::new(place, format!("a type before the node `{name}` means nothing"));
                     self.problems.push(problem.help("write the node's name alone"));
                 }
-                self.open.push(Node { name: name.into(), span: place, name_span: place, ..Node::default() });
+                let name = self.texts.shared(&name);
+                self.open.push(Node { name, span: place, name_span: place, ..Node::default() });
                 if self.open.len() > MAX_DEPTH {
                     let problem =
                         Problem::new(place, format!("nodes stand in each other more than {MAX_DEPTH} levels deep"));
@@ -82,8 +114,8 @@ impl Building<'_> {
             Event::Entry(entry) => {
                 let Some(node) = self.open.last_mut() else { return true };
                 let value = Arg {
-                    value: scalar(entry.value),
-                    annotation: entry.r#type.map(Text::from),
+                    value: scalar(entry.value, self.texts),
+                    annotation: entry.r#type.map(|text| self.texts.shared(&text)),
                     span: span(self.file, at.clone()),
                 };
                 match entry.name {
@@ -92,7 +124,7 @@ impl Building<'_> {
                         let (name_end, value_start) = parts_of_property(self.text, at.clone(), &name);
                         let value = Arg { span: span(self.file, value_start..at.end), ..value };
                         let name_span = span(self.file, at.start..name_end);
-                        node.props.push(Prop { name: name.into(), value, name_span });
+                        node.props.push(Prop { name: self.texts.shared(&name), value, name_span });
                     }
                 }
             }
@@ -149,9 +181,9 @@ fn parts_of_property(text: &str, at: std::ops::Range<usize>, name: &str) -> (usi
     }
 }
 
-fn scalar(value: Value) -> Scalar {
+fn scalar(value: Value, texts: &mut Texts) -> Scalar {
     match value {
-        Value::String(text) => Scalar::Text(text.into()),
+        Value::String(text) => Scalar::Text(texts.shared(&text)),
         Value::Number(number) => number_of(&number),
         Value::Bool(b) => Scalar::Bool(b),
         Value::Null => Scalar::Null,

@@ -3,14 +3,14 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within,
-    attr,
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
+    Within, attr,
 };
 use crate::sql;
 
 use super::constraint::{self, NOT_ENFORCED, NOT_VALID, Naming};
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
 const EXPRESSION: Key<Expr> = Key::new("expression");
 const NO_INHERIT: Key<bool> = Key::new("no-inherit");
@@ -102,6 +102,10 @@ impl Room for Check {
 
     fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
         if attr.name == NOT_VALID.name && new.is(NOT_VALID) { OnChange::Replace } else { attr.on_change }
+    }
+
+    fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
+        inheritance::origins(state, id).into_iter().filter(|origin| state.get(origin).is_some_and(|check| !check.is(NO_INHERIT))).collect()
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

@@ -9,7 +9,7 @@ use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic, inheritance};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -161,6 +161,10 @@ impl Room for Column {
         attrs.set(WITH, Options::some(options));
         attrs.set(OPTIONS, Options::some(row.next::<Vec<String>>()));
         Some(Object::new(attrs))
+    }
+
+    fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
+        inheritance::origins(state, id)
     }
 
     fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {

@@ -1,10 +1,10 @@
 //! Column defaults: `default="now()"`.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr};
+use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Within, attr};
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
 const VALUE: Key<Expr> = Key::new("value");
 
@@ -65,6 +65,11 @@ impl Room for Default_ {
     }
 
     /// PostgreSQL casts a default along with its column only where an implicit cast exists, so it is put back in any case.
+    fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
+        let columns = id.parent().map(|column| inheritance::origins(state, column)).unwrap_or_default();
+        columns.into_iter().map(|column| ObjectId::facet(&KIND, column)).filter(|default| state.has(default)).collect()
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
         Reaction::Replace
     }

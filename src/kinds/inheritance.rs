@@ -58,21 +58,20 @@ pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
     Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
 }
 
-/// The nearest columns of parents that a table has a column from: objects of the state, one in each line of descent.
-pub fn origins(state: &State, column: &ObjectId) -> Vec<ObjectId> {
+/// The nearest columns (or constraints) of parents that a table has a column from: objects of the state, one in each line of descent.
+pub fn origins(state: &State, part: &ObjectId) -> Vec<ObjectId> {
     let mut found = Vec::new();
-    descend(state, column, MAX_DEPTH, &mut found);
+    descend(state, part, MAX_DEPTH, &mut found);
     found
 }
 
-fn descend(state: &State, column: &ObjectId, depth: u32, found: &mut Vec<ObjectId>) {
-    let Some(table) = column.parent().filter(|_| depth > 0 && column.kind().address == Address::MemberOf) else {
-        return;
-    };
+fn descend(state: &State, part: &ObjectId, depth: u32, found: &mut Vec<ObjectId>) {
+    let inherits = matches!(part.kind().address, Address::MemberOf | Address::NamedOn);
+    let Some(table) = part.parent().filter(|_| depth > 0 && inherits) else { return };
     let Some(object) = state.get(table) else { return };
     let whole = partition_of(object).map(|(whole, _)| whole);
     for parent in whole.into_iter().chain(object.get(INHERITS).unwrap_or_default()) {
-        let id = column.moved(Some(parent.clone()));
+        let id = part.moved(Some(parent.clone()));
         if state.has(&id) {
             found.push(id);
         } else {

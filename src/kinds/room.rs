@@ -88,6 +88,16 @@ pub trait Room: Sync {
         None
     }
 
+    /// The parts of parents that this one is where its table inherits: what the table keeps when it stops inheriting.
+    fn inherited_from(&self, _id: &ObjectId, _state: &State) -> Vec<ObjectId> {
+        Vec::new()
+    }
+
+    /// Objects whose own change has to come before this object's change of these attributes.
+    fn changes_after(&self, _id: &ObjectId, _new: &Object, _changed: &[&'static str], _state: &State) -> Vec<ObjectId> {
+        Vec::new()
+    }
+
     /// The facet of the same parent that decides what this one means, by its word: an owner has rights that nobody granted.
     fn depends_on_facet(&self) -> Option<&'static str> {
         None

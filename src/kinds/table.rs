@@ -18,6 +18,9 @@ const USING: Key<Ident> = Key::new("using");
 const TABLESPACE: Key<Ident> = Key::new("tablespace");
 const WITH: Key<Options> = Key::new("with");
 
+/// The kind of room that has it.
+const FOREIGN_KEY: &str = "foreign-key";
+
 static ATTRS: [Attr; 9] = [
     attr(UNLOGGED, Shape::Flag, Form::Flag, OnChange::Alter, "Not written to the write-ahead log; emptied after a crash."),
     attr(ROW_SECURITY, Shape::Flag, Form::Flag, OnChange::Alter, "Policies decide which rows people see."),
@@ -88,6 +91,21 @@ impl Room for Table {
 
     fn shares_parts_of(&self, object: &Object) -> Option<ObjectId> {
         inheritance::partition_of(object).map(|(parent, _)| parent.clone())
+    }
+
+    /// What is logged may not refer to what is not.
+    fn changes_after(&self, id: &ObjectId, new: &Object, changed: &[&'static str], state: &State) -> Vec<ObjectId> {
+        if !changed.contains(&UNLOGGED.name) {
+            return Vec::new();
+        }
+        let keys = state.iter().filter(|(key, _)| key.kind().word == FOREIGN_KEY);
+        let ends = keys.filter_map(|(key, object)| Some((key.parent()?, object.get(REFERENCES)?)));
+        let other = ends.filter_map(|(from, to)| match new.is(UNLOGGED) {
+            true if to == id => Some(from),
+            false if from == id => Some(to),
+            _ => None,
+        });
+        other.filter(|other| *other != id).cloned().collect()
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

@@ -58,8 +58,9 @@ fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     if load.problems.is_empty() {
         trees.iter().flatten().for_each(|node| declare(node, &mut load));
         load.state.put(schema::id("public"), Object::default());
-        for node in trees.iter().flatten() {
-            top(node, &mut load);
+        // Each node makes room for the objects of the next.
+        for node in trees.into_iter().flatten() {
+            top(&node, &mut load);
         }
         load.finish();
     }
@@ -78,14 +79,14 @@ fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
 /// Reads every file, in several threads where that pays: reading is half of the time that a load takes.
 fn read_all(files: &[(PathBuf, String)]) -> Vec<Result<Vec<Node>, Vec<Problem>>> {
     const WORTH_A_THREAD: usize = 64 << 10;
-    let read =
-        |(index, (_, text)): (usize, &(PathBuf, String))| kdl::read(u32::try_from(index).unwrap_or(u32::MAX), text);
     let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(bytes / WORTH_A_THREAD).clamp(1, 8);
     let share = files.len().div_ceil(threads).max(1);
     let part = &|at: usize| -> Vec<_> {
+        let mut texts = kdl::Texts::default();
         let files = files.iter().enumerate().skip(at * share).take(share);
-        files.map(read).collect()
+        let number = |index| u32::try_from(index).unwrap_or(u32::MAX);
+        files.map(|(index, (_, text))| kdl::read_with(number(index), text, &mut texts)).collect()
     };
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads)

@@ -84,6 +84,7 @@ impl Graph {
         graph.siblings();
         graph.wholes();
         graph.facets();
+        graph.changes(new);
         graph
     }
 
@@ -333,6 +334,17 @@ impl Graph {
             {
                 if drop { self.before(node, other) } else { self.before(other, node) }
             }
+        }
+    }
+
+    /// Changes that have to come one after the other.
+    fn changes(&mut self, new: &State) {
+        for node in 0..self.nodes.len() {
+            let (id, Act::Alter(changed)) = (&self.nodes[node].id, &self.nodes[node].act) else { continue };
+            let Some(object) = new.get(id) else { continue };
+            let first = room(id.kind()).changes_after(id, object, changed, new);
+            let first: Vec<usize> = first.iter().filter_map(|other| self.alters.get(other).copied()).collect();
+            first.into_iter().for_each(|other| self.before(other, node));
         }
     }
 
