@@ -10,51 +10,30 @@ use tokio_postgres::config::{ChannelBinding, Config};
 use crate::model::Result;
 
 use super::account;
-use super::parameters::{self, Lookup, Resolved};
+use super::parameters::{self, Lookup, Parameters, Resolved};
 use super::passfile::{self, Passfile};
 use super::place::{self, Place, invalid};
 use super::tls::{SslMode, TlsSettings};
+use super::wanted::Wanted;
 
-/// A server that does not answer is given up after this, unless `connect_timeout` says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Which servers will do, if several are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Any,
-    /// One where a transaction may write.
-    ReadWrite,
-    /// One where transactions are read-only.
-    ReadOnly,
-    Primary,
-    Standby,
-    /// A standby, or whatever there is.
-    PreferStandby,
+/// How long to wait for a server, unless `connect_timeout` says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeout {
+    /// For the network to get there.
+    pub(super) reach: Option<Duration>,
+    /// For all of it: some logins wait for a person to confirm them.
+    pub(super) login: Option<Duration>,
 }
 
-impl Wanted {
-    /// What to look for in turn.
-    pub(super) fn rounds(self) -> &'static [Self] {
-        match self {
-            Self::Any => &[Self::Any],
-            Self::ReadWrite => &[Self::ReadWrite],
-            Self::ReadOnly => &[Self::ReadOnly],
-            Self::Primary => &[Self::Primary],
-            Self::Standby => &[Self::Standby],
-            Self::PreferStandby => &[Self::Standby, Self::Any],
-        }
+impl Timeout {
+    fn of(time: Duration) -> Self {
+        Self { reach: Some(time), login: Some(time) }
     }
+}
 
-    /// Its name in a connection string.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::ReadWrite => "read-write",
-            Self::ReadOnly => "read-only",
-            Self::Primary => "primary",
-            Self::Standby => "standby",
-            Self::PreferStandby => "prefer-standby",
-        }
+impl Default for Timeout {
+    fn default() -> Self {
+        Self { reach: Some(Duration::from_secs(15)), login: Some(Duration::from_secs(60)) }
     }
 }
 
@@ -68,7 +47,7 @@ pub struct Connect {
     tls: Arc<TlsSettings>,
     wanted: Wanted,
     random: bool,
-    timeout: Option<Duration>,
+    timeout: Timeout,
     config: Config,
     password_from: Option<String>,
     open_passfile: Option<String>,
@@ -124,56 +103,20 @@ impl Connect {
                 }
             }
         }
-        let wanted = match get("target_session_attrs") {
-            None | Some("any") => Wanted::Any,
-            Some("read-write") => Wanted::ReadWrite,
-            Some("read-only") => Wanted::ReadOnly,
-            Some("primary") => Wanted::Primary,
-            Some("standby") => Wanted::Standby,
-            Some("prefer-standby") => Wanted::PreferStandby,
-            Some(other) => {
-                let words = "any, read-write, read-only, primary, standby or prefer-standby";
-                return Err(invalid("target_session_attrs", other, words));
-            }
-        };
+        let wanted = Wanted::named(get("target_session_attrs"))?;
         let random = match get("load_balance_hosts") {
             None | Some("disable") => false,
             Some("random") => true,
             Some(other) => return Err(invalid("load_balance_hosts", other, "disable or random")),
         };
         let timeout = match get("connect_timeout").map(|text| number("connect_timeout", text)).transpose()? {
-            None => Some(CONNECT_TIMEOUT),
-            // As in libpq: none, and no less than two seconds.
-            Some(seconds) => (seconds > 0).then(|| Duration::from_secs(seconds.max(2))),
+            None => Timeout::default(),
+            Some(0) => Timeout { reach: None, login: None },
+            // As in libpq: no less than two seconds.
+            Some(seconds) => Timeout::of(Duration::from_secs(seconds.max(2))),
         };
-        let mut config = Config::new();
+        let mut config = driver_settings(&found)?;
         config.user(&user).dbname(&database);
-        if let Some(options) = get("options") {
-            config.options(options);
-        }
-        if let Some(text) = get("tcp_user_timeout") {
-            config.tcp_user_timeout(Duration::from_millis(number("tcp_user_timeout", text)?));
-        }
-        config.keepalives(get("keepalives") != Some("0"));
-        if let Some(text) = get("keepalives_idle") {
-            config.keepalives_idle(Duration::from_secs(number("keepalives_idle", text)?));
-        }
-        if let Some(text) = get("keepalives_interval") {
-            config.keepalives_interval(Duration::from_secs(number("keepalives_interval", text)?));
-        }
-        if let Some(text) = get("keepalives_count") {
-            let count = text.parse().map_err(|_| invalid("keepalives_count", text, "a whole number"))?;
-            config.keepalives_retries(count);
-        }
-        match get("channel_binding") {
-            None | Some("prefer") => {}
-            Some("disable") => _ = config.channel_binding(ChannelBinding::Disable),
-            Some("require") => _ = config.channel_binding(ChannelBinding::Require),
-            Some(other) => return Err(invalid("channel_binding", other, "disable, prefer or require")),
-        }
-        if let Some(timeout) = timeout {
-            config.connect_timeout(timeout);
-        }
         let tls = Arc::new(TlsSettings::from_parameters(&found, home.as_deref())?);
         let mut target = Self::assemble(places, user, database, tls, config);
         (target.wanted, target.random, target.timeout) = (wanted, random, timeout);
@@ -184,7 +127,7 @@ impl Connect {
     /// A database of a server that listens on a socket in that directory.
     pub fn socket(directory: &Path, port: u16, user: &str, database: &str) -> Self {
         let mut config = Config::new();
-        config.user(user).dbname(database).connect_timeout(CONNECT_TIMEOUT);
+        config.user(user).dbname(database);
         let host = directory.display().to_string();
         let place = Place { host, nameless: false, address: None, port, password: None };
         Self::assemble(vec![place], user.to_owned(), database.to_owned(), Arc::new(TlsSettings::none()), config)
@@ -199,7 +142,7 @@ impl Connect {
             tls,
             wanted: Wanted::Any,
             random: false,
-            timeout: Some(CONNECT_TIMEOUT),
+            timeout: Timeout::default(),
             config,
             password_from: None,
             open_passfile: None,
@@ -282,7 +225,7 @@ impl Connect {
         self.wanted
     }
 
-    pub(super) fn timeout(&self) -> Option<Duration> {
+    pub(super) fn timeout(&self) -> Timeout {
         self.timeout
     }
 
@@ -376,6 +319,36 @@ fn encode(text: &str) -> String {
         }
         out
     })
+}
+
+/// What the driver itself heeds.
+fn driver_settings(found: &Parameters) -> Result<Config> {
+    let get = |key: &str| found.get(key).map(String::as_str);
+    let mut config = Config::new();
+    if let Some(options) = get("options") {
+        config.options(options);
+    }
+    if let Some(text) = get("tcp_user_timeout") {
+        config.tcp_user_timeout(Duration::from_millis(number("tcp_user_timeout", text)?));
+    }
+    config.keepalives(get("keepalives") != Some("0"));
+    if let Some(text) = get("keepalives_idle") {
+        config.keepalives_idle(Duration::from_secs(number("keepalives_idle", text)?));
+    }
+    if let Some(text) = get("keepalives_interval") {
+        config.keepalives_interval(Duration::from_secs(number("keepalives_interval", text)?));
+    }
+    if let Some(text) = get("keepalives_count") {
+        let count = text.parse().map_err(|_| invalid("keepalives_count", text, "a whole number"))?;
+        config.keepalives_retries(count);
+    }
+    match get("channel_binding") {
+        None | Some("prefer") => {}
+        Some("disable") => _ = config.channel_binding(ChannelBinding::Disable),
+        Some("require") => _ = config.channel_binding(ChannelBinding::Require),
+        Some(other) => return Err(invalid("channel_binding", other, "disable, prefer or require")),
+    }
+    Ok(config)
 }
 
 fn number(key: &str, text: &str) -> Result<u64> {

@@ -145,6 +145,9 @@ fn configured(target: &Connect, place: &Place, purpose: &str, way: Way) -> Confi
             config.hostaddr(address);
         }
     }
+    if let Some(timeout) = target.timeout().reach {
+        config.connect_timeout(timeout);
+    }
     if let Some(password) = &place.password {
         config.password(password);
     }
@@ -173,7 +176,7 @@ async fn timed(
             None => open(config, NoTls).await,
         }
     };
-    let (client, task, last_words) = match target.timeout() {
+    let (client, task, last_words) = match target.timeout().login {
         Some(timeout) => tokio::time::timeout(timeout, opened).await.map_err(|_| Failure::TimedOut)?,
         None => opened.await,
     }

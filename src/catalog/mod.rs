@@ -16,6 +16,7 @@ pub mod row;
 mod session;
 mod tls;
 mod version;
+mod wanted;
 
 pub use book::{Address, Book, class};
 pub use connect::Connect;

@@ -19,6 +19,10 @@ const HBA: &str = "check user, database and address; the server's pg_hba.conf sa
 /// How the server says that pg_hba.conf has no place for us.
 const NO_ENTRY: &str = "no pg_hba.conf entry";
 
+/// How it goes on where we came without TLS and with it; the second words are those of PostgreSQL 13.
+const PLAIN: &[&str] = &["no encryption", "SSL off"];
+const ENCRYPTED: &[&str] = &["SSL encryption", "SSL on"];
+
 /// What happened to an attempt.
 pub(super) enum Failure {
     /// The host's name has no address.
@@ -62,10 +66,13 @@ impl Failure {
 
     /// True if somebody in between takes no `options`.
     pub(super) fn is_about_options(&self) -> bool {
-        self.answer().is_some_and(|db| {
-            db.code().code().starts_with("0A")
-                || ["startup parameter", "option"].iter().any(|word| db.message().contains(word))
-        })
+        // One that does not know what to do with them may just hang up.
+        let hung_up = matches!(self, Self::Driver(error) if error.is_closed() || is_cut_off(error));
+        hung_up
+            || self.answer().is_some_and(|db| {
+                db.code().code().starts_with("0A")
+                    || ["startup parameter", "option"].iter().any(|word| db.message().contains(word))
+            })
     }
 
     /// Puts the failures of two attempts together; `later` was made with TLS, or without.
@@ -152,7 +159,7 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
     let remedy = match db.code().code() {
         _ if message.contains("startup parameter") => return pooler::no_options(message, place),
         // Supavisor, which Supabase puts before its servers.
-        _ if message.contains("Tenant or user not found") => format!(
+        _ if message.contains("Tenant or user not found") || message.starts_with("tenant/user") => format!(
             "the pooler wants to know the project as well: its user is {user}.PROJECT; or connect to the server itself"
         ),
         _ if message.starts_with("no such database") => {
@@ -166,10 +173,12 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
             }
             _ => "the server wants another certificate than the one in sslcert".to_owned(),
         },
-        "28000" if message.contains("no encryption") && mode == SslMode::Disable && !place.is_socket() => {
+        "28000"
+            if PLAIN.iter().any(|words| message.ends_with(words)) && mode == SslMode::Disable && !place.is_socket() =>
+        {
             "the server may insist on TLS: leave sslmode=disable out".to_owned()
         }
-        "28000" if message.contains("SSL encryption") && !weak(mode) => {
+        "28000" if ENCRYPTED.iter().any(|words| message.ends_with(words)) && !weak(mode) => {
             format!("the server may take no TLS from here: try sslmode=prefer. Else {HBA}")
         }
         "28000" if message.contains("does not exist") => {
@@ -204,6 +213,13 @@ fn wrong_password(target: &Connect) -> String {
         "check the password of {}{place}. A server in a container keeps the password that its volume was first started with",
         target.user()
     )
+}
+
+/// True if the other side ended the conversation.
+fn is_cut_off(error: &tokio_postgres::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let ends = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    io.is_some_and(|io| tls_error(error).is_none() && ends.contains(&io.kind()))
 }
 
 /// The error of the TLS layer, if it was that.

@@ -8,13 +8,13 @@ use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQuery
 
 use crate::model::{Error, Result};
 
-use super::connect::Wanted;
 use super::dial::{LastWords, Line, MARK, Refused, dial};
 use super::failure::{server_error, statement_error};
 use super::place::Place;
 use super::pooler::refuse_transaction_mode;
 use super::refusal::{Failure, connect_error};
 use super::tls::Tls;
+use super::wanted::Wanted;
 use super::{Connect, Row, Version};
 
 /// The oldest major version that is served.
@@ -242,7 +242,7 @@ async fn greet(line: &Line, target: &Connect, purpose: &str) -> Result<(SimpleQu
 async fn ask(line: &Line, target: &Connect, mark: Option<&str>) -> Result<SimpleQueryRow> {
     let question = greeting(mark);
     let asked = line.client.simple_query(&question);
-    let answer = match target.timeout() {
+    let answer = match target.timeout().login {
         Some(timeout) => tokio::time::timeout(timeout, asked).await.map_err(|_| Failure::TimedOut),
         None => Ok(asked.await),
     };

@@ -197,7 +197,9 @@ fn says(sandbox: &Sandbox) -> String {
     let text = shown(sandbox, None, &sandbox.run(&["plan"]));
     text.replace(&server().port.to_string(), "PORT")
         .replace(&server().file("").display().to_string(), "CERTIFICATES/")
-        .replace("user=postgres, ", "")
+        // As PostgreSQL 13 says it.
+        .replace(", SSL off", ", no encryption")
+        .replace(", SSL on", ", SSL encryption")
 }
 
 const NOTHING: &str = "exit 0\n--- stdout\nNothing to do.\n";

@@ -23,7 +23,7 @@ host     all anyone     all trust
 host     all postgres   all trust
 ";
 
-const ROLES: &str = "CREATE ROLE tls_only LOGIN; CREATE ROLE plain_only LOGIN; CREATE ROLE certified LOGIN; \
+const ROLES: &str = "SET password_encryption = 'scram-sha-256'; CREATE ROLE tls_only LOGIN; CREATE ROLE plain_only LOGIN; CREATE ROLE certified LOGIN; \
                      CREATE ROLE anyone LOGIN; CREATE ROLE scram LOGIN PASSWORD 'right'";
 
 /// A server that listens on a port of localhost.
