@@ -1,6 +1,8 @@
 //! Connecting: protection, authorities, files and variables, several servers; what each error says.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::OnceLock;
 
@@ -8,7 +10,7 @@ use insta::assert_snapshot;
 use setpoint::catalog::Session;
 
 use crate::shown::shown;
-use crate::support::{Sandbox, TestDb, block_on};
+use crate::support::{Sandbox, TestDb, block_on, default_major};
 use crate::tls_server::{TlsServer, free_port, parse};
 
 /// The shared server, with TLS on. It is never dropped: it ends with the test process.
@@ -111,6 +113,54 @@ fn logins_can_be_bound_to_the_connection() {
             assert_eq!(ours.ok(), reference, "psql differs for {words}");
         }
     }
+}
+
+#[test]
+fn certificates_that_were_taken_back() {
+    for (list, gets_in) in [("empty.crl", true), ("revoked.crl", false)] {
+        let conninfo = format!(
+            "host=localhost port={} user=anyone dbname=postgres sslmode=verify-ca sslrootcert={} sslcrl={}",
+            server().port,
+            server().file("ca.crt").display(),
+            server().file(list).display()
+        );
+        let ours = server().ask(&conninfo);
+        if let Err(error) = &ours {
+            assert!(error.to_string().contains("was revoked by its authority"), "{error}");
+        }
+        assert_eq!(ours.is_ok(), gets_in, "{list}: {ours:?}");
+        if let Some(reference) = server().ask_psql(&conninfo) {
+            assert_eq!(ours.ok(), reference, "psql differs for {list}");
+        }
+    }
+}
+
+#[test]
+fn a_handshake_can_come_first() {
+    let conninfo = format!("host=localhost port={} user=anyone dbname=postgres sslmode=require", server().port);
+    let direct = server().ask(&format!("{conninfo} sslnegotiation=direct"));
+    // Servers know it from 17 on.
+    assert_eq!(direct.is_ok(), default_major() >= 17, "{direct:?}");
+}
+
+/// A server of which nobody knows what it is: it hangs up on startup messages with options, and is full otherwise.
+#[test]
+fn one_that_hangs_up_on_options_is_asked_without() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = socket.local_addr().expect("is bound").port();
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            let mut message = [0; 1024];
+            let length = stream.read(&mut message).unwrap_or_default();
+            if !String::from_utf8_lossy(&message[..length]).contains("options") {
+                let fields = b"SFATAL\0VFATAL\0C53300\0Mno room left\0\0";
+                let size = u32::try_from(fields.len() + 4).expect("fits").to_be_bytes();
+                let _ = stream.write_all(&[&b"E"[..], &size, fields].concat());
+            }
+        }
+    });
+    let error = server().ask(&format!("host=127.0.0.1 port={port} user=me sslmode=disable")).expect_err("is full");
+    assert!(error.to_string().starts_with("no room left"), "{error}");
 }
 
 #[test]
@@ -270,7 +320,7 @@ fn services_and_dot_env() {
 #[test]
 fn errors_of_the_five_teams() {
     let port = server().port.to_string();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let silent_port = silent.local_addr().expect("is bound").port().to_string();
     let dead = free_port().to_string();
     let mut sandbox = project();
@@ -309,7 +359,6 @@ fn errors_of_the_five_teams() {
             // A server without TLS answers the request for it with one letter.
             let socket = silent.try_clone().expect("can be shared");
             std::thread::spawn(move || {
-                use std::io::{Read, Write};
                 while let Ok((mut stream, _)) = socket.accept() {
                     let mut request = [0; 8];
                     let _ = stream.read_exact(&mut request).and_then(|()| stream.write_all(b"N"));

@@ -5,7 +5,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
 use setpoint::catalog::{Connect, Session, account};
 use setpoint::model::Result;
 use setpoint::scratch::{self, Server};
@@ -185,6 +188,7 @@ fn make_certificates(dir: &TempDir) {
         params.distinguished_name.push(DnType::CommonName, common);
         params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        params.serial_number = Some(SerialNumber::from(u64::try_from(common.len()).expect("fits")));
         let key = KeyPair::generate().expect("a key");
         (params.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem())
     };
@@ -198,6 +202,24 @@ fn make_certificates(dir: &TempDir) {
         let (certificate, key) = signed(names, common, years);
         write(&format!("{file}.crt"), certificate);
         write(&format!("{file}.key"), key);
+    }
+    // One list takes back what has the server's serial number, the other one nothing.
+    for (file, numbers) in [("revoked.crl", &["localhost".len()][..]), ("empty.crl", &[])] {
+        let revoked = |number: &usize| RevokedCertParams {
+            serial_number: SerialNumber::from(u64::try_from(*number).expect("fits")),
+            revocation_time: rcgen::date_time_ymd(2021, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2021, 1, 1),
+            next_update: rcgen::date_time_ymd(2090, 1, 1),
+            crl_number: SerialNumber::from(1u64),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        write(file, list.signed_by(&issuer).expect("a list").pem().expect("as text"));
     }
     // As `openssl req -x509` makes it: its own authority.
     let mut params = CertificateParams::new(Vec::new()).expect("no names are fine");
