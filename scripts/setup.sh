@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and testing need: a C linker, Rust, the programs of a PostgreSQL server.
+# Installs what building and testing need: a C linker, Rust, the programs of a PostgreSQL server, PgBouncer.
 # On Debian and Ubuntu it installs; elsewhere it says what is missing. Running it again changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -51,6 +51,24 @@ install_postgres() {
     return "$status"
 }
 
+have_pgbouncer() {
+    [ -n "${SETPOINT_PGBOUNCER:-}" ] || [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null
+}
+
+# Its package would also start it as a service, on a port that somebody may use.
+install_pgbouncer() {
+    command -v apt-get >/dev/null || return 1
+    local policy=/usr/sbin/policy-rc.d ours= status=0
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || return 1
+        as_root chmod 755 "$policy"
+    fi
+    apt_install pgbouncer || status=1
+    [ -z "$ours" ] || as_root rm -f "$policy"
+    return "$status"
+}
+
 if ! command -v cc >/dev/null; then
     say "installing a C compiler, which links Rust programs"
     apt_install gcc libc6-dev || missing+=("a C compiler (cc)")
@@ -82,6 +100,12 @@ fi
 if ! have_postgres; then
     say "installing the programs of a PostgreSQL server"
     install_postgres && have_postgres || missing+=("a PostgreSQL server, 13 or newer (postgres and initdb; SETPOINT_POSTGRES=DIR says where)")
+fi
+
+if ! have_pgbouncer; then
+    say "installing PgBouncer, which the tests of poolers run"
+    # Everything else works without it; those tests then say that they are ignored.
+    install_pgbouncer && have_pgbouncer || say "PgBouncer is not to be had: the tests of poolers will be ignored (SETPOINT_PGBOUNCER=FILE says where it is)"
 fi
 
 # A server refuses to run as root.

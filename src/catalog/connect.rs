@@ -1,52 +1,59 @@
 //! A resolved connection target: which server, which database, as whom, how protected.
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::config::{ChannelBinding, Config, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, Config};
 
-use crate::model::{Error, Result};
+use crate::model::Result;
 
 use super::account;
-use super::parameters::{self, Lookup, Parameters};
+use super::parameters::{self, Lookup, Parameters, Resolved};
+use super::passfile::{self, Passfile};
+use super::place::{self, Place, invalid};
+use super::tls::{SslMode, TlsSettings};
+use super::wanted::Wanted;
 
-/// Where servers put their sockets: Debian's place, then PostgreSQL's own default.
-const SOCKET_DIRS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/tmp"];
+/// How long to wait for a server, unless `connect_timeout` says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeout {
+    /// For the network to get there.
+    pub(super) reach: Option<Duration>,
+    /// For all of it: some logins wait for a person to confirm them.
+    pub(super) login: Option<Duration>,
+}
 
-/// A server that does not answer is given up after this, unless `connect_timeout` says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+impl Timeout {
+    fn of(time: Duration) -> Self {
+        Self { reach: Some(time), login: Some(time) }
+    }
+}
 
-/// How much protection the connection must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// No TLS.
-    Disable,
-    /// No TLS unless the server insists.
-    Allow,
-    /// TLS where the server offers it.
-    Prefer,
-    /// TLS, whoever the server is.
-    Require,
-    /// TLS, with a certificate that a trusted authority signed.
-    VerifyCa,
-    /// TLS, with a trusted certificate for this very host.
-    VerifyFull,
+impl Default for Timeout {
+    fn default() -> Self {
+        Self { reach: Some(Duration::from_secs(15)), login: Some(Duration::from_secs(60)) }
+    }
 }
 
 /// A connection target. Its text forms never hold the password.
 #[derive(Clone)]
 pub struct Connect {
     hosts: Vec<String>,
-    addresses: Vec<String>,
-    ports: Vec<u16>,
+    places: Vec<Place>,
     user: String,
     database: String,
-    password: Option<String>,
-    ssl_mode: SslMode,
+    tls: Arc<TlsSettings>,
+    wanted: Wanted,
+    random: bool,
+    timeout: Timeout,
     config: Config,
+    password_from: Option<String>,
+    open_passfile: Option<String>,
+    said_by: Option<String>,
+    direct_in: Option<String>,
+    settled: bool,
 }
 
 impl Connect {
@@ -63,7 +70,7 @@ impl Connect {
 
     /// As `parse`, with the environment as a function.
     pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Self> {
-        Self::from_parameters(&parameters::resolve(text, env)?, env)
+        Self::from_parameters(parameters::resolve(text, env)?, env)
     }
 
     /// True if the connection string itself holds a password, where process lists and shell histories show it.
@@ -71,106 +78,77 @@ impl Connect {
         parameters::parse(text).is_ok_and(|found| found.contains_key("password"))
     }
 
-    fn from_parameters(found: &Parameters, env: Lookup<'_>) -> Result<Self> {
+    fn from_parameters(resolved: Resolved, env: Lookup<'_>) -> Result<Self> {
+        let Resolved { parameters: found, mut password_from } = resolved;
         let get = |key: &str| found.get(key).map(String::as_str);
-        let list = |key: &str| -> Vec<String> {
-            get(key).map_or_else(Vec::new, |text| text.split(',').map(str::to_owned).collect())
-        };
-        let addresses = list("hostaddr");
-        let mut hosts = list("host");
-        if hosts.is_empty() && addresses.is_empty() {
-            hosts.push(String::new());
-        }
-        let ports = ports(&list("port"), hosts.len().max(addresses.len()))?;
-        for (index, host) in hosts.iter_mut().enumerate().filter(|(_, host)| host.is_empty()) {
-            *host = default_host(ports.get(index).copied().unwrap_or(5432));
-        }
+        let mut places = place::places(&found)?;
         let user =
             get("user").map(str::to_owned).or_else(account::current_name).unwrap_or_else(|| "postgres".to_owned());
         let database = get("dbname").map_or_else(|| user.clone(), str::to_owned);
-        let ssl_mode = ssl_mode(get("sslmode"))?;
-        let password = get("password").map(str::to_owned).or_else(|| {
-            let known: Vec<(String, u16)> = (if hosts.is_empty() { &addresses } else { &hosts })
-                .iter()
-                .cloned()
-                .zip(ports.iter().copied())
-                .collect();
-            stored_password(get("passfile"), env, &known, &database, &user)
-        });
-
-        let mut config = Config::new();
-        config.user(&user).dbname(&database);
-        for host in &hosts {
-            config.host(host);
-        }
-        for address in &addresses {
-            config.hostaddr(address.parse().map_err(|_| invalid("hostaddr", address, "an IP address"))?);
-        }
-        for port in &ports {
-            config.port(*port);
-        }
-        if let Some(password) = &password {
-            config.password(password);
-        }
-        if let Some(options) = get("options") {
-            config.options(options);
-        }
-        let timeout = match get("connect_timeout") {
-            Some(text) => Duration::from_secs(number("connect_timeout", text)?),
-            None => CONNECT_TIMEOUT,
-        };
-        if !timeout.is_zero() {
-            config.connect_timeout(timeout);
-        }
-        if let Some(text) = get("tcp_user_timeout") {
-            config.tcp_user_timeout(Duration::from_millis(number("tcp_user_timeout", text)?));
-        }
-        config.keepalives(get("keepalives") != Some("0"));
-        if let Some(text) = get("keepalives_idle") {
-            config.keepalives_idle(Duration::from_secs(number("keepalives_idle", text)?));
-        }
-        if let Some(text) = get("keepalives_interval") {
-            config.keepalives_interval(Duration::from_secs(number("keepalives_interval", text)?));
-        }
-        if let Some(text) = get("keepalives_count") {
-            let count = text.parse().map_err(|_| invalid("keepalives_count", text, "a whole number"))?;
-            config.keepalives_retries(count);
-        }
-        match get("target_session_attrs") {
-            None | Some("any") => {}
-            Some("read-write" | "primary") => _ = config.target_session_attrs(TargetSessionAttrs::ReadWrite),
-            Some("read-only" | "standby") => _ = config.target_session_attrs(TargetSessionAttrs::ReadOnly),
-            Some(other) => {
-                return Err(invalid("target_session_attrs", other, "any, read-write, read-only, primary or standby"));
+        let home = env("HOME").filter(|home| !home.is_empty());
+        let mut open_passfile = None;
+        if let Some(password) = get("password") {
+            places.iter_mut().for_each(|place| place.password = Some(password.to_owned()));
+        } else {
+            match Passfile::find(get("passfile"), home.as_deref()) {
+                Passfile::Missing => {}
+                Passfile::Open(file) => open_passfile = Some(file.display().to_string()),
+                Passfile::Read(file, text) => {
+                    for place in &mut places {
+                        place.password = passfile::pgpass(&text, &place.host, place.port, &database, &user);
+                    }
+                    if places.iter().any(|place| place.password.is_some()) {
+                        password_from = Some(file.display().to_string());
+                    }
+                }
             }
         }
-        match get("channel_binding") {
-            None | Some("prefer") => {}
-            Some("disable") => _ = config.channel_binding(ChannelBinding::Disable),
-            Some("require") => _ = config.channel_binding(ChannelBinding::Require),
-            Some(other) => return Err(invalid("channel_binding", other, "disable, prefer or require")),
-        }
-        match get("load_balance_hosts") {
-            None | Some("disable") => {}
-            Some("random") => _ = config.load_balance_hosts(LoadBalanceHosts::Random),
+        let wanted = Wanted::named(get("target_session_attrs"))?;
+        let random = match get("load_balance_hosts") {
+            None | Some("disable") => false,
+            Some("random") => true,
             Some(other) => return Err(invalid("load_balance_hosts", other, "disable or random")),
-        }
-        Ok(Self { hosts, addresses, ports, user, database, password, ssl_mode, config })
+        };
+        let timeout = match get("connect_timeout").map(|text| number("connect_timeout", text)).transpose()? {
+            None => Timeout::default(),
+            Some(0) => Timeout { reach: None, login: None },
+            // As in libpq: no less than two seconds.
+            Some(seconds) => Timeout::of(Duration::from_secs(seconds.max(2))),
+        };
+        let mut config = driver_settings(&found)?;
+        config.user(&user).dbname(&database);
+        let tls = Arc::new(TlsSettings::from_parameters(&found, home.as_deref())?);
+        let mut target = Self::assemble(places, user, database, tls, config);
+        (target.wanted, target.random, target.timeout) = (wanted, random, timeout);
+        (target.password_from, target.open_passfile) = (password_from, open_passfile);
+        Ok(target)
     }
 
     /// A database of a server that listens on a socket in that directory.
     pub fn socket(directory: &Path, port: u16, user: &str, database: &str) -> Self {
         let mut config = Config::new();
-        config.user(user).dbname(database).host_path(directory).port(port).connect_timeout(CONNECT_TIMEOUT);
+        config.user(user).dbname(database);
+        let host = directory.display().to_string();
+        let place = Place { host, nameless: false, address: None, port, password: None };
+        Self::assemble(vec![place], user.to_owned(), database.to_owned(), Arc::new(TlsSettings::none()), config)
+    }
+
+    fn assemble(places: Vec<Place>, user: String, database: String, tls: Arc<TlsSettings>, config: Config) -> Self {
         Self {
-            hosts: vec![directory.display().to_string()],
-            addresses: Vec::new(),
-            ports: vec![port],
-            user: user.to_owned(),
-            database: database.to_owned(),
-            password: None,
-            ssl_mode: SslMode::Disable,
+            hosts: places.iter().map(|place| place.host.clone()).collect(),
+            places,
+            user,
+            database,
+            tls,
+            wanted: Wanted::Any,
+            random: false,
+            timeout: Timeout::default(),
             config,
+            password_from: None,
+            open_passfile: None,
+            said_by: None,
+            direct_in: None,
+            settled: false,
         }
     }
 
@@ -180,6 +158,29 @@ impl Connect {
         let mut other = self.clone();
         database.clone_into(&mut other.database);
         other.config.dbname(database);
+        other
+    }
+
+    /// Keeps where the target was named, for errors: `DATABASE_URL in .env`.
+    #[must_use]
+    pub fn said_by(mut self, source: impl Into<String>) -> Self {
+        self.said_by = Some(source.into());
+        self
+    }
+
+    /// Keeps the variable that holds the address of the server itself, in case that this one is a pooler's.
+    #[must_use]
+    pub fn direct_in(mut self, variable: Option<String>) -> Self {
+        self.direct_in = variable;
+        self
+    }
+
+    /// The one server that a session was opened on: the next one goes there, too, and what was found out about it holds.
+    pub(super) fn settled(&self, place: &Place) -> Self {
+        let mut other = self.clone();
+        other.hosts = vec![place.host.clone()];
+        other.places = vec![place.clone()];
+        (other.wanted, other.settled) = (Wanted::Any, true);
         other
     }
 
@@ -195,26 +196,79 @@ impl Connect {
 
     /// The hosts, as people name them: names, addresses or socket directories.
     pub fn hosts(&self) -> &[String] {
-        if self.hosts.is_empty() { &self.addresses } else { &self.hosts }
+        &self.hosts
     }
 
     /// The protection asked for. A socket needs none: `Disable`.
     pub fn ssl_mode(&self) -> SslMode {
-        let sockets_only = !self.hosts.is_empty() && self.hosts.iter().all(|host| host.starts_with('/'));
-        if sockets_only { SslMode::Disable } else { self.ssl_mode }
+        if self.places.iter().all(Place::is_socket) { SslMode::Disable } else { self.tls.mode() }
+    }
+
+    /// The servers, in the order in which they are to be tried.
+    pub(super) fn order(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = self.places.iter().collect();
+        if self.random {
+            place::shuffle(&mut places);
+        }
+        places
     }
 
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub(super) fn has_password(&self) -> bool {
-        self.password.is_some()
+    pub(super) fn tls(&self) -> &TlsSettings {
+        &self.tls
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
+    pub(super) fn timeout(&self) -> Timeout {
+        self.timeout
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    pub(super) fn direct_variable(&self) -> Option<&str> {
+        self.direct_in.as_deref()
+    }
+
+    /// Where to look for a wrong password.
+    pub(super) fn password_source(&self) -> Option<&str> {
+        self.password_from.as_deref().or(self.said_by.as_deref())
+    }
+
+    /// The password file that was passed over, since others may read it.
+    pub(super) fn ignored_passfile(&self) -> Option<&str> {
+        self.open_passfile.as_deref()
+    }
+
+    /// The target and who named it, for errors.
+    pub(super) fn described(&self) -> String {
+        self.said_by.as_ref().map_or_else(|| self.to_string(), |source| format!("{self} (from {source})"))
+    }
+
+    /// The same address with another port.
+    pub(super) fn with_port(&self, port: u16) -> Self {
+        let mut other = self.clone();
+        other.places.iter_mut().for_each(|place| place.port = port);
+        other
+    }
+
+    /// The same address with another host.
+    pub(super) fn with_host(&self, host: &str) -> Self {
+        let mut other = self.clone();
+        other.places.iter_mut().for_each(|place| host.clone_into(&mut place.host));
+        other
     }
 
     /// The target as a URL for another process's environment. It holds the password: never to be shown.
     pub fn secret_url(&self) -> String {
-        self.url(self.password.as_deref())
+        self.url(self.places.iter().find_map(|place| place.password.as_deref()))
     }
 
     fn url(&self, password: Option<&str>) -> String {
@@ -224,17 +278,17 @@ impl Connect {
             url.push_str(&encode(password));
         }
         url.push('@');
-        for (index, host) in self.hosts().iter().enumerate() {
+        for (index, place) in self.places.iter().enumerate() {
             if index > 0 {
                 url.push(',');
             }
-            if host.contains(':') {
-                url.push_str(&format!("[{host}]"));
+            if place.host.contains(':') {
+                url.push_str(&format!("[{}]", place.host));
             } else {
-                url.push_str(&encode(host));
+                url.push_str(&encode(&place.host));
             }
-            if let Some(port) = self.ports.get(index).filter(|port| **port != 5432) {
-                url.push_str(&format!(":{port}"));
+            if place.port != 5432 {
+                url.push_str(&format!(":{}", place.port));
             }
         }
         url.push('/');
@@ -267,68 +321,38 @@ fn encode(text: &str) -> String {
     })
 }
 
-fn invalid(key: &str, value: &str, wanted: &str) -> Error {
-    Error::config(format!("the connection parameter {key}={value} is not valid")).remedy(format!("{key} is {wanted}"))
+/// What the driver itself heeds.
+fn driver_settings(found: &Parameters) -> Result<Config> {
+    let get = |key: &str| found.get(key).map(String::as_str);
+    let mut config = Config::new();
+    if let Some(options) = get("options") {
+        config.options(options);
+    }
+    if let Some(text) = get("tcp_user_timeout") {
+        config.tcp_user_timeout(Duration::from_millis(number("tcp_user_timeout", text)?));
+    }
+    config.keepalives(get("keepalives") != Some("0"));
+    if let Some(text) = get("keepalives_idle") {
+        config.keepalives_idle(Duration::from_secs(number("keepalives_idle", text)?));
+    }
+    if let Some(text) = get("keepalives_interval") {
+        config.keepalives_interval(Duration::from_secs(number("keepalives_interval", text)?));
+    }
+    if let Some(text) = get("keepalives_count") {
+        let count = text.parse().map_err(|_| invalid("keepalives_count", text, "a whole number"))?;
+        config.keepalives_retries(count);
+    }
+    match get("channel_binding") {
+        None | Some("prefer") => {}
+        Some("disable") => _ = config.channel_binding(ChannelBinding::Disable),
+        Some("require") => _ = config.channel_binding(ChannelBinding::Require),
+        Some(other) => return Err(invalid("channel_binding", other, "disable, prefer or require")),
+    }
+    Ok(config)
 }
 
 fn number(key: &str, text: &str) -> Result<u64> {
     text.trim().parse().map_err(|_| invalid(key, text, "a whole number"))
-}
-
-/// One port for each host; a single one serves them all.
-fn ports(texts: &[String], hosts: usize) -> Result<Vec<u16>> {
-    let found = texts
-        .iter()
-        .map(|text| {
-            if text.is_empty() {
-                Ok(5432)
-            } else {
-                text.trim().parse().map_err(|_| invalid("port", text, "a number up to 65535"))
-            }
-        })
-        .collect::<Result<Vec<u16>>>()?;
-    match found.as_slice() {
-        [] => Ok(vec![5432; hosts]),
-        [one] => Ok(vec![*one; hosts]),
-        _ if found.len() == hosts => Ok(found),
-        _ => Err(Error::config(format!("the connection names {hosts} hosts and {} ports", found.len()))
-            .remedy("name one port for all hosts, or one for each")),
-    }
-}
-
-fn default_host(port: u16) -> String {
-    SOCKET_DIRS
-        .iter()
-        .find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
-        .map_or_else(|| "localhost".to_owned(), |dir| (*dir).to_owned())
-}
-
-fn ssl_mode(text: Option<&str>) -> Result<SslMode> {
-    match text {
-        None | Some("prefer") => Ok(SslMode::Prefer),
-        Some("disable") => Ok(SslMode::Disable),
-        Some("allow") => Ok(SslMode::Allow),
-        Some("require" | "no-verify") => Ok(SslMode::Require),
-        Some("verify-ca") => Ok(SslMode::VerifyCa),
-        Some("verify-full") => Ok(SslMode::VerifyFull),
-        Some(other) => Err(invalid("sslmode", other, "disable, allow, prefer, require, verify-ca or verify-full")),
-    }
-}
-
-/// The password from `.pgpass`. A file that others can read is ignored, as libpq does.
-fn stored_password(
-    file: Option<&str>,
-    env: Lookup<'_>,
-    hosts: &[(String, u16)],
-    database: &str,
-    user: &str,
-) -> Option<String> {
-    let file = file.map(Into::into).or_else(|| env("HOME").map(|home| Path::new(&home).join(".pgpass")))?;
-    let mode = fs::metadata(&file).ok()?.mode();
-    if mode & 0o077 != 0 {
-        return None;
-    }
-    parameters::pgpass(&fs::read_to_string(&file).ok()?, hosts, database, user)
 }
 
 #[cfg(test)]
@@ -363,8 +387,28 @@ mod tests {
     }
 
     #[test]
+    fn each_server_has_its_port_and_password() {
+        let target = connect("postgresql://me@a:1,b,c:3/d");
+        assert_eq!(target.to_string(), "postgresql://me@a:1,b,c:3/d");
+        assert_eq!(connect("user=u dbname=d host=a,b port=7").to_string(), "postgresql://u@a:7,b:7/d");
+        assert_eq!(connect("user=u dbname=d host=a hostaddr=::1").to_string(), "postgresql://u@a/d");
+        assert_eq!(connect("user=u dbname=d hostaddr=::1").to_string(), "postgresql://u@[::1]/d");
+    }
+
+    #[test]
     fn wrong_values_are_named() {
-        for text in ["port=x", "sslmode=maybe", "host=a,b,c port=1,2", "connect_timeout=soon"] {
+        for text in [
+            "port=x",
+            "sslmode=maybe",
+            "host=a,b,c port=1,2",
+            "host=a,b hostaddr=127.0.0.1",
+            "hostaddr=name",
+            "connect_timeout=soon",
+            "target_session_attrs=best",
+            "sslnegotiation=direct sslmode=prefer",
+            "sslrootcert=system sslmode=require",
+            "ssl_min_protocol_version=TLSv9",
+        ] {
             assert!(Connect::resolve(Some(text), &|_| None).is_err(), "{text}");
         }
     }

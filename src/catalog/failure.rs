@@ -7,8 +7,6 @@ use tokio_postgres::error::ErrorPosition;
 
 use crate::model::{Class, Error};
 
-use super::Connect;
-
 /// An error of the driver in our terms.
 pub fn server_error(error: &tokio_postgres::Error) -> Error {
     if let Some(db) = error.as_db_error() {
@@ -42,67 +40,6 @@ pub fn statement_error(error: &tokio_postgres::Error, sql: &str) -> Error {
         }
         _ => ours,
     }
-}
-
-/// Why a connection could not be opened.
-pub(super) fn connect_error(error: &tokio_postgres::Error, target: &Connect) -> Error {
-    let mut ours = server_error(error);
-    let place = format!("connecting to {target}");
-    if let Some(db) = error.as_db_error() {
-        ours.remedy = connect_remedy(db.code().code(), db.message(), target).or(ours.remedy);
-        return ours.detail(place);
-    }
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    let host = target.hosts().join(", ");
-    let (message, remedy) = match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => (
-            format!("no server accepts connections at {host}"),
-            "check that PostgreSQL runs there and listens on that port, and that host and port are right",
-        ),
-        Some(io::ErrorKind::NotFound) if host.starts_with('/') => (
-            format!("no server listens on a socket in {host}"),
-            "check that PostgreSQL runs and that the port is right, or name a host: postgresql://USER@HOST/DATABASE",
-        ),
-        Some(io::ErrorKind::TimedOut) => (
-            format!("{host} does not answer"),
-            "check the address and the firewalls on the way; connect_timeout=SECONDS waits longer",
-        ),
-        Some(io::ErrorKind::PermissionDenied) => {
-            (format!("access to {host} is denied"), "check the rights on the socket's directory")
-        }
-        _ if error.to_string().contains("timed out") => (
-            format!("{host} does not answer"),
-            "check the address and the firewalls on the way; connect_timeout=SECONDS waits longer",
-        ),
-        _ if is_lookup_failure(io) => {
-            (format!("the host name {host} cannot be resolved"), "check its spelling, DNS and the network")
-        }
-        _ if !target.has_password() && error.to_string().contains("invalid configuration") => (
-            format!("the server asks {} for a password, and none was given", target.user()),
-            "set PGPASSWORD, add a line to ~/.pgpass, or put the password into the URL that DATABASE_URL holds",
-        ),
-        _ => return ours.detail(place),
-    };
-    ours.message = message;
-    ours.remedy = Some(remedy.to_owned());
-    ours.detail(place)
-}
-
-fn is_lookup_failure(io: Option<&io::Error>) -> bool {
-    io.is_some_and(|io| io.to_string().contains("lookup address") || io.to_string().contains("Name or service"))
-}
-
-fn connect_remedy(code: &str, message: &str, target: &Connect) -> Option<String> {
-    let remedy = match code {
-        "28P01" => format!("check the password of {} (DATABASE_URL, PGPASSWORD or ~/.pgpass)", target.user()),
-        "28000" if message.contains("no encryption") || message.contains("SSL off") => {
-            "the server accepts this connection only with TLS, which this version cannot speak yet; connect through a tunnel or a socket".to_owned()
-        }
-        "28000" => "check the user's name and the server's pg_hba.conf".to_owned(),
-        "3D000" => format!("create it: CREATE DATABASE \"{}\"; or check the name", target.database().replace('"', "\"\"")),
-        _ => return None,
-    };
-    Some(remedy)
 }
 
 fn from_db(db: &tokio_postgres::error::DbError) -> Error {

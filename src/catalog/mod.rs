@@ -2,18 +2,28 @@
 
 pub mod account;
 pub mod book;
+mod certificate;
 mod connect;
+mod dial;
 mod failure;
 mod parameters;
+mod passfile;
 mod pipeline;
+mod place;
+mod pooler;
+mod refusal;
 pub mod row;
 mod session;
+mod tls;
 mod version;
+mod wanted;
 
 pub use book::{Address, Book, class};
-pub use connect::{Connect, SslMode};
+pub use connect::Connect;
 pub use failure::{server_error, statement_error};
 pub use pipeline::Pipeline;
+pub use pooler::transaction_mode;
 pub use row::Row;
 pub use session::{Canceller, OLDEST, Session};
+pub use tls::SslMode;
 pub use version::Version;

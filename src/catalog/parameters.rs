@@ -22,9 +22,17 @@ const MEANT: &[(&str, Option<&str>)] = &[
     ("password", Some("PGPASSWORD")),
     ("passfile", Some("PGPASSFILE")),
     ("service", Some("PGSERVICE")),
+    ("servicefile", Some("PGSERVICEFILE")),
     ("options", Some("PGOPTIONS")),
     ("sslmode", Some("PGSSLMODE")),
+    ("sslnegotiation", Some("PGSSLNEGOTIATION")),
     ("sslrootcert", Some("PGSSLROOTCERT")),
+    ("sslcert", Some("PGSSLCERT")),
+    ("sslkey", Some("PGSSLKEY")),
+    ("sslcrl", Some("PGSSLCRL")),
+    ("sslsni", Some("PGSSLSNI")),
+    ("ssl_min_protocol_version", Some("PGSSLMINPROTOCOLVERSION")),
+    ("ssl_max_protocol_version", Some("PGSSLMAXPROTOCOLVERSION")),
     ("connect_timeout", Some("PGCONNECT_TIMEOUT")),
     ("tcp_user_timeout", None),
     ("keepalives", None),
@@ -41,22 +49,11 @@ const OTHERS: &[&str] = &[
     "application_name",
     "fallback_application_name",
     "client_encoding",
-    "gssencmode",
     "gsslib",
     "gssdelegation",
     "krbsrvname",
-    "require_auth",
-    "requirepeer",
-    "sslcert",
     "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
-    "sslnegotiation",
     "sslpassword",
-    "sslsni",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
     "max_protocol_version",
     "min_protocol_version",
     "schema",
@@ -82,25 +79,61 @@ const OTHERS: &[&str] = &[
     "uselibpqcompat",
 ];
 
+/// Parameters that ask for a protection which is not to be had here, and the values that ask for none. Leaving them
+/// unheeded would be a lie.
+const UNSERVED: &[(&str, &str, &[&str])] = &[
+    ("gssencmode", "PGGSSENCMODE", &["disable", "prefer"]),
+    ("require_auth", "PGREQUIREAUTH", &[]),
+    ("requirepeer", "PGREQUIREPEER", &[]),
+    ("sslcrldir", "PGSSLCRLDIR", &[]),
+];
+
+/// What is known about a connection once every source was asked.
+pub struct Resolved {
+    /// The parameters.
+    pub parameters: Parameters,
+    /// Where the password comes from, if it was not written with the rest.
+    pub password_from: Option<String>,
+}
+
 /// Resolves what was written (a URL, `key=value` pairs, a database name, or nothing), then the service file, then libpq's
 /// variables, each filling in what those before it left open.
-pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Parameters> {
+pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Resolved> {
     let mut parameters = text.map_or_else(|| Ok(Parameters::new()), parse)?;
+    let mut password_from = None;
     if let Some(service) = parameters.get("service").cloned().or_else(|| set(env("PGSERVICE"))) {
-        for (key, value) in service_parameters(&service, env)? {
+        for (key, value) in service_parameters(&service, parameters.get("servicefile").cloned(), env)? {
+            if key == "password" && !parameters.contains_key("password") {
+                password_from = Some(format!("the connection service “{service}”"));
+            }
             parameters.entry(key).or_insert(value);
         }
     }
     for (key, variable) in MEANT {
         if let Some(value) = variable.and_then(|name| set(env(name))) {
+            if *key == "password" && !parameters.contains_key("password") {
+                password_from = Some("PGPASSWORD".to_owned());
+            }
             parameters.entry((*key).to_owned()).or_insert(value);
         }
     }
-    Ok(parameters)
+    for (_, variable, harmless) in UNSERVED {
+        serve(variable, &env(variable).unwrap_or_default(), harmless)?;
+    }
+    Ok(Resolved { parameters, password_from })
 }
 
 fn set(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
+}
+
+fn serve(name: &str, value: &str, harmless: &[&str]) -> Result<()> {
+    if value.is_empty() || harmless.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(format!("the connection parameter {name} is not supported"))
+        .detail("ignoring it would leave the connection less protected than was asked for")
+        .remedy(format!("leave {name} out; sslmode, sslrootcert and channel_binding protect a connection")))
 }
 
 /// Reads one connection string. Its text is never repeated in an error: it may hold a password.
@@ -119,6 +152,11 @@ pub fn parse(text: &str) -> Result<Parameters> {
     } else {
         vec![("dbname".to_owned(), text.to_owned())]
     };
+    known(raw)
+}
+
+/// Keeps the parameters that mean something, and refuses those that nobody knows or that cannot be served.
+fn known(raw: Vec<(String, String)>) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for (key, value) in raw {
         let key = match key.to_ascii_lowercase().as_str() {
@@ -135,6 +173,8 @@ pub fn parse(text: &str) -> Result<Parameters> {
             if !value.is_empty() {
                 parameters.insert(key, value);
             }
+        } else if let Some((_, _, harmless)) = UNSERVED.iter().find(|(name, _, _)| *name == key) {
+            serve(&key, &value, harmless)?;
         } else if !OTHERS.contains(&key.as_str()) {
             return Err(Error::config(format!("the connection string has an unknown parameter “{key}”")).remedy(
                 "use libpq's parameters: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS",
@@ -234,9 +274,9 @@ fn pair_value(text: &str) -> Result<(String, &str)> {
     }
 }
 
-fn service_parameters(name: &str, env: Lookup<'_>) -> Result<Parameters> {
+fn service_parameters(name: &str, file: Option<String>, env: Lookup<'_>) -> Result<Parameters> {
     let mut files = Vec::new();
-    match set(env("PGSERVICEFILE")) {
+    match set(file).or_else(|| set(env("PGSERVICEFILE"))) {
         Some(file) => files.push(PathBuf::from(file)),
         None => files.extend(set(env("HOME")).map(|home| PathBuf::from(home).join(".pg_service.conf"))),
     }
@@ -245,7 +285,7 @@ fn service_parameters(name: &str, env: Lookup<'_>) -> Result<Parameters> {
     for file in &files {
         let Ok(text) = fs::read_to_string(file) else { continue };
         if let Some(found) = section(&text, name) {
-            return Ok(found);
+            return known(found).map_err(|error| error.detail(format!("in {}, service {name}", file.display())));
         }
     }
     let looked: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
@@ -254,52 +294,19 @@ fn service_parameters(name: &str, env: Lookup<'_>) -> Result<Parameters> {
         .remedy("define it there, or unset PGSERVICE"))
 }
 
-fn section(text: &str, name: &str) -> Option<Parameters> {
+fn section(text: &str, name: &str) -> Option<Vec<(String, String)>> {
     let mut found = None;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             if found.is_some() {
                 break;
             }
-            found = (header == name).then(Parameters::new);
+            found = (header == name).then(Vec::new);
         } else if let (Some(parameters), Some((key, value))) = (found.as_mut(), line.split_once('=')) {
-            parameters.insert(key.trim().to_owned(), value.trim().to_owned());
+            parameters.push((key.trim().to_owned(), value.trim().to_owned()));
         }
     }
     found
-}
-
-/// The password that a `.pgpass` file has for the first of those hosts that it knows.
-pub fn pgpass(text: &str, hosts: &[(String, u16)], database: &str, user: &str) -> Option<String> {
-    hosts.iter().find_map(|(host, port)| {
-        let host = if host.starts_with('/') && text.lines().all(|line| !line.starts_with(host.as_str())) {
-            "localhost"
-        } else {
-            host
-        };
-        text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-            let fields = pgpass_fields(line);
-            let [h, p, d, u, password] = fields.as_slice() else { return None };
-            let fits = |field: &str, value: &str| field == "*" || field == value;
-            (fits(h, host) && fits(p, &port.to_string()) && fits(d, database) && fits(u, user))
-                .then(|| password.clone())
-        })
-    })
-}
-
-fn pgpass_fields(line: &str) -> Vec<String> {
-    let mut fields = Vec::new();
-    let mut field = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => field.extend(chars.next()),
-            ':' if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
-    }
-    fields.push(field);
-    fields
 }
 
 #[cfg(test)]
@@ -348,23 +355,23 @@ mod tests {
             "PGUSER" => Some("me".to_owned()),
             _ => None,
         };
-        let parameters = resolve(Some("postgres://h/d"), &env).expect("resolves");
+        let parameters = resolve(Some("postgres://h/d"), &env).expect("resolves").parameters;
         assert_eq!(parameters["host"], "h");
         assert_eq!(parameters["user"], "me");
     }
 
     #[test]
-    fn password_files() {
-        let text = "# comment\nh:5432:*:u:pa\\:ss\n*:*:*:*:other";
-        assert_eq!(pgpass(text, &[("h".to_owned(), 5432)], "d", "u").as_deref(), Some("pa:ss"));
-        assert_eq!(pgpass(text, &[("x".to_owned(), 1)], "d", "u").as_deref(), Some("other"));
-        assert_eq!(pgpass("h:1:d:u:p", &[("x".to_owned(), 1)], "d", "u"), None);
+    fn protections_that_are_not_to_be_had_are_refused() {
+        for text in ["postgres://h/d?require_auth=scram-sha-256", "host=h gssencmode=require", "host=h sslcrldir=/x"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(shown("host=h gssencmode=prefer require_auth=''"), "host=h");
     }
 
     #[test]
     fn services() {
         let text = "[a]\nhost=x\n\n[b]\n# c\nhost=y\nport=7\n[c]\nhost=z";
-        let found = section(text, "b").expect("is there");
+        let found = known(section(text, "b").expect("is there")).expect("are known");
         assert_eq!((found["host"].as_str(), found["port"].as_str(), found.len()), ("y", "7", 2));
     }
 }

@@ -1,17 +1,20 @@
 //! An open connection with every setting pinned that changes what SQL means or how the catalog is shown.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::config::Config;
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::model::{Error, Result};
 
-use super::connect::SslMode;
-use super::failure::{connect_error, server_error, statement_error};
+use super::dial::{LastWords, Line, MARK, Refused, dial};
+use super::failure::{server_error, statement_error};
+use super::place::Place;
+use super::pooler::refuse_transaction_mode;
+use super::refusal::{Failure, connect_error};
+use super::tls::Tls;
+use super::wanted::Wanted;
 use super::{Connect, Row, Version};
 
 /// The oldest major version that is served.
@@ -72,47 +75,77 @@ pub struct Session {
     /// True if transactions are read-only unless they say otherwise.
     pub read_only: bool,
     target: Connect,
+    tls: Option<Tls>,
     last_words: LastWords,
     task: JoinHandle<()>,
 }
 
-/// Why the connection ended: its task hears the server's reason, the client only that it is over.
-type LastWords = Arc<Mutex<Option<Error>>>;
-
 impl Session {
-    /// Connects for a purpose, which the server shows as `setpoint PURPOSE`.
+    /// Connects for a purpose, which the server shows as `setpoint PURPOSE`. Of several servers the first that will do is taken.
     pub async fn open(target: &Connect, purpose: &str) -> Result<Self> {
-        let last_words = LastWords::default();
-        let mut config = target.config().clone();
-        config.application_name(format!("setpoint {purpose}"));
-        let (client, task) = connect(&config, target, &last_words).await?;
-        let facts = client.simple_query(&greeting()).await.map_err(|error| connect_error(&error, target))?;
-        let row = facts
-            .iter()
-            .rev()
-            .find_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None })
-            .ok_or_else(|| {
-                Error::failed("the server did not answer the first question").detail(format!("connected to {target}"))
-            })?;
-        let version = Version(text(row, 0).parse().unwrap_or(0));
-        if !version.at_least(OLDEST) {
-            return Err(Error::failed(format!("the server runs PostgreSQL {version}, which is too old"))
-                .detail(format!("connected to {target}"))
-                .remedy(format!("upgrade it to PostgreSQL {OLDEST} or newer")));
+        let places = target.order();
+        let mut refusals = Vec::new();
+        for wanted in target.wanted().rounds() {
+            refusals.clear();
+            for place in &places {
+                match Self::open_at(target, place, *wanted, purpose).await {
+                    Ok(session) => return Ok(session),
+                    Err(refused) if refused.next => refusals.push(refused.error),
+                    Err(refused) => return Err(refused.error),
+                }
+            }
         }
-        Ok(Self {
+        Err(none_will_do(target, refusals))
+    }
+
+    async fn open_at(target: &Connect, place: &Place, wanted: Wanted, purpose: &str) -> Result<Self, Refused> {
+        let line = dial(target, place, purpose).await?;
+        let (row, settled) = greet(&line, target, purpose).await.map_err(|error| Refused { error, next: false })?;
+        let version = Version(text(&row, 0).parse().unwrap_or(0));
+        if !version.at_least(OLDEST) {
+            let error = Error::failed(format!("the server runs PostgreSQL {version}, which is too old"))
+                .detail(format!("connected to {settled}"))
+                .remedy(format!("upgrade it to PostgreSQL {OLDEST} or newer"));
+            return Err(Refused { error, next: false });
+        }
+        let Line { client, task, last_words, tls, .. } = line;
+        let session = Self {
             client,
             version,
-            backend_pid: text(row, 1).parse().unwrap_or(0),
-            database: text(row, 2).to_owned(),
-            user: text(row, 3).to_owned(),
-            superuser: text(row, 4) == "on",
-            standby: text(row, 5) == "t",
-            read_only: text(row, 6) == "on",
-            target: target.clone(),
+            backend_pid: text(&row, 1).parse().unwrap_or(0),
+            database: text(&row, 2).to_owned(),
+            user: text(&row, 3).to_owned(),
+            superuser: text(&row, 4) == "on",
+            standby: text(&row, 5) == "t",
+            read_only: text(&row, 6) == "on",
+            target: settled,
+            tls,
             last_words,
             task,
-        })
+        };
+        match session.unwanted(wanted) {
+            None => Ok(session),
+            Some(why) => {
+                session.close().await;
+                let asked = wanted.word();
+                let error = Error::failed(format!("{place} {why}, and target_session_attrs={asked} asks for another"))
+                    .detail(format!("connecting to {}", target.described()))
+                    .remedy("name the right server, or all of them: postgresql://USER@HOST1,HOST2/DATABASE");
+                Err(Refused { error, next: true })
+            }
+        }
+    }
+
+    /// What the server is that it should not be.
+    fn unwanted(&self, wanted: Wanted) -> Option<&'static str> {
+        let (standby, read_only) = (self.standby, self.standby || self.read_only);
+        match wanted {
+            Wanted::Primary | Wanted::ReadWrite if standby => Some("is a standby"),
+            Wanted::ReadWrite if read_only => Some("is read-only"),
+            Wanted::ReadOnly if !read_only => Some("can be written to"),
+            Wanted::Standby if !standby => Some("is a primary"),
+            _ => None,
+        }
     }
 
     /// Another connection to the same database.
@@ -158,7 +191,7 @@ impl Session {
 
     /// A handle that cancels what this session runs, from elsewhere.
     pub fn canceller(&self) -> Canceller {
-        Canceller { token: self.client.cancel_token() }
+        Canceller { token: self.client.cancel_token(), tls: self.tls.clone() }
     }
 
     /// Ends the connection and waits until it is closed on this side.
@@ -174,61 +207,92 @@ impl Session {
 #[derive(Clone)]
 pub struct Canceller {
     token: CancelToken,
+    tls: Option<Tls>,
 }
 
 impl Canceller {
     /// Asks the server to cancel; the statement then fails with SQLSTATE 57014.
     pub async fn cancel(&self) -> Result<()> {
-        self.token.cancel_query(NoTls).await.map_err(|error| server_error(&error))
+        let cancelled = match &self.tls {
+            Some(tls) => self.token.cancel_query(tls.clone()).await,
+            None => self.token.cancel_query(NoTls).await,
+        };
+        cancelled.map_err(|error| server_error(&error))
     }
 }
 
-/// The only place where connections are made, and where TLS is chosen.
-async fn connect(config: &Config, target: &Connect, last_words: &LastWords) -> Result<(Client, JoinHandle<()>)> {
-    match target.ssl_mode() {
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer => {
-            let mut config = config.clone();
-            config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-            dial(&config, NoTls, target, last_words).await
-        }
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-            Err(Error::config("the connection must use TLS (sslmode), which this version cannot speak yet")
-                .detail(format!("connecting to {target}"))
-                .remedy("connect over a local socket or through a tunnel with sslmode=disable"))
+/// Pins the settings and asks for the facts in one message. Where the server does not know the mark that we connected with,
+/// somebody stands between: nothing is pinned before it is certain that the session is ours alone.
+async fn greet(line: &Line, target: &Connect, purpose: &str) -> Result<(SimpleQueryRow, Connect)> {
+    let settled = target.settled(&line.place);
+    if line.mark.is_some() || target.is_settled() {
+        let row = ask(line, target, line.mark.as_deref()).await?;
+        if text(&row, 7) == "t" {
+            return Ok((row, settled));
         }
     }
+    let second = dial(&settled, &line.place, purpose).await.map_err(|refused| refused.error)?;
+    refuse_transaction_mode(line, &second, &settled).await?;
+    drop(second.client);
+    // The task only fails if it was aborted, and then the connection is closed too.
+    _ = second.task.await;
+    Ok((ask(line, target, None).await?, settled))
 }
 
-async fn dial<T>(config: &Config, tls: T, target: &Connect, last_words: &LastWords) -> Result<(Client, JoinHandle<()>)>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Send + 'static,
-    T::TlsConnect: Send,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-{
-    let (client, connection) = config.connect(tls).await.map_err(|error| connect_error(&error, target))?;
-    let last_words = Arc::clone(last_words);
-    let task = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            last_words.lock().unwrap_or_else(PoisonError::into_inner).replace(server_error(&error));
+async fn ask(line: &Line, target: &Connect, mark: Option<&str>) -> Result<SimpleQueryRow> {
+    let question = greeting(mark);
+    let asked = line.client.simple_query(&question);
+    let answer = match target.timeout().login {
+        Some(timeout) => tokio::time::timeout(timeout, asked).await.map_err(|_| Failure::TimedOut),
+        None => Ok(asked.await),
+    };
+    let failure = match answer.and_then(|answer| answer.map_err(Failure::Driver)) {
+        Ok(messages) => {
+            let row = messages.into_iter().rev().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            });
+            match row {
+                Some(row) => return Ok(row),
+                None => Failure::Ours(Error::failed("the server did not answer the first question")),
+            }
         }
-    });
-    Ok((client, task))
+        Err(failure) => failure,
+    };
+    Err(connect_error(&failure, target, &line.place))
 }
 
-/// Pins the settings and asks for the facts in one message.
-fn greeting() -> String {
+fn greeting(mark: Option<&str>) -> String {
     let settings: Vec<String> = PINNED.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+    let ours = match mark {
+        Some(mark) => format!("pg_catalog.current_setting('{MARK}', true) = '{mark}'"),
+        None => "true".to_owned(),
+    };
     format!(
         "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {}) AS pinned (name, value) \
-         WHERE pg_catalog.current_setting(name, true) IS NOT NULL; \
+         WHERE pg_catalog.current_setting(name, true) IS NOT NULL AND {ours}; \
          SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
          pg_catalog.current_database(), CURRENT_USER, pg_catalog.current_setting('is_superuser'), \
-         pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')",
+         pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), {ours}",
         settings.join(", ")
     )
 }
 
 fn text(row: &SimpleQueryRow, column: usize) -> &str {
     row.try_get(column).ok().flatten().unwrap_or_default()
+}
+
+/// No server of a list can be used; what one alone says is the error itself.
+fn none_will_do(target: &Connect, mut refusals: Vec<Error>) -> Error {
+    if refusals.len() == 1
+        && let Some(only) = refusals.pop()
+    {
+        return only;
+    }
+    let remedy = refusals.iter().find_map(|error| error.remedy.clone());
+    let mut all = Error::failed(format!("none of the {} servers can be used", refusals.len()));
+    all.details.extend(refusals.into_iter().map(|error| error.message));
+    all.details.push(format!("connecting to {}", target.described()));
+    all.remedy = remedy;
+    all
 }

@@ -91,6 +91,9 @@ impl Fingerprint {
 /// # Errors
 /// What the server reports.
 pub async fn take(session: &Session, without: &[String]) -> Result<Option<Fingerprint>> {
+    if !session.superuser && !session.version.at_least(14) {
+        return Ok(None); // only superusers read `pg_subscription` there
+    }
     let mut texts = vec![format!("{READING} {}", env!("CARGO_PKG_VERSION")), session.version.0.to_string()];
     texts.extend([session.database.clone(), session.user.clone()]);
     texts.extend(PRELUDES.iter().map(|query| (*query).to_owned()));

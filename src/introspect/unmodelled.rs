@@ -120,6 +120,10 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// Up to 13 only superusers read `pg_subscription`; its view does not say which database one belongs to, but its tables do.
+const SUBSCRIPTIONS_OF_13: &str = "SELECT DISTINCT 6100::oid, s.subid, 0::oid, s.subname::text FROM pg_stat_subscription s \
+                                   JOIN pg_subscription_rel r ON r.srsubid = s.subid";
+
 /// The entries that nothing covers, on a server of that version.
 fn open(server: Version) -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter().filter(move |entry| {
@@ -139,7 +143,11 @@ pub fn query(server: Version) -> String {
                 Some(of) => format!("{of} {}", entry.kind),
                 None => entry.kind.to_string(),
             };
-            format!("SELECT '{label}', f.* FROM ({}) f (class, oid, schema, name)", entry.query)
+            let query = match entry.kind {
+                "subscription" if !server.at_least(14) => SUBSCRIPTIONS_OF_13,
+                _ => entry.query,
+            };
+            format!("SELECT '{label}', f.* FROM ({query}) f (class, oid, schema, name)")
         })
         .collect();
     let parts = if parts.is_empty() {

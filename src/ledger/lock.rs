@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::catalog::Session;
+use crate::catalog::{Session, transaction_mode};
 use crate::model::{Class, Error, Result};
 
 /// The key: the tool's name in ASCII. Advisory locks are per database.
@@ -71,8 +71,5 @@ pub async fn refuse_pooler(session: &Session, other: &Session) -> Result<()> {
     if first == session.backend_pid && second == other.backend_pid && first != second {
         return Ok(());
     }
-    Err(Error::refused("the connection goes through a pooler in transaction mode")
-        .detail("schema changes need a session of their own: locks and settings must stay with it")
-        .detail(format!("connected to {}", session.target()))
-        .remedy("connect to PostgreSQL itself, usually at port 5432 (6543 is the pooler's at Supabase, 6432 that of PgBouncer)"))
+    Err(transaction_mode(session.target(), None))
 }

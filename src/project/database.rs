@@ -15,6 +15,9 @@ const VARIABLE: &str = "DATABASE_URL";
 /// The variable that chooses an environment, as `--env` does.
 const ENVIRONMENT: &str = "SETPOINT_ENV";
 
+/// The variable that by custom holds the address of the server itself, where `DATABASE_URL` is that of a pooler.
+const DIRECT: &str = "DATABASE_URL_DIRECT";
+
 impl Project {
     /// The database that is meant: `url` from the command line, else the environment `env` from there or from `SETPOINT_ENV`, else
     /// `DATABASE_URL`, both of the environment or of `.env`, else the default environment, else what libpq's variables say.
@@ -58,23 +61,43 @@ impl Project {
         env: Option<&str>,
         process: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Connect> {
-        let resolve = |text: Option<&str>| Connect::resolve(text, process);
+        let file = dot_env(&self.root)?;
+        let known = |name: &str| process(name).or_else(|| file.get(name).filter(|value| !value.is_empty()).cloned());
+        // What libpq reads may stand in `.env`, too.
+        let libpq = |name: &str| if name.starts_with("PG") { known(name) } else { process(name) };
+        let resolve = |text: Option<&str>| -> Result<Connect> {
+            Ok(Connect::resolve(text, &libpq)?.direct_in(known(DIRECT).map(|_| DIRECT.to_owned())))
+        };
+        let from = |name: &str| match process(name) {
+            Some(_) => name.to_owned(),
+            None => format!("{name} in {}", self.root.join(".env").display()),
+        };
+        let resolve_variable = |name: &str, text: &str| {
+            let target =
+                resolve(Some(text)).map_err(|error| error.detail(format!("in the variable {}", from(name))))?;
+            Ok(target
+                .said_by(from(name))
+                .direct_in(known(DIRECT).filter(|_| name != DIRECT).map(|_| DIRECT.to_owned())))
+        };
         if let Some(url) = url {
-            return resolve(Some(url));
+            return Ok(resolve(Some(url))?.said_by("--url"));
         }
-        let variable = |name: &str| self.variable(name, process);
-        match self.chosen(url, env, &variable)? {
-            Some(Environment { source: Source::Url(text), .. }) => resolve(Some(text)),
-            Some(Environment { name, source: Source::Variable(from), .. }) => match variable(from)? {
-                Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {from}"))),
+        match self.chosen(url, env, &|name| Ok(known(name)))? {
+            Some(Environment { name, source: Source::Url(text), .. }) => {
+                Ok(resolve(Some(text))?.said_by(format!("env {name} in {}", self.file.display())))
+            }
+            Some(Environment { name, source: Source::Variable(variable), .. }) => match known(variable) {
+                Some(text) => resolve_variable(variable, &text),
                 None => Err(Error::config(format!(
-                    "the environment “{name}” takes its address from {from}, which is not set"
+                    "the environment “{name}” takes its address from {variable}, which is not set"
                 ))
-                .remedy(format!("set {from}, in the environment or in {}", self.root.join(".env").display()))),
+                .remedy(format!("set {variable}, in the environment or in {}", self.root.join(".env").display()))),
             },
-            None => match variable(VARIABLE)? {
-                Some(text) => resolve(Some(&text)).map_err(|error| error.detail(format!("in the variable {VARIABLE}"))),
-                None => resolve(None),
+            None => match known(VARIABLE) {
+                Some(text) => resolve_variable(VARIABLE, &text),
+                None => {
+                    Ok(resolve(None)?.said_by(format!("libpq's variables and defaults, since {VARIABLE} is not set")))
+                }
             },
         }
     }
@@ -149,6 +172,9 @@ mod tests {
         assert_eq!(host(None, None, &none).unwrap(), "local");
         assert!(host(None, Some("prod"), &none).unwrap_err().to_string().contains("PROD_URL"));
         assert!(host(None, Some("test"), &none).unwrap_err().to_string().contains("local, prod"));
+        std::fs::write(dir.join(".env"), "PGUSER=filed\nPGHOST=unused\n").unwrap();
+        let target = project.target_with(Some("postgresql://line/x"), None, &none).unwrap();
+        assert_eq!((target.user(), target.hosts().join(",").as_str()), ("filed", "line"));
         std::fs::write(dir.join(".env"), "DATABASE_URL=postgresql://me@file/app\n").unwrap();
         assert_eq!(host(None, None, &none).unwrap(), "file");
         assert_eq!(host(None, None, &set).unwrap(), "variable");

@@ -35,7 +35,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("shared_buffers", "64MB"),
     ("huge_pages", "off"),
     ("jit", "off"),
-    ("ssl", "off"),
     ("timezone", "UTC"),
     ("logging_collector", "off"),
     ("log_min_messages", "warning"),

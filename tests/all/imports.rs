@@ -21,6 +21,9 @@ const GROUPS: &[&[&str]] = &[
 /// A foreign crate and the folders that may use it.
 const PLACES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["catalog", "sameness", "scratch", "ledger", "apply"]),
+    ("rustls", &["catalog"]),
+    ("tokio_postgres_rustls", &["catalog"]),
+    ("x509_cert", &["catalog"]),
     ("just_kdl", &["kdl"]),
     ("kdl", &["kdl"]),
 ];

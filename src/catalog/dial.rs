@@ -1,0 +1,209 @@
+//! Opens a connection to one server: its addresses in turn, with TLS or without as `sslmode` says, in libpq's order.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, NoTls, Socket};
+
+use crate::model::Error;
+
+use super::Connect;
+use super::failure::server_error;
+use super::place::Place;
+use super::refusal::{Failure, connect_error};
+use super::tls::{SslMode, Tls};
+
+/// A setting that only a session of its own can have: what a pooler hands out began without it.
+pub(super) const MARK: &str = "setpoint.session";
+
+/// A connection, and how it was made.
+pub(super) struct Line {
+    pub(super) client: Client,
+    pub(super) task: JoinHandle<()>,
+    pub(super) last_words: LastWords,
+    /// What cancelling needs, too.
+    pub(super) tls: Option<Tls>,
+    /// Where it leads to: the place with the address that answered.
+    pub(super) place: Place,
+    /// The value of `MARK` that was sent, unless somebody in between refused it.
+    pub(super) mark: Option<String>,
+}
+
+/// Why the connection ended: its task hears the server's reason, the client only that it is over.
+pub(super) type LastWords = Arc<Mutex<Option<Error>>>;
+
+/// Why a server cannot be used.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    /// True if the next one may be tried: as in libpq, not after one that answered and said no.
+    pub(super) next: bool,
+}
+
+/// One way of connecting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    /// TLS if the server offers it, plain if it does not.
+    Offered,
+    Tls,
+}
+
+/// Opens a connection to one of the target's servers.
+pub(super) async fn dial(target: &Connect, place: &Place, purpose: &str) -> Result<Line, Refused> {
+    let refused = |failure: &Failure| Refused {
+        error: connect_error(failure, target, place),
+        next: failure.is_unreachable() || failure.code() == Some("57P03"),
+    };
+    let addresses = match addresses(place).await {
+        Ok(addresses) => addresses,
+        Err(error) => return Err(refused(&Failure::Lookup(error))),
+    };
+    let mut last = Failure::Lookup(io::ErrorKind::NotFound.into());
+    for address in addresses {
+        let place = Place { address, ..place.clone() };
+        match protected(target, &place, purpose).await {
+            Ok(line) => return Ok(line),
+            Err(failure) if failure.is_unreachable() => last = failure,
+            Err(failure) => return Err(refused(&failure)),
+        }
+    }
+    Err(refused(&last))
+}
+
+/// The addresses of a host; a socket has none.
+async fn addresses(place: &Place) -> io::Result<Vec<Option<IpAddr>>> {
+    if place.address.is_some() || place.is_socket() {
+        return Ok(vec![place.address]);
+    }
+    if let Ok(address) = place.host.parse() {
+        return Ok(vec![Some(address)]);
+    }
+    let found = tokio::net::lookup_host((place.host.as_str(), place.port)).await?;
+    Ok(found.map(|address| Some(address.ip())).collect())
+}
+
+/// Tries what `sslmode` allows, in its order.
+async fn protected(target: &Connect, place: &Place, purpose: &str) -> Result<Line, Failure> {
+    let ways: &[Way] = match target.tls().mode() {
+        _ if place.is_socket() => &[Way::Plain],
+        SslMode::Disable => &[Way::Plain],
+        SslMode::Allow => &[Way::Plain, Way::Tls],
+        SslMode::Prefer => &[Way::Offered, Way::Plain],
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Way::Tls],
+    };
+    let mut earlier: Option<Failure> = None;
+    for way in ways {
+        let tls = match way {
+            Way::Plain => None,
+            Way::Offered | Way::Tls => Some(target.tls().connector(place).map_err(Failure::Ours)?),
+        };
+        let failure = match marked(target, place, purpose, *way, tls.as_ref()).await {
+            Ok(line) => return Ok(line),
+            Err(failure) => failure,
+        };
+        let over = failure.is_unreachable() || (*way == Way::Offered && tls.is_some_and(|tls| !tls.begun()));
+        earlier = Some(match earlier {
+            None => failure,
+            Some(first) => first.or_rather(failure, *way == Way::Tls),
+        });
+        if over {
+            break;
+        }
+    }
+    Err(earlier.unwrap_or_else(|| Failure::Ours(Error::failed("no way to connect is left"))))
+}
+
+/// Connects with the mark, and without it where that is what stands against it.
+async fn marked(target: &Connect, place: &Place, purpose: &str, way: Way, tls: Option<&Tls>) -> Result<Line, Failure> {
+    let config = configured(target, place, purpose, way);
+    let mark = (!target.is_settled()).then(fresh_mark);
+    if let Some(mark) = &mark {
+        let mut config = config.clone();
+        let given = config.get_options().map_or_else(String::new, |options| format!("{options} "));
+        config.options(format!("{given}-c {MARK}={mark}"));
+        match timed(target, place, &config, tls, Some(mark)).await {
+            Err(failure) if failure.is_about_options() => {}
+            outcome => return outcome,
+        }
+    }
+    timed(target, place, &config, tls, None).await
+}
+
+fn configured(target: &Connect, place: &Place, purpose: &str, way: Way) -> Config {
+    let mut config = target.config().clone();
+    config.application_name(format!("setpoint {purpose}")).port(place.port);
+    if place.is_socket() {
+        config.host_path(&place.host);
+    } else {
+        // The driver wants a name for TLS, also where there is none and nobody looks at it.
+        config.host(&place.host);
+        if let Some(address) = place.address {
+            config.hostaddr(address);
+        }
+    }
+    if let Some(timeout) = target.timeout().reach {
+        config.connect_timeout(timeout);
+    }
+    if let Some(password) = &place.password {
+        config.password(password);
+    }
+    config.ssl_mode(match way {
+        Way::Plain => Negotiate::Disable,
+        Way::Offered => Negotiate::Prefer,
+        Way::Tls => Negotiate::Require,
+    });
+    if target.tls().direct() && way == Way::Tls {
+        config.ssl_negotiation(SslNegotiation::Direct);
+    }
+    config
+}
+
+/// The driver's own timeout ends with the TCP connection; a server that then keeps silent must not hold us forever.
+async fn timed(
+    target: &Connect,
+    place: &Place,
+    config: &Config,
+    tls: Option<&Tls>,
+    mark: Option<&String>,
+) -> Result<Line, Failure> {
+    let opened = async {
+        match tls {
+            Some(tls) => open(config, tls.clone()).await,
+            None => open(config, NoTls).await,
+        }
+    };
+    let (client, task, last_words) = match target.timeout().login {
+        Some(timeout) => tokio::time::timeout(timeout, opened).await.map_err(|_| Failure::TimedOut)?,
+        None => opened.await,
+    }
+    .map_err(Failure::Driver)?;
+    Ok(Line { client, task, last_words, tls: tls.cloned(), place: place.clone(), mark: mark.cloned() })
+}
+
+async fn open<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>, LastWords), tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let (client, connection) = config.connect(tls).await?;
+    let last_words = LastWords::default();
+    let hears = Arc::clone(&last_words);
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            hears.lock().unwrap_or_else(PoisonError::into_inner).replace(server_error(&error));
+        }
+    });
+    Ok((client, task, last_words))
+}
+
+/// A value that no other session has.
+fn fresh_mark() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    format!("s{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish())
+}

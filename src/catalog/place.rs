@@ -1,0 +1,103 @@
+//! The servers that a target names: host, address, port and password of each.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::model::{Error, Result};
+
+use super::parameters::Parameters;
+
+/// Where servers put their sockets: Debian's place, then PostgreSQL's own default.
+const SOCKET_DIRS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/tmp"];
+
+/// One server.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// What people call it: a name, an address, or the directory of a socket.
+    pub(super) host: String,
+    /// True if only an address was given: there is no name that a certificate could be compared with.
+    pub(super) nameless: bool,
+    /// Where to connect to, if `host` is not to be looked up.
+    pub(super) address: Option<IpAddr>,
+    /// The port; part of a socket's name.
+    pub(super) port: u16,
+    /// The password for this server.
+    pub(super) password: Option<String>,
+}
+
+impl Place {
+    /// True if this is a socket of this machine.
+    pub(super) fn is_socket(&self) -> bool {
+        self.address.is_none() && self.host.starts_with('/')
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_socket() {
+            write!(f, "{}/.s.PGSQL.{}", self.host, self.port)
+        } else if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The servers that `host`, `hostaddr` and `port` name, without their passwords.
+pub(super) fn places(found: &Parameters) -> Result<Vec<Place>> {
+    let list = |key: &str| -> Vec<&str> { found.get(key).map_or_else(Vec::new, |text| text.split(',').collect()) };
+    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+    let count = hosts.len().max(addresses.len()).max(1);
+    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+        let counted = format!("the connection names {} hosts and {} addresses", hosts.len(), addresses.len());
+        return Err(Error::config(counted).remedy("give one hostaddr for each host, or none"));
+    }
+    if ports.len() > 1 && ports.len() != count {
+        return Err(Error::config(format!("the connection names {count} hosts and {} ports", ports.len()))
+            .remedy("name one port for all hosts, or one for each"));
+    }
+    (0..count)
+        .map(|index| {
+            let port = match ports.get(index).or(ports.first()).map(|text| text.trim()) {
+                None | Some("") => 5432,
+                Some(text) => text.parse().map_err(|_| invalid("port", text, "a number up to 65535"))?,
+            };
+            let address: Option<IpAddr> = match addresses.get(index).map(|text| text.trim()) {
+                None | Some("") => None,
+                Some(text) => Some(text.parse().map_err(|_| invalid("hostaddr", text, "an IP address"))?),
+            };
+            let host = hosts.get(index).map(|host| host.trim()).filter(|host| !host.is_empty());
+            let shown = match (host, address) {
+                (Some(host), _) => host.to_owned(),
+                (None, Some(address)) => address.to_string(),
+                (None, None) => default_host(port),
+            };
+            Ok(Place { host: shown, nameless: host.is_none() && address.is_some(), address, port, password: None })
+        })
+        .collect()
+}
+
+/// A parameter whose value makes no sense.
+pub(super) fn invalid(key: &str, value: &str, wanted: &str) -> Error {
+    Error::config(format!("the connection parameter {key}={value} is not valid")).remedy(format!("{key} is {wanted}"))
+}
+
+fn default_host(port: u16) -> String {
+    SOCKET_DIRS
+        .iter()
+        .find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
+        .map_or_else(|| "localhost".to_owned(), |dir| (*dir).to_owned())
+}
+
+/// Puts things into a random order.
+pub(super) fn shuffle<T>(things: &mut [T]) {
+    for last in (1..things.len()).rev() {
+        // Each `RandomState` has keys of its own.
+        let random = RandomState::new().build_hasher().finish();
+        things.swap(last, usize::try_from(random % (last as u64 + 1)).unwrap_or(0));
+    }
+}

@@ -1,0 +1,387 @@
+//! TLS as libpq does it: what the parameters ask for, whom to trust, who we are. Nothing is read before it is needed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::model::{Error, Result};
+
+use super::certificate::{Authorities, Verifier};
+use super::parameters::Parameters;
+use super::place::{Place, invalid};
+
+/// How much protection the connection must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// No TLS unless the server insists.
+    Allow,
+    /// TLS where the server offers it.
+    Prefer,
+    /// TLS, whoever the server is.
+    Require,
+    /// TLS, with a certificate that a trusted authority signed.
+    VerifyCa,
+    /// TLS, with a trusted certificate for this very host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// Its name in a connection string.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+
+    fn named(word: &str) -> Result<Self> {
+        let modes = [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
+        match modes.into_iter().find(|mode| mode.word() == word) {
+            Some(mode) => Ok(mode),
+            // Drivers of Node's world call it so.
+            None if word == "no-verify" => Ok(Self::Require),
+            None => Err(invalid("sslmode", word, "disable, allow, prefer, require, verify-ca or verify-full")),
+        }
+    }
+
+    fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyFull)
+    }
+}
+
+/// Where the trusted authorities are.
+#[derive(Debug, Clone)]
+enum Roots {
+    /// The operating system's.
+    System,
+    /// A file; the flag says whether somebody named it.
+    File(PathBuf, bool),
+    /// Nowhere: there is no home directory to look in.
+    Nowhere,
+}
+
+/// What the connection parameters say about TLS.
+pub(super) struct TlsSettings {
+    mode: SslMode,
+    direct: bool,
+    sni: bool,
+    oldest: u8,
+    newest: u8,
+    roots: Roots,
+    revoked: Option<(PathBuf, bool)>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    // Made once: reading the system's authorities takes a while, and a command opens several sessions.
+    made: OnceLock<Result<MakeRustlsConnect>>,
+}
+
+impl TlsSettings {
+    /// No TLS.
+    pub(super) fn none() -> Self {
+        Self {
+            mode: SslMode::Disable,
+            direct: false,
+            sni: true,
+            oldest: 2,
+            newest: 3,
+            roots: Roots::Nowhere,
+            revoked: None,
+            certificate: None,
+            key: None,
+            made: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn from_parameters(found: &Parameters, home: Option<&str>) -> Result<Self> {
+        let get = |key: &str| found.get(key).map(String::as_str);
+        let usual = |name: &str| home.map(|home| Path::new(home).join(".postgresql").join(name));
+        let system = get("sslrootcert") == Some("system");
+        let mode = match get("sslmode") {
+            Some(word) => SslMode::named(word)?,
+            None if system => SslMode::VerifyFull,
+            None => SslMode::Prefer,
+        };
+        // Anybody can get a certificate for some name from a public authority.
+        if system && mode != SslMode::VerifyFull {
+            let said = format!("sslmode={} is too weak for sslrootcert=system", mode.word());
+            return Err(Error::config(said).remedy("use sslmode=verify-full, or leave sslmode out"));
+        }
+        let direct = match get("sslnegotiation") {
+            None | Some("postgres") => false,
+            Some("direct") => true,
+            Some(other) => return Err(invalid("sslnegotiation", other, "postgres or direct")),
+        };
+        if direct && matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
+            let said = format!("sslmode={} is too weak for sslnegotiation=direct", mode.word());
+            return Err(Error::config(said).remedy("use sslmode=require, verify-ca or verify-full"));
+        }
+        let sni = match get("sslsni") {
+            None | Some("1") => true,
+            Some("0") => false,
+            Some(other) => return Err(invalid("sslsni", other, "0 or 1")),
+        };
+        let version = |key: &str, open: u8| match get(key).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(open),
+            // Older ones are not spoken: as a lower bound they change nothing.
+            Some("tlsv1" | "tlsv1.1") if key == "ssl_min_protocol_version" => Ok(2),
+            Some("tlsv1.2") => Ok(2),
+            Some("tlsv1.3") => Ok(3),
+            Some(_) => Err(invalid(key, get(key).unwrap_or_default(), "TLSv1.2 or TLSv1.3")),
+        };
+        let (oldest, newest) = (version("ssl_min_protocol_version", 2)?, version("ssl_max_protocol_version", 3)?);
+        if oldest > newest {
+            return Err(Error::config("ssl_min_protocol_version is above ssl_max_protocol_version")
+                .remedy("leave one of them out"));
+        }
+        let roots = match get("sslrootcert") {
+            Some("system") => Roots::System,
+            Some(file) => Roots::File(PathBuf::from(file), true),
+            None => usual("root.crt").map_or(Roots::Nowhere, |file| Roots::File(file, false)),
+        };
+        let revoked = match get("sslcrl") {
+            Some(file) => Some((PathBuf::from(file), true)),
+            None => usual("root.crl").map(|file| (file, false)),
+        };
+        let certificate = get("sslcert").map(PathBuf::from).or_else(|| usual("postgresql.crt"));
+        let key = get("sslkey").map(PathBuf::from).or_else(|| usual("postgresql.key"));
+        let made = OnceLock::new();
+        Ok(Self { mode, direct, sni, oldest, newest, roots, revoked, certificate, key, made })
+    }
+
+    /// The protection asked for.
+    pub(super) fn mode(&self) -> SslMode {
+        self.mode
+    }
+
+    /// True if the handshake comes first, without asking.
+    pub(super) fn direct(&self) -> bool {
+        self.direct
+    }
+
+    /// Where the trusted authorities are, in words.
+    pub(super) fn trusted(&self) -> String {
+        match &self.roots {
+            Roots::System => "those of this system".to_owned(),
+            Roots::File(file, _) => format!("those in {}", file.display()),
+            Roots::Nowhere => "none".to_owned(),
+        }
+    }
+
+    /// The file in which a certificate of ours would be.
+    pub(super) fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
+    }
+
+    /// Makes connections to a server use TLS.
+    ///
+    /// # Errors
+    /// `Config` if a file is missing or makes no sense.
+    pub(super) fn connector(&self, place: &Place) -> Result<Tls> {
+        if self.mode == SslMode::VerifyFull && place.nameless {
+            return Err(Error::config("sslmode=verify-full compares the host's name, and only hostaddr is given")
+                .remedy("give the name as well: host=NAME"));
+        }
+        let inner = self.made.get_or_init(|| self.client().map(MakeRustlsConnect::new)).clone()?;
+        Ok(Tls { inner, begun: Arc::default() })
+    }
+
+    fn client(&self) -> Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: Vec<&'static SupportedProtocolVersion> =
+            [(2, &rustls::version::TLS12), (3, &rustls::version::TLS13)]
+                .into_iter()
+                .filter(|(number, _)| (self.oldest..=self.newest).contains(number))
+                .map(|(_, version)| version)
+                .collect();
+        let verifier = Verifier {
+            algorithms: provider.signature_verification_algorithms,
+            authorities: self.authorities(&provider)?,
+            names: self.mode == SslMode::VerifyFull,
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .map_err(|error| Error::failed(format!("TLS cannot be set up: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match self.identity()? {
+            Some((file, chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
+                Error::config(format!("the client certificate in {} cannot be used: {error}", file.display()))
+                    .remedy("check that sslcert and sslkey belong together")
+            })?,
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = self.sni;
+        config.resumption = rustls::client::Resumption::disabled();
+        if self.direct {
+            config.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(config)
+    }
+
+    /// Whom to trust; `None` means anybody. As in libpq, a file of authorities that exists is heeded in every mode.
+    fn authorities(&self, provider: &Arc<CryptoProvider>) -> Result<Option<Authorities>> {
+        let mut store = RootCertStore::empty();
+        let mut known = Vec::new();
+        match &self.roots {
+            Roots::System => {
+                let (added, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if added == 0 {
+                    return Err(Error::config("this system has no trusted authorities (sslrootcert=system)")
+                        .remedy("install them (package ca-certificates), or name a file: sslrootcert=FILE"));
+                }
+            }
+            Roots::File(file, _) if file.exists() => {
+                known = certificates(file, "sslrootcert")?;
+                for certificate in &known {
+                    store.add(certificate.clone()).map_err(|error| unreadable(file, "sslrootcert", &error))?;
+                }
+            }
+            Roots::File(_, _) | Roots::Nowhere if !self.mode.verifies() => return Ok(None),
+            Roots::File(file, named) => return Err(self.no_roots(Some((file, *named)))),
+            Roots::Nowhere => return Err(self.no_roots(None)),
+        }
+        let mut revoked = Vec::new();
+        if let Some((file, named)) = &self.revoked
+            && (*named || file.exists())
+        {
+            for list in
+                CertificateRevocationListDer::pem_file_iter(file).map_err(|error| unreadable(file, "sslcrl", &error))?
+            {
+                revoked.push(list.map_err(|error| unreadable(file, "sslcrl", &error))?);
+            }
+        }
+        let lists = !revoked.is_empty();
+        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+            .with_crls(revoked)
+            .build()
+            .map_err(|error| Error::config(format!("the trusted authorities cannot be used: {error}")))?;
+        Ok(Some(Authorities { chains, known, lists }))
+    }
+
+    fn no_roots(&self, file: Option<(&Path, bool)>) -> Error {
+        let mode = self.mode.word();
+        let error = match file {
+            Some((file, true)) => Error::config(format!("there is no file {} (sslrootcert)", file.display()))
+                .detail(format!("sslmode={mode} takes from it which authorities to trust")),
+            Some((file, false)) => {
+                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and nothing says so"))
+                    .detail(format!("sslrootcert is not given, and there is no {}", file.display()))
+            }
+            None => {
+                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and nothing says so"))
+                    .detail("sslrootcert is not given")
+            }
+        };
+        error.remedy(
+            "name the file with your server's authority: sslrootcert=FILE; or trust the public ones that this system knows: \
+             sslrootcert=system",
+        )
+    }
+
+    /// Our own certificate and its key, if there is one.
+    fn identity(&self) -> Result<Option<(PathBuf, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
+        let Some(file) = self.certificate.as_ref().filter(|file| file.exists()) else { return Ok(None) };
+        let chain = certificates(file, "sslcert")?;
+        let Some(key) = self.key.as_ref().filter(|key| key.exists()) else {
+            let missing = self.key.as_ref().map_or_else(|| "sslkey".to_owned(), |key| key.display().to_string());
+            return Err(Error::config(format!("there is a client certificate, but not its key {missing}"))
+                .detail(format!("the certificate is in {}", file.display()))
+                .remedy("name the key's file: sslkey=FILE"));
+        };
+        let meta = fs::metadata(key).map_err(|error| unreadable(key, "sslkey", &error))?;
+        // libpq's rule: nobody else, or root's key for a group.
+        let others = if meta.uid() == 0 { 0o037 } else { 0o077 };
+        if meta.mode() & others != 0 {
+            return Err(Error::config(format!("others may read the private key {}", key.display()))
+                .remedy(format!("chmod 600 {}", key.display())));
+        }
+        let text = fs::read(key).map_err(|error| unreadable(key, "sslkey", &error))?;
+        if text.windows(9).any(|part| part == b"ENCRYPTED") {
+            return Err(Error::config(format!(
+                "the private key {} has a passphrase, which is not supported",
+                key.display()
+            ))
+            .remedy(format!(
+                "keep a copy without one, readable by you alone: openssl pkey -in {} -out FILE",
+                key.display()
+            )));
+        }
+        let read = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unreadable(key, "sslkey", &error))?;
+        Ok(Some((file.clone(), chain, read)))
+    }
+}
+
+fn certificates(file: &Path, parameter: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found: Vec<CertificateDer<'static>> = read.map_err(|error| unreadable(file, parameter, &error))?;
+    if found.is_empty() {
+        return Err(unreadable(file, parameter, &"it holds no certificate"));
+    }
+    Ok(found)
+}
+
+fn unreadable(file: &Path, parameter: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::config(format!("{} cannot be read ({parameter}): {why}", file.display()))
+        .remedy("it must be a file in PEM format, which begins with -----BEGIN")
+}
+
+/// Makes connections use TLS, and remembers whether that was begun.
+#[derive(Clone)]
+pub(super) struct Tls {
+    inner: MakeRustlsConnect,
+    begun: Arc<AtomicBool>,
+}
+
+impl Tls {
+    /// True if the server offered TLS and the handshake was begun.
+    pub(super) fn begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+impl MakeTlsConnect<Socket> for Tls {
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+    type TlsConnect = Handshake;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, Self::Error> {
+        let inner = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.inner, domain)?;
+        Ok(Handshake { inner, begun: Arc::clone(&self.begun) })
+    }
+}
+
+type Inner = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+
+/// One handshake.
+pub(super) struct Handshake {
+    inner: Inner,
+    begun: Arc<AtomicBool>,
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = <Inner as TlsConnect<Socket>>::Stream;
+    type Error = <Inner as TlsConnect<Socket>>::Error;
+    type Future = <Inner as TlsConnect<Socket>>::Future;
+
+    fn connect(self, stream: Socket) -> Self::Future {
+        self.begun.store(true, Ordering::Relaxed);
+        self.inner.connect(stream)
+    }
+}
