@@ -13,6 +13,7 @@ mod init;
 mod loading;
 mod plan;
 mod progress;
+mod prove;
 mod pull;
 mod push;
 mod rebase;
@@ -81,6 +82,7 @@ enum Command {
     Show(show::Show),
     Drift(drift::Drift),
     Check(check::Check),
+    Prove(prove::Prove),
     Stamp(stamp::Stamp),
     Seal(seal::Seal),
     Rebase(rebase::Rebase),
@@ -132,6 +134,7 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Show(c) => c.run(app),
         Command::Drift(c) => c.run(app),
         Command::Check(c) => c.run(app),
+        Command::Prove(c) => c.run(app),
         Command::Stamp(c) => c.run(app),
         Command::Seal(c) => c.run(app),
         Command::Rebase(c) => c.run(app),
