@@ -20,6 +20,7 @@ mod rebase;
 mod rollback;
 mod seal;
 mod show;
+mod sql;
 mod stamp;
 mod status;
 
@@ -83,6 +84,7 @@ enum Command {
     Drift(drift::Drift),
     Check(check::Check),
     Prove(prove::Prove),
+    Sql(sql::Sql),
     Stamp(stamp::Stamp),
     Seal(seal::Seal),
     Rebase(rebase::Rebase),
@@ -135,6 +137,7 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Drift(c) => c.run(app),
         Command::Check(c) => c.run(app),
         Command::Prove(c) => c.run(app),
+        Command::Sql(c) => c.run(app),
         Command::Stamp(c) => c.run(app),
         Command::Seal(c) => c.run(app),
         Command::Rebase(c) => c.run(app),

@@ -167,7 +167,8 @@ fn down(plan: &Plan, difference: Difference) -> Leg {
     }
     let irreversible = |step: &&Step| step.hazards.iter().any(|finding| finding.hazard == Hazard::Irreversible);
     let steps: Vec<&Step> = plan.steps.iter().filter(irreversible).collect();
-    for finding in steps.iter().flat_map(|step| &step.hazards).filter(|f| f.hazard == Hazard::Irreversible) {
+    // The first of a step says it for what goes along: a table's columns.
+    for finding in steps.iter().filter_map(|step| step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible)) {
         if !lost.contains(&finding.reason) {
             lost.push(finding.reason.clone());
         }

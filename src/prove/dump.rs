@@ -88,9 +88,12 @@ pub fn differences(before: &Dump, after: &Dump, known: &dyn Fn(&str) -> bool) ->
 }
 
 fn first_difference<'a>(before: &'a [String], after: &'a [String]) -> (&'a str, &'a str) {
-    let was = before.iter().find(|line| !after.contains(line)).map_or("", |line| line.trim());
-    let is = after.iter().find(|line| !before.contains(line)).map_or("", |line| line.trim());
-    (was, is)
+    // A comma behind the last line but one is no difference worth showing.
+    let bare = |line: &'a String| line.trim().trim_end_matches(',');
+    let only = |list: &'a [String], other: &'a [String]| {
+        list.iter().map(bare).find(|line| !other.iter().any(|o| bare(o) == *line)).unwrap_or_default()
+    };
+    (only(before, after), only(after, before))
 }
 
 /// `TABLE orders in schema public` for `Name: orders; Type: TABLE; Schema: public; Owner: app`.

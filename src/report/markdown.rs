@@ -9,8 +9,11 @@ use super::plan::{script, way};
 use super::summary;
 use super::tree::{Mark, Row, Steps, rows};
 
-/// More SQL than this is left out: GitHub takes 65,536 characters in one comment.
-const MUCH: usize = 24_000;
+/// GitHub takes 65,536 characters in one comment: so much of the SQL, of the way back, of the tree is shown, and so many hazards.
+const SQL: usize = 18_000;
+const BACK: usize = 10_000;
+const TREE: usize = 18_000;
+const ROWS: usize = 40;
 
 /// What stands around the steps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,11 +36,11 @@ pub fn comment(steps: Steps<'_>, around: &Around<'_>) -> String {
     if !steps.steps.is_empty() {
         hazards(&mut out, steps.steps);
         out.push('\n');
-        out.push_str(&fence("diff", &diff(steps)));
+        out.push_str(&fence("diff", &cut(&diff(steps), TREE, "  ")));
         let order = summary::order(steps.steps);
         let _ = writeln!(out, "\n{order}. {}", back(steps.steps));
-        details(&mut out, &format!("SQL ({order})"), &script(steps.steps));
-        details(&mut out, "The way back", &script(&reversed(steps.steps)));
+        details(&mut out, &format!("SQL ({order})"), &cut(&script(steps.steps), SQL, "-- "));
+        details(&mut out, "The way back", &cut(&script(&reversed(steps.steps)), BACK, "-- "));
     }
     match around.plan {
         Some(plan) => {
@@ -77,19 +80,25 @@ fn hazards(out: &mut String, steps: &[Step]) {
         return;
     }
     out.push_str("\n| hazard | object | why |\n|---|---|---|\n");
-    for step in steps {
-        for finding in &step.hazards {
-            let object = if step.object.is_empty() { "step by hand".to_string() } else { code(&step.object) };
-            let _ = writeln!(
-                out,
-                "| **{}** | {} | {} |",
-                finding.hazard.word(),
-                object.replace('|', "\\|"),
-                escape(&finding.reason)
-            );
-        }
+    let rows: Vec<String> = steps.iter().flat_map(hazard_rows).collect();
+    rows.iter().take(ROWS).for_each(|row| out.push_str(row));
+    if rows.len() > ROWS {
+        let _ = writeln!(out, "| … | and {} more | |", rows.len() - ROWS);
     }
     let _ = writeln!(out, "\nTo accept them: {}", code(&summary::allow(&found)));
+}
+
+/// A row for each hazard of a step: the first reason stands for the others, as a table does for its columns.
+fn hazard_rows(step: &Step) -> Vec<String> {
+    let mut out = Vec::new();
+    for (hazard, count) in summary::hazards([step]) {
+        let reason = step.hazards.iter().find(|f| f.hazard == hazard).map_or("", |f| f.reason.as_str());
+        let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let object = if step.object.is_empty() { "step by hand".to_string() } else { code(&step.object) };
+        let object = object.replace('|', "\\|");
+        out.push(format!("| **{}** | {object} | {}{more} |\n", hazard.word(), escape(reason)));
+    }
+    out
 }
 
 /// The tree as GitHub colours it: `+` green, `-` red, `!` orange.
@@ -148,8 +157,11 @@ fn back(steps: &[Step]) -> String {
     match way.lost.as_slice() {
         [] => format!("Way back: whole{asks}."),
         lost => {
-            let lines: Vec<String> = lost.iter().map(|line| format!("\n- {}", escape(line))).collect();
-            format!("**Way back: in part**{asks}.\n{}", lines.concat())
+            let mut lines: String = lost.iter().take(10).map(|line| format!("\n- {}", escape(line))).collect();
+            if lost.len() > 10 {
+                lines.push_str(&format!("\n- and {} more", lost.len() - 10));
+            }
+            format!("**Way back: in part**{asks}.\n{lines}")
         }
     }
 }
@@ -197,18 +209,17 @@ fn details(out: &mut String, title: &str, text: &str) {
     if text.is_empty() {
         return;
     }
-    let shown = if text.len() > MUCH {
-        let end = text.floor_char_boundary(MUCH);
-        let end = text.get(..end).and_then(|part| part.rfind('\n')).unwrap_or(0);
-        format!(
-            "{}\n-- and {} lines more\n",
-            text.get(..end).unwrap_or_default(),
-            text.lines().count() - text.get(..end).unwrap_or_default().lines().count()
-        )
-    } else {
-        text.to_string()
-    };
-    let _ = write!(out, "\n<details>\n<summary>{}</summary>\n\n{}\n</details>\n", escape(title), fence("sql", &shown));
+    let _ = write!(out, "\n<details>\n<summary>{}</summary>\n\n{}\n</details>\n", escape(title), fence("sql", text));
+}
+
+/// Whole lines of a text up to so many bytes, and how many there are more.
+fn cut(text: &str, most: usize, comment: &str) -> String {
+    if text.len() <= most {
+        return text.to_string();
+    }
+    let end = text.get(..text.floor_char_boundary(most)).and_then(|part| part.rfind('\n')).map_or(0, |at| at + 1);
+    let (kept, rest) = text.split_at(end);
+    format!("{kept}{comment}… and {} lines more: see the plan's file\n", rest.lines().count())
 }
 
 fn list(out: &mut String, title: &str, lines: &[String]) {
@@ -275,6 +286,7 @@ mod tests {
         assert_eq!(code("table public.orders"), "`table public.orders`");
         assert_eq!(code("a``b`"), "``` a``b` ```");
         let block = fence("sql", "SELECT '```';\n</details>\n");
+        assert_eq!(cut("one\ntwo\nthree\n", 9, "-- "), "one\ntwo\n-- … and 1 lines more: see the plan's file\n");
         assert_eq!(block, "````sql\nSELECT '```';\n</details>\n````\n");
     }
 }

@@ -80,10 +80,11 @@ pub struct WayBack {
 pub fn way_back(steps: &[Step]) -> WayBack {
     let mut lost: Vec<String> = Vec::new();
     for step in steps {
-        let found = step.hazards.iter().filter(|f| f.hazard == Hazard::Irreversible).map(|f| f.reason.clone());
+        // The first of a step says it for what goes along: a table's columns.
+        let found = step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible).map(|f| f.reason.clone());
         let by_hand = step.action == Action::Manual && step.inverse.is_empty();
         let by_hand = by_hand.then(|| format!("nothing takes back the step by hand `{}`", super::line(&step.sql, 40)));
-        for line in found.chain(by_hand) {
+        for line in found.into_iter().chain(by_hand) {
             if !lost.contains(&line) {
                 lost.push(line);
             }

@@ -185,3 +185,16 @@ fn an_extension_that_is_not_here_proves_nothing() {
     says(&unproved, &["not proved", "extension no_such_extension is not available here"]);
     says(&sandbox.exits(1, &["check", "--prove"]), &["plan 3 ext, up: extension no_such_extension"]);
 }
+
+#[test]
+fn without_a_servers_programs_ci_is_told_what_to_do() {
+    let (_db, sandbox) = shop();
+    let nowhere = ["check", "--prove", "--postgres", "/nonexistent"];
+    let refused = sandbox.exits(1, &nowhere);
+    says(
+        &refused,
+        &["not proved, and it cannot be done here: 1 first, 2 second", "setpoint prove --all", "/nonexistent"],
+    );
+    sandbox.ok(&["prove", "--all"]);
+    says(&sandbox.exits(0, &nowhere), &["and proved"]);
+}
