@@ -1,6 +1,6 @@
 //! `prove`: plans up, down and up again, and what is said of those that do not come back.
 
-use crate::support::{Outcome, Sandbox, TestDb};
+use crate::support::{Outcome, Sandbox, TestDb, server};
 
 const SHOP: &str = "
 enum order_status pending paid shipped
@@ -66,6 +66,11 @@ fn by_hand(sandbox: &Sandbox, number: u32, name: &str, sql: &str, inverse: Optio
     sandbox.ok(&["seal", &number.to_string()]);
 }
 
+/// True if there is a `pg_dump` beside the server.
+fn witness() -> bool {
+    server().binaries.dir.join("pg_dump").is_file()
+}
+
 fn says(outcome: &Outcome, words: &[&str]) {
     let text = format!("{}{}", outcome.stdout, outcome.stderr);
     for word in words {
@@ -77,7 +82,9 @@ fn says(outcome: &Outcome, words: &[&str]) {
 fn a_plan_is_proved_and_its_file_says_so() {
     let (_db, sandbox) = shop();
     let before = sandbox.read("plans/0002-second.kdl");
-    says(&sandbox.exits(0, &["prove"]), &["plan 2 second: proved up, down and up again", "and by pg_dump"]);
+    let proved = sandbox.exits(0, &["prove"]);
+    says(&proved, &["plan 2 second: proved up, down and up again"]);
+    says(&proved, &[if witness() { "and by pg_dump" } else { "pg_dump was not found" }]);
     let after = sandbox.read("plans/0002-second.kdl");
     assert!(after.starts_with(before.trim_end()) && after.contains("\nproof proved of="), "{after}");
     says(&sandbox.exits(0, &["show", "2"]), &["proved up, down and up again"]);
@@ -134,6 +141,9 @@ fn the_witness_sees_what_the_model_does_not() {
     by_hand(&sandbox, 3, "operator", create, Some(&format!("DROP {operator}")));
     says(&sandbox.exits(0, &["prove", "3"]), &["plan 3 operator: proved up, down and up again"]);
     sandbox.ok(&["apply", "--auto-approve"]);
+    if !witness() {
+        return;
+    }
     by_hand(&sandbox, 4, "remark", &format!("COMMENT ON {operator} IS 'equal'"), Some("SELECT 1"));
     let failed = sandbox.exits(1, &["prove", "4"]);
     says(&failed, &["down: failed", "pg_dump: COMMENT OPERATOR === (integer, integer) in schema public is there, too"]);

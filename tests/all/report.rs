@@ -16,7 +16,7 @@ CREATE TABLE orders (
     old_note text
 );
 CREATE INDEX orders_open ON orders (customer) WHERE status = 'pending';
-CREATE VIEW open_orders AS SELECT id, customer, total FROM orders WHERE status = 'pending';
+CREATE VIEW open_orders AS SELECT o.id, c.id AS buyer, o.total FROM orders o JOIN customers c ON c.id = o.customer WHERE o.status = 'pending';
 CREATE TABLE gone (a integer PRIMARY KEY, b text);
 CREATE OPERATOR === (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq);
 ";
@@ -45,7 +45,7 @@ table orders {
 }
 
 view open_orders {
-    sql "SELECT id, customer, total FROM orders WHERE status = 'pending'"
+    sql "SELECT o.id, c.id AS buyer, o.total FROM orders o JOIN customers c ON c.id = o.customer WHERE o.status = 'pending'"
 }
 
 schema audit {
