@@ -107,6 +107,7 @@ pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -
     if prover.witness().is_none() {
         app.warn("pg_dump was not found beside the server's programs: nobody but setpoint compares");
     }
+    app.say(&format!("running on a private PostgreSQL {} that goes away again", prover.version()));
     let mut proofs = Vec::new();
     app.wait(prover.prove(&before, &plans, &mut |plan, proof| {
         if links.iter().any(|link| link.number == plan.number) {
