@@ -14,7 +14,7 @@ pub(super) const BOLD: Style = Style::new().bold();
 
 /// Text in a style.
 pub(super) fn paint(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
+    if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
 /// The sign of what happens to an object: `+ ~ -`, `>` for renames, `±` for what is made again, `*` for steps by hand.
