@@ -13,7 +13,7 @@ use crate::model::{Class, Error, Result};
 use crate::plan::Plan;
 use crate::plan::chain::Chain;
 use crate::project::Project;
-use crate::report::text;
+use crate::report;
 
 /// Run the saved plans that are pending, in order
 #[derive(Args, Debug)]
@@ -56,7 +56,7 @@ impl Apply {
                     "plan {} {}\n{}",
                     plan.number,
                     plan.name,
-                    text::plan(&plan.steps, app.globals.verbose)
+                    report::plan::plan(plan, app.globals.verbose)
                 ));
             }
             check_hazards(plans.iter().flat_map(|p| &p.steps), &options.allow)?;

@@ -1,15 +1,30 @@
 //! `setpoint check`: for pull requests, without a database.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::App;
 use crate::load;
 use crate::model::{Error, Result};
+use crate::plan::Plan;
 use crate::plan::chain::Chain;
+use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::report::plan as shows;
 
 /// Check files and plans without a database: they parse, every change is planned, the chain is whole and unedited
 #[derive(Args, Debug)]
-pub struct Check {}
+pub struct Check {
+    /// Every plan must have been proved; what was not is proved now, where a server's programs are found
+    #[arg(long)]
+    prove: bool,
+    /// Only plans from this number on have to be proved
+    #[arg(long, value_name = "N", requires = "prove", default_value_t = 1)]
+    since: u32,
+    /// The folder with PostgreSQL's server programs, if they are not found by themselves
+    #[arg(long, value_name = "DIR", requires = "prove")]
+    postgres: Option<PathBuf>,
+}
 
 impl Check {
     pub fn run(self, app: &App) -> Result<u8> {
@@ -32,11 +47,59 @@ impl Check {
             }
             _ => {}
         }
+        if self.prove {
+            self.proved(app, &chain)?;
+        }
         let plans = match chain.links.len() {
             1 => "1 plan".to_string(),
             n => format!("{n} plans"),
         };
-        app.say(&format!("{} objects, {plans}: all is planned, the chain is whole", desired.state.len()));
+        let proved = if self.prove { ", and proved" } else { "" };
+        app.say(&format!("{} objects, {plans}: all is planned, the chain is whole{proved}", desired.state.len()));
         Ok(0)
     }
+
+    /// Fails unless every plan has a proof of what it is now, and that proof did not fail.
+    fn proved(&self, app: &App, chain: &Chain) -> Result<()> {
+        let (mut failed, mut missing) = (Vec::new(), Vec::new());
+        for link in chain.links.iter().filter(|link| link.number >= self.since) {
+            let plan = chain.plan(link)?;
+            match plan.proof() {
+                Some(proof) => failed.extend(problems(&plan, proof)),
+                None => missing.push(link),
+            }
+        }
+        if !missing.is_empty() {
+            let names: Vec<String> = missing.iter().map(|link| format!("{} {}", link.number, link.name)).collect();
+            app.say(&format!("proving {}", names.join(", ")));
+            let proofs = super::prove::run(app, chain, &missing, self.postgres.as_deref()).map_err(|error| {
+                let mut out = Error::failed(format!("not proved, and it cannot be done here: {}", names.join(", ")));
+                out.details.push(error.message);
+                out.details.extend(error.details);
+                let install = error.remedy.unwrap_or_default();
+                out.remedy(format!(
+                    "run `setpoint prove --all` where PostgreSQL is installed and commit plans/, or here: {install}"
+                ))
+            })?;
+            failed.extend(proofs.iter().flat_map(|(plan, proof)| problems(plan, proof)));
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let error = failed.into_iter().fold(Error::failed("not every plan is proved"), Error::detail);
+        Err(error.remedy("mend the plan, `setpoint seal N` it, and `setpoint prove N`"))
+    }
+}
+
+/// What keeps a plan from being proved, a line each.
+fn problems(plan: &Plan, proof: &Proof) -> Vec<String> {
+    if !matches!(proof.verdict(), Verdict::Failed | Verdict::Unproved) {
+        return Vec::new();
+    }
+    let lines = proof.legs().into_iter().flat_map(|(name, leg)| {
+        let bad = matches!(leg, Leg::Failed(_)) || name == "up" && matches!(leg, Leg::Unproved(_));
+        let lines = if bad { leg.lines() } else { Vec::new() };
+        lines.into_iter().map(move |line| format!("plan {} {}, {}: {line}", plan.number, plan.name, shows::way(name)))
+    });
+    lines.collect()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::App;
 use crate::catalog::Session;
 use crate::ledger::{self, Ledger};
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, State};
 use crate::project::Manage;
 use crate::report::{json::FORMAT, text};
 use crate::{diff, introspect};
@@ -53,12 +53,17 @@ impl Drift {
 
 /// How the live state differs from a revision's snapshot: stored text against stored text, so nobody has to be asked.
 pub async fn differences(session: &Session, revision: u32, manage: &Manage) -> Result<Vec<Drifted>> {
+    let earlier = ledger::reading(session).await?;
+    let live = introspect::read_or_recall(session, earlier.as_ref()).await?;
+    against_snapshot(session, live.state, revision, manage).await
+}
+
+/// The same for a live state that was read already.
+pub async fn against_snapshot(session: &Session, live: State, revision: u32, manage: &Manage) -> Result<Vec<Drifted>> {
     let Some(snapshot) = ledger::snapshot_of(session, revision).await? else {
         return Err(Error::failed(format!("revision {revision} has no snapshot")));
     };
-    let earlier = ledger::reading(session).await?;
-    let live = introspect::read_or_recall(session, earlier.as_ref()).await?;
-    let live = manage.apply(live.state, &snapshot);
+    let live = manage.apply(live, &snapshot);
     let comparison = diff::compare(&snapshot, &live);
     let one = |sign, object: &crate::model::ObjectId, attrs| Drifted { sign, object: object.to_string(), attrs };
     let mut out: Vec<Drifted> = comparison.created.iter().map(|id| one("+", id, vec![])).collect();

@@ -1,17 +1,27 @@
-//! `setpoint history`: the ledger, rolled-back revisions included.
+//! `setpoint history`: the ledger, newest first, rolled-back revisions included.
 
 use clap::Args;
 use serde_json::json;
 
 use super::App;
-use crate::ledger;
+use crate::catalog::Session;
+use crate::ledger::{self, Event, Ledger};
 use crate::model::Result;
-use crate::report::{json::FORMAT, text};
+use crate::plan::chain::Chain;
+use crate::plan::file;
+use crate::report::json::FORMAT;
+use crate::report::status::{self, Happening};
 
-/// Show what was applied to the database, when and by whom
+/// Show what was applied to the database, when and by whom, newest first
 #[derive(Args, Debug)]
 pub struct History {
-    /// Show it as JSON
+    /// How many lines
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 20)]
+    lines: usize,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+    /// Show it as JSON, oldest first
     #[arg(long)]
     json: bool,
 }
@@ -35,9 +45,43 @@ impl History {
             app.say("nothing was applied to this database yet");
             return Ok(0);
         }
-        let mut rows = vec![["revision", "name", "what", "when", "who", "setpoint"].map(String::from).to_vec()];
-        rows.extend(events.into_iter().map(|e| vec![e.number.to_string(), e.name, e.what, e.at, e.by, e.tool]));
-        app.print(&text::table(&rows));
+        let ledger = app.wait(Ledger::read(&session))?;
+        // What stands is the newest event of a revision that the database has.
+        let stands = |at: usize, event: &Event| {
+            ledger.revision(event.number).is_some()
+                && !events.iter().skip(at + 1).any(|later| later.number == event.number)
+        };
+        let shown = if self.all { events.len() } else { self.lines };
+        let chain = Chain::read(&project.plans_dir)?;
+        let mut list = Vec::new();
+        for (at, event) in events.iter().enumerate().rev().take(shown) {
+            let steps = match app.globals.verbose {
+                true => app.wait(steps(&session, &chain, event)),
+                false => None,
+            };
+            list.push(Happening {
+                number: event.number,
+                name: event.name.clone(),
+                what: event.what.clone(),
+                at: event.at.clone(),
+                by: event.by.clone(),
+                tool: event.tool.clone(),
+                hash: event.plan_hash.to_string(),
+                steps,
+                stands: stands(at, event),
+            });
+        }
+        app.print(&status::history(&list, events.len().saturating_sub(shown), app.globals.verbose));
         Ok(0)
     }
+}
+
+/// How many steps the event's plan has, if that very plan can still be found.
+async fn steps(session: &Session, chain: &Chain, event: &Event) -> Option<usize> {
+    if let Some(link) = chain.link(event.number).filter(|link| link.hash == event.plan_hash) {
+        return chain.plan(link).ok().map(|plan| plan.steps.len());
+    }
+    let text = ledger::plan_text(session, event.number).await.ok()??;
+    let plan = file::read("the ledger's plan", &text).ok()?;
+    (plan.hash() == event.plan_hash).then_some(plan.steps.len())
 }

@@ -13,12 +13,14 @@ mod init;
 mod loading;
 mod plan;
 mod progress;
+mod prove;
 mod pull;
 mod push;
 mod rebase;
 mod rollback;
 mod seal;
 mod show;
+mod sql;
 mod stamp;
 mod status;
 
@@ -81,6 +83,8 @@ enum Command {
     Show(show::Show),
     Drift(drift::Drift),
     Check(check::Check),
+    Prove(prove::Prove),
+    Sql(sql::Sql),
     Stamp(stamp::Stamp),
     Seal(seal::Seal),
     Rebase(rebase::Rebase),
@@ -132,6 +136,8 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Show(c) => c.run(app),
         Command::Drift(c) => c.run(app),
         Command::Check(c) => c.run(app),
+        Command::Prove(c) => c.run(app),
+        Command::Sql(c) => c.run(app),
         Command::Stamp(c) => c.run(app),
         Command::Seal(c) => c.run(app),
         Command::Rebase(c) => c.run(app),

@@ -12,7 +12,7 @@ use crate::plan::against::{Difference, against_loading};
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans, Made};
 use crate::project::Project;
-use crate::report::{json, text};
+use crate::report::{json, markdown, plan as shows};
 
 /// Show the changes from the live state to the desired one
 #[derive(Args, Debug)]
@@ -29,6 +29,9 @@ pub struct Plan {
     /// Show the plan as JSON
     #[arg(long)]
     json: bool,
+    /// Show the plan as a comment on a pull request
+    #[arg(long, conflicts_with_all = ["json", "sql"])]
+    markdown: bool,
     /// Exit with 2 if there is something to do
     #[arg(long)]
     exit_code: bool,
@@ -70,29 +73,43 @@ impl Plan {
         }
         let unverified: Vec<String> =
             difference.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
+        let made = &difference.made;
+        let new = |made: Made| {
+            let name = self.save.as_deref()?;
+            let nothing = made.steps.is_empty() && !self.empty;
+            let files = load::files_hash(&desired.state);
+            (!nothing).then(|| plans::Plan::new(&chain, name, files, session.version.major(), made))
+        };
         if self.json {
-            let unmodelled = &difference.unmodelled;
-            app.print(&format!("{:#}\n", json::plan(&difference.made.steps, &unverified, unmodelled)));
+            app.print(&format!("{:#}\n", json::plan(&made.steps, &unverified, &difference.unmodelled)));
         } else if self.sql {
-            app.print(&text::script(&difference.made.steps));
+            app.print(&shows::script(&made.steps));
+        } else if self.markdown {
+            let plan = new(Made { steps: made.steps.clone(), footprint: made.footprint.clone() });
+            let around = markdown::Around {
+                plan: plan.as_ref(),
+                unverified: &unverified,
+                unmodelled: &difference.unmodelled,
+                pending: &pending,
+                database: Some(session.target().database()),
+            };
+            app.print(&markdown::comment(made.into(), &around));
         } else {
-            app.print(&text::plan(&difference.made.steps, app.globals.verbose));
+            app.print(&shows::plan(made, app.globals.verbose));
         }
         for line in &unverified {
             app.warn(&format!("unverified difference in text: {line}"));
         }
         let changes = !difference.is_empty();
-        if let Some(name) = &self.save {
-            let made = if self.empty { Made::default() } else { difference.made };
-            if made.steps.is_empty() && !self.empty {
-                app.say("nothing to do: no plan was written");
-            } else {
-                let saved =
-                    plans::Plan::new(&chain, name, load::files_hash(&desired.state), session.version.major(), made);
-                let path = chain.append(&saved)?;
-                app.say(&format!("wrote {}", shown(&project, &path)));
-                if self.empty {
-                    app.say(&format!("write its steps by hand, then `setpoint seal {}`", saved.number));
+        if self.save.is_some() {
+            match new(if self.empty { Made::default() } else { difference.made }) {
+                None => app.say("nothing to do: no plan was written"),
+                Some(plan) => {
+                    let path = chain.append(&plan)?;
+                    app.say(&format!("wrote {}", shown(&project, &path)));
+                    if self.empty {
+                        app.say(&format!("write its steps by hand, then `setpoint seal {}`", plan.number));
+                    }
                 }
             }
         }

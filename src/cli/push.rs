@@ -15,7 +15,7 @@ use crate::model::{Error, Result};
 use crate::plan::against::against;
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans};
-use crate::report::text;
+use crate::report;
 
 /// Plan, show, ask, save and apply in one go
 #[derive(Args, Debug)]
@@ -54,7 +54,7 @@ impl Push {
             ))
             .detail(unverified.reason.clone()));
         }
-        app.print(&text::plan(&difference.made.steps, app.globals.verbose));
+        app.print(&report::plan::plan(&difference.made, app.globals.verbose));
         if difference.made.steps.is_empty() {
             return Ok(0);
         }

@@ -18,7 +18,7 @@ use crate::plan::merge::{self, Fork};
 use crate::plan::{Plan, Step, file};
 use crate::project::Project;
 use crate::prove::Replay;
-use crate::report::text;
+use crate::report;
 
 /// After a merge that left two plans with one number: give one the next number and compute its steps anew
 #[derive(Args, Debug)]
@@ -101,9 +101,10 @@ impl Rebase {
                 sealed: old.sealed,
                 footprint: carried.made.footprint.clone(),
                 steps: carried.made.steps.clone(),
+                proof: None,
             };
             lines.push(format!("plan {} {} is plan {} now", old.number, old.name, new.number));
-            app.print(&text::plan(&new.steps, app.globals.verbose));
+            app.print(&report::plan::plan(&new, app.globals.verbose));
             tell(&mut lines, old, &new, &carried);
             if let Place::Scratch(replay) = &place {
                 app.wait(replay.run(std::slice::from_ref(&new)))?;

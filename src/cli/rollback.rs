@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::model::{Class, Error, Result};
 use crate::plan::chain::Chain;
 use crate::project::Project;
-use crate::report::text;
+use crate::report::{self, tree::Steps};
 
 /// Take revisions back with their recorded inverse steps
 #[derive(Args, Debug)]
@@ -43,7 +43,7 @@ impl Rollback {
                     "taking back plan {} {}\n{}",
                     undo.plan.number,
                     undo.plan.name,
-                    text::plan(&steps, app.globals.verbose)
+                    report::plan::plan(Steps { steps: &steps, footprint: &undo.plan.footprint }, app.globals.verbose)
                 ));
                 check_hazards(&steps, &options.allow)?;
             }

@@ -53,6 +53,9 @@ impl Seal {
             Err(error) => app.say(&format!("note: no database was asked whether it ran this plan ({})", error.message)),
         }
         plan.sealed = true;
+        // What the plan said of itself may not be what it does any more, and was not proved.
+        plan.steps.iter_mut().for_each(|step| step.about.clear());
+        plan.proof = None;
         chain.replace(&plan)?;
         app.say(&format!("sealed {shown}: {}", plan.hash()));
         Ok(0)

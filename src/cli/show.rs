@@ -6,7 +6,7 @@ use super::App;
 use crate::ledger;
 use crate::model::{Error, Result};
 use crate::plan::{chain::Chain, file};
-use crate::report::{json, text};
+use crate::report::{json, markdown, plan as shows};
 
 /// Show one plan or revision
 #[derive(Args, Debug)]
@@ -19,6 +19,9 @@ pub struct Show {
     /// Show it as JSON
     #[arg(long)]
     json: bool,
+    /// Show it as a comment on a pull request
+    #[arg(long, conflicts_with_all = ["json", "sql"])]
+    markdown: bool,
 }
 
 impl Show {
@@ -40,9 +43,11 @@ impl Show {
         app.print(&if self.json {
             format!("{:#}\n", json::saved(&plan))
         } else if self.sql {
-            text::script(&plan.steps)
+            shows::script(&plan.steps)
+        } else if self.markdown {
+            markdown::comment((&plan).into(), &markdown::Around { plan: Some(&plan), ..Default::default() })
         } else {
-            text::show(&plan)
+            shows::show(&plan)
         });
         Ok(0)
     }

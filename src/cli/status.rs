@@ -1,15 +1,19 @@
-//! `setpoint status`: where a database is, what is pending, whether it drifted.
+//! `setpoint status`: where a database is, what is pending, whether it drifted, and what to type next.
 
 use clap::Args;
 use serde_json::json;
 
 use super::App;
-use super::drift::differences;
+use super::drift::{Drifted, against_snapshot};
 use crate::apply::lineage::{self, Stranger};
-use crate::ledger::Ledger;
+use crate::introspect;
+use crate::ledger::{self, Direction, Ledger, Revision, Run};
 use crate::model::Result;
-use crate::plan::chain::Chain;
-use crate::report::{json::FORMAT, text};
+use crate::plan::Plan;
+use crate::plan::chain::{Chain, Link};
+use crate::report::json::FORMAT;
+use crate::report::status::{Pending, Report};
+use crate::report::{self, summary};
 
 /// Show the current revision, pending plans and drift
 #[derive(Args, Debug)]
@@ -26,8 +30,16 @@ impl Status {
         let session = app.session(&project, "status")?;
         let ledger = app.wait(Ledger::read(&session))?;
         let current = ledger.current();
-        let pending: Vec<_> = chain.links.iter().filter(|l| l.number > current).collect();
-        let drift = if current > 0 { app.wait(differences(&session, current, &project.manage))? } else { Vec::new() };
+        let pending: Vec<&Link> = chain.links.iter().filter(|l| l.number > current).collect();
+        let live = app.wait(async {
+            let earlier = ledger::reading(&session).await?;
+            introspect::read_or_recall(&session, earlier.as_ref()).await
+        })?;
+        let unmodelled = live.unmodelled.len();
+        let drift = match current {
+            0 => Vec::new(),
+            _ => app.wait(against_snapshot(&session, live.state, current, &project.manage))?,
+        };
         let fits = lineage::check(&ledger, &chain);
         let foreign = lineage::stranger(&ledger, &chain).map(|stranger| match stranger {
             Stranger::Other(revision, _) | Stranger::Unknown(revision) => revision,
@@ -38,45 +50,96 @@ impl Status {
                 json!({
                     "format": FORMAT,
                     "database": session.target().database(),
+                    "server": session.version.to_string(),
                     "revision": current,
-                    "pending": pending.iter().map(|l| json!({ "number": l.number, "name": l.name })).collect::<Vec<_>>(),
+                    "pending": pending.iter().map(|link| as_json(&chain, link)).collect::<Vec<_>>(),
                     "running": ledger.run.as_ref().map(|r| json!({ "number": r.number, "direction": r.direction.word() })),
                     "drift": drift.iter().map(|d| json!({ "change": d.sign, "object": d.object, "attributes": d.attrs })).collect::<Vec<_>>(),
                     "unknown": foreign.map(|r| r.number),
+                    "unmodelled": live.unmodelled,
                 })
             ));
             return fits.map(|()| 0);
         }
-        let mut rows =
-            vec![vec!["database".into(), format!("{} (PostgreSQL {})", session.target().database(), session.version)]];
-        let at = match ledger.revisions.last() {
-            Some(r) => format!("{} {} ({} {} by {})", r.number, r.name, r.how.word(), r.at, r.by),
-            None if ledger.exists => "none".into(),
-            None => "none: this database has no ledger yet".into(),
+        let report = Report {
+            database: session.target().database().to_string(),
+            server: session.version.to_string(),
+            revision: ledger.revisions.last().map(at),
+            ledger: ledger.exists,
+            unfinished: ledger.run.as_ref().map(unfinished),
+            pending: pending.iter().map(|link| row(&chain, link)).collect(),
+            drift: drift.iter().map(|d| (d.sign, described(d))).collect(),
+            unmodelled,
+            next: next(&ledger, &pending, &drift, foreign, chain.links.is_empty()),
         };
-        rows.push(vec!["revision".into(), at]);
-        if let Some(run) = &ledger.run {
-            rows.push(vec![
-                "unfinished".into(),
-                format!(
-                    "{} {} ({}): `setpoint apply` goes on, `setpoint rollback` takes it back",
-                    run.number,
-                    run.name,
-                    run.direction.word()
-                ),
-            ]);
-        }
-        let list: Vec<String> = pending.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
-        rows.push(vec!["pending".into(), if list.is_empty() { "nothing".into() } else { list.join(", ") }]);
-        rows.push(vec![
-            "drift".into(),
-            match drift.len() {
-                0 => "none".into(),
-                n => format!("{n} objects differ from revision {current}: see `setpoint drift`"),
-            },
-        ]);
-        rows.insert(0, vec![]);
-        app.print(&text::table(&rows));
+        app.print(&report::status::status(&report));
         fits.map(|()| 0)
+    }
+}
+
+fn at(revision: &Revision) -> String {
+    format!("{} {} ({} {} by {})", revision.number, revision.name, revision.how.word(), revision.at, revision.by)
+}
+
+fn unfinished(run: &Run) -> String {
+    let done = run.entries.iter().filter(|e| e.direction == run.direction && e.done).count();
+    let what = if run.direction == Direction::Up { "applying" } else { "taking back" };
+    format!("{what} {} {}, begun {} by {}, {done} statements done", run.number, run.name, run.at, run.by)
+}
+
+fn row(chain: &Chain, link: &Link) -> Pending {
+    let name = format!("{} {}", link.number, link.name);
+    match chain.plan(link) {
+        Ok(plan) => Pending {
+            name,
+            counts: if plan.steps.is_empty() { "no steps".into() } else { summary::counts(&plan.steps) },
+            hazards: summary::hazards(&plan.steps).into_iter().map(|(hazard, _)| hazard.word()).collect(),
+            proof: plan.proof().map_or("not proved", |proof| report::plan::short(proof.verdict())),
+        },
+        Err(error) => Pending { name, counts: error.message, hazards: Vec::new(), proof: "" },
+    }
+}
+
+fn as_json(chain: &Chain, link: &Link) -> serde_json::Value {
+    let plan: Option<Plan> = chain.plan(link).ok();
+    let hazards = plan.as_ref().map(|plan| summary::hazards(&plan.steps)).unwrap_or_default();
+    json!({
+        "number": link.number,
+        "name": link.name,
+        "steps": plan.as_ref().map(|plan| plan.steps.len()),
+        "hazards": hazards.iter().map(|(hazard, _)| hazard.word()).collect::<Vec<_>>(),
+        "proof": plan.as_ref().and_then(Plan::proof).map(|proof| proof.verdict().word()),
+    })
+}
+
+fn described(drifted: &Drifted) -> String {
+    match drifted.attrs.as_slice() {
+        [] => drifted.object.clone(),
+        attrs => format!("{}  ({})", drifted.object, attrs.join(", ")),
+    }
+}
+
+/// The command that comes next, and why.
+fn next(
+    ledger: &Ledger,
+    pending: &[&Link],
+    drift: &[Drifted],
+    foreign: Option<&Revision>,
+    no_plans: bool,
+) -> &'static str {
+    match () {
+        () if ledger.run.as_ref().is_some_and(|run| run.direction == Direction::Up) => {
+            "setpoint apply (goes on with the unfinished run), or setpoint rollback -1 (takes it back)"
+        }
+        () if ledger.run.is_some() => "setpoint rollback -1 (goes on with the unfinished rollback)",
+        () if foreign.is_some() => "git pull (gets the plans of the other checkout), or setpoint history",
+        () if !drift.is_empty() => {
+            "setpoint drift (what was changed behind our back), or setpoint pull (takes it into the files)"
+        }
+        () if !pending.is_empty() => "setpoint apply (runs what is pending)",
+        () if ledger.revisions.is_empty() && no_plans => {
+            "setpoint baseline (takes over what is there), or setpoint plan --save NAME (begins with the files)"
+        }
+        () => "setpoint plan (whether the files say something else)",
     }
 }

@@ -116,6 +116,7 @@ mod tests {
             object: object.into(),
             action,
             with: Vec::new(),
+            about: Vec::new(),
             sql: format!("{} {object}", action.word()),
             mode: Mode::Normal,
             transaction,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::kdl::{self, Node, Scalar, Sources};
 use crate::model::{Class, Digest, Error, Result};
 
+use super::proof::Proof;
 use super::{Plan, file, merge};
 
 /// One line of the chain.
@@ -151,6 +152,17 @@ impl Chain {
         let path = self.path(&self.links[at]);
         write(&path, &file::write(plan))?;
         self.save()
+    }
+
+    /// Keeps what was found out about a plan in its file; the plan itself is not touched.
+    ///
+    /// # Errors
+    /// `Failed` if the file cannot be read or written.
+    pub fn prove(&self, link: &Link, proof: &Proof) -> Result<()> {
+        let path = self.path(link);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Error::failed(format!("cannot read {}", path.display())).detail(error.to_string()))?;
+        write(&path, &file::with_proof(&text, proof))
     }
 
     fn save(&self) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::kdl::{self, Node, Problem, Scalar, Sources};
 use crate::kinds::{LockMode, Mode};
 use crate::model::{Class, Digest, Error, Result};
 
+use super::proof::{Leg, Proof};
 use super::{Action, Expected, Finding, Hazard, Plan, Step};
 
 /// The version of this format; a file of a newer one is refused.
@@ -41,7 +42,33 @@ pub fn write(plan: &Plan) -> String {
         }
         head = head.child(footprint);
     }
-    kdl::format_nodes(&[head, Node::new("hash").arg(plan.hash().to_string())])
+    let mut nodes = vec![head, Node::new("hash").arg(plan.hash().to_string())];
+    nodes.extend(plan.proof.as_ref().map(proof_node));
+    kdl::format_nodes(&nodes)
+}
+
+/// The text of a plan with another proof; all else stays byte for byte.
+pub fn with_proof(text: &str, proof: &Proof) -> String {
+    let nodes = kdl::read(0, text).unwrap_or_default();
+    let old = nodes.iter().find(|node| &*node.name == "proof");
+    let (start, end) = old.map_or((text.len(), text.len()), |node| (node.span.start as usize, node.span.end as usize));
+    let before = text.get(..start).unwrap_or(text).trim_end();
+    let after = text.get(end..).unwrap_or_default().trim();
+    let gap = if after.is_empty() { "" } else { "\n" };
+    format!("{before}\n\n{}{after}{gap}", kdl::format_nodes(&[proof_node(proof)]))
+}
+
+/// Behind the hash, since it came after the plan: a proof is about one.
+fn proof_node(proof: &Proof) -> Node {
+    let mut node = Node::new("proof").arg(proof.verdict().word()).prop("of", proof.plan.to_string());
+    node = node.prop("at", &*proof.at).prop("server", &*proof.server);
+    if let Some(witness) = &proof.witness {
+        node = node.prop("witness", &**witness);
+    }
+    proof.legs().into_iter().fold(node, |node, (name, leg)| {
+        let lines = leg.lines().into_iter();
+        node.child(lines.fold(Node::new(name).arg(leg.word()), |leg, line| leg.child(Node::new("line").arg(line))))
+    })
 }
 
 fn step_node(word: &str, step: &Step) -> Node {
@@ -60,8 +87,16 @@ fn step_node(word: &str, step: &Step) -> Node {
     for finding in &step.hazards {
         node = node.child(Node::new("hazard").arg(finding.hazard.word()).arg(&*finding.reason));
     }
-    if !step.with.is_empty() {
-        node = step.with.iter().fold(node, |node, id| node.child(Node::new("with").arg(&**id)));
+    let mut about = step.about.iter().map(|text| Some(text).filter(|text| !text.is_empty()));
+    if let Some(text) = about.next().flatten() {
+        node = node.child(Node::new("about").arg(&**text));
+    }
+    for id in &step.with {
+        let with = Node::new("with").arg(&**id);
+        node = node.child(match about.next().flatten() {
+            Some(text) => with.arg(&**text),
+            None => with,
+        });
     }
     if !step.path.is_empty() {
         node = node.child(step.path.iter().fold(Node::new("path"), |node, schema| node.arg(&**schema)));
@@ -112,13 +147,33 @@ pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
         return Err(Error::config(format!("{name} has format {format}; this setpoint knows formats up to {FORMAT}"))
             .remedy("use the newer setpoint that wrote it"));
     }
-    let plan = reader.plan(node);
+    let mut plan = reader.plan(node);
+    // One that cannot be read proves nothing, and breaks nothing.
+    plan.proof = nodes.iter().find(|n| &*n.name == "proof").and_then(proof);
     if !reader.problems.is_empty() {
         let mut error = cut(sources.error(&reader.problems));
         error.class = Class::Stale;
         return Err(error);
     }
     Ok((plan, hash))
+}
+
+fn proof(node: &Node) -> Option<Proof> {
+    let prop = |name: &str| node.get_prop(name)?.as_text().map(ToString::to_string);
+    let leg = |name: &str| {
+        let node = node.get_child(name)?;
+        let lines = node.children.iter().filter_map(|line| line.args.first()?.as_text().map(ToString::to_string));
+        Leg::of(node.args.first()?.as_text()?, lines.collect())
+    };
+    Some(Proof {
+        plan: Digest::parse(&prop("of")?)?,
+        at: prop("at")?,
+        server: prop("server")?,
+        witness: prop("witness"),
+        up: leg("up")?,
+        down: leg("down")?,
+        again: leg("again")?,
+    })
 }
 
 struct Reader {
@@ -147,6 +202,7 @@ impl Reader {
                 .get_child("footprint")
                 .map_or_else(Vec::new, |f| f.children.iter().map(|o| self.expected(o)).collect()),
             steps: node.children.iter().filter(|c| &*c.name == "step").map(|c| self.step(c)).collect(),
+            proof: None,
         }
     }
 
@@ -185,6 +241,7 @@ impl Reader {
             object: if node.args.len() > 1 { self.text(node, 1) } else { String::new() },
             action,
             with: node.children.iter().filter(|c| &*c.name == "with").map(|c| self.text(c, 0)).collect(),
+            about: about(node),
             sql: match node.get_child("sql") {
                 Some(sql) => self.text(sql, 0),
                 None => {
@@ -228,6 +285,16 @@ impl Reader {
             inverse: node.children.iter().filter(|c| &*c.name == "inverse").map(|c| self.step(c)).collect(),
         }
     }
+}
+
+/// What the step says for people of its object and of what comes or goes with it.
+fn about(step: &Node) -> Vec<String> {
+    let text = |node: &Node, at: usize| node.args.get(at).and_then(|a| a.as_text()).map_or("", |t| t).to_string();
+    let mut out = vec![step.get_child("about").map_or_else(String::new, |node| text(node, 0))];
+    out.extend(step.children.iter().filter(|c| &*c.name == "with").map(|with| text(with, 1)));
+    let said = out.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1);
+    out.truncate(said);
+    out
 }
 
 fn int(value: &Scalar) -> Option<i64> {

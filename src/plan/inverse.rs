@@ -167,6 +167,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             object: id.to_string(),
             action,
             with: Vec::new(),
+            about: Vec::new(),
             mode: statement.mode,
             transaction: 1,
             path: path(id),

@@ -15,7 +15,7 @@ use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
-use super::{Action, Expected, Step, expand, rebuild};
+use super::{Action, Expected, Step, about, expand, rebuild};
 
 /// Where the plan starts, where it leads, and what it has to do.
 pub struct Wanted<'a> {
@@ -110,6 +110,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                 } else {
                     Vec::new()
                 },
+                about: if i == 0 && with_inverse { maker.about(turn) } else { Vec::new() },
                 sql: statement.sql.clone(),
                 mode: statement.mode,
                 transaction: number,
@@ -244,6 +245,35 @@ impl<'a> Maker<'a> {
             Act::Alter(attrs) => room.alter(id, &before(), &after(), attrs, &new),
             Act::Rebuild(columns) => rebuild::statements(id, columns, &old, &new),
         }
+    }
+
+    /// What the turn makes of its objects, for people. What goes says nothing.
+    fn about(&self, turn: &Turn) -> Vec<String> {
+        let (old, new) = (self.wanted.old, self.wanted.new);
+        let node = &self.graph.nodes[turn.node];
+        let mut out = match &node.act {
+            Act::Create => {
+                let ids = std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id));
+                ids.map(|id| new.get(id).map_or_else(String::new, |object| about::made(id, object))).collect()
+            }
+            Act::Alter(attrs) => match (old.get(&node.id), new.get(&node.id)) {
+                (Some(before), Some(after)) => vec![about::altered(&node.id, before, after, attrs)],
+                _ => Vec::new(),
+            },
+            Act::Rebuild(_) => match (old.get(&node.id), new.get(&node.id)) {
+                (Some(before), Some(after)) => {
+                    let attrs: Vec<&'static str> = node.id.kind().attrs.iter().map(|attr| attr.name).collect();
+                    let differs = |name: &&'static str| before.value(name) != after.value(name);
+                    let attrs: Vec<&'static str> = attrs.into_iter().filter(differs).collect();
+                    vec![about::altered(&node.id, before, after, &attrs)]
+                }
+                _ => Vec::new(),
+            },
+            Act::Drop | Act::Rename(_) => Vec::new(),
+        };
+        // Files do not keep what says nothing, and the hash must be that of the file.
+        out.truncate(out.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1));
+        out
     }
 
     fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<Finding> {

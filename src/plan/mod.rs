@@ -1,5 +1,6 @@
 //! A plan: ordered steps from one state to another, each with its inverse.
 
+pub mod about;
 pub mod against;
 pub mod aid;
 pub mod carry;
@@ -13,6 +14,7 @@ mod inverse;
 mod make;
 pub mod merge;
 mod needs;
+pub mod proof;
 mod rebuild;
 mod second_opinion;
 mod transactions;
@@ -22,6 +24,8 @@ pub use make::{Made, Wanted, plan};
 
 use crate::kinds::{LockMode, Mode};
 use crate::model::Digest;
+
+use proof::Proof;
 
 /// A saved plan, or one that is only shown.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Plan {
     pub footprint: Vec<Expected>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// What `prove` last found out, perhaps about another hash; no part of the plan's own.
+    pub proof: Option<Proof>,
 }
 
 /// What one object of the footprint must be before the plan runs, and after.
@@ -95,6 +101,8 @@ pub struct Step {
     pub action: Action,
     /// Other objects that come or go with it: folded into a CREATE, vanished with a DROP; for a rename, the old address.
     pub with: Vec<String>,
+    /// For people: what the object is like or how it changes, then the same for each of `with`; what is missing says nothing.
+    pub about: Vec<String>,
     /// The statement, without a final semicolon.
     pub sql: String,
     /// How it goes together with transactions.
@@ -136,7 +144,13 @@ impl Plan {
             sealed: false,
             footprint: made.footprint,
             steps: made.steps,
+            proof: None,
         }
+    }
+
+    /// The proof, if it is one of the plan as it is.
+    pub fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref().filter(|proof| proof.plan == self.hash())
     }
 
     /// All hazards of all steps.
@@ -151,6 +165,10 @@ fn feed(steps: &[Step], texts: &mut Vec<String>) {
         texts.push(step.object.clone());
         texts.push(step.action.word().into());
         texts.extend(step.with.iter().cloned());
+        if !step.about.is_empty() {
+            texts.push(format!("about {}", step.about.len()));
+            texts.extend(step.about.iter().cloned());
+        }
         texts.push(step.sql.clone());
         texts.push(format!("{:?} {}", step.mode, step.transaction));
         texts.push(step.path.join(","));

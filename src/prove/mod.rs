@@ -1,7 +1,12 @@
 //! Trying things out where nothing can break: databases on throwaway servers.
 
+mod compare;
+mod cycle;
+mod dump;
 mod replay;
+mod runner;
 mod workshop;
 
+pub use cycle::Prover;
 pub use replay::Replay;
 pub use workshop::Workshop;

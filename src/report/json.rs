@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::kinds::Mode;
+use crate::plan::proof::Proof;
 use crate::plan::{Plan, Step};
 
 /// The version of every JSON form that the commands print.
@@ -28,7 +29,25 @@ pub fn saved(saved: &Plan) -> Json {
     out["files"] = json!(saved.files.to_string());
     out["after"] = json!(saved.after.map(|d| d.to_string()));
     out["sealed"] = json!(saved.sealed);
+    out["proof"] = json!(saved.proof().map(proof));
     out
+}
+
+/// What `prove` found out.
+pub fn proof(proof: &Proof) -> Json {
+    let leg = |at: usize| {
+        let (_, leg) = proof.legs()[at];
+        json!({ "result": leg.word(), "lines": leg.lines() })
+    };
+    json!({
+        "result": proof.verdict().word(),
+        "at": proof.at,
+        "server": proof.server,
+        "witness": proof.witness,
+        "up": leg(0),
+        "down": leg(1),
+        "again": leg(2),
+    })
 }
 
 fn step(step: &Step) -> Json {
@@ -36,6 +55,7 @@ fn step(step: &Step) -> Json {
         "action": step.action.word(),
         "object": step.object,
         "with": step.with,
+        "about": step.about,
         "sql": step.sql,
         "transaction": step.transaction,
         "mode": match step.mode {

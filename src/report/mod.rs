@@ -1,4 +1,21 @@
-//! What people and programs read: text for terminals, JSON with a version.
+//! What people and programs read: text for terminals, Markdown for pull requests, JSON with a version.
 
+mod address;
 pub mod json;
+pub mod markdown;
+pub mod plan;
+pub mod status;
+mod style;
+pub mod summary;
 pub mod text;
+pub mod tree;
+
+/// A text in one line of at most so many characters.
+fn line(text: &str, long: usize) -> String {
+    let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let one: String = one.chars().filter(|c| !c.is_control()).collect();
+    match one.char_indices().nth(long) {
+        Some((at, _)) => format!("{}…", one.get(..at).unwrap_or_default().trim_end()),
+        None => one,
+    }
+}

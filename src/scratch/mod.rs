@@ -4,6 +4,7 @@ mod binaries;
 mod process;
 mod server;
 mod sweep;
+mod template;
 
 pub use binaries::{Binaries, VARIABLE, find, find_in};
 pub use server::Server;

@@ -58,6 +58,7 @@ fn chain(dir: &TempDir, schemas: &[&str], edit: impl Fn(&mut Plan)) -> Chain {
             sealed: false,
             footprint: made.footprint,
             steps: made.steps,
+            proof: None,
         };
         edit(&mut plan);
         chain.append(&plan).unwrap();

@@ -128,7 +128,7 @@ fn what_was_changed_by_hand_is_drift() {
     let drift = sandbox.exits(2, &["drift"]);
     assert_snapshot!("drift", shown(&sandbox, Some(&db), &drift));
     let status = sandbox.exits(0, &["status"]);
-    assert!(status.stdout.contains("4 objects differ"), "{}", status.stdout);
+    assert!(status.stdout.contains("4 objects since that revision"), "{}", status.stdout);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_edited_plan_is_refused_until_it_is_sealed() {
     let (db, sandbox) = adopted();
     wish(&sandbox);
     sandbox.ok(&["plan", "--save", "add-note"]);
-    edit(&sandbox, "plans/0002-add-note.kdl", "Who buys", "Who really buys");
+    edit(&sandbox, "plans/0002-add-note.kdl", "IS 'Who buys'", "IS 'Who really buys'");
     let edited = sandbox.exits(4, &["apply", "--auto-approve"]);
     assert_snapshot!("edited", shown(&sandbox, Some(&db), &edited));
     sandbox.exits(4, &["check"]);

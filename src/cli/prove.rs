@@ -1,0 +1,118 @@
+//! `setpoint prove`: plans up, down and up again on a scratch database.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::App;
+use crate::ledger::Ledger;
+use crate::model::{Error, Result};
+use crate::plan::Plan;
+use crate::plan::chain::{Chain, Link};
+use crate::plan::proof::{Proof, Verdict};
+use crate::project::Project;
+use crate::prove::Prover;
+use crate::report::{json, plan as shows};
+
+/// Run plans up, down and up again on a scratch database, and compare its catalog at each end
+#[derive(Args, Debug)]
+pub struct Prove {
+    /// The plan's number; all that are pending if left out, or the newest
+    number: Option<u32>,
+    /// Prove every plan of the chain
+    #[arg(long, conflicts_with = "number")]
+    all: bool,
+    /// The folder with PostgreSQL's server programs, if they are not found by themselves
+    #[arg(long, value_name = "DIR")]
+    postgres: Option<PathBuf>,
+    /// Show the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Prove {
+    pub fn run(self, app: &App) -> Result<u8> {
+        let project = app.project()?;
+        let chain = Chain::read(&project.plans_dir)?;
+        let links = self.links(app, &project, &chain)?;
+        let begin = Instant::now();
+        let proofs = run(app, &chain, &links, self.postgres.as_deref())?;
+        for (plan, proof) in &proofs {
+            if let Some(link) = chain.link(plan.number) {
+                chain.prove(link, proof)?;
+            }
+        }
+        if self.json {
+            let list: Vec<_> = proofs
+                .iter()
+                .map(|(plan, proof)| json!({ "number": plan.number, "name": plan.name, "proof": json::proof(proof) }))
+                .collect();
+            app.print(&format!("{:#}\n", json!({ "format": json::FORMAT, "plans": list })));
+        } else {
+            for (plan, proof) in &proofs {
+                app.print(&format!("plan {} {}: {}", plan.number, plan.name, shows::proved(proof)));
+            }
+            app.say(&format!(
+                "{} in {:.1} seconds; written into plans/",
+                if proofs.len() == 1 { "1 plan".to_string() } else { format!("{} plans", proofs.len()) },
+                begin.elapsed().as_secs_f32()
+            ));
+        }
+        Ok(u8::from(proofs.iter().any(|(_, proof)| matches!(proof.verdict(), Verdict::Failed | Verdict::Unproved))))
+    }
+
+    /// The plans that are meant.
+    fn links<'a>(&self, app: &App, project: &Project, chain: &'a Chain) -> Result<Vec<&'a Link>> {
+        let Some(head) = chain.head() else {
+            return Err(Error::failed("there is no plan to prove").remedy("`setpoint plan --save NAME` makes one"));
+        };
+        if self.all {
+            return Ok(chain.links.iter().collect());
+        }
+        if let Some(number) = self.number {
+            let link = chain.link(number).ok_or_else(|| {
+                Error::failed(format!("there is no plan {number}")).remedy(format!("the newest is {}", head.number))
+            })?;
+            return Ok(vec![link]);
+        }
+        let current = app.session(project, "prove").and_then(|session| app.wait(Ledger::read(&session)));
+        let pending: Vec<&Link> = match current {
+            Ok(ledger) => chain.links.iter().filter(|link| link.number > ledger.current()).collect(),
+            Err(error) => {
+                app.say(&format!(
+                    "note: no database says what is pending ({}): the newest plan is meant",
+                    error.message
+                ));
+                Vec::new()
+            }
+        };
+        Ok(if pending.is_empty() { vec![head] } else { pending })
+    }
+}
+
+/// Proves these plans of the chain; those before and between them run on the way.
+pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -> Result<Vec<(Plan, Proof)>> {
+    let (Some(first), Some(last)) = (links.first(), links.last()) else { return Ok(Vec::new()) };
+    let read = |from: u32, to: u32| -> Result<Vec<Plan>> {
+        chain.links.iter().filter(|l| l.number >= from && l.number < to).map(|l| chain.plan(l)).collect()
+    };
+    let (before, plans) = (read(0, first.number)?, read(first.number, last.number + 1)?);
+    let wanted = plans.last().map_or(0, |plan| plan.server);
+    let prover = Prover::start(postgres, wanted)?;
+    if prover.major() != wanted {
+        app.warn(&format!("made for PostgreSQL {wanted}, which is not installed here; proved on {}", prover.version()));
+    }
+    if prover.witness().is_none() {
+        app.warn("pg_dump was not found beside the server's programs: nobody but setpoint compares");
+    }
+    app.say(&format!("running on a private PostgreSQL {} that goes away again", prover.version()));
+    let mut proofs = Vec::new();
+    app.wait(prover.prove(&before, &plans, &mut |plan, proof| {
+        if links.iter().any(|link| link.number == plan.number) {
+            proofs.push((plan.clone(), proof));
+        }
+    }))?;
+    Ok(proofs)
+}

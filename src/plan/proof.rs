@@ -1,0 +1,107 @@
+//! What `prove` found out about a plan: kept in its file, after its hash, and good for that hash alone.
+
+use crate::model::Digest;
+
+/// One of the three ways: up, down, up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leg {
+    /// It leads where it has to lead.
+    Proved,
+    /// It does not; what differs, a line each, or why it stopped.
+    Failed(Vec<String>),
+    /// It leads there but for what nothing can bring back; the steps, a line each.
+    Irreversible(Vec<String>),
+    /// Nobody tried, or could; the reason.
+    Unproved(String),
+}
+
+/// What it all comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Proved,
+    /// Up, and down as far as possible.
+    InPart,
+    Failed,
+    Unproved,
+}
+
+impl Verdict {
+    /// The word in files and in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::InPart => "proved-in-part",
+            Self::Failed => "failed",
+            Self::Unproved => "not-proved",
+        }
+    }
+}
+
+/// A run of a plan up, down and up again on a scratch database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The plan's hash at that time.
+    pub plan: Digest,
+    /// When, in UTC: `2026-01-31T12:00:00Z`.
+    pub at: String,
+    /// The server: `15.18`.
+    pub server: String,
+    /// Who compared besides our own model: `pg_dump 15.18`; `None`: nobody was found.
+    pub witness: Option<String>,
+    pub up: Leg,
+    pub down: Leg,
+    pub again: Leg,
+}
+
+impl Proof {
+    /// The three ways with their names.
+    pub fn legs(&self) -> [(&'static str, &Leg); 3] {
+        [("up", &self.up), ("down", &self.down), ("again", &self.again)]
+    }
+
+    /// What it comes to: the worst of the three.
+    pub fn verdict(&self) -> Verdict {
+        let any = |test: fn(&Leg) -> bool| self.legs().iter().any(|(_, leg)| test(leg));
+        if any(|leg| matches!(leg, Leg::Failed(_))) {
+            Verdict::Failed
+        } else if matches!(self.up, Leg::Unproved(_)) {
+            Verdict::Unproved
+        } else if any(|leg| !matches!(leg, Leg::Proved)) {
+            Verdict::InPart
+        } else {
+            Verdict::Proved
+        }
+    }
+}
+
+impl Leg {
+    /// The word in files and in JSON.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::Failed(_) => "failed",
+            Self::Irreversible(_) => "irreversible",
+            Self::Unproved(_) => "not-proved",
+        }
+    }
+
+    /// What there is to say about it.
+    pub fn lines(&self) -> Vec<&str> {
+        match self {
+            Self::Proved => Vec::new(),
+            Self::Failed(lines) | Self::Irreversible(lines) => lines.iter().map(String::as_str).collect(),
+            Self::Unproved(reason) => vec![reason],
+        }
+    }
+
+    /// The leg of that word; `None` for a word that is none.
+    pub fn of(word: &str, lines: Vec<String>) -> Option<Self> {
+        Some(match word {
+            "proved" => Self::Proved,
+            "failed" => Self::Failed(lines),
+            "irreversible" => Self::Irreversible(lines),
+            "not-proved" => Self::Unproved(lines.join("; ")),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Plans as people read them on a terminal: the tree, the summary, each step with its way back.
+
+use std::fmt::Write as _;
+
+use crate::kinds::{LockMode, Mode};
+use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::plan::{Plan, Step};
+
+use super::style::{ADD, BOLD, CHANGE, DIM, REMOVE, mark, paint, sign};
+use super::summary;
+use super::tree::{Row, Steps, rows};
+
+/// Badges stand in a column of their own, unless a line is longer than this.
+const WIDE: usize = 64;
+
+/// The tree and the summary; with `verbose` everything, and the statements in their order.
+pub fn plan<'a>(steps: impl Into<Steps<'a>>, verbose: bool) -> String {
+    let steps = steps.into();
+    let mut out = tree(steps, verbose);
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    if verbose && !steps.steps.is_empty() {
+        in_order(&mut out, steps.steps, false);
+        out.push('\n');
+    }
+    out.push_str(&summary(steps.steps));
+    out
+}
+
+/// The tree alone.
+pub fn tree(steps: Steps<'_>, all: bool) -> String {
+    let rows = rows(steps, all);
+    let several = summary::order(steps.steps).contains("transactions");
+    let left: Vec<(String, usize)> = rows.iter().map(left).collect();
+    let badges: Vec<String> = rows.iter().map(|row| badges(row, several)).collect();
+    let with_badges = left.iter().zip(&badges).filter(|(_, badges)| !badges.is_empty());
+    let width = with_badges.map(|((_, width), _)| *width).filter(|width| *width <= WIDE).max().unwrap_or(0);
+    let mut out = String::new();
+    for ((text, own), badges) in left.iter().zip(&badges) {
+        let gap = if badges.is_empty() { 0 } else { width.saturating_sub(*own) + 3 };
+        let _ = writeln!(out, "{text}{}{badges}", " ".repeat(gap));
+    }
+    out
+}
+
+/// A row without its badges, and how wide that is.
+fn left(row: &Row) -> (String, usize) {
+    let indent = "  ".repeat(row.depth);
+    let (mark, style) = row.mark.map_or(("", DIM), sign);
+    let space = if mark.is_empty() { "" } else { " " };
+    let name = if row.name.is_empty() { String::new() } else { format!(" {}", row.name) };
+    let about = if row.about.is_empty() { String::new() } else { format!("  {}", row.about) };
+    let plain = format!("{indent}{mark}{space}{}{name}{about}", row.word);
+    let shown = format!(
+        "{indent}{}{space}{}{}{}",
+        paint(style, mark),
+        if row.mark.is_none() { paint(DIM, &row.word) } else { row.word.clone() },
+        paint(BOLD, &name),
+        paint(DIM, &about)
+    );
+    (shown, plain.chars().count())
+}
+
+fn badges(row: &Row, several: bool) -> String {
+    let mut out = Vec::new();
+    if several && !row.transactions.is_empty() {
+        let list: Vec<String> = row.transactions.iter().map(u32::to_string).collect();
+        out.push(paint(DIM, &format!("[{}]", list.join(","))));
+    }
+    if let Some((mode, on)) = &row.lock {
+        let on = if on.is_empty() { String::new() } else { format!(" on {on}") };
+        // What lets others read and write needs no attention.
+        let style = if *mode > LockMode::ShareUpdateExclusive { CHANGE } else { DIM };
+        out.push(paint(style, &format!("{}{on}", mode.words())));
+    }
+    if row.alone {
+        out.push(paint(DIM, "outside of transactions"));
+    }
+    if !row.hazards.is_empty() {
+        let words: Vec<&str> = row.hazards.iter().map(|hazard| hazard.word()).collect();
+        out.push(paint(REMOVE, &format!("! {}", words.join(", "))));
+    }
+    out.join("  ")
+}
+
+/// Counts, steps and transactions; hazards with the words that allow them; whether there is a way back.
+pub fn summary(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "Nothing to do.\n".into();
+    }
+    let mut out = format!("{}; {}.\n", paint(BOLD, &summary::counts(steps)), summary::order(steps));
+    let hazards = summary::hazards(steps);
+    if !hazards.is_empty() {
+        let list: Vec<String> = hazards.iter().map(|(hazard, count)| format!("{} ({count})", hazard.word())).collect();
+        let _ = writeln!(out, "{} {}", paint(REMOVE, "Hazards:"), list.join(", "));
+        let _ = writeln!(out, "  to accept them: {}", summary::allow(&hazards));
+    }
+    // Steps that take something back have no way back of their own.
+    if steps.iter().all(|step| step.inverse.is_empty() && step.action != crate::plan::Action::Manual) {
+        return out;
+    }
+    let way = summary::way_back(steps);
+    let asks = match way.hazards.as_slice() {
+        [] => String::new(),
+        hazards => format!("; going back asks for {}", summary::allow(hazards)),
+    };
+    match way.lost.as_slice() {
+        [] => _ = writeln!(out, "Way back: whole{asks}."),
+        lost => {
+            let _ = writeln!(out, "{} in part{asks}.", paint(REMOVE, "Way back:"));
+            for line in lost.iter().take(5) {
+                let _ = writeln!(out, "  {line}");
+            }
+            if lost.len() > 5 {
+                let _ = writeln!(out, "  and {} more", lost.len() - 5);
+            }
+        }
+    }
+    out
+}
+
+/// A whole saved plan: heading, proof, tree, every step with SQL, hazards and inverse, summary.
+pub fn show(plan: &Plan) -> String {
+    let mut out = format!(
+        "{} {}\n",
+        paint(BOLD, &format!("plan {} {}", plan.number, plan.name)),
+        paint(DIM, &plan.hash().to_string())
+    );
+    let sealed = if plan.sealed { ", edited by hand and sealed" } else { "" };
+    let _ = writeln!(
+        out,
+        "{}",
+        paint(DIM, &format!("made by setpoint {} for PostgreSQL {}{sealed}", plan.tool, plan.server))
+    );
+    out.push_str(&proof(plan));
+    out.push('\n');
+    if plan.steps.is_empty() {
+        out.push_str("It has no steps.\n");
+        return out;
+    }
+    out.push_str(&tree(plan.into(), false));
+    out.push('\n');
+    in_order(&mut out, &plan.steps, true);
+    out.push('\n');
+    out.push_str(&summary(&plan.steps));
+    out
+}
+
+/// What is known of a plan from running it up, down and up on a scratch database.
+pub fn proof(plan: &Plan) -> String {
+    match (plan.proof(), &plan.proof) {
+        (Some(proof), _) => proved(proof),
+        (None, Some(_)) => {
+            format!("not proved: the proof in the file is one of an earlier form; `setpoint prove {}`\n", plan.number)
+        }
+        (None, None) => format!("not proved; `setpoint prove {}`\n", plan.number),
+    }
+}
+
+/// A verdict in a word or two.
+pub const fn short(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proved => "proved",
+        Verdict::InPart => "proved in part",
+        Verdict::Failed => "proof failed",
+        Verdict::Unproved => "not proved",
+    }
+}
+
+/// A proof in a line, and what went wrong in lines below.
+pub fn proved(proof: &Proof) -> String {
+    let witness = proof.witness.as_deref().map_or_else(String::new, |witness| format!(" and by {witness}"));
+    let compared = format!("on PostgreSQL {}, compared by setpoint{witness}, {}", proof.server, proof.at);
+    let mut out = match proof.verdict() {
+        Verdict::Proved => format!("{} up, down and up again {compared}\n", paint(ADD, "proved")),
+        Verdict::InPart => format!("{} {compared}\n", paint(CHANGE, "proved in part")),
+        Verdict::Failed => format!("{} {compared}\n", paint(REMOVE, "proof failed")),
+        Verdict::Unproved => format!("{} {compared}\n", paint(CHANGE, "not proved")),
+    };
+    for (name, leg) in proof.legs() {
+        let style = match leg {
+            Leg::Proved => continue,
+            Leg::Failed(_) => REMOVE,
+            Leg::Irreversible(_) | Leg::Unproved(_) => CHANGE,
+        };
+        let _ = writeln!(out, "  {}", paint(style, &format!("{}: {}", way(name), leg.word().replace('-', " "))));
+        for line in leg.lines() {
+            for part in line.lines() {
+                let _ = writeln!(out, "    {part}");
+            }
+        }
+    }
+    out
+}
+
+/// What people call the three ways.
+pub const fn way(name: &str) -> &str {
+    match name.as_bytes() {
+        b"again" => "up again",
+        _ => name,
+    }
+}
+
+/// The statements one after the other, transactions marked; with inverses and the hazards' reasons if wanted.
+fn in_order(out: &mut String, steps: &[Step], whole: bool) {
+    let several = steps.last().is_some_and(|step| step.transaction > 1);
+    let mut transaction = 0;
+    for step in steps {
+        if step.transaction != transaction {
+            transaction = step.transaction;
+            if several {
+                let how = if step.mode == Mode::Alone { "outside of transactions" } else { "in one transaction" };
+                let _ = writeln!(out, "{}", paint(DIM, &format!("-- [{transaction}] {how}")));
+            }
+        }
+        let (mark, style) = sign(mark(step.action));
+        let object = if step.object.is_empty() { "by hand" } else { &step.object };
+        let _ = writeln!(out, "  {} {object}", paint(style, mark));
+        for text in step.sql.lines() {
+            let _ = writeln!(out, "      {text}");
+        }
+        if whole {
+            in_whole(out, step);
+        }
+    }
+}
+
+fn in_whole(out: &mut String, step: &Step) {
+    for finding in &step.hazards {
+        let _ = writeln!(out, "      {} {}", paint(REMOVE, &format!("! {}:", finding.hazard.word())), finding.reason);
+    }
+    for inverse in &step.inverse {
+        for (i, text) in inverse.sql.lines().enumerate() {
+            let _ =
+                writeln!(out, "      {}", paint(DIM, &format!("{} {text}", if i == 0 { "back:" } else { "     " })));
+        }
+        for finding in &inverse.hazards {
+            let word = paint(REMOVE, &format!("! back: {}:", finding.hazard.word()));
+            let _ = writeln!(out, "      {word} {}", finding.reason);
+        }
+    }
+}
+
+/// The statements as a script, transactions included.
+pub fn script(steps: &[Step]) -> String {
+    let mut out = String::new();
+    let mut path: Option<&[String]> = None;
+    let mut open = 0;
+    for step in steps {
+        if step.transaction != open {
+            if open != 0 {
+                out.push_str("COMMIT;\n\n");
+            }
+            open = 0;
+            if step.mode != Mode::Alone {
+                out.push_str("BEGIN;\n");
+                open = step.transaction;
+            }
+        }
+        if path != Some(&step.path) {
+            let list: Vec<String> =
+                step.path.iter().map(|s| crate::sql::name(&s.as_str().into()).to_string()).collect();
+            let list = if list.is_empty() { "pg_catalog".to_string() } else { list.join(", ") };
+            let _ = writeln!(out, "SET search_path = {list};");
+            path = Some(&step.path);
+        }
+        let _ = writeln!(out, "{};", step.sql);
+    }
+    if open != 0 {
+        out.push_str("COMMIT;\n");
+    }
+    out
+}

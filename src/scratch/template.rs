@@ -1,0 +1,96 @@
+//! A fresh cluster kept in the user's cache: copying one takes a tenth of the time of making one.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::catalog::account::Account;
+use crate::model::Digest;
+
+use super::Binaries;
+
+/// Changed whenever clusters are made in another way.
+const FORM: &str = "1";
+/// The file beside the cluster that says which version made it.
+const LABEL: &str = "label";
+
+/// The place of a cluster of these programs; `None` if the user has no cache.
+fn place(binaries: &Binaries) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    // One for each set of programs: a minor version takes the place of the one before.
+    let programs = Digest::of_texts([binaries.dir.to_string_lossy().as_ref()]).to_string();
+    let programs = programs.get(..8).unwrap_or_default();
+    Some(cache.join("setpoint").join(format!("cluster-{}-{programs}", binaries.major)))
+}
+
+fn label(binaries: &Binaries) -> String {
+    format!("{FORM} {}\n", binaries.version)
+}
+
+/// Copies the kept cluster to `data`. False: there is none, or it could not be copied whole.
+pub(super) fn copy_to(data: &Path, binaries: &Binaries, account: Option<&Account>) -> bool {
+    let Some(place) = place(binaries) else { return false };
+    let fits = fs::read_to_string(place.join(LABEL)).is_ok_and(|text| text == label(binaries));
+    if !fits {
+        return false;
+    }
+    let copied = copy(&place.join("data"), data, account).is_ok() && data.join("global/pg_control").is_file();
+    if !copied {
+        _ = fs::remove_dir_all(data);
+    }
+    copied
+}
+
+/// Keeps a cluster that was never started for the next time. Whatever is in the way is no error: it only saves time.
+pub(super) fn keep(data: &Path, binaries: &Binaries) {
+    let Some(place) = place(binaries) else { return };
+    let Some(parent) = place.parent() else { return };
+    let new = place.with_extension(format!("new-{}", std::process::id()));
+    let kept = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent)
+        .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&new))
+        .and_then(|()| copy(data, &new.join("data"), None))
+        .and_then(|()| fs::write(new.join(LABEL), label(binaries)))
+        .and_then(|()| {
+            _ = fs::remove_dir_all(&place);
+            fs::rename(&new, &place)
+        });
+    if kept.is_err() {
+        _ = fs::remove_dir_all(&new);
+    }
+}
+
+/// Forgets the kept cluster: it did not start.
+pub(super) fn forget(binaries: &Binaries) {
+    if let Some(place) = place(binaries) {
+        _ = fs::remove_dir_all(place);
+    }
+}
+
+/// Copies a directory with all that is in it, for us or for another account.
+fn copy(from: &Path, to: &Path, account: Option<&Account>) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target, account)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target)?;
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o600))?;
+            give(&target, account)?;
+        } else {
+            // A cluster of ours has files and directories only.
+            return Err(io::Error::other("neither file nor directory"));
+        }
+    }
+    give(to, account)
+}
+
+fn give(path: &Path, account: Option<&Account>) -> io::Result<()> {
+    account.map_or(Ok(()), |account| chown(path, Some(account.uid), Some(account.gid)))
+}
