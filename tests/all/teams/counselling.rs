@@ -75,14 +75,14 @@ fn tables_made_by_hand_are_taken_over() {
 fn the_look_from_three_sides() {
     let (db, sandbox) = adopted();
     // What the ledger says, what the files say, what the database holds: all agree.
-    says(&sandbox.exits(0, &["status"]), &["1 baseline", "pending   nothing", "drift     none"]);
+    says(&sandbox.exits(0, &["status"]), &["1 baseline", "pending     nothing", "drift       none"]);
     // The files say more: no plan leads there yet; then a plan waits.
     let file = "schema/public/tables/users.kdl";
     edit(&sandbox, file, "    primary-key", "    column nickname text\n    primary-key");
     says(&sandbox.exits(1, &["check"]), &["no plan leads to", "setpoint plan --save NAME"]);
     says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ column public.users.nickname"]);
     sandbox.ok(&["plan", "--save", "nicknames"]);
-    says(&sandbox.exits(0, &["status"]), &["pending   2 nicknames"]);
+    says(&sandbox.exits(0, &["status"]), &["pending     2 nicknames"]);
     // The database holds more: somebody was there by hand.
     db.execute("ALTER TABLE cases ADD COLUMN by_hand int");
     says(&sandbox.exits(0, &["status"]), &["1 object", "drift"]);
@@ -152,7 +152,7 @@ fn staging_comes_before_production_and_the_pooler_is_for_the_application() {
     sandbox.ok(&["apply", "--auto-approve"]);
     sandbox.ok(&["--env", "production", "stamp", "1", "--auto-approve"]);
     // After each pull, what is new.
-    says(&sandbox.exits(0, &["--env", "production", "status"]), &["pending   2 nicknames"]);
+    says(&sandbox.exits(0, &["--env", "production", "status"]), &["pending     2 nicknames"]);
     sandbox.ok(&["--env", "production", "apply", "--auto-approve"]);
     says(&sandbox.exits(0, &["--env", "production", "status"]), &[production.connect.database(), "2 nicknames"]);
     sandbox.ok(&["--env", "production", "rollback", "-1", "--auto-approve", "--allow", "data-loss"]);

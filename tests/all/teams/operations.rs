@@ -105,7 +105,7 @@ fn a_column_is_renamed_and_keeps_what_it_holds() {
     assert_eq!(db.value("SELECT display_name FROM users"), "张伟");
     // Git, the plans and the ledger say who did what, when and in which order.
     let history = sandbox.ok(&["history"]);
-    for word in ["1         create-users", "2         rename-display-name", "rolled back", "postgres"] {
+    for word in ["1 create-users", "2 rename-display-name", "rolled back", "postgres"] {
         assert!(history.contains(word), "no {word} in {history}");
     }
 }
@@ -142,7 +142,7 @@ fn a_database_that_is_there_begins_with_its_first_number() {
     old.execute("INSERT INTO users (display_name) VALUES ('李娜')");
     sandbox.point_to(&old);
     sandbox.ok(&["stamp", "1", "--auto-approve"]);
-    says(&sandbox.exits(0, &["status"]), &["1 create-users (stamped", "pending   2 add-phone"]);
+    says(&sandbox.exits(0, &["status"]), &["1 create-users (stamped", "pending     2 add-phone"]);
     // As CI runs it before each deploy: what is planned is checked, then run.
     sandbox.ok(&["check"]);
     sandbox.ok(&["apply", "--auto-approve", "--wait", "30s"]);

@@ -69,7 +69,7 @@ fn the_files_and_the_database_agree() {
     // A model that changed: without a database, and with one.
     sandbox.write("schema/d.kdl", "table d {\n    column id bigint\n}\n");
     says(&sandbox.exits(1, &["check"]), &["no plan leads to"]);
-    says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ table public.d"]);
+    says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ table d"]);
     std::fs::remove_file(sandbox.path("schema/d.kdl")).expect("it is there");
     db.execute("ALTER TABLE a ADD COLUMN by_hand int");
     sandbox.ok(&["check"]);

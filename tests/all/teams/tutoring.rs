@@ -42,7 +42,7 @@ fn edit_push_look() {
     let (db, sandbox) = platform();
     sandbox.write("schema/invite_code.kdl", INVITE_CODE);
     let pushed = sandbox.exits(0, &["push", "invite-code", "--auto-approve"]);
-    says(&pushed, &["+ table public.invite_code", "wrote plans/0002-invite-code.kdl", "at revision 2"]);
+    says(&pushed, &["+ table invite_code", "wrote plans/0002-invite-code.kdl", "at revision 2"]);
     says(&sandbox.exits(0, &["status"]), &["2 invite-code", "nothing", "none"]);
     let table = [
         "id|integer|t|",
