@@ -24,7 +24,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 
-pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
+pub use room::{BuiltIns, Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
 use crate::model::KindRef;
 

@@ -8,5 +8,7 @@ pub mod signature;
 pub mod stars;
 pub mod types;
 
-pub use options::{foreign_option_changes, foreign_options, option_changes, options};
+pub use options::{
+    definition, definition_changes, definitions, foreign_option_changes, foreign_options, option_changes, options,
+};
 pub use quote::{literal, name, name_list, path, role, schema_path, target};
