@@ -110,6 +110,8 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
             | "server"
             | "foreign-data-wrapper"
             | "statistics"
+            | "text-search-dictionary"
+            | "text-search-configuration"
     );
     own && !acl::is_initial(id) && !is_superusers(id, state) && room(id.kind()).vanishes_with(id, state).is_none()
 }

@@ -23,6 +23,7 @@ mod support_function;
 mod target;
 #[cfg(test)]
 mod testing;
+mod text_search;
 
 pub use room::{BuiltIns, Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
@@ -56,6 +57,10 @@ rooms![
     server,
     user_mapping,
     aggregate,
+    text_search_parser,
+    text_search_template,
+    text_search_dictionary,
+    text_search_configuration,
     table,
     foreign_table,
     view,
