@@ -11,4 +11,4 @@ pub mod types;
 pub use options::{
     definition, definition_changes, definitions, foreign_option_changes, foreign_options, option_changes, options,
 };
-pub use quote::{literal, name, name_list, path, role, schema_path, target};
+pub use quote::{literal, name, name_list, operator_path, path, role, schema_path, target};
