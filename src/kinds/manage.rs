@@ -109,6 +109,7 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
             | "publication"
             | "server"
             | "foreign-data-wrapper"
+            | "operator"
             | "statistics"
             | "text-search-dictionary"
             | "text-search-configuration"

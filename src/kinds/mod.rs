@@ -57,6 +57,7 @@ rooms![
     server,
     user_mapping,
     aggregate,
+    operator,
     text_search_parser,
     text_search_template,
     text_search_dictionary,
