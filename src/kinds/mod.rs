@@ -58,6 +58,7 @@ rooms![
     user_mapping,
     aggregate,
     operator,
+    cast,
     text_search_parser,
     text_search_template,
     text_search_dictionary,

@@ -128,6 +128,11 @@ pub trait Room: Sync {
         false
     }
 
+    /// True for what others use without naming it, and PostgreSQL does not say where: a cast.
+    fn serves_unnamed(&self) -> bool {
+        false
+    }
+
     /// What becomes of an object of this kind when something it depends on is taken down and put back, or gets another type.
     fn reaction(&self, _id: &ObjectId, _object: &Object, _disturbance: &Disturbance) -> Reaction {
         Reaction::Replace
