@@ -77,7 +77,7 @@ impl Room for Operator {
             return;
         }
         let Some(name) = generic::take_name(node, scope) else { return };
-        if !name.as_str().chars().all(sql::names::is_operator) {
+        if !name.as_str().chars().all(sql::operators::is_operator) {
             let problem = Problem::new(node.name_span, format!("`{}` is no name of an operator", name.as_str()));
             return scope.problem(problem.help("it is made of + - * / < > = ~ ! @ # % ^ & | ` ?"));
         }

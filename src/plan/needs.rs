@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::{self, refs::Refs, room};
 use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
-use crate::sql::{names, signature, types};
+use crate::sql::{names, operators, signature, types};
 
 /// The needs of one object.
 #[derive(Debug, Default, Clone)]
@@ -48,7 +48,7 @@ impl<'a> Names<'a> {
                 named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
             }
         }
-        let operators = named.keys().any(|(_, name)| name.starts_with(names::is_operator));
+        let operators = named.keys().any(|(_, name)| name.starts_with(operators::is_operator));
         Self { state, named, columns, others, operators }
     }
 
@@ -114,7 +114,7 @@ impl<'a> Names<'a> {
     }
 
     fn in_text(&self, text: &str, own: &str, found: &mut dyn FnMut(&ObjectId)) {
-        let operators = if self.operators { names::operators(text) } else { Vec::new() };
+        let operators = if self.operators { operators::find(text) } else { Vec::new() };
         for name in &operators {
             let (schemas, last) = match name.parts.as_slice() {
                 [last] => (vec![own, "public"], last),

@@ -216,56 +216,12 @@ fn object_parts(content: &str) -> Option<Vec<String>> {
     Some(parts.iter().map(ToString::to_string).collect())
 }
 
-/// The operators that the text uses, as names: `["==="]`, `["app", "==="]`; too many rather than too few.
-pub fn operators(text: &str) -> Vec<Name> {
-    let tokens = spans(text);
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some((_, start)) = tokens.get(at) {
-        let mut end = *start;
-        // Symbols without a gap are one operator: comments were left out, and make a gap.
-        let mut next = at;
-        while tokens.get(next).is_some_and(|(token, start)| is_symbol(token) && *start == end) {
-            let Some(c) = text.get(end..).and_then(|t| t.chars().next()).filter(|c| is_operator(*c)) else { break };
-            end += c.len_utf8();
-            next += 1;
-        }
-        if next == at {
-            at += 1;
-            continue;
-        }
-        let mut name = text.get(*start..end).unwrap_or("");
-        // A sign that follows belongs to the operand, unless the operator has one of these.
-        if !name.contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?']) {
-            let kept = name.trim_end_matches(['+', '-']);
-            name = if kept.is_empty() { &name[..1] } else { kept };
-        }
-        let home = match (at.checked_sub(2).and_then(|i| tokens.get(i)), at.checked_sub(1).and_then(|i| tokens.get(i)))
-        {
-            (Some((Token::Word { text, .. }, _)), Some((Token::Dot, _))) => Some(text.clone()),
-            _ => None,
-        };
-        out.push(Name { parts: home.into_iter().chain([name.to_string()]).collect(), call: false });
-        at = next;
-    }
-    out
-}
-
-/// True for the characters that operators are made of.
-pub fn is_operator(c: char) -> bool {
-    "+-*/<>=~!@#%^&|`?".contains(c)
-}
-
-fn is_symbol(token: &Token) -> bool {
-    matches!(token, Token::Other | Token::Star)
-}
-
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     spans(text).into_iter().map(|(token, _)| token).collect()
 }
 
 /// Tokens with the places where they begin.
-fn spans(text: &str) -> Vec<(Token, usize)> {
+pub(super) fn spans(text: &str) -> Vec<(Token, usize)> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -420,19 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_found_with_their_schemas() {
-        let found = |text: &str| operators(text).iter().map(|n| n.parts.join(".")).collect::<Vec<_>>();
-        assert_eq!(found("a === b AND c OPERATOR(app.@>) -d"), ["===", "app.@>", "-"]);
-        assert_eq!(found("a<-1 or b @- c or d --e\n* f/* g */<h"), ["<", "@-", "*", "<"]);
-        assert_eq!(found("'a = b' || $x$ + $x$ || 1.5 :: int"), ["||", "||"]);
-    }
-
-    #[test]
     fn no_text_is_a_failure() {
         for text in ["'open", "\"open", "/* open", "$x$ open", "$", "E'\\", "a.", ".a", "é.ü", "U&", "1.", "::", "'ü''"]
         {
             find(text);
-            operators(text);
         }
         assert!(RESERVED.is_sorted());
     }
