@@ -126,6 +126,9 @@ fn value(v: &mut Value, from: &ObjectId, to: &ObjectId) {
                 if let Some(text) = exchanged(expr.as_str(), &path(from), &path(to)) {
                     *expr = Expr::new(text);
                 }
+                if let Some(text) = exchanged_string(expr.as_str(), &path(from), &path(to)) {
+                    *expr = Expr::new(text);
+                }
             }
         }
         _ => {}
@@ -149,6 +152,21 @@ fn exchanged(text: &str, from: &str, to: &str) -> Option<String> {
     (done > 0).then(|| out + text.get(done..).unwrap_or_default())
 }
 
+/// The same for strings that are cast to a type of objects, as PostgreSQL prints its constants: `'app.en'::regconfig`.
+fn exchanged_string(text: &str, from: &str, to: &str) -> Option<String> {
+    let constant = |path: &str| format!("{}::reg", sql::literal(path));
+    let from = constant(from);
+    let (mut out, mut done) = (String::new(), 0);
+    for (at, _) in text.match_indices(&from) {
+        if text.get(..at)?.matches('\'').count() % 2 == 0 {
+            out.push_str(text.get(done..at)?);
+            out.push_str(&constant(to));
+            done = at + from.len();
+        }
+    }
+    (done > 0).then(|| out + text.get(done..).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +184,14 @@ mod tests {
         );
         assert_eq!(to("'app.f('::text || \"app.f\""), None);
         assert_eq!(to("'it''s'::app.f").as_deref(), Some("'it''s'::app.\"G\""));
+    }
+
+    #[test]
+    fn strings_that_name_objects_are_exchanged() {
+        let to = |text: &str| exchanged_string(text, "app.c", "app.d");
+        let stored = "f('app.c'::regconfig, 'app.c'::text, 'app.c2'::regconfig)";
+        assert_eq!(to(stored).as_deref(), Some("f('app.d'::regconfig, 'app.c'::text, 'app.c2'::regconfig)"));
+        assert_eq!(to("'x ''app.c''::regconfig'"), None);
     }
 
     #[test]

@@ -1,21 +1,21 @@
-//! Routines whose files name an argument's type without its schema: an extension brought the type, and only the database says
+//! Routines, operators and casts whose files name an argument's type without its schema: an extension brought the type, and only the database says
 //! into which schema. Without this, such a routine would have two addresses.
 
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Address, Attrs, ObjectId, State, Text, Value};
+use crate::model::{Attrs, ObjectId, State, Text, Value};
 use crate::sql::{signature, types};
 
 /// Gives the routines of `desired` the signatures that `live` has for them.
 pub fn settle<'a>(live: &State, desired: &'a State) -> Cow<'a, State> {
-    let missing: Vec<_> = desired.iter().filter(|(id, _)| routine(id) && !live.has(id)).collect();
+    let missing: Vec<_> = desired.iter().filter(|(id, _)| has_types(id) && !live.has(id)).collect();
     if missing.is_empty() {
         return Cow::Borrowed(desired);
     }
     let mut by_name: FxHashMap<ObjectId, Vec<&ObjectId>> = FxHashMap::default();
-    for (id, _) in live.iter().filter(|(id, _)| routine(id) && !desired.has(id)) {
+    for (id, _) in live.iter().filter(|(id, _)| has_types(id) && !desired.has(id)) {
         by_name.entry(id.with_signature(None)).or_default().push(id);
     }
     let mut moved: FxHashMap<ObjectId, ObjectId> = FxHashMap::default();
@@ -40,8 +40,8 @@ pub fn settle<'a>(live: &State, desired: &'a State) -> Cow<'a, State> {
     Cow::Owned(out)
 }
 
-fn routine(id: &ObjectId) -> bool {
-    id.kind().address == Address::Routine
+fn has_types(id: &ObjectId) -> bool {
+    id.signature().is_some()
 }
 
 /// True if the types are the same but for schemas that the written ones leave out.

@@ -204,6 +204,12 @@ impl Room for Aggregate {
         Some(Object::new(attrs))
     }
 
+    fn refers(&self, _: &ObjectId, object: &Object, refs: &mut super::refs::Refs) {
+        if let Some(operator) = object.get(SORTOP) {
+            refs.names_in(operator.clone());
+        }
+    }
+
     /// CREATE OR REPLACE takes new functions and states, but keeps the result's type, the arguments' names and the sort of aggregate.
     fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
         let kept = |key: Key<Vec<Attrs>>| {

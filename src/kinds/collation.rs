@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Folded, Room, Statement, generic};
+use super::{BuiltIns, Context, Folded, Room, Statement, generic};
 
 const NONDETERMINISTIC: Key<bool> = Key::new("nondeterministic");
 const PROVIDER: Key<Text> = Key::new("provider");
@@ -74,8 +74,8 @@ impl Room for Collation {
         }
     }
 
-    fn has_built_ins(&self) -> bool {
-        true
+    fn built_ins(&self) -> BuiltIns {
+        BuiltIns::Undeclared
     }
 
     fn query(&self, server: Version) -> Option<String> {

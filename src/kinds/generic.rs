@@ -495,8 +495,9 @@ pub fn type_text(t: &SqlType, schema: Option<&ObjectId>) -> String {
 
 /// A reference as files say it: the schema left out where it is the object's own or, from elsewhere, `public` is meant.
 pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
-    let built_in = |home: &ObjectId| home.name().as_str() == "pg_catalog" && room(id.kind()).has_built_ins();
-    let own = id.schema().is_none_or(built_in) || id.schema() == schema;
+    let (name, built_ins) = (id.name().as_str(), room(id.kind()).built_ins());
+    let built_in = |home: &ObjectId| home.name().as_str() == "pg_catalog" && built_ins.have(name);
+    let own = id.schema().is_none_or(built_in) || (id.schema() == schema && !built_ins.hide(name));
     let parts: Vec<&str> = if own {
         vec![id.name().as_str()]
     } else {

@@ -379,6 +379,9 @@ pub fn refers(key: &[&Attrs], refs: &mut super::refs::Refs) {
         if let Some(class) = part.get(OPCLASS) {
             refs.names_in(constraint::name_sql(class).into());
         }
+        if let Some(operator) = part.get(OPERATOR) {
+            refs.names_in(operator.clone());
+        }
     }
 }
 

@@ -109,7 +109,10 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
             | "publication"
             | "server"
             | "foreign-data-wrapper"
+            | "operator"
             | "statistics"
+            | "text-search-dictionary"
+            | "text-search-configuration"
     );
     own && !acl::is_initial(id) && !is_superusers(id, state) && room(id.kind()).vanishes_with(id, state).is_none()
 }

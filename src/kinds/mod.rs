@@ -23,8 +23,9 @@ mod support_function;
 mod target;
 #[cfg(test)]
 mod testing;
+mod text_search;
 
-pub use room::{Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
+pub use room::{BuiltIns, Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
 use crate::model::KindRef;
 
@@ -56,6 +57,12 @@ rooms![
     server,
     user_mapping,
     aggregate,
+    operator,
+    cast,
+    text_search_parser,
+    text_search_template,
+    text_search_dictionary,
+    text_search_configuration,
     table,
     foreign_table,
     view,

@@ -118,14 +118,18 @@ pub trait Room: Sync {
         None
     }
 
-    /// True if PostgreSQL has objects of the kind that people name without a schema: collations. A name that no file declares
-    /// is one of those.
-    fn has_built_ins(&self) -> bool {
-        false
+    /// PostgreSQL's own objects of the kind, if people name them without a schema.
+    fn built_ins(&self) -> BuiltIns {
+        BuiltIns::None
     }
 
     /// True for what brings other objects that the model does not know: an extension.
     fn provides_unknown(&self) -> bool {
+        false
+    }
+
+    /// True for what others use without naming it, and PostgreSQL does not say where: a cast.
+    fn serves_unnamed(&self) -> bool {
         false
     }
 
@@ -202,6 +206,33 @@ impl<'a> Context<'a> {
     /// For statements that anybody may run.
     pub const fn new(server: Version, state: &'a State) -> Self {
         Self { server, state, creator: None }
+    }
+}
+
+/// Which names without a schema mean an object in `pg_catalog`.
+#[derive(Clone, Copy)]
+pub enum BuiltIns {
+    /// None of them.
+    None,
+    /// Whatever no file declares: collations, of which every system has others.
+    Undeclared,
+    /// These, even if something of the same name is declared. What else no file declares may be an extension's.
+    These(fn(&str) -> bool),
+}
+
+impl BuiltIns {
+    /// True if the name, which no file declares in schemas near by, means one of them.
+    pub fn have(self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Undeclared => true,
+            Self::These(known) => known(name),
+        }
+    }
+
+    /// True if the name means one of them whatever is declared.
+    pub fn hide(self, name: &str) -> bool {
+        matches!(self, Self::These(known) if known(name))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::kdl::{Node, Problem};
 use crate::model::{Address, Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
 use crate::sql::{reference, types};
 
-use super::{Room, find, generic, rooms, schema};
+use super::{BuiltIns, Room, find, generic, rooms, schema};
 
 /// What one load collects.
 #[derive(Default)]
@@ -144,15 +144,20 @@ impl Scope<'_> {
                 return None;
             }
         };
-        let found = schemas.iter().find_map(|schema| {
+        let built_ins = |test: &dyn Fn(BuiltIns) -> bool| {
+            kinds.iter().any(|word| find(word).is_some_and(|room| test(room.built_ins())))
+        };
+        let hidden = parts.len() == 1 && built_ins(&|known| known.hide(&name));
+        let found = schemas.iter().filter(|_| !hidden).find_map(|schema| {
             let words = self.load.declared.get(&(schema.clone(), name.clone()))?;
             words.iter().find(|word| kinds.contains(word)).map(|word| (schema.clone(), *word))
         });
         let (schema, word) = match (found, parts.as_slice()) {
             (Some(found), _) => found,
             (None, [schema, _]) if self.is_foreign(schema) => (schema.clone(), *kinds.first()?),
-            (None, [_]) if kinds.iter().any(|word| find(word).is_some_and(Room::has_built_ins)) => {
-                ("pg_catalog".into(), *kinds.first()?)
+            (None, [_]) if built_ins(&|known| known.have(&name)) => ("pg_catalog".into(), *kinds.first()?),
+            (None, [_]) if built_ins(&|known| matches!(known, BuiltIns::These(_))) && self.has_extensions() => {
+                (self.schema.name().text(), *kinds.first()?)
             }
             _ => {
                 self.unknown(kinds, text, span);
@@ -171,7 +176,12 @@ impl Scope<'_> {
     /// True if objects may be in a schema that no file declares: it is not ours, or an extension put them there.
     pub fn is_foreign(&self, schema: &Text) -> bool {
         let ours = &**schema == "public" || self.load.declared.contains_key(&(NO_SCHEMA.into(), schema.clone()));
-        !ours || self.load.declared.values().any(|words| words.contains(&"extension"))
+        !ours || self.has_extensions()
+    }
+
+    /// True if extensions may bring objects that no file declares.
+    fn has_extensions(&self) -> bool {
+        self.load.declared.values().any(|words| words.contains(&"extension"))
     }
 
     /// The types of a routine's reference, in the form that its address has.

@@ -97,7 +97,7 @@ fn place(id: &ObjectId) -> Place {
     match (kind.address, kind.word) {
         (Address::Schema, _) => (Some(id.clone()), "schema".into(), None),
         (Address::Global, word) => (None, plural(word), None),
-        (Address::Routine, _) => (id.schema().cloned(), "functions".into(), name),
+        (Address::Routine, "function" | "procedure" | "aggregate") => (id.schema().cloned(), "functions".into(), name),
         (_, "table" | "foreign-table") => (id.schema().cloned(), "tables".into(), name),
         (_, "view" | "materialized-view") => (id.schema().cloned(), "views".into(), name),
         (_, word) if IS_TYPE.contains(&word) => (id.schema().cloned(), "types".into(), None),

@@ -81,6 +81,7 @@ impl Graph {
         graph.slots(old, new);
         graph.order_renames();
         graph.providers();
+        graph.unnamed();
         graph.siblings();
         graph.wholes();
         graph.facets();
@@ -291,6 +292,27 @@ impl Graph {
                 }
                 match (&self.nodes[p].act, &node.act) {
                     (Act::Drop, Act::Drop | Act::Alter(_)) => self.rather_before(i, p),
+                    (Act::Create, Act::Create | Act::Alter(_)) => self.rather_before(p, i),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// What serves without being named is there before all that is made of kinds that are read later, and goes after it.
+    fn unnamed(&mut self) {
+        let serves = |node: &Node| room(node.id.kind()).serves_unnamed();
+        let all: Vec<usize> = (0..self.nodes.len()).filter(|i| serves(&self.nodes[*i])).collect();
+        for p in all {
+            let rank = kinds::rank(self.nodes[p].id.kind());
+            for i in 0..self.nodes.len() {
+                let node = &self.nodes[i];
+                if kinds::rank(node.id.root().kind()) <= rank {
+                    continue;
+                }
+                match (&self.nodes[p].act, &node.act) {
+                    (Act::Drop, Act::Drop) => self.rather_before(i, p),
+                    (Act::Drop, Act::Alter(_)) if !self.nodes[p].replaced => self.rather_before(i, p),
                     (Act::Create, Act::Create | Act::Alter(_)) => self.rather_before(p, i),
                     _ => {}
                 }

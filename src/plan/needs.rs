@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::{self, refs::Refs, room};
 use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
-use crate::sql::{names, signature, types};
+use crate::sql::{names, operators, signature, types};
 
 /// The needs of one object.
 #[derive(Debug, Default, Clone)]
@@ -23,6 +23,8 @@ pub struct Names<'a> {
     columns: FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>,
     /// Types that come with an object of another name.
     others: FxHashMap<(Text, Text), &'a ObjectId>,
+    /// True if there are operators to look for.
+    operators: bool,
 }
 
 impl<'a> Names<'a> {
@@ -46,7 +48,8 @@ impl<'a> Names<'a> {
                 named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
             }
         }
-        Self { state, named, columns, others }
+        let operators = named.keys().any(|(_, name)| name.starts_with(operators::is_operator));
+        Self { state, named, columns, others, operators }
     }
 
     /// What an object of the state needs.
@@ -111,6 +114,17 @@ impl<'a> Names<'a> {
     }
 
     fn in_text(&self, text: &str, own: &str, found: &mut dyn FnMut(&ObjectId)) {
+        let operators = if self.operators { operators::find(text) } else { Vec::new() };
+        for name in &operators {
+            let (schemas, last) = match name.parts.as_slice() {
+                [last] => (vec![own, "public"], last),
+                [schema, last] => (vec![schema.as_str()], last),
+                _ => continue,
+            };
+            // One of each schema may be meant, by the types of its operands.
+            let ids = schemas.iter().filter_map(|schema| self.named.get(&(*schema, last.as_str())));
+            ids.flatten().for_each(|id| found(id));
+        }
         let all = names::find(text);
         let mut last_parts: FxHashSet<&str> = FxHashSet::default();
         last_parts.extend(all.iter().filter_map(|name| name.parts.last()).map(String::as_str));

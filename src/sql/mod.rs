@@ -1,6 +1,7 @@
 //! SQL text: quoting names on the way out, reading names, types and references on the way in.
 
 pub mod names;
+pub mod operators;
 mod options;
 mod quote;
 pub mod reference;
@@ -8,5 +9,7 @@ pub mod signature;
 pub mod stars;
 pub mod types;
 
-pub use options::{foreign_option_changes, foreign_options, option_changes, options};
-pub use quote::{literal, name, name_list, path, role, schema_path, target};
+pub use options::{
+    definition, definition_changes, definitions, foreign_option_changes, foreign_options, option_changes, options,
+};
+pub use quote::{literal, name, name_list, operator_path, path, role, schema_path, target};

@@ -107,6 +107,28 @@ const RESERVED: &[&str] = &[
 /// Functions whose first argument, a string, names a relation.
 const TAKES_RELATION: &[&str] = &["nextval", "currval", "setval", "pg_get_serial_sequence"];
 
+/// Functions that take the name of a text search configuration or dictionary before their last argument.
+const TAKES_TEXT_SEARCH: &[&str] = &[
+    "to_tsvector",
+    "to_tsquery",
+    "plainto_tsquery",
+    "phraseto_tsquery",
+    "websearch_to_tsquery",
+    "ts_headline",
+    "ts_lexize",
+];
+
+/// Types whose values are objects, written as their names (src/backend/utils/adt/regproc.c); true for those of routines.
+const OBJECTS: &[(&str, bool)] = &[
+    ("regclass", false),
+    ("regcollation", false),
+    ("regconfig", false),
+    ("regdictionary", false),
+    ("regproc", true),
+    ("regprocedure", true),
+    ("regtype", false),
+];
+
 /// One token that matters; everything else is `Other`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
@@ -126,7 +148,7 @@ pub(super) enum Token {
 }
 
 /// All names in the text; too many rather than too few, in no text a failure.
-/// A string that names a relation (`'public.s'::regclass`, `nextval('public.s')`) counts as that name.
+/// A string that names an object (`'public.s'::regclass`, `nextval('public.s')`, `'app.en'::regconfig`) counts as that name.
 pub fn find(text: &str) -> Vec<Name> {
     let tokens = tokens(text);
     let mut out: Vec<Name> = Vec::new();
@@ -145,9 +167,11 @@ pub fn find(text: &str) -> Vec<Name> {
                     out.push(Name { parts, call: tokens.get(at) == Some(&Token::Open) });
                 }
             }
-            Token::String(content) if is_relation(&tokens, at - 1, &out) => {
-                if let Some(parts) = relation_parts(content) {
-                    out.push(Name { parts, call: false });
+            Token::String(content) => {
+                if let Some(call) = names_object(&tokens, at - 1, &out)
+                    && let Some(parts) = object_parts(content)
+                {
+                    out.push(Name { parts, call });
                 }
             }
             _ => {}
@@ -156,36 +180,48 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
-fn is_relation(tokens: &[Token], at: usize, before: &[Name]) -> bool {
+/// Whether the string at that place names an object, and if so, whether that is a routine.
+fn names_object(tokens: &[Token], at: usize, before: &[Name]) -> Option<bool> {
     if tokens.get(at + 1) == Some(&Token::Cast) {
         let mut next = at + 2;
         if matches!((tokens.get(next), tokens.get(next + 1)), (Some(Token::Word { text, .. }), Some(Token::Dot)) if text == "pg_catalog")
         {
             next += 2;
         }
-        if matches!(tokens.get(next), Some(Token::Word { text, .. }) if text == "regclass") {
-            return true;
+        if let Some(Token::Word { text, .. }) = tokens.get(next)
+            && let Some((_, routine)) = OBJECTS.iter().find(|(name, _)| name == text)
+        {
+            return Some(*routine);
         }
     }
     let opened = at > 0 && tokens.get(at - 1) == Some(&Token::Open);
-    opened && before.last().is_some_and(|name| name.call && TAKES_RELATION.contains(&name.last()))
+    let function = before.last().filter(|name| opened && name.call)?.last();
+    let more = tokens.get(at + 1) == Some(&Token::Comma);
+    (TAKES_RELATION.contains(&function) || more && TAKES_TEXT_SEARCH.contains(&function)).then_some(false)
 }
 
-/// The parts of a relation's name inside a string; unquoted parts are folded.
-fn relation_parts(content: &str) -> Option<Vec<String>> {
-    let folded: String = {
-        let mut quoted = false;
-        let fold = |c: char| {
-            quoted ^= c == '"';
-            if quoted { c } else { c.to_ascii_lowercase() }
-        };
-        content.trim().chars().map(fold).collect()
-    };
-    let parts: Vec<Text> = reference::split(&folded).ok()?;
+/// The parts of an object's name inside a string; unquoted parts are folded, input types and array bounds left out.
+fn object_parts(content: &str) -> Option<Vec<String>> {
+    let mut quoted = false;
+    let mut folded = String::new();
+    for c in content.trim().chars() {
+        quoted ^= c == '"';
+        match c {
+            '(' | '[' if !quoted => break,
+            c if quoted => folded.push(c),
+            c => folded.push(c.to_ascii_lowercase()),
+        }
+    }
+    let parts: Vec<Text> = reference::split(folded.trim_end()).ok()?;
     Some(parts.iter().map(ToString::to_string).collect())
 }
 
 pub(super) fn tokens(text: &str) -> Vec<Token> {
+    spans(text).into_iter().map(|(token, _)| token).collect()
+}
+
+/// Tokens with the places where they begin.
+pub(super) fn spans(text: &str) -> Vec<(Token, usize)> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -215,7 +251,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             _ if is_start(c) => word(rest),
             _ => (Some(Token::Other), c.len_utf8()),
         };
-        out.extend(token);
+        out.extend(token.map(|token| (token, text.len() - rest.len())));
         rest = rest.get(used..).unwrap_or("");
     }
     out
@@ -248,7 +284,7 @@ fn word(text: &str) -> (Option<Token>, usize) {
 }
 
 /// The content between quotes (doubled ones halved) and how many bytes it took; an open end takes all.
-fn quoted(text: &str, quote: char, backslash: bool) -> (String, usize) {
+pub(super) fn quoted(text: &str, quote: char, backslash: bool) -> (String, usize) {
     let mut content = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -327,11 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_name_relations() {
+    fn strings_that_name_objects() {
         assert_eq!(found("nextval('public.S_seq'::regclass)"), ["nextval()", "public.s_seq", "regclass"]);
         assert_eq!(found("currval('s')"), ["currval()", "s"]);
         assert_eq!(found("'app.\"Odd\"'::pg_catalog.regclass"), ["app.Odd", "pg_catalog.regclass"]);
         assert_eq!(found("f('s')"), ["f()"]);
+        assert_eq!(found("to_tsvector('app.En'::regconfig, a)"), ["to_tsvector()", "app.en", "regconfig", "a"]);
+        assert_eq!(found("to_tsvector('app.en', a)"), ["to_tsvector()", "app.en", "a"]);
+        assert_eq!(found("to_tsvector('a.b')"), ["to_tsvector()"]);
+        assert_eq!(found("'app.f(integer)'::regprocedure"), ["app.f()", "regprocedure"]);
+        assert_eq!(found("'app.\"a[]\"[]'::regtype"), ["app.a[]", "regtype"]);
     }
 
     #[test]

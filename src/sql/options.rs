@@ -3,6 +3,7 @@
 use crate::model::Text;
 
 use super::literal;
+use super::names::quoted;
 use super::quote::is_plain;
 
 /// `fillfactor='70', toast.autovacuum_enabled='false'`.
@@ -65,6 +66,51 @@ pub fn foreign_option_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
     out
 }
 
+/// A list of definitions as the catalog has it (src/backend/commands/tsearchcmds.c, serialize_deflist): `language = 'english',
+/// maxlen = 3`, as `name=value` texts.
+pub fn definitions(text: &str) -> Vec<Text> {
+    let mut out = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (name, used) = match rest.starts_with('"') {
+            true => quoted(rest, '"', false),
+            false => bare(rest, |c| c == '=' || c.is_whitespace()),
+        };
+        rest = rest.get(used..).unwrap_or("").trim_start_matches(|c: char| c == '=' || c.is_whitespace());
+        let (value, used) = match (rest.strip_prefix('E'), rest.starts_with('\'')) {
+            (Some(escaped), _) if escaped.starts_with('\'') => {
+                let (value, used) = quoted(escaped, '\'', true);
+                (value, used + 1)
+            }
+            (_, true) => quoted(rest, '\'', false),
+            _ => bare(rest, |c| c == ','),
+        };
+        rest = rest.get(used..).unwrap_or("").trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+        out.push(format!("{name}={value}").into());
+    }
+    out
+}
+
+fn bare(text: &str, ends: impl Fn(char) -> bool) -> (String, usize) {
+    let end = text.find(ends).unwrap_or(text.len());
+    (text[..end].trim_end().to_string(), end)
+}
+
+/// One definition in SQL: `language = 'english'`. PostgreSQL keeps whether a number was written as one.
+pub fn definition(option: &str) -> String {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    format!("{} = {}", plain(name), if number { value.to_string() } else { literal(value) })
+}
+
+/// The definitions that lead from one list to another: those that are new or other, and the bare names of those that go.
+pub fn definition_changes(old: &[&Text], new: &[&Text]) -> Vec<String> {
+    let mut out: Vec<String> = new.iter().filter(|o| !old.contains(o)).map(|o| definition(o)).collect();
+    out.extend(old.iter().filter(|o| !new.iter().any(|n| key(n) == key(o))).map(|o| plain(key(o))));
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +122,18 @@ mod tests {
         let (old, new): (Vec<&Text>, Vec<&Text>) = (old.iter().collect(), new.iter().collect());
         assert_eq!(foreign_options(new.clone()), ["\"Odd name\" ''", "host 'it''s'", "port '1'"]);
         assert_eq!(foreign_option_changes(&old, &new), ["ADD \"Odd name\" ''", "SET host 'it''s'", "DROP \"user\""]);
+    }
+
+    #[test]
+    fn definitions_come_and_go() {
+        let stored = definitions("language = 'it''s', \"Odd Name\" = E'a\\\\b''c', maxlen = 3");
+        let texts: Vec<&str> = stored.iter().map(|t| &**t).collect();
+        assert_eq!(texts, ["language=it's", "Odd Name=a\\b'c", "maxlen=3"]);
+        let sql: Vec<String> = stored.iter().map(|t| definition(t)).collect();
+        assert_eq!(sql, ["language = 'it''s'", "\"Odd Name\" = 'a\\b''c'", "maxlen = 3"]);
+        let new = [Text::from("language=x"), Text::from("maxlen=3")];
+        let (old, new): (Vec<&Text>, Vec<&Text>) = (stored.iter().collect(), new.iter().collect());
+        assert_eq!(definition_changes(&old, &new), ["language = 'x'", "\"Odd Name\""]);
+        assert!(definitions("").is_empty());
     }
 }

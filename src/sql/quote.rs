@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::model::{Address, Ident, ObjectId};
 
+use super::signature;
+
 /// Words that PostgreSQL takes as a name only in quotes in some position (src/include/parser/kwlist.h: all but unreserved).
 const RESERVED: &[&str] = &[
     "all",
@@ -231,12 +233,19 @@ pub fn schema_path(id: &ObjectId, own: &Ident) -> String {
 /// For what has a name only on its parent, the name alone.
 pub fn path(id: &ObjectId) -> String {
     match id.kind().address {
+        // It has no name but the types that it leads from and to.
+        Address::Global if id.kind().sql == "CAST" => {
+            format!("({})", signature::split(id.signature().map_or("", |s| s)).join(" AS "))
+        }
         Address::Schema | Address::Global | Address::NamedOn | Address::Facet => Quoted(id.name().as_str()).to_string(),
         Address::Qualified | Address::Beside => schema_path(id, id.name()),
         Address::Routine => {
             let types = id.signature().map_or("", |s| s);
             // An aggregate without arguments counts rows.
             let types = if types.is_empty() && id.kind().sql == "AGGREGATE" { "*" } else { types };
+            if id.kind().sql == "OPERATOR" {
+                return format!("{}({types})", operator_path(id));
+            }
             format!("{}({types})", schema_path(id, id.name()))
         }
         Address::MemberOf => match id.parent() {
@@ -244,6 +253,12 @@ pub fn path(id: &ObjectId) -> String {
             None => Quoted(id.name().as_str()).to_string(),
         },
     }
+}
+
+/// `schema.===`: an operator's name is never quoted.
+pub fn operator_path(id: &ObjectId) -> String {
+    let name = id.name().as_str();
+    id.schema().map_or_else(|| name.to_string(), |schema| format!("{}.{name}", Quoted(schema.name().as_str())))
 }
 
 /// How COMMENT, DROP, GRANT, ALTER … OWNER name the object: `TABLE public.orders`, `POLICY p ON public.orders`.

@@ -72,6 +72,15 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["stale-data"],
     ),
     (
+        "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION c (PARSER = \"default\"); \
+         ALTER TEXT SEARCH CONFIGURATION c ADD MAPPING FOR word WITH d; \
+         CREATE TABLE t (a text); CREATE INDEX i ON t USING gin (to_tsvector('public.c', a))",
+        "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple, accept = false); CREATE TEXT SEARCH CONFIGURATION c (PARSER = \"default\"); \
+         ALTER TEXT SEARCH CONFIGURATION c ADD MAPPING FOR word WITH d; \
+         CREATE TABLE t (a text); CREATE INDEX i ON t USING gin (to_tsvector('public.c', a))",
+        &["stale-data"],
+    ),
+    (
         "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE t (a int)",
         "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT -$1'; CREATE TABLE t (a int)",
         &[],

@@ -1,16 +1,33 @@
-//! `stale-data`: an immutable function changes under an index, a generated column or a materialized view, which keep what it gave before.
+//! `stale-data`: an immutable function, or what texts become when they are searched, changes under an index, a generated column
+//! or a materialized view, which keep what it gave before.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::model::ObjectId;
 use crate::plan::Action;
 
+/// The attributes of a kind that decide what it gives.
+fn meaning(word: &str) -> &'static [&'static str] {
+    match word {
+        "function" => &["body", "sql-body", "link-symbol", "language"],
+        "text-search-configuration" => &["mapping"],
+        "text-search-dictionary" => &["options"],
+        _ => &[],
+    }
+}
+
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let id = subject.id;
-    if subject.action != Action::Alter || id.kind().word != "function" {
+    let meaning = meaning(id.kind().word);
+    if subject.action != Action::Alter || !subject.changed.iter().any(|name| meaning.contains(name)) {
         return None;
     }
-    const MEANING: [&str; 4] = ["body", "sql-body", "link-symbol", "language"];
-    subject.changed.iter().any(|name| MEANING.contains(name)).then_some(())?;
+    // A dictionary is used through configurations.
+    let through: Vec<&ObjectId> = subject
+        .edges
+        .iter()
+        .filter(|(other, needed)| other.kind().word == "text-search-configuration" && needed.contains(id))
+        .map(|(other, _)| other)
+        .collect();
     let keeps = |other: &&ObjectId| {
         let kept = match other.kind().word {
             "index" | "exclude" | "materialized-view" => true,
@@ -19,7 +36,8 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         };
         kept && subject.after.has(other)
     };
-    let needs = |(other, needed): (_, &Vec<ObjectId>)| needed.contains(id).then_some(other);
+    let needs =
+        |(other, needed): (_, &Vec<ObjectId>)| needed.iter().any(|n| n == id || through.contains(&n)).then_some(other);
     let mut keepers: Vec<&ObjectId> = subject.edges.iter().filter_map(needs).filter(keeps).collect();
     keepers.sort_by_key(|other| other.to_string());
     let more = keepers.len().saturating_sub(1);

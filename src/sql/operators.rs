@@ -1,0 +1,67 @@
+//! Finding the operators that SQL text uses, by the same rules as names.
+
+use super::names::{Name, Token, spans};
+
+/// The operators that the text uses, as names: `["==="]`, `["app", "==="]`; too many rather than too few.
+pub fn find(text: &str) -> Vec<Name> {
+    let tokens = spans(text);
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some((_, start)) = tokens.get(at) {
+        let mut end = *start;
+        // Symbols without a gap are one operator: comments were left out, and make a gap.
+        let mut next = at;
+        while tokens.get(next).is_some_and(|(token, start)| is_symbol(token) && *start == end) {
+            let Some(c) = text.get(end..).and_then(|t| t.chars().next()).filter(|c| is_operator(*c)) else { break };
+            end += c.len_utf8();
+            next += 1;
+        }
+        if next == at {
+            at += 1;
+            continue;
+        }
+        let mut name = text.get(*start..end).unwrap_or("");
+        // A sign that follows belongs to the operand, unless the operator has one of these.
+        if !name.contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?']) {
+            let kept = name.trim_end_matches(['+', '-']);
+            name = if kept.is_empty() { name.get(..1).unwrap_or(name) } else { kept };
+        }
+        let home = match (at.checked_sub(2).and_then(|i| tokens.get(i)), at.checked_sub(1).and_then(|i| tokens.get(i)))
+        {
+            (Some((Token::Word { text, .. }, _)), Some((Token::Dot, _))) => Some(text.clone()),
+            _ => None,
+        };
+        out.push(Name { parts: home.into_iter().chain([name.to_string()]).collect(), call: false });
+        at = next;
+    }
+    out
+}
+
+/// True for the characters that operators are made of.
+pub fn is_operator(c: char) -> bool {
+    "+-*/<>=~!@#%^&|`?".contains(c)
+}
+
+fn is_symbol(token: &Token) -> bool {
+    matches!(token, Token::Other | Token::Star)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_have_their_schemas() {
+        let found = |text: &str| find(text).iter().map(|n| n.parts.join(".")).collect::<Vec<_>>();
+        assert_eq!(found("a === b AND c OPERATOR(app.@>) -d"), ["===", "app.@>", "-"]);
+        assert_eq!(found("a<-1 or b @- c or d --e\n* f/* g */<h"), ["<", "@-", "*", "<"]);
+        assert_eq!(found("'a = b' || $x$ + $x$ || 1.5 :: int"), ["||", "||"]);
+    }
+
+    #[test]
+    fn no_text_is_a_failure() {
+        for text in ["+", "<é", "-é-", "'+", ".*", "a.", "E'+\\", "--", "/*"] {
+            find(text);
+        }
+    }
+}
