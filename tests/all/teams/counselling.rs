@@ -80,7 +80,7 @@ fn the_look_from_three_sides() {
     let file = "schema/public/tables/users.kdl";
     edit(&sandbox, file, "    primary-key", "    column nickname text\n    primary-key");
     says(&sandbox.exits(1, &["check"]), &["no plan leads to", "setpoint plan --save NAME"]);
-    says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ column public.users.nickname"]);
+    says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ column nickname"]);
     sandbox.ok(&["plan", "--save", "nicknames"]);
     says(&sandbox.exits(0, &["status"]), &["pending     2 nicknames"]);
     // The database holds more: somebody was there by hand.
