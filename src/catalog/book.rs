@@ -57,7 +57,7 @@ pub enum Address {
 }
 
 /// Everything that was named so far in one reading of a catalog.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Book {
     /// The server that is read.
     pub server: Version,

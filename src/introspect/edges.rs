@@ -1,8 +1,10 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
-use crate::catalog::{Book, Row, Session, server_error};
+use crate::catalog::{Row, Session, server_error};
 use crate::kinds::inheritance;
 use crate::model::{Edges, ObjectId, Result, State, Value};
+
+use super::Addresses;
 
 /// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
 /// belongs to a column is an object of its own, and a reference of that one.
@@ -14,7 +16,8 @@ const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, refobjid, re
 ///
 /// # Errors
 /// What the server reports.
-pub async fn edges(session: &Session, book: &Book, state: &State) -> Result<Edges> {
+pub async fn edges(session: &Session, addresses: &Addresses, state: &State) -> Result<Edges> {
+    let book = &*addresses.book(session.version)?;
     let rows = session.client.query(DEPENDS, &[]).await.map_err(|error| server_error(&error))?;
     let mut edges = Edges::default();
     for row in rows {

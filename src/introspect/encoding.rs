@@ -299,7 +299,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn broken(why: &str) -> Error {
+/// Bytes that no version of the tool wrote.
+pub(super) fn broken(why: &str) -> Error {
     Error::failed("a state in the ledger cannot be read").detail(why.to_owned())
 }
 

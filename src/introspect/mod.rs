@@ -9,7 +9,7 @@ pub mod unmodelled;
 pub use edges::edges;
 pub use encoding::{Decoder, Encoder};
 pub use fingerprint::{Fingerprint, take as fingerprint};
-pub use stored::Stored;
+pub use stored::{Addresses, Stored};
 
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -24,7 +24,7 @@ pub struct Live {
     /// Everything that the model covers.
     pub state: State,
     /// The addresses of the rows, for the edges.
-    pub book: Book,
+    pub addresses: Addresses,
     /// What the model does not cover, by kind and name.
     pub unmodelled: Vec<String>,
     /// The server.
@@ -60,7 +60,8 @@ pub async fn begin(session: &Session, earlier: Option<&Stored>) -> Result<Live> 
         // The server looks while the bytes are unpacked: the question is sent first.
         let unpacked = async { earlier.live(session.version) };
         let (now, live) = futures_util::future::join(fingerprint(session, &[]), unpacked).await;
-        if let (Some(now), Some(live)) = (now?, live)
+        // Bytes that cannot be read are as good as none: the catalog is there.
+        if let (Some(now), Ok(live)) = (now?, live)
             && now.is_still(&earlier.fingerprint)
         {
             return Ok(live);
@@ -97,7 +98,12 @@ async fn read_rooms(session: &Session) -> Result<Live> {
         read_room(*room, rows, &mut book, &mut state)?;
     }
     let unmodelled = unmodelled::read(answers.try_next().await?.unwrap_or_default(), server);
-    Ok(Live { state, book, unmodelled: unmodelled.iter().map(ToString::to_string).collect(), server })
+    Ok(Live {
+        state,
+        addresses: Addresses::Book(book),
+        unmodelled: unmodelled.iter().map(ToString::to_string).collect(),
+        server,
+    })
 }
 
 /// Another connection with the snapshot of this one's transaction; `None` if it would not pay, or cannot be had.

@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS setpoint.journal (
     number integer, direction text, step integer, sub integer, done boolean NOT NULL, at timestamptz NOT NULL,
     PRIMARY KEY (number, direction, step, sub));
 CREATE TABLE IF NOT EXISTS setpoint.memo (key text PRIMARY KEY, stored text[] NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL, body bytea NOT NULL);
-ALTER TABLE setpoint.reading ALTER COLUMN body SET STORAGE EXTERNAL;
+CREATE TABLE IF NOT EXISTS setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL,
+    state bytea NOT NULL, addresses bytea NOT NULL);
+ALTER TABLE setpoint.reading ALTER COLUMN state SET STORAGE EXTERNAL, ALTER COLUMN addresses SET STORAGE EXTERNAL;
 ";
 
 /// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only. Gives the number of

@@ -17,11 +17,15 @@ pub async fn reading(session: &Session) -> Result<Option<Stored>> {
     if !there {
         return Ok(None);
     }
-    let query = "SELECT digest, next, body FROM setpoint.reading WHERE by_role = session_user";
+    let query = "SELECT digest, next, state, addresses FROM setpoint.reading WHERE by_role = session_user";
     let row = session.client.query_opt(query, &[]).await.map_err(|e| server_error(&e))?;
     let stored = |row: tokio_postgres::Row| {
         let next = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default();
-        Ok(Stored { fingerprint: Fingerprint { digest: row.try_get(0)?, next }, bytes: row.try_get(2)? })
+        Ok(Stored {
+            fingerprint: Fingerprint { digest: row.try_get(0)?, next },
+            state: row.try_get(2)?,
+            addresses: row.try_get(3)?,
+        })
     };
     row.map(stored).transpose().map_err(|e: tokio_postgres::Error| server_error(&e))
 }
@@ -31,10 +35,11 @@ pub async fn reading(session: &Session) -> Result<Option<Stored>> {
 /// # Errors
 /// The server's.
 pub async fn keep(session: &Session, stored: &Stored) -> Result<()> {
-    let insert = "INSERT INTO setpoint.reading (by_role, digest, next, body) VALUES (session_user, $1, $2, $3) \
-                  ON CONFLICT (by_role) DO UPDATE SET digest = EXCLUDED.digest, next = EXCLUDED.next, body = EXCLUDED.body";
+    let insert = "INSERT INTO setpoint.reading (by_role, digest, next, state, addresses) VALUES (session_user, $1, $2, $3, $4) \
+                  ON CONFLICT (by_role) DO UPDATE SET digest = EXCLUDED.digest, next = EXCLUDED.next, \
+                  state = EXCLUDED.state, addresses = EXCLUDED.addresses";
     let next = as_i64(stored.fingerprint.next)?;
-    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.bytes]).await
+    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.state, &stored.addresses]).await
 }
 
 /// The same for a reading that is as old as the transaction `made`, which made the ledger: nothing else may have changed since.
@@ -53,7 +58,7 @@ pub(super) async fn keep_before(session: &Session, stored: &Stored, made: Option
     session.batch("COMMIT").await?;
     match prints? {
         Some((before, now)) if before.is_still(&stored.fingerprint) => {
-            keep(session, &Stored { fingerprint: now, bytes: stored.bytes.clone() }).await
+            keep(session, &Stored { fingerprint: now, ..stored.clone() }).await
         }
         _ => Ok(()),
     }
