@@ -135,20 +135,20 @@ fn a_proof_of_another_hash_is_none() {
 fn the_witness_sees_what_the_model_does_not() {
     let (_db, sandbox) = shop();
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
-    // An operator is not modelled but named; what is said about it is not even that.
-    let operator = "OPERATOR public.=== (integer, integer)";
-    let create = "CREATE OPERATOR public.=== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq)";
-    by_hand(&sandbox, 3, "operator", create, Some(&format!("DROP {operator}")));
-    says(&sandbox.exits(0, &["prove", "3"]), &["plan 3 operator: proved up, down and up again"]);
+    // A conversion is not modelled but named; what is said about it is not even that.
+    let conversion = "CONVERSION public.odd";
+    let create = format!("CREATE {conversion} FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1");
+    by_hand(&sandbox, 3, "conversion", &create, Some(&format!("DROP {conversion}")));
+    says(&sandbox.exits(0, &["prove", "3"]), &["plan 3 conversion: proved up, down and up again"]);
     sandbox.ok(&["apply", "--auto-approve"]);
     if !witness() {
         return;
     }
-    by_hand(&sandbox, 4, "remark", &format!("COMMENT ON {operator} IS 'equal'"), Some("SELECT 1"));
+    by_hand(&sandbox, 4, "remark", &format!("COMMENT ON {conversion} IS 'odd'"), Some("SELECT 1"));
     let failed = sandbox.exits(1, &["prove", "4"]);
-    says(&failed, &["down: failed", "pg_dump: COMMENT OPERATOR === (integer, integer) in schema public is there, too"]);
+    says(&failed, &["down: failed", "pg_dump: COMMENT CONVERSION odd in schema public is there, too"]);
     // A plan that was edited is not even tried.
-    replace(&sandbox, "plans/0003-operator.kdl", &format!("DROP {operator}"), "SELECT 1");
+    replace(&sandbox, "plans/0003-conversion.kdl", &format!("DROP {conversion}"), "SELECT 1");
     says(&sandbox.exits(4, &["prove", "3"]), &["was changed after it was made"]);
 }
 

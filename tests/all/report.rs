@@ -18,7 +18,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_open ON orders (customer) WHERE status = 'pending';
 CREATE VIEW open_orders AS SELECT o.id, c.id AS buyer, o.total FROM orders o JOIN customers c ON c.id = o.customer WHERE o.status = 'pending';
 CREATE TABLE gone (a integer PRIMARY KEY, b text);
-CREATE OPERATOR === (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq);
+CREATE CONVERSION odd FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
 ";
 
 /// The shop as files want it: something of everything.
