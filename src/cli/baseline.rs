@@ -87,8 +87,9 @@ impl Baseline {
         let made = plans::plan(&wanted.by(project.manage.grants.then_some(&creator)))?;
         let plan =
             plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
-        let path = chain.append(&plan)?;
-        app.wait(ledger::baseline(&session, &plan, &difference.live, reading.as_ref()))?;
+        let text = plans::file::write(&plan);
+        let path = chain.append_as(&plan, &text)?;
+        app.wait(ledger::baseline(&session, &plan, &text, &difference.live, reading.as_ref()))?;
         app.say(&format!(
             "wrote {count} files to {} and {}; recorded revision 1",
             shown(&project, &project.schema_dir),

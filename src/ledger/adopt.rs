@@ -12,10 +12,17 @@ use super::write::{TOOL, execute, forget, insert_revision, refresh_snapshot, tra
 use super::{How, Ledger, NewRevision, layout, lock};
 
 /// Records the first revision of a database that holds all of the plan's objects already, and keeps the reading that says so.
+/// `text` is the plan as its file has it.
 ///
 /// # Errors
 /// `Busy`, `Refused` if there are revisions already, and the server's.
-pub async fn baseline(session: &Session, plan: &Plan, live: &State, reading: Option<&Stored>) -> Result<()> {
+pub async fn baseline(
+    session: &Session,
+    plan: &Plan,
+    text: &str,
+    live: &State,
+    reading: Option<&Stored>,
+) -> Result<()> {
     locked(session, async || {
         let ledger = Ledger::read(session).await?;
         if ledger.current() > 0 || ledger.run.is_some() {
@@ -24,7 +31,7 @@ pub async fn baseline(session: &Session, plan: &Plan, live: &State, reading: Opt
             ));
         }
         let made = layout::create(session).await?;
-        transaction(session, async || record(session, plan, How::Baselined, live).await).await?;
+        transaction(session, async || record(session, plan, text, How::Baselined, live).await).await?;
         match reading {
             Some(reading) => super::reading::keep_before(session, reading, made.as_deref()).await,
             None => Ok(()),
@@ -57,9 +64,11 @@ pub async fn stamp(session: &Session, plans: &[Plan], live: &State) -> Result<()
                 match (kept(plan.number, plan.hash()), plan.number == last) {
                     (true, true) => refresh_snapshot(session, plan.number, live).await?,
                     (true, false) => {}
-                    (false, true) => record(session, plan, How::Stamped, live).await?,
+                    (false, true) => record(session, plan, &file::write(plan), How::Stamped, live).await?,
                     // Nobody knows what the database was like then.
-                    (false, false) => record(session, plan, How::Stamped, &State::default()).await?,
+                    (false, false) => {
+                        record(session, plan, &file::write(plan), How::Stamped, &State::default()).await?;
+                    }
                 }
             }
             Ok(())
@@ -76,10 +85,9 @@ async fn locked(session: &Session, work: impl AsyncFnOnce() -> Result<()>) -> Re
     result
 }
 
-async fn record(session: &Session, plan: &Plan, how: How, state: &State) -> Result<()> {
-    let text = file::write(plan);
+async fn record(session: &Session, plan: &Plan, text: &str, how: How, state: &State) -> Result<()> {
     let (number, plan_hash) = (plan.number, plan.hash());
-    insert_revision(session, &NewRevision { number, name: &plan.name, plan_hash, plan: &text, how, state }).await
+    insert_revision(session, &NewRevision { number, name: &plan.name, plan_hash, plan: text, how, state }).await
 }
 
 async fn remove(session: &Session, number: u32) -> Result<()> {

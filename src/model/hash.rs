@@ -14,11 +14,9 @@ impl Digest {
 
     /// The hash of several texts, each kept apart from the next.
     pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for text in texts {
-            feed_text(&mut hasher, text);
-        }
-        Self::finish(&hasher)
+        let mut all = Texts::default();
+        texts.into_iter().for_each(|text| all.add(text));
+        all.digest()
     }
 
     /// The hash of one object and its id. With `shape` it is the same for what was written and for what the server made of it:
@@ -63,9 +61,30 @@ impl Digest {
     }
 }
 
+/// Texts that are hashed one after the other, as `Digest::of_texts` does.
+#[derive(Debug, Default)]
+pub struct Texts(blake3::Hasher);
+
+impl Texts {
+    /// The next text.
+    pub fn add(&mut self, text: &str) {
+        feed_text(&mut self.0, text);
+    }
+
+    /// The hash of all of them.
+    pub fn digest(&self) -> Digest {
+        Digest::finish(&self.0)
+    }
+}
+
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (two, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            two.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -9,7 +9,7 @@ mod state;
 mod value;
 
 pub use error::{Class, Error, Result};
-pub use hash::Digest;
+pub use hash::{Digest, Texts};
 pub use id::ObjectId;
 pub use ident::{Ident, MAX_NAME_BYTES};
 pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};

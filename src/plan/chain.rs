@@ -111,9 +111,17 @@ impl Chain {
     /// # Errors
     /// `Failed` if the files cannot be written.
     pub fn append(&mut self, plan: &Plan) -> Result<PathBuf> {
+        self.append_as(plan, &file::write(plan))
+    }
+
+    /// The same for whoever has the plan's text already.
+    ///
+    /// # Errors
+    /// As `append`.
+    pub fn append_as(&mut self, plan: &Plan, text: &str) -> Result<PathBuf> {
         let link = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
         let path = self.path(&link);
-        write(&path, &file::write(plan))?;
+        write(&path, text)?;
         self.links.push(link);
         self.save()?;
         Ok(path)

@@ -23,7 +23,7 @@ pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};
 
 use crate::kinds::{LockMode, Mode};
-use crate::model::Digest;
+use crate::model::{Digest, Texts};
 
 use proof::Proof;
 
@@ -122,14 +122,19 @@ pub struct Step {
 impl Plan {
     /// The plan hash: its number, name, steps and the hash of the plan before it.
     pub fn hash(&self) -> Digest {
-        let mut texts = vec![self.number.to_string(), self.name.clone(), self.files.to_string()];
-        texts.push(self.after.map_or_else(String::new, |d| d.to_string()));
+        let mut texts = Texts::default();
+        let digest = |digest: Option<Digest>| digest.map_or_else(String::new, |d| d.to_string());
+        texts.add(&self.number.to_string());
+        texts.add(&self.name);
+        texts.add(&self.files.to_string());
+        texts.add(&digest(self.after));
         for expected in &self.footprint {
-            texts.push(expected.object.clone());
-            texts.extend([expected.before, expected.after].map(|d| d.map_or_else(String::new, |d| d.to_string())));
+            texts.add(&expected.object);
+            texts.add(&digest(expected.before));
+            texts.add(&digest(expected.after));
         }
         feed(&self.steps, &mut texts);
-        Digest::of_texts(texts.iter().map(String::as_str))
+        texts.digest()
     }
 
     /// The next plan of a chain.
@@ -159,21 +164,21 @@ impl Plan {
     }
 }
 
-fn feed(steps: &[Step], texts: &mut Vec<String>) {
-    texts.push(format!("{} steps", steps.len()));
+fn feed(steps: &[Step], texts: &mut Texts) {
+    texts.add(&format!("{} steps", steps.len()));
     for step in steps {
-        texts.push(step.object.clone());
-        texts.push(step.action.word().into());
-        texts.extend(step.with.iter().cloned());
+        texts.add(&step.object);
+        texts.add(step.action.word());
+        step.with.iter().for_each(|with| texts.add(with));
         if !step.about.is_empty() {
-            texts.push(format!("about {}", step.about.len()));
-            texts.extend(step.about.iter().cloned());
+            texts.add(&format!("about {}", step.about.len()));
+            step.about.iter().for_each(|about| texts.add(about));
         }
-        texts.push(step.sql.clone());
-        texts.push(format!("{:?} {}", step.mode, step.transaction));
-        texts.push(step.path.join(","));
-        texts.extend(step.lock.iter().map(|(mode, on)| format!("{} {on}", mode.words())));
-        texts.extend(step.hazards.iter().map(|f| format!("{} {}", f.hazard.word(), f.reason)));
+        texts.add(&step.sql);
+        texts.add(&format!("{:?} {}", step.mode, step.transaction));
+        texts.add(&step.path.join(","));
+        step.lock.iter().for_each(|(mode, on)| texts.add(&format!("{} {on}", mode.words())));
+        step.hazards.iter().for_each(|f| texts.add(&format!("{} {}", f.hazard.word(), f.reason)));
         feed(&step.inverse, texts);
     }
 }
