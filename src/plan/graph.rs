@@ -219,11 +219,12 @@ impl Graph {
         }
     }
 
-    /// Table → its keys that go: a foreign key that is made while they are there could come to rest on one of them.
+    /// Table → its keys and indexes that go: a foreign key that is made while they are there could come to rest on one of them.
     fn gone_keys(&self) -> FxHashMap<ObjectId, Vec<usize>> {
         let mut keys: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
         for (id, node) in &self.drops {
-            if matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey) {
+            let key = matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
+            if key || id.kind().address == Address::Beside {
                 keys.entry(id.root().clone()).or_default().push(*node);
             }
         }
