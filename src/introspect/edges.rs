@@ -1,7 +1,7 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
 use crate::catalog::{Book, Row, Session, server_error};
-use crate::kinds::inheritance;
+use crate::kinds::{inheritance, room};
 use crate::model::{Edges, ObjectId, Result, State, Value};
 
 /// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
@@ -29,6 +29,9 @@ pub async fn edges(session: &Session, book: &Book, state: &State) -> Result<Edge
             if let Value::Ref(to) = value {
                 add(&mut edges, state, id, to);
             }
+        }
+        for to in room(id.kind()).rests_on(id, object, state) {
+            add(&mut edges, state, id, &to);
         }
     }
     Ok(edges)
