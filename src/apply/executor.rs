@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use crate::catalog::{Pipeline, Session};
 use crate::kinds::Mode;
 use crate::ledger::{Direction, Journal, Run};
-use crate::model::{Class, Error, Ident, Result};
+use crate::model::{Class, Error, Ident, Result, grantor};
 use crate::plan::Step;
 use crate::sql;
 
@@ -241,6 +241,13 @@ fn explain(label: &str, direction: Direction, at: Option<(usize, &Unit<'_>)>, to
     out.details.extend(error.details);
     out.details.extend(step.sql.lines().take(40).map(|line| format!("    {line}")));
     out.details.extend(error.remedy);
+    if let Some(role) = grantor(&step.object).filter(|_| error.sqlstate.as_deref() == Some("42501")) {
+        let role = sql::name(&role);
+        out.details.push(format!(
+            "the right is given in the name of {role}, who has to have it with grant option and USAGE on the schema; \
+             whoever runs the plan has to be a superuser or may become {role}: GRANT {role} TO the role that runs it"
+        ));
+    }
     out.sqlstate = error.sqlstate;
     out.remedy(next_command(direction))
 }

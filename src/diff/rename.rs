@@ -50,7 +50,8 @@ fn retype(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, E
     let mut moved: Vec<(ObjectId, ObjectId)> = Vec::new();
     for (id, mut object) in old.objects {
         object.attrs.iter_mut().for_each(|(_, value)| retype_value(value, from, to));
-        if let Some(signature) = id.signature().filter(|signature| signature.contains(from.name().as_str())) {
+        let types = id.signature().filter(|_| id.kind().address != Address::Facet);
+        if let Some(signature) = types.filter(|signature| signature.contains(from.name().as_str())) {
             let list = signature::split(signature).into_iter();
             let types: Vec<Text> = list.map(|t| retyped(t, from, to).unwrap_or_else(|| t.into())).collect();
             let with = id.with_signature(Some(types.join(", ").into()));

@@ -1,7 +1,7 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
 use crate::catalog::{Row, Session, server_error};
-use crate::kinds::inheritance;
+use crate::kinds::{inheritance, room};
 use crate::model::{Edges, ObjectId, Result, State, Value};
 
 use super::Addresses;
@@ -32,6 +32,9 @@ pub async fn edges(session: &Session, addresses: &Addresses, state: &State) -> R
             if let Value::Ref(to) = value {
                 add(&mut edges, state, id, to);
             }
+        }
+        for to in room(id.kind()).rests_on(id, object, state) {
+            add(&mut edges, state, id, &to);
         }
     }
     Ok(edges)

@@ -91,24 +91,6 @@ const ENTRIES: &[Entry] = &[
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t WHERE t.typtype = 'm' AND (t.typacl IS NOT NULL \
          OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1247 AND d.objoid = t.oid))",
     ),
-    part(
-        "grant",
-        "given by others than the owner",
-        "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class \
-             WHERE relacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantor <> relowner) \
-         UNION ALL SELECT 1259, c.oid, c.relnamespace, NULL FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
-             WHERE attacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(attacl) a WHERE a.grantor <> c.relowner) \
-         UNION ALL SELECT 1255, oid, pronamespace, NULL FROM pg_proc \
-             WHERE proacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(proacl) a WHERE a.grantor <> proowner) \
-         UNION ALL SELECT 1247, oid, typnamespace, NULL FROM pg_type \
-             WHERE typacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(typacl) a WHERE a.grantor <> typowner) \
-         UNION ALL SELECT 2615, oid, 0, NULL FROM pg_namespace \
-             WHERE nspacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(nspacl) a WHERE a.grantor <> nspowner) \
-         UNION ALL SELECT 2328, oid, 0, NULL FROM pg_foreign_data_wrapper \
-             WHERE fdwacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(fdwacl) a WHERE a.grantor <> fdwowner) \
-         UNION ALL SELECT 1417, oid, 0, NULL FROM pg_foreign_server \
-             WHERE srvacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(srvacl) a WHERE a.grantor <> srvowner)",
-    ),
     Entry {
         kind: "not-null-constraint",
         of: None,

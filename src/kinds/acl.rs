@@ -218,8 +218,8 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
     if out.is_empty() { out } else { normal(out, on, Version(u32::MAX)) }
 }
 
-/// Reads whom the rights are for (`to=`, `from=`) and on what: the object in whose node this one stands.
-pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(ObjectId, On, Ident)> {
+/// Reads whom the rights are for (`to=`, `from=`) and on what: the object in whose node this one stands. `others` may stand beside it.
+pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope<'_>) -> Option<(ObjectId, On, Ident)> {
     let parent = scope.parent.clone()?;
     let Some(on) = On::of(&parent) else {
         let message =
@@ -227,7 +227,7 @@ pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(
         scope.problem(Problem::new(node.name_span, message).label("cannot stand here"));
         return None;
     };
-    for other in node.props.iter().filter(|p| &*p.name != prop && !(prop == "to" && &*p.name == "grant-option")) {
+    for other in node.props.iter().filter(|p| &*p.name != prop && !others.contains(&&*p.name)) {
         scope.problem(
             Problem::new(other.name_span, format!("`{}` has no property `{}`", node.name, other.name)).label("unknown"),
         );
@@ -245,7 +245,8 @@ pub fn parse_address(node: &Node, prop: &str, scope: &mut Scope<'_>) -> Option<(
     }
 }
 
-/// One row per object and grantee: with `missing`, the built-in rights that were taken away, else the rights that were given.
+/// One row per object, grantee and grantor (NULL: the owner): with `missing`, the built-in rights that were taken away, else the
+/// rights that were given.
 pub fn query(server: Version, missing: bool) -> String {
     let public = if server.at_least(15) { "" } else { ", makeaclitem(0, nspowner, 'CREATE', false)" };
     // A built-in right that was given again with the grant option is more than the built-in one.
@@ -255,30 +256,31 @@ pub fn query(server: Version, missing: bool) -> String {
     let columns = if missing {
         ""
     } else {
-        "UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL FROM pg_attribute \
+        "UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL, (SELECT relowner FROM pg_class c WHERE c.oid = attrelid) FROM pg_attribute \
          WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped "
     };
     format!(
-        "WITH rights (class, oid, sub, acl, base) AS ( \
-         SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner) FROM pg_class \
+        "WITH rights (class, oid, sub, acl, base, owner) AS ( \
+         SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner), relowner FROM pg_class \
              WHERE relacl IS NOT NULL AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
          {columns}\
-         UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner) FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
-         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner) FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
+         UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner), proowner FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner), typowner FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
              OR typacl IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c') \
          UNION ALL SELECT 2615, oid, 0, coalesce(nspacl, acldefault('n', nspowner)), CASE WHEN nspname <> 'public' THEN acldefault('n', nspowner) \
-             ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END FROM pg_namespace \
+             ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END, nspowner FROM pg_namespace \
              WHERE nspacl IS NOT NULL AND oid >= 16384 OR nspname = 'public' \
-         UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner) FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
-         UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner) FROM pg_foreign_server WHERE srvacl IS NOT NULL \
+         UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner), fdwowner FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner), srvowner FROM pg_foreign_server WHERE srvacl IS NOT NULL \
          UNION ALL SELECT 826, oid, 0, defaclacl, CASE WHEN defaclnamespace <> 0 THEN NULL \
-             ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END FROM pg_default_acl \
+             ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END, defaclrole FROM pg_default_acl \
          ) SELECT r.class, r.oid, r.sub, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
+         CASE WHEN a.grantor <> r.owner THEN pg_get_userbyid(a.grantor)::text END, \
          array_agg(DISTINCT lower(a.privilege_type)), \
          array_agg(DISTINCT lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
          FROM rights r, aclexplode(r.{list}) a \
-         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
-         GROUP BY r.class, r.oid, r.sub, a.grantee ORDER BY r.class, r.oid, r.sub, 4"
+         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantor = a.grantor AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
+         GROUP BY r.class, r.oid, r.sub, r.owner, a.grantee, a.grantor ORDER BY r.class, r.oid, r.sub, 4, 5"
     )
 }
 
@@ -296,16 +298,16 @@ pub fn is_owner(object: &ObjectId, grantee: &Ident, cx: &Context<'_>) -> bool {
 
 const OWNER: Key<Ident> = Key::new("role");
 
-/// The object and grantee of a row of `query`.
-pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident)> {
-    let (class, oid, sub, grantee) = (row.oid(), row.oid(), row.next::<i32>(), row.text());
+/// The object, the grantee and, if it is not the owner, the grantor of a row of `query`.
+pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident, Option<Text>)> {
+    let (class, oid, sub, grantee, grantor) = (row.oid(), row.oid(), row.next::<i32>(), row.text(), row.text_opt());
     let object = if class == class::PG_CLASS && sub != 0 {
         book.column(oid, i16::try_from(sub).ok()?)?
     } else {
         book.get(class, oid)?
     };
     On::of(object)?;
-    Some((object.clone(), Ident::new(grantee)))
+    Some((object.clone(), Ident::new(grantee), grantor))
 }
 
 /// The next column of a row of `query`: rights, in order; empty if there are none.

@@ -1,15 +1,18 @@
-//! Rights that were given: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone.
+//! Rights that were given: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone; what
+//! somebody else than the owner gave (`by=app_admin`) has that role as its signature.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem, Scalar};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
-    attr,
+    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
+    Within, attr,
 };
+use crate::sql;
 
 use super::acl::{self, On, PRIVILEGES, Verb};
+use super::refs::Refs;
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Direction, Disturbance, Folded, Reaction, Room, Statement, generic};
 
 const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
@@ -32,7 +35,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Rights on the object that a role has beyond the built-in ones.",
+    doc: "Rights on the object that the role `to` has beyond the built-in ones, given by the owner or by the role `by`.",
 };
 
 pub struct Grant;
@@ -44,7 +47,10 @@ impl Room for Grant {
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
-        let Some((parent, on, grantee)) = acl::parse_address(node, "to", scope) else { return };
+        let Some((parent, on, grantee)) = acl::parse_address(node, "to", &["by", GRANT_OPTION.name], scope) else {
+            return;
+        };
+        let Some(grantor) = parse_grantor(node, &parent, scope) else { return };
         let mut rights = acl::parse_rights(node, on, scope);
         let mut option = match node.get_prop("grant-option") {
             Some(arg) if arg.value == Scalar::Bool(true) => rights.clone(),
@@ -64,7 +70,7 @@ impl Room for Grant {
                 );
             }
         }
-        let id = ObjectId::new(&KIND, Some(parent), grantee);
+        let id = ObjectId::new(&KIND, Some(parent), grantee).with_signature(grantor);
         // Rights for one role may stand in several nodes: those with and those without the option to give them away.
         if let Some(before) = scope.load.state.get(&id) {
             rights.extend(list(before, PRIVILEGES));
@@ -81,6 +87,9 @@ impl Room for Grant {
             .iter()
             .fold(Node::new(KIND.word), |node, right| node.arg(right.clone()))
             .prop("to", id.name().text());
+        if let Some(grantor) = id.signature() {
+            node = node.prop("by", grantor.clone());
+        }
         if rights == option {
             let value =
                 crate::kdl::Arg { value: Scalar::Bool(true), annotation: None, span: crate::model::Span::default() };
@@ -100,8 +109,8 @@ impl Room for Grant {
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
-        let (object, grantee) = acl::address(row, book)?;
-        Some(ObjectId::new(&KIND, Some(object), grantee))
+        let (object, grantee, grantor) = acl::address(row, book)?;
+        Some(ObjectId::new(&KIND, Some(object), grantee).with_signature(grantor))
     }
 
     fn read(&self, row: &mut Row, id: &ObjectId, book: &Book) -> Option<Object> {
@@ -109,6 +118,22 @@ impl Room for Grant {
         let rights = acl::rights(row, on, book.server);
         let option = acl::rights(row, on, book.server);
         Some(object(rights, option, on, book.server))
+    }
+
+    /// The grantor can give nothing in a schema that it may not look into.
+    fn refers(&self, id: &ObjectId, _: &Object, refs: &mut Refs) {
+        let Some((grantor, schema)) = id.signature().zip(id.schema()) else { return };
+        for role in [grantor.clone(), "public".into()] {
+            refs.object(ObjectId::new(&KIND, Some(schema.clone()), Ident::new(role)));
+        }
+    }
+
+    fn rests_on(&self, id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
+        givers(id, object, state)
+    }
+
+    fn change(&self, id: &ObjectId, old: &Object, new: &Object) -> Direction {
+        if id.signature().is_none() { Direction::Any } else { direction(id, old, new) }
     }
 
     fn depends_on_facet(&self) -> Option<&'static str> {
@@ -120,7 +145,7 @@ impl Room for Grant {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(between(id, &Object::default(), object, cx))
+        Ok(in_the_name_of(id, between(id, &Object::default(), object, cx)))
     }
 
     fn alter(
@@ -133,7 +158,7 @@ impl Room for Grant {
     ) -> Result<Vec<Statement>> {
         let mut out = between(id, old, new, cx);
         out.extend(again(id, old, new, cx));
-        Ok(out)
+        Ok(in_the_name_of(id, out))
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
@@ -145,6 +170,86 @@ fn list(object: &Object, key: Key<Vec<Text>>) -> Vec<Text> {
     object.get(key).unwrap_or_default().into_iter().cloned().collect()
 }
 
+/// Who gave the rights, if the node says that it was not the owner; the outer `None` is a problem that was told.
+fn parse_grantor(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Option<Text>> {
+    let Some(arg) = node.get_prop("by") else { return Some(None) };
+    let grantor = generic::name_of(arg, scope)?;
+    if parent.kind().word == "default-privileges" {
+        let problem = Problem::new(arg.span, "nobody but the role itself gives rights on what it will create");
+        scope.problem(problem.label("not in default privileges"));
+        return None;
+    }
+    if grantor.as_str() == "public" {
+        scope.problem(Problem::new(arg.span, "PUBLIC gives no rights").label("wants a role"));
+        return None;
+    }
+    Some(Some(grantor.text()))
+}
+
+/// PostgreSQL takes the current role for the grantor, or the owner where that role is the owner or a superuser
+/// (src/backend/utils/adt/acl.c, select_best_grantor). LOCAL: a transaction that fails leaves nothing behind.
+fn in_the_name_of(id: &ObjectId, statements: Vec<Statement>) -> Vec<Statement> {
+    let Some(grantor) = id.signature().filter(|_| !statements.is_empty()) else { return statements };
+    let mut out = vec![Statement::new(format!("SET LOCAL ROLE {}", sql::name(&Ident::new(grantor.clone()))))];
+    out.extend(statements);
+    out.push(Statement::new("RESET ROLE"));
+    out
+}
+
+/// The grants that let the grantor of this one give its rights. One by the owner comes first: if it says enough, no other one counts.
+fn givers(id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
+    let Some((grantor, parent)) = id.signature().map(|g| Ident::new(g.clone())).zip(id.parent()) else { return vec![] };
+    let Some(on) = On::of(parent) else { return vec![] };
+    let newest = Version(u32::MAX);
+    let mut left = acl::expanded(&list(object, PRIVILEGES), on, newest);
+    // Who may give rights on a table may give them on its columns.
+    let whole = parent.parent().filter(|_| on == On::Column);
+    let places: Vec<&ObjectId> = std::iter::once(parent).chain(whole).collect();
+    let own = places.iter().map(|place| ObjectId::new(&KIND, Some((*place).clone()), grantor.clone()));
+    let mut out = Vec::new();
+    let mut look = |giver: &ObjectId, found: &Object, left: &mut Vec<Text>| {
+        let on = giver.parent().and_then(On::of).unwrap_or(on);
+        let may = acl::expanded(&list(found, GRANT_OPTION), on, newest);
+        let before = left.len();
+        left.retain(|right| !may.contains(right));
+        if left.len() < before {
+            out.push(giver.clone());
+        }
+    };
+    for giver in own {
+        if let Some(found) = state.get(&giver) {
+            look(&giver, found, &mut left);
+        }
+    }
+    if !left.is_empty() {
+        let others = state.iter().filter(|(other, _)| {
+            let here = other.parent().is_some_and(|p| places.contains(&p));
+            other.is(&KIND) && here && *other.name() == grantor && other.signature().is_some() && *other != id
+        });
+        for (giver, found) in others {
+            let mut open = acl::expanded(&list(object, PRIVILEGES), on, newest);
+            open.retain(|right| left.contains(right));
+            look(giver, found, &mut open);
+        }
+    }
+    out
+}
+
+/// Whether a change only gives, only takes, or does both.
+fn direction(id: &ObjectId, old: &Object, new: &Object) -> Direction {
+    let Some(on) = id.parent().and_then(On::of) else { return Direction::Any };
+    let more = |a: &Object, b: &Object| {
+        [PRIVILEGES, GRANT_OPTION]
+            .into_iter()
+            .any(|key| !acl::without(&list(a, key), &list(b, key), on, Version(u32::MAX)).is_empty())
+    };
+    match (more(old, new), more(new, old)) {
+        (true, true) => Direction::Both,
+        (true, false) => Direction::Takes,
+        _ => Direction::Any,
+    }
+}
+
 /// A grant of `rights`, of which those in `option` may be given away.
 fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Object {
     let option = if option.is_empty() { None } else { Some(acl::normal(option, on, server)) };
@@ -154,6 +259,19 @@ fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Obje
 /// True if it says more than that somebody has rights: an owner has those anyway.
 pub fn is_more_than_rights(grant: &Object) -> bool {
     grant.get(GRANT_OPTION).is_some()
+}
+
+/// Two lists of rights for the same role as one.
+pub fn together(one: &Object, other: &Object) -> Object {
+    let both = |key| [list(one, key), list(other, key)].concat();
+    let option = Some(both(GRANT_OPTION)).filter(|list| !list.is_empty());
+    let attrs = Attrs::new().with(PRIVILEGES, both(PRIVILEGES)).with(GRANT_OPTION, option);
+    Object { place: one.place, ..Object::new(attrs) }
+}
+
+/// What has the owner of something that rights are on: the table of a column.
+pub fn whole(object: &ObjectId) -> &ObjectId {
+    object.parent().filter(|_| On::of(object) == Some(On::Column)).unwrap_or(object)
 }
 
 /// The grant as a server of that version understands it: which lists are `all` depends on the version.
@@ -173,7 +291,8 @@ fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Sta
     }
     let of_column = |grant: &ObjectId| {
         let column = grant.parent().filter(|column| On::of(column) == Some(On::Column));
-        grant.is(&KIND) && grant.name() == id.name() && column.and_then(|c| c.parent()) == Some(table)
+        let same_roles = grant.name() == id.name() && grant.signature() == id.signature();
+        grant.is(&KIND) && same_roles && column.and_then(|c| c.parent()) == Some(table)
     };
     let kept = cx.state.iter().filter(|(grant, _)| of_column(grant));
     let kept = kept.filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
@@ -187,7 +306,7 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
     let (old_rights, new_rights) = (list(old, PRIVILEGES), list(new, PRIVILEGES));
     let (old_option, new_option) = (list(old, GRANT_OPTION), list(new, GRANT_OPTION));
     // The owner keeps the rights themselves.
-    let owner = acl::is_owner(parent, id.name(), cx);
+    let owner = id.signature().is_none() && acl::is_owner(parent, id.name(), cx);
     let gone = if owner { Vec::new() } else { acl::without(&old_rights, &new_rights, on, server) };
     let gone_option = acl::without(&acl::without(&old_option, &new_option, on, server), &gone, on, server);
     let with_option = acl::without(&new_option, &old_option, on, server);
@@ -205,7 +324,7 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
 mod tests {
     use super::*;
     use crate::kinds::{find, scope::schema_id};
-    use crate::model::{Ident, State};
+    
 
     const PG15: Version = Version(150_000);
 
@@ -268,5 +387,44 @@ mod tests {
         let new = Object::new(Attrs::new().with(PRIVILEGES, vec![Text::from("select"), Text::from("update")]));
         let sql = ROOM.create(&id, &new, &[], &cx).unwrap().remove(0).sql;
         assert_eq!(sql, "GRANT SELECT (\"Total\"), UPDATE (\"Total\") ON TABLE public.orders TO PUBLIC");
+    }
+
+    #[test]
+    fn what_somebody_else_gave_is_given_in_that_name() {
+        let id = id().with_signature(Some("App Admin".into()));
+        assert_eq!(id.to_string(), "grant app by \"App Admin\" on table public.orders");
+        assert_eq!(crate::model::grantor(&id.to_string()), Some("App Admin".into()));
+        let state = State::default();
+        let cx = Context::new(PG15, &state);
+        let sql: Vec<String> =
+            ROOM.create(&id, &of(&["select"], &[]), &[], &cx).unwrap().into_iter().map(|s| s.sql).collect();
+        assert_eq!(
+            sql,
+            ["SET LOCAL ROLE \"App Admin\"", "GRANT SELECT ON TABLE public.orders TO app", "RESET ROLE"]
+        );
+    }
+
+    #[test]
+    fn a_given_right_rests_on_the_grant_with_the_option() {
+        let parent = id().parent().cloned();
+        let by = |to: &str, by: Option<&str>| {
+            ObjectId::new(&KIND, parent.clone(), to).with_signature(by.map(Text::from))
+        };
+        let mut state = State::default();
+        for (to, giver, rights, option) in [
+            ("admin", None, vec!["select", "insert"], vec!["select"]),
+            ("admin", Some("other"), vec!["insert"], vec!["insert"]),
+            ("admin", Some("third"), vec!["update"], vec!["update"]),
+        ] {
+            state.put(by(to, giver), of(&rights, &option));
+        }
+        let rests = |rights: &[&str]| ROOM.rests_on(&by("app", Some("admin")), &of(rights, &[]), &state);
+        assert_eq!(rests(&["select"]), [by("admin", None)]);
+        assert_eq!(rests(&["select", "insert"]), [by("admin", None), by("admin", Some("other"))]);
+        assert!(ROOM.rests_on(&by("app", None), &of(&["select"], &[]), &state).is_empty());
+        let change = |old: &[&str], new: &[&str]| ROOM.change(&by("app", Some("admin")), &of(old, &[]), &of(new, &[]));
+        assert_eq!(change(&["select"], &["select", "insert"]), Direction::Any);
+        assert_eq!(change(&["select", "insert"], &["select"]), Direction::Takes);
+        assert_eq!(change(&["insert"], &["select"]), Direction::Both);
     }
 }

@@ -134,10 +134,30 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         .filter(|(id, _)| id.is(&owner::KIND))
         .filter_map(|(id, object)| Some((id.parent()?.clone(), owner::role(object))))
         .collect();
+    // What the files let the owner give by name is what an owner gives anyway.
+    let by_owner: Vec<ObjectId> = desired
+        .iter()
+        .filter(|(id, _)| id.is(&grant::KIND) && id.signature().is_some())
+        .filter(|(id, _)| {
+            let owner = id.parent().map(|p| acl::owned_with(grant::whole(p))).and_then(|p| owners.get(p));
+            owner.and_then(Option::as_ref).map(Ident::as_str) == id.signature().map(|s| &**s)
+        })
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in by_owner {
+        let Some(object) = desired.objects.shift_remove(&id) else { continue };
+        let own = id.with_signature(None);
+        let both = match desired.get(&own) {
+            Some(other) => grant::together(other, &object),
+            None => object,
+        };
+        desired.put(own, both);
+    }
     let mut settled = Vec::new();
     for (id, object) in desired.iter().filter(|(id, _)| is_right(id.kind())) {
         let to_owner = id
             .parent()
+            .filter(|_| id.signature().is_none())
             .and_then(|p| owners.get(acl::owned_with(p)))
             .is_some_and(|owner| owner.as_ref() == Some(id.name()));
         settled.push(match id.is(&grant::KIND) {
@@ -225,7 +245,7 @@ pub fn after_create(
     Ok(out)
 }
 
-/// Every role that a state names as owner, grantee or creator: a missing one is an error that names it.
+/// Every role that a state names as owner, grantee, grantor or creator: a missing one is an error that names it.
 pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
     let mut out: Vec<(Ident, ObjectId)> = Vec::new();
     for (id, object) in state.iter() {
@@ -236,9 +256,11 @@ pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
         } else {
             None
         };
-        let Some(role) = role.filter(|r| r.as_str() != "public") else { continue };
-        if !out.iter().any(|(known, _)| *known == role) {
-            out.push((role, id.clone()));
+        let grantor = id.signature().filter(|_| id.is(&grant::KIND)).map(|grantor| Ident::new(grantor.clone()));
+        for role in role.filter(|r| r.as_str() != "public").into_iter().chain(grantor) {
+            if !out.iter().any(|(known, _)| *known == role) {
+                out.push((role, id.clone()));
+            }
         }
     }
     out
@@ -294,6 +316,10 @@ pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
         }
         let is_right = id.is(&grant::KIND) || id.is(&revoke::KIND);
         let own = if named_after_role(id.kind()) { id.renamed(map(id.name())) } else { id.clone() };
+        let own = match own.signature().filter(|_| own.is(&grant::KIND)) {
+            Some(grantor) => own.with_signature(Some(map(&Ident::new(grantor.clone())).text())),
+            None => own,
+        };
         let own = match own.parent().filter(|p| is_right && p.is(&default_privileges::KIND)) {
             Some(parent) => own.moved(Some(parent.renamed(map(parent.name())))),
             None => own,
@@ -336,6 +362,28 @@ mod tests {
         settle(&live, &mut desired, Version(150_000), &Managed { owner: Some(&app), ..Managed::default() });
         assert_eq!(desired.get(&facet).and_then(owner::role), Some(app.clone()));
         assert_eq!(desired.get(&owner::owned(&items, &app).0).and_then(owner::role), Some(app));
+    }
+
+    #[test]
+    fn grantors_are_roles_and_the_owner_is_none() {
+        let orders = table("orders");
+        let (id, object) = right(&orders, "reader", &["select"]);
+        let by = id.with_signature(Some("admin".into()));
+        let mut state = State::default();
+        state.put(orders.clone(), Object::default());
+        state.put(id.clone(), right(&orders, "reader", &["insert"]).1);
+        state.put(by, object);
+        let found: Vec<Ident> = roles(&state).into_iter().map(|(role, _)| role).collect();
+        assert_eq!(found, [Ident::from("reader"), Ident::from("admin")]);
+        let names = [(Ident::from("admin"), Ident::from("prod_admin"))].into_iter().collect();
+        let mut mapped = map_roles(&state, &names);
+        let prod = id.with_signature(Some("prod_admin".into()));
+        assert!(mapped.has(&prod));
+        let (owner, role) = owner::owned(&orders, &"prod_admin".into());
+        mapped.put(owner, role);
+        settle(&State::default(), &mut mapped, Version(150_000), &Managed::default());
+        assert!(!mapped.has(&prod));
+        assert_eq!(mapped.get(&id).and_then(|o| o.get(PRIVILEGES)).map(|l| l.len()), Some(2));
     }
 
     #[test]

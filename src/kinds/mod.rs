@@ -25,7 +25,7 @@ mod target;
 mod testing;
 mod text_search;
 
-pub use room::{BuiltIns, Context, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
+pub use room::{BuiltIns, Context, Direction, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
 use crate::model::KindRef;
 

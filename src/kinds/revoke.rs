@@ -33,7 +33,7 @@ impl Room for Revoke {
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
-        let Some((parent, on, grantee)) = acl::parse_address(node, "from", scope) else { return };
+        let Some((parent, on, grantee)) = acl::parse_address(node, "from", &[], scope) else { return };
         let rights = acl::parse_rights(node, on, scope);
         // Before 15, everyone could create in schema public.
         let built_in = on.built_in(acl::is_initial(&parent), Version::major_release(13));
@@ -66,7 +66,7 @@ impl Room for Revoke {
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
-        let (object, grantee) = acl::address(row, book)?;
+        let (object, grantee, _) = acl::address(row, book)?;
         Some(ObjectId::new(&KIND, Some(object), grantee))
     }
 

@@ -63,6 +63,17 @@ pub trait Room: Sync {
     /// What the object needs beyond its parent, its references, and the types and names in its attributes (all found without it).
     fn refers(&self, _id: &ObjectId, _object: &Object, _refs: &mut Refs) {}
 
+    /// Objects of the state without which this one could not be, though it does not name them: the grant that lets a role give
+    /// rights to others.
+    fn rests_on(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Vec<ObjectId> {
+        Vec::new()
+    }
+
+    /// Whether a change of an object that rests on another one gives or takes.
+    fn change(&self, _id: &ObjectId, _old: &Object, _new: &Object) -> Direction {
+        Direction::Any
+    }
+
     /// The object with whose DROP this one vanishes, beyond its parent (an owned sequence and its column).
     fn vanishes_with(&self, _id: &ObjectId, _state: &State) -> Option<ObjectId> {
         None
@@ -249,6 +260,17 @@ pub enum Disturbance {
     Replaced(ObjectId),
     /// A column gets another type.
     Retyped(ObjectId),
+}
+
+/// On which side of a change of what it rests on an object's own change has to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Where its needs put it: it gives something, or rests on nothing.
+    Any,
+    /// Before it, while it may still be taken.
+    Takes,
+    /// On both: it has to be done in two.
+    Both,
 }
 
 /// What a dependent does about it.

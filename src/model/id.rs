@@ -71,7 +71,7 @@ impl ObjectId {
         &self.0.name
     }
 
-    /// The normalised input types of a routine.
+    /// The normalised input types of a routine; who gave a right, if not the owner.
     pub fn signature(&self) -> Option<&Text> {
         self.0.signature.as_ref()
     }
@@ -154,6 +154,34 @@ impl ObjectId {
     }
 }
 
+/// The role that gave a right, of an address's text: `grant reporting by app_admin on table public.orders`.
+pub fn grantor(text: &str) -> Option<Ident> {
+    let (_, rest) = name_of(text.strip_prefix("grant ")?)?;
+    let (role, rest) = name_of(rest.strip_prefix(" by ")?)?;
+    rest.starts_with(" on ").then(|| Ident::new(role))
+}
+
+/// The name that a text begins with, and what follows it.
+fn name_of(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(' ')?;
+        return Some((text.get(..end)?.to_string(), text.get(end..)?));
+    };
+    let mut name = String::new();
+    let mut chars = quoted.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' if chars.next_if(|(_, next)| *next == '"').is_none() => return Some((name, quoted.get(at + 1..)?)),
+            c => name.push(c),
+        }
+    }
+    None
+}
+
+fn written(name: &str) -> String {
+    if plain(name) { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 fn plain(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -168,12 +196,12 @@ impl fmt::Display for ObjectId {
                 write!(f, "{} on {parent}", self.kind().word)
             }
             (Address::Facet, Some(parent)) => {
-                let own = if plain(self.name().as_str()) {
-                    self.name().as_str().to_string()
-                } else {
-                    format!("\"{}\"", self.name().as_str().replace('"', "\"\""))
-                };
-                write!(f, "{} {own} on {parent}", self.kind().word)
+                let own = written(self.name().as_str());
+                write!(f, "{} {own}", self.kind().word)?;
+                if let Some(by) = self.signature() {
+                    write!(f, " by {}", written(by))?;
+                }
+                write!(f, " on {parent}")
             }
             _ => write!(f, "{} {}", self.kind().word, self.path()),
         }

@@ -10,7 +10,7 @@ mod value;
 
 pub use error::{Class, Error, Result};
 pub use hash::{Digest, Texts};
-pub use id::ObjectId;
+pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};
 pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
 pub use state::{Change, Edges, Object, Span, State};

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use crate::kinds::{Disturbance, Reaction, room};
+use crate::kinds::{Direction, Disturbance, Reaction, room};
 use crate::model::{Address, Change, Edges, Error, Object, ObjectId, Result, State, Value, Within};
 
 use super::graph::{Act, Node};
@@ -47,6 +47,13 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             }
         }
     }
+    // What gives and takes at once, while what it rests on changes, too, does so on both sides of that change.
+    let both: Vec<ObjectId> = fates
+        .iter()
+        .filter(|(id, fate)| matches!(fate, Fate::Alter(_)) && moves_with_giver(id, &fates, old, new, edges))
+        .map(|(id, _)| id.clone())
+        .collect();
+    both.into_iter().for_each(|id| _ = fates.insert(id, Fate::Replace));
     // Columns whose values become others.
     let mut converted: FxHashSet<ObjectId> = FxHashSet::default();
     for (id, fate) in &fates {
@@ -169,6 +176,13 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
         }
     }
     Ok(out)
+}
+
+fn moves_with_giver(id: &ObjectId, fates: &Acts, old: &State, new: &State, edges: &Edges) -> bool {
+    let altered = |other: &ObjectId| matches!(fates.get(other), Some(Fate::Alter(_)));
+    let (Some(before), Some(after)) = (old.get(id), new.get(id)) else { return false };
+    edges.get(id).is_some_and(|givers| givers.iter().any(altered))
+        && room(id.kind()).change(id, before, after) == Direction::Both
 }
 
 type ChildMap<'a> = FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>;

@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::kinds::{self, room};
+use crate::kinds::refs::Refs;
+use crate::kinds::{self, Direction, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
 
 use super::needs::Needs;
@@ -84,8 +85,8 @@ impl Graph {
         graph.unnamed();
         graph.siblings();
         graph.wholes();
-        graph.facets();
-        graph.changes(new);
+        graph.facets(old);
+        graph.changes(old, new, edges);
         graph
     }
 
@@ -324,16 +325,17 @@ impl Graph {
     /// What is taken from a whole is taken from its parts too (REVOKE on a table counts for its columns): it goes before the same
     /// is said of a part, and what is given comes after, so that the way back has that order, too.
     fn wholes(&mut self) {
-        let mut facets: FxHashMap<(&str, &ObjectId, &str), usize> = FxHashMap::default();
+        let mut facets: FxHashMap<(&str, &ObjectId, &str, Option<&Text>), usize> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate() {
             if let Some(parent) = node.id.parent().filter(|_| node.id.kind().address == Address::Facet) {
-                facets.insert((node.id.kind().word, parent, node.id.name().as_str()), i);
+                let (name, signature) = (node.id.name().as_str(), node.id.signature());
+                facets.insert((node.id.kind().word, parent, name, signature), i);
             }
         }
         let mut pairs = Vec::new();
-        for ((word, part, name), inner) in &facets {
+        for ((word, part, name, signature), inner) in &facets {
             let named = part.parent().filter(|_| part.kind().address == Address::MemberOf && !name.is_empty());
-            let Some(outer) = named.and_then(|whole| facets.get(&(*word, whole, *name))) else { continue };
+            let Some(outer) = named.and_then(|whole| facets.get(&(*word, whole, *name, *signature))) else { continue };
             pairs.push(if self.nodes[*outer].act == Act::Create { (*inner, *outer) } else { (*outer, *inner) });
         }
         pairs.sort_unstable();
@@ -343,31 +345,45 @@ impl Graph {
     }
 
     /// A facet that another one decides about goes before that one changes, and comes after.
-    fn facets(&mut self) {
+    fn facets(&mut self, old: &State) {
         for node in 0..self.nodes.len() {
             let id = &self.nodes[node].id;
             let word = Some(id.kind())
                 .filter(|kind| kind.address == Address::Facet)
                 .and_then(|kind| room(kind).depends_on_facet());
-            let Some((room, parent)) = word.and_then(kinds::find).zip(id.parent()) else { continue };
-            let other = ObjectId::facet(room.kind(), parent.clone());
+            let Some((other, parent)) = word.and_then(kinds::find).zip(id.parent()) else { continue };
+            // A part has no such facet of its own: the whole's decides.
+            let whole = parent.parent().filter(|_| parent.kind().address == Address::MemberOf);
+            let facets = std::iter::once(parent).chain(whole).map(|on| ObjectId::facet(other.kind(), on.clone()));
             let drop = self.nodes[node].act == Act::Drop;
-            for other in
-                [self.creates.get(&other), self.alters.get(&other)].into_iter().flatten().copied().collect::<Vec<_>>()
-            {
+            let mut refs = Refs::default();
+            if let Some(object) = old.get(id).filter(|_| drop && id.signature().is_some()) {
+                room(id.kind()).refers(id, object, &mut refs);
+            }
+            let wanted = refs.objects.iter().flat_map(|n| [self.drops.get(n), self.alters.get(n)]).flatten();
+            let wanted: Vec<usize> = wanted.copied().collect();
+            let decides = facets.flat_map(|f| [self.creates.get(&f).copied(), self.alters.get(&f).copied()]).flatten();
+            for other in decides.collect::<Vec<_>>() {
                 if drop { self.before(node, other) } else { self.before(other, node) }
             }
+            wanted.into_iter().for_each(|other| self.rather_before(node, other));
         }
     }
 
     /// Changes that have to come one after the other.
-    fn changes(&mut self, new: &State) {
+    fn changes(&mut self, old: &State, new: &State, edges: &Edges) {
         for node in 0..self.nodes.len() {
             let (id, Act::Alter(changed)) = (&self.nodes[node].id, &self.nodes[node].act) else { continue };
             let Some(object) = new.get(id) else { continue };
             let first = room(id.kind()).changes_after(id, object, changed, new);
             let first: Vec<usize> = first.iter().filter_map(|other| self.alters.get(other).copied()).collect();
             first.into_iter().for_each(|other| self.before(other, node));
+            let (id, before) = (&self.nodes[node].id, old.get(&self.nodes[node].id));
+            if before.is_some_and(|before| room(id.kind()).change(id, before, object) == Direction::Takes) {
+                let rests_on = edges.get(id).into_iter().flatten();
+                let then: Vec<usize> = rests_on.filter_map(|other| self.alters.get(other).copied()).collect();
+                then.into_iter().for_each(|other| self.before(node, other));
+            }
         }
     }
 
@@ -428,7 +444,10 @@ fn slots(id: &ObjectId, state: &State) -> Vec<Slot> {
             other.into_iter().chain([(4, id.parent().cloned(), "".into())]).collect()
         }
         Namespace::PrimaryKey => vec![relation, (3, id.parent().cloned(), name), (5, id.parent().cloned(), "".into())],
-        Namespace::Own => vec![(6, id.parent().cloned(), format!("{} {}", id.kind().word, id.name().as_str()).into())],
+        Namespace::Own => {
+            let signature = id.signature().map_or("", |s| s);
+            vec![(6, id.parent().cloned(), format!("{} {} {signature}", id.kind().word, id.name().as_str()).into())]
+        }
     }
 }
 

@@ -66,7 +66,10 @@ impl<'a> Names<'a> {
                 push(&mut needs.hard, id, found);
             }
         }
-        if let Some(signature) = id.signature() {
+        for found in room(id.kind()).rests_on(id, object, self.state) {
+            push(&mut needs.hard, id, &found);
+        }
+        if let Some(signature) = id.signature().filter(|_| id.kind().address != Address::Facet) {
             refs.types.extend(signature::split(signature).into_iter().map(SqlType::new));
         }
         for sql_type in &refs.types {

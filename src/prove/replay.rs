@@ -3,12 +3,11 @@
 use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::model::{Error, Ident, Result, State};
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::scratch::{self, Server};
 use crate::sql;
 
-/// How many roles are made because a statement asks for them.
-const MAX_ROLES: usize = 200;
+use super::runner::{self, Stop};
 
 /// A server of its own, and a database on it.
 pub struct Replay {
@@ -65,41 +64,15 @@ impl Replay {
     pub async fn run(&self, plans: &[Plan]) -> Result<()> {
         let session = self.session().await?;
         for plan in plans {
-            for (at, step) in plan.steps.iter().enumerate() {
-                run(&session, step).await.map_err(|error| refused(plan, at, &error))?;
-            }
+            runner::up(&session, plan).await.map_err(|stop| refused(plan, &stop))?;
         }
         session.close().await;
         Ok(())
     }
 }
 
-/// Runs a step. A role that it names and that is not there is made: roles belong to the server, and this one is nobody's.
-async fn run(session: &Session, step: &Step) -> Result<()> {
-    let path: Vec<Ident> = step.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
-    let path = if path.is_empty() { "pg_catalog".to_owned() } else { sql::name_list(&path) };
-    // By itself: some statements cannot share a message with others.
-    session.batch(&format!("SET search_path TO {path}")).await?;
-    for _ in 0..MAX_ROLES {
-        let Err(error) = session.batch(&step.sql).await else { return Ok(()) };
-        let Some(role) = missing_role(&error) else { return Err(error) };
-        session.batch(&format!("CREATE ROLE {}", sql::name(&Ident::from(role)))).await?;
-    }
-    session.batch(&step.sql).await
-}
-
-/// The role of `role "app" does not exist`.
-fn missing_role(error: &Error) -> Option<&str> {
-    let undefined = error.sqlstate.as_deref() == Some("42704");
-    error.message.strip_prefix("role \"")?.strip_suffix("\" does not exist").filter(|_| undefined)
-}
-
-fn refused(plan: &Plan, at: usize, error: &Error) -> Error {
-    let what = plan.steps.get(at).map_or("", |step| step.object.as_str());
-    let what = if what.is_empty() { "a step written by hand" } else { what };
-    let number = at + 1;
+fn refused(plan: &Plan, stop: &Stop) -> Error {
     let mut out = Error::failed(format!("plan {} ({}) does not run on a throwaway server", plan.number, plan.name));
-    out.details.push(format!("step {number}, {what}: {}", error.message));
-    out.details.extend(error.details.iter().cloned());
+    out.details.extend(stop.lines());
     out
 }

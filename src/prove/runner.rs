@@ -2,7 +2,7 @@
 
 use crate::catalog::Session;
 use crate::kinds::{Mode, foreign_options};
-use crate::model::{Error, Ident, Result};
+use crate::model::{Error, Ident, Result, grantor};
 use crate::plan::{Plan, Step};
 use crate::sql;
 
@@ -38,6 +38,7 @@ pub async fn down(session: &Session, plan: &Plan) -> Result<(), Stop> {
 }
 
 async fn run(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
+    make_grantors(session, units).await.map_err(Stop::Failed)?;
     let mut rest = units;
     while let Some((group, first)) = rest.first() {
         let mut size = 0;
@@ -59,6 +60,25 @@ async fn run(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
         rest = later;
     }
     session.batch("SET search_path TO pg_catalog").await.map_err(Stop::Failed)
+}
+
+/// Roles in whose name rights are given are no superusers: what those give counts as given by the owner. What such a role may
+/// look into by its memberships, which are no part of a plan, it may look into here.
+async fn make_grantors(session: &Session, units: &[(u32, &Step)]) -> Result<()> {
+    let mut seen: Vec<Ident> = Vec::new();
+    for role in units.iter().filter_map(|(_, step)| grantor(&step.object)) {
+        if seen.contains(&role) {
+            continue;
+        }
+        let name = sql::name(&role).to_string();
+        let _ = session.batch(&format!("CREATE ROLE {name} NOLOGIN")).await; // it may be there
+        session.batch(&format!("ALTER ROLE {name} NOSUPERUSER")).await?;
+        if session.version.at_least(14) {
+            session.batch(&format!("GRANT pg_read_all_data TO {name}")).await?;
+        }
+        seen.push(role);
+    }
+    Ok(())
 }
 
 /// Runs one transaction, or one step outside of any. What is missing and can be made here is made, and the steps are tried again.

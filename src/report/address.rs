@@ -23,7 +23,11 @@ impl Address {
             if let Some(parent) = on(rest) {
                 return Self { word: word.into(), names: Vec::new(), on: Some(Box::new(parent)) };
             }
-            let end = name_end(rest);
+            let mut end = name_end(rest);
+            // Who gave a right belongs to its name.
+            if let Some(by) = rest.get(end..).and_then(|rest| rest.strip_prefix(" by ")) {
+                end += " by ".len() + name_end(by);
+            }
             let (own, rest) = (rest.get(..end).unwrap_or(rest), rest.get(end..).unwrap_or_default());
             if let Some(parent) = on(rest.trim_start()) {
                 return Self { word: word.into(), names: vec![own.into()], on: Some(Box::new(parent)) };
@@ -122,6 +126,8 @@ mod tests {
             "grant reporting on table public.orders",
             "grant \"odd on one\" on table public.orders",
             "grant on on table public.orders",
+            "grant reporting by app_admin on table public.orders",
+            "grant by by \"on by\" on column public.orders.total",
             "function public.f(integer, app.t)",
             "comment on function public.f(numeric(1,2))",
             "default-privileges app(tables in public)",
