@@ -9,7 +9,11 @@ use crate::model::{
 use crate::sql::{self, reference};
 
 use super::scope::Scope;
+use super::refs::Refs;
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find};
+
+/// The role of an owner.
+const OWNER: Key<Ident> = Key::new("role");
 
 const COLUMN: Key<ObjectId> = Key::new("column");
 
@@ -89,8 +93,17 @@ impl Room for OwnedBy {
         }
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, object.get(COLUMN))])
+    /// The owner of the table, who has to own the sequence as well.
+    fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {
+        object.get(COLUMN).and_then(owner).into_iter().for_each(|facet| refs.object(facet));
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let sequence = id.parent().map_or_else(String::new, sql::target);
+        let role = object.get(COLUMN).and_then(owner).and_then(|facet| cx.state.get(&facet)?.get(OWNER));
+        let give = |role| Statement::new(format!("ALTER {sequence} OWNER TO {}", sql::name(&role)));
+        let other = role.filter(|role| cx.creator != Some(role));
+        Ok(other.map(give).into_iter().chain([statement(id, object.get(COLUMN))]).collect())
     }
 
     fn alter(
@@ -99,14 +112,19 @@ impl Room for OwnedBy {
         _: &Object,
         new: &Object,
         _: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, new.get(COLUMN))])
+        self.create(id, new, &[], cx)
     }
 
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![statement(id, None)])
     }
+}
+
+/// The owner facet of a column's table.
+fn owner(column: &ObjectId) -> Option<ObjectId> {
+    Some(ObjectId::facet(find("owner")?.kind(), column.parent()?.clone()))
 }
 
 fn statement(id: &ObjectId, column: Option<&ObjectId>) -> Statement {
