@@ -1,30 +1,24 @@
-//! After an apply: what the written texts became is remembered, so that the next comparison need not ask, and the catalog as it is, so
-//! that it need not read.
+//! After an apply: what the written texts became is remembered, so that the next comparison need not ask.
 
 use rustc_hash::FxHashSet;
 
 use crate::catalog::Session;
 use crate::diff::{self, Open};
-use crate::introspect;
 use crate::ledger;
 use crate::model::{Result, State};
 use crate::plan::{Action, Plan};
 use crate::project::Manage;
 use crate::sameness::{self, memo};
 
-/// Learns what the database, which `plan` has just led to `desired`, made of the texts. What the plan created is what became of
-/// them; for the rest, the server says whether it means the same.
+/// Learns what the database, which `plan` has just led to `desired`, made of the texts: `live` is what it held then. What the plan
+/// created is what became of them; for the rest, the server says whether it means the same.
 ///
 /// # Errors
 /// What the server reports.
-pub async fn learn(session: &Session, desired: &State, manage: &Manage, plan: &Plan) -> Result<()> {
-    let (live, reading) = introspect::read_to_keep(session).await?;
-    if let Some(reading) = reading {
-        ledger::keep(session, &reading).await?;
-    }
-    let live_state = manage.apply(live.state, desired);
+pub async fn learn(session: &Session, live: State, desired: &State, manage: &Manage, plan: &Plan) -> Result<()> {
+    let live_state = manage.apply(live, desired);
     let files = diff::signature::settle(&live_state, desired);
-    let new = manage.desired(&files, &live_state, live.server);
+    let new = manage.desired(&files, &live_state, session.version);
     let open = diff::compare(&live_state, &new).open;
     let facts = memo::facts(session, &live_state, &new, &open).await?;
     let keys: Vec<String> = facts.iter().map(|fact| fact.key.clone()).collect();

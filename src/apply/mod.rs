@@ -94,7 +94,7 @@ pub struct Silent;
 impl Progress for Silent {}
 
 /// What was done.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Summary {
     /// Numbers and names of the plans that were applied or taken back, in that order.
     pub plans: Vec<(u32, String)>,
@@ -102,6 +102,8 @@ pub struct Summary {
     pub resumed: bool,
     /// The revision that the database is at now.
     pub current: u32,
+    /// What the catalog held when the last plan had been applied.
+    pub live: Option<State>,
 }
 
 /// The executor's two sessions, with the lock held.

@@ -140,7 +140,11 @@ async fn apply(
         if let Err(error) = executor.run(&label, &run, &units, progress).await {
             return Err(forget_if_undone(session, plan.number, error).await);
         }
-        let live = introspect::read(session).await?.state;
+        let (live, reading) = match next {
+            Some(_) => (introspect::read(session).await?, None),
+            None => introspect::read_to_keep(session).await?,
+        };
+        let live = live.state;
         stale::reached(plan, &live, before.as_ref())?;
         if let Some(before) = &before {
             let others = stale::elsewhere(plan, before, &live);
@@ -156,6 +160,9 @@ async fn apply(
             state: &recorded,
         };
         ledger::finish_up(session, &revision, next).await?;
+        if let Some(reading) = reading {
+            let _ = ledger::keep(session, &reading).await; // it only saves time later
+        }
         progress.end(&label, Direction::Up);
         started = next.is_some();
         summary.plans.push((plan.number, plan.name.clone()));
@@ -163,6 +170,7 @@ async fn apply(
         before = Some(live);
         snapshot = Some(recorded);
     }
+    summary.live = before;
     Ok(summary)
 }
 

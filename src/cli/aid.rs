@@ -17,18 +17,12 @@ pub struct Help<'a> {
     session: &'a Session,
     workshop: Workshop,
     told: Cell<bool>,
-    reading: Option<Stored>,
 }
 
 impl<'a> Help<'a> {
     /// For the database of that session.
     pub fn new(app: &'a App, session: &'a Session) -> Self {
-        Self { app, session, workshop: Workshop::default(), told: Cell::new(false), reading: None }
-    }
-
-    /// With a reading that this command has just made.
-    pub fn knowing(self, reading: Option<Stored>) -> Self {
-        Self { reading, ..self }
+        Self { app, session, workshop: Workshop::default(), told: Cell::new(false) }
     }
 }
 
@@ -38,10 +32,7 @@ impl Aid for Help<'_> {
     }
 
     async fn reading(&self) -> Result<Option<Stored>> {
-        match &self.reading {
-            Some(reading) => Ok(Some(reading.clone())),
-            None => ledger::reading(self.session).await,
-        }
+        ledger::reading(self.session).await
     }
 
     async fn recorded(&self) -> Result<Option<State>> {

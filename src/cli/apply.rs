@@ -5,11 +5,11 @@ use clap::Args;
 use super::App;
 use super::app::{Approval, check_hazards};
 use super::progress::Tell;
-use crate::apply::{self, Goal};
+use crate::apply::{self, Goal, Summary};
 use crate::catalog::Session;
 use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, Result};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::Plan;
 use crate::plan::chain::Chain;
 use crate::project::Project;
@@ -66,8 +66,8 @@ impl Apply {
         if summary.plans.is_empty() {
             app.say(&format!("nothing is pending: the database is at revision {}", summary.current));
         } else {
-            learn(app, &project, &chain, summary.current);
             app.say(&format!("the database is at revision {}", summary.current));
+            learn(app, &project, &chain, summary);
         }
         Ok(0)
     }
@@ -75,20 +75,18 @@ impl Apply {
 
 /// Lets the memo learn if the files are those that the newest plan, which was just applied, was made from. It only saves time
 /// later, so that whatever is in its way is no error.
-fn learn(app: &App, project: &Project, chain: &Chain, current: u32) {
-    let Some(link) = chain.head().filter(|link| link.number == current) else { return };
+fn learn(app: &App, project: &Project, chain: &Chain, summary: Summary) {
+    let Some(link) = chain.head().filter(|link| link.number == summary.current) else { return };
     let (Ok(plan), Ok(desired)) = (chain.plan(link), app.load(project)) else { return };
     if let Ok(session) = app.session(project, "apply") {
-        remember(app, project, &desired, &plan, &session);
+        remember(app, project, &desired, &plan, &session, summary.live);
     }
 }
 
-/// Lets the memo learn what the texts of the files became by a plan that was just applied.
-pub fn remember(app: &App, project: &Project, desired: &Loaded, plan: &Plan, session: &Session) {
-    if load::files_hash(&desired.state) != plan.files {
-        return;
-    }
-    if let Err(error) = app.wait(apply::learn(session, &desired.state, &project.manage, plan)) {
+/// Lets the memo learn what the texts of the files became by a plan that was just applied, and led to `live`.
+pub fn remember(app: &App, project: &Project, desired: &Loaded, plan: &Plan, session: &Session, live: Option<State>) {
+    let Some(live) = live.filter(|_| load::files_hash(&desired.state) == plan.files) else { return };
+    if let Err(error) = app.wait(apply::learn(session, live, &desired.state, &project.manage, plan)) {
         app.warn(&format!("what expressions became was not remembered: {}", error.message));
     }
 }

@@ -1,17 +1,22 @@
 //! `setpoint baseline`: takes over a database that was built by hand.
 
+use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
+
 use clap::Args;
 
 use super::App;
 use super::aid::Help;
 use super::plan::{report_unmodelled, shown};
+use crate::catalog::Version;
 use crate::kinds::schema;
-use crate::ledger::{self, Ledger};
-use crate::load;
-use crate::model::{Edges, Error, Ident, Object, Result, State};
-use crate::plan::against::{Difference, against};
+use crate::ledger::{Adoption, Ledger};
+use crate::load::{self, Loaded};
+use crate::model::{Digest, Edges, Error, Ident, Object, Result, State};
+use crate::plan::against::against;
 use crate::plan::chain::Chain;
-use crate::plan::{self as plans, Wanted};
+use crate::plan::{self as plans, Made, Plan, Wanted, file};
+use crate::project::Project;
 use crate::{diff, introspect};
 
 /// Adopt a hand-built database: write schema/*.kdl and plan 1, record revision 1 without running anything
@@ -53,43 +58,45 @@ impl Baseline {
             ));
         }
         let (live, reading) = app.wait(introspect::read_to_keep(&session))?;
-        let written = project.manage.written(live.state, &session, true);
-        if let Some(owner) = written.owner {
-            project.set_owner(&owner)?;
-        }
-        let state = written.state;
+        report_unmodelled(app, &live.unmodelled, self.strict)?;
+        let written = project.manage.written(live.state.clone(), &session, true);
+        let owner = written.owner.clone();
         app.confirm(
             &format!(
                 "Adopt {} objects of database {} as plan 1 and revision 1?",
-                state.len(),
+                written.state.len(),
                 session.target().database()
             ),
             self.auto_approve,
         )?;
-        let files = load::write::files(&state);
+        if let Some(owner) = &owner {
+            project.manage.owner = Some(owner.clone());
+        }
+        let files = load::write::files(&written.state);
+        let server = session.version;
+        let creator = Ident::from(session.user.as_str());
+        let (live, state) = (&live.state, &written.state);
+        let work = Work { project: &project, server, live, state, files: &files };
+        // The server, the files and the plan have nothing to do with each other until all is written down.
+        let (said, made, adoption) = std::thread::scope(|scope| {
+            let said = scope.spawn(|| work.read_back());
+            let made = scope.spawn(|| work.plan(&creator));
+            let adoption = app.wait(Adoption::begin(&session, reading.as_ref()));
+            (joined(said), joined(made), adoption)
+        });
+        let (said, made, adoption) = (said?, made?, adoption?);
+        if !said.settled {
+            no_lie(app, &project, &said.loaded.state)?;
+        }
+        if let Some(owner) = &owner {
+            project.set_owner(owner)?;
+        }
+        let plan = Plan::new(&chain, &self.name, said.hash, session.version.major(), made);
+        let text = file::write(&plan);
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;
-        let desired = app.load(&project)?;
-        let difference = app.wait(against(
-            &session,
-            &desired.state,
-            &project.manage,
-            &Help::new(app, &session).knowing(reading.clone()),
-        ))?;
-        report_unmodelled(app, &difference, self.strict)?;
-        no_lie(&difference)?;
-        let empty = empty();
-        let new = project.manage.desired(&desired.state, &empty, session.version);
-        let changes = diff::changes(&diff::compare(&empty, &new), &diff::Answers::default(), &empty, &new);
-        let creator = Ident::from(session.user.as_str());
-        let edges = Edges::default();
-        let wanted = Wanted::new(&empty, &new, &edges, changes, session.version);
-        let made = plans::plan(&wanted.by(project.manage.grants.then_some(&creator)))?;
-        let plan =
-            plans::Plan::new(&chain, &self.name, load::files_hash(&desired.state), session.version.major(), made);
-        let text = plans::file::write(&plan);
         let path = chain.append_as(&plan, &text)?;
-        app.wait(ledger::baseline(&session, &plan, &text, &difference.live, reading.as_ref()))?;
+        app.wait(adoption.record(&plan, &text, &said.live))?;
         app.say(&format!(
             "wrote {count} files to {} and {}; recorded revision 1",
             shown(&project, &project.schema_dir),
@@ -99,20 +106,72 @@ impl Baseline {
     }
 }
 
-/// What was written must be what is there.
-fn no_lie(difference: &Difference) -> Result<()> {
+/// What a thread found. A panic is a fault of ours in any thread.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What follows from the state that was read.
+struct Work<'a> {
+    project: &'a Project,
+    server: Version,
+    /// What the catalog holds.
+    live: &'a State,
+    /// The same as files say it.
+    state: &'a State,
+    files: &'a [(PathBuf, String)],
+}
+
+/// What the files say.
+struct Said {
+    /// The managed part of the catalog.
+    live: State,
+    loaded: Loaded,
+    hash: Digest,
+    /// True if that is what the catalog holds, letter by letter.
+    settled: bool,
+}
+
+impl Work<'_> {
+    /// Reads what is to be written.
+    fn read_back(&self) -> Result<Said> {
+        let loaded = load::load_texts(self.files)?;
+        let manage = &self.project.manage;
+        let live = manage.apply(self.live.clone(), &loaded.state);
+        let new = manage.desired(&diff::signature::settle(&live, &loaded.state), &live, self.server);
+        let settled = diff::compare(&live, &new).is_empty();
+        Ok(Said { live, hash: load::files_hash(&loaded.state), loaded, settled })
+    }
+
+    /// The steps that make all of it in an empty database.
+    fn plan(&self, creator: &Ident) -> Result<Made> {
+        let (empty, manage) = (empty(), &self.project.manage);
+        let mut new = manage.desired(self.state, &empty, self.server);
+        load::write::in_file_order(&mut new);
+        let changes = diff::changes(&diff::compare(&empty, &new), &diff::Answers::default(), &empty, &new);
+        let edges = Edges::default();
+        let wanted = Wanted::new(&empty, &new, &edges, changes, self.server);
+        plans::plan(&wanted.by(manage.grants.then_some(creator)))
+    }
+}
+
+/// Where texts differ, the server says whether they mean the same: what is to be written must be what is there.
+fn no_lie(app: &App, project: &Project, desired: &State) -> Result<()> {
+    // The other session is in the middle of the adoption.
+    let session = app.session(project, "baseline")?;
+    let help = Help::new(app, &session);
+    let difference = app.wait(against(&session, desired, &project.manage, &help))?;
     if difference.is_empty() {
         return Ok(());
     }
-    let error = Error::failed("the files that were written are not what the database holds");
+    let error = Error::failed("the files that would be written are not what the database holds");
     let error = difference.changes.iter().take(10).fold(error, |error, change| error.detail(format!("{change:?}")));
     let error = difference
         .unverified
         .iter()
         .take(10)
         .fold(error, |error, u| error.detail(format!("{}: {}: {}", u.id, u.attr, u.reason)));
-    Err(error
-        .remedy("nothing was recorded; this is a fault of setpoint, please report it with the objects named above"))
+    Err(error.remedy("nothing was written; this is a fault of setpoint, please report it with the objects named above"))
 }
 
 /// The state of template0: only schema public.

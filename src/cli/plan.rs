@@ -8,7 +8,7 @@ use crate::apply::lineage;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
-use crate::plan::against::{Difference, against_loading};
+use crate::plan::against::against_loading;
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans, Made};
 use crate::project::Project;
@@ -66,7 +66,7 @@ impl Plan {
         let difference = app.wait(against_loading(&session, desired, &project.manage, &Help::new(app, &session)))?;
         let desired = loading.loaded()?;
         app.warn_of_left_out(&project, desired);
-        report_unmodelled(app, &difference, self.strict)?;
+        report_unmodelled(app, &difference.unmodelled, self.strict)?;
         app.warn_of_nothing(&desired.state, &difference.made.steps);
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
@@ -118,8 +118,7 @@ impl Plan {
 }
 
 /// Names what the model does not cover.
-pub fn report_unmodelled(app: &App, difference: &Difference, strict: bool) -> Result<()> {
-    let names = &difference.unmodelled;
+pub fn report_unmodelled(app: &App, names: &[String], strict: bool) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }

@@ -45,7 +45,7 @@ impl Push {
             return Err(Error::refused(format!("{} pending", list(&pending))).remedy("apply first: `setpoint apply`"));
         }
         let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
-        report_unmodelled(app, &difference, self.strict)?;
+        report_unmodelled(app, &difference.unmodelled, self.strict)?;
         app.warn_of_nothing(&desired.state, &difference.made.steps);
         if let Some(unverified) = difference.unverified.first() {
             return Err(Error::refused(format!(
@@ -78,8 +78,8 @@ impl Push {
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;
         let summary = app.wait(apply::run(&target, &chain, Goal::Head, &options, &mut Tell(app)))?;
-        remember(app, &project, &desired, &plan, &session);
         app.say(&format!("the database is at revision {}", summary.current));
+        remember(app, &project, &desired, &plan, &session, summary.live);
         Ok(0)
     }
 }

@@ -76,7 +76,7 @@ impl Rebase {
                 }
             };
             let difference = app.wait(against(session, target, &project.manage, &Help::new(app, session)))?;
-            report_unmodelled(app, &difference, false)?;
+            report_unmodelled(app, &difference.unmodelled, false)?;
             if let Some(open) = difference.unverified.first() {
                 return Err(Error::refused(format!(
                     "{}: {} may differ, and nobody could verify it",

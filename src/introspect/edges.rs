@@ -1,31 +1,38 @@
 //! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
 
-use crate::catalog::{Row, Session, server_error};
+use crate::catalog::{Book, Row, Session, server_error};
 use crate::kinds::{inheritance, room};
 use crate::model::{Edges, ObjectId, Result, State, Value};
 
-use super::Addresses;
-
 /// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
 /// belongs to a column is an object of its own, and a reference of that one.
-const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, refobjid, refobjsubid FROM pg_depend \
+pub(super) const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, refobjid, refobjsubid FROM pg_depend \
     LEFT JOIN pg_sequence ON classid = 1259 AND seqrelid = objid AND deptype = 'a' AND refobjsubid > 0 \
     WHERE deptype IN ('n', 'a', 'i', 'P', 'S') AND objid >= 16384 AND refobjid >= 16384 AND seqrelid IS NULL";
+
+/// What the catalog says of what depends on what.
+#[derive(Debug)]
+pub enum Dependencies {
+    /// Not asked for yet; where the rows of the reading are.
+    Unread(Book),
+    /// Kept with an earlier reading.
+    Known(Vec<(ObjectId, ObjectId)>),
+}
 
 /// Object → what it depends on, lifted to objects of the state, without an object's own parts and parents.
 ///
 /// # Errors
 /// What the server reports.
-pub async fn edges(session: &Session, addresses: &Addresses, state: &State) -> Result<Edges> {
-    let book = &*addresses.book(session.version)?;
-    let rows = session.client.query(DEPENDS, &[]).await.map_err(|error| server_error(&error))?;
+pub async fn edges(session: &Session, dependencies: &Dependencies, state: &State) -> Result<Edges> {
     let mut edges = Edges::default();
-    for row in rows {
-        let mut row = Row::new(row);
-        let from = super::object(book, row.oid(), row.oid(), row.next());
-        let to = super::object(book, row.oid(), row.oid(), row.next());
-        let (Some(from), Some(to)) = (from, to) else { continue };
-        add(&mut edges, state, from, to);
+    match dependencies {
+        Dependencies::Known(depends) => depends.iter().for_each(|(from, to)| add(&mut edges, state, from, to)),
+        Dependencies::Unread(book) => {
+            let rows = session.client.query_typed(DEPENDS, &[]).await.map_err(|error| server_error(&error))?;
+            for (from, to) in named(book, rows.into_iter().map(Row::new)) {
+                add(&mut edges, state, from, to);
+            }
+        }
     }
     for (id, object) in state.iter() {
         for (_, value) in object.iter() {
@@ -38,6 +45,16 @@ pub async fn edges(session: &Session, addresses: &Addresses, state: &State) -> R
         }
     }
     Ok(edges)
+}
+
+/// The objects that the rows of `DEPENDS` speak of. An object's own parts and parents say nothing.
+pub(super) fn named(book: &Book, rows: impl Iterator<Item = Row>) -> impl Iterator<Item = (&ObjectId, &ObjectId)> {
+    let within = |inner: &ObjectId, outer: &ObjectId| inner.ancestors().any(|ancestor| ancestor == outer);
+    rows.filter_map(|mut row| {
+        let from = super::object(book, row.oid(), row.oid(), row.next());
+        from.zip(super::object(book, row.oid(), row.oid(), row.next()))
+    })
+    .filter(move |(from, to)| from != to && !within(from, to) && !within(to, from))
 }
 
 fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {

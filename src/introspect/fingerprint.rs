@@ -6,9 +6,10 @@
 //! after 2^32 transactions; a fingerprint counts only for half as many. What is updated in place (src/backend/access/heap/heapam.c,
 //! `heap_inplace_update`) is no part of the model, but for the validity of indexes before PostgreSQL 14, which is counted.
 
-use crate::catalog::{Session, Version};
+use crate::catalog::{Row, Session};
 use crate::kinds;
 use crate::model::{Digest, Result};
+use crate::sql;
 
 use super::{PRELUDES, unmodelled};
 
@@ -85,66 +86,94 @@ impl Fingerprint {
     }
 }
 
-/// Takes the fingerprint of what the session's transaction sees; `None` if the user may not see all that counts. The rows that
-/// the transactions `without` left are not counted.
+/// Two fingerprints of one moment: of all rows, and of those that were not left by one transaction.
+#[derive(Debug, Clone)]
+pub struct Prints {
+    /// Of all of them.
+    pub all: Fingerprint,
+    /// Without those of that transaction; the same where none was named.
+    pub others: Fingerprint,
+}
+
+/// Takes the fingerprints of what the session's transaction sees, with and without the rows that the transaction `without` left;
+/// `None` if the user may not see all that counts.
 ///
 /// # Errors
 /// What the server reports.
-pub async fn take(session: &Session, without: &[String]) -> Result<Option<Fingerprint>> {
-    if !session.superuser && !session.version.at_least(14) {
-        return Ok(None); // only superusers read `pg_subscription` there
-    }
+pub async fn take(session: &Session, without: Option<&str>) -> Result<Option<Prints>> {
+    let Some(query) = query(session, without) else { return Ok(None) };
+    Ok(read(session, session.rows(&query, &[]).await?))
+}
+
+/// What the rows of `query` say.
+pub(super) fn read(session: &Session, rows: Vec<Row>) -> Option<Prints> {
     let mut texts = vec![format!("{READING} {}", env!("CARGO_PKG_VERSION")), session.version.0.to_string()];
     texts.extend([session.database.clone(), session.user.clone()]);
     texts.extend(PRELUDES.iter().map(|query| (*query).to_owned()));
     texts.extend(kinds::rooms().iter().filter_map(|room| room.query(session.version)));
     texts.push(unmodelled::query(session.version));
-    let rows = session.rows(&query(session.version, session.superuser), &[&without]).await?;
+    let mut others = texts.clone();
     let mut next = 0;
     for mut row in rows {
-        let (what, value) = (row.text(), row.text());
+        let (what, of_all, of_others) = (row.text(), row.text(), row.text());
         match &*what {
-            "next" => next = value.parse().unwrap_or_default(),
-            "closed" if &*value != "0" => return Ok(None),
-            _ => texts.push(format!("{what} {value}")),
+            "next" => next = of_all.parse().unwrap_or_default(),
+            "closed" if &*of_all != "0" => return None,
+            _ => {
+                texts.push(format!("{what} {of_all}"));
+                others.push(format!("{what} {of_others}"));
+            }
         }
     }
-    let digest = Digest::of_texts(texts.iter().map(String::as_str)).to_string();
-    Ok((next > 0).then_some(Fingerprint { digest, next }))
+    let print =
+        |texts: &[String]| Fingerprint { digest: Digest::of_texts(texts.iter().map(String::as_str)).to_string(), next };
+    (next > 0).then(|| Prints { all: print(&texts), others: print(&others) })
 }
 
-/// One row per catalog: its rows, and a sum over the transactions that left them.
-fn query(server: Version, superuser: bool) -> String {
+/// One row per catalog: its rows, and a sum over the transactions that left them; then the same without one transaction. `None` if
+/// the user may not see all that counts.
+pub(super) fn query(session: &Session, without: Option<&str>) -> Option<String> {
+    let (server, superuser) = (session.version, session.superuser);
+    if !superuser && !server.at_least(14) {
+        return None; // only superusers read `pg_subscription` there
+    }
+    let others = without.map_or_else(|| "true".into(), |number| format!("x::text <> {}", sql::literal(number)));
+    let sums = |filter: &str| {
+        format!(
+            "sum(n) FILTER ({filter}) || ' ' || sum(hashint8extended((n << 32) + x::text::int8, 0)) FILTER ({filter})"
+        )
+    };
+    let (all, others) = (sums("WHERE true"), sums(&format!("WHERE {others}")));
     let known = CATALOGS.iter().filter(|(_, since)| server.at_least(*since)).map(|(catalog, _)| *catalog);
-    let closed = CLOSED.iter().copied();
     let mut parts: Vec<String> = known
-        .chain(closed.clone().filter(|_| superuser))
+        .chain(CLOSED.iter().copied().filter(|_| superuser))
         .map(|catalog| {
             format!(
-                "SELECT '{catalog}', sum(n) || ' ' || sum(hashint8extended((n << 32) + x::text::int8, 0)) \
-                 FROM (SELECT xmin AS x, count(*) AS n FROM {catalog} GROUP BY 1) g WHERE x::text <> ALL ($1::text[])"
+                "SELECT '{catalog}', {all}, {others} FROM (SELECT xmin AS x, count(*) AS n FROM {catalog} GROUP BY 1) g"
             )
         })
         .collect();
+    let both =
+        |what: &str, value: &str, from: &str| format!("SELECT '{what}', v, v FROM (SELECT {value} AS v {from}) s");
     if !server.at_least(14) {
-        let valid = "SELECT 'valid', count(*)::text FROM pg_index \
-                     WHERE indisvalid AND indisready AND indislive AND xmin::text <> ALL ($1::text[])";
-        parts.push(valid.into());
+        let valid = "FROM pg_index WHERE indisvalid AND indisready AND indislive";
+        let others = without.map_or_else(String::new, |number| format!(" AND xmin::text <> {}", sql::literal(number)));
+        parts.push(format!("SELECT 'valid', (SELECT count(*)::text {valid}), (SELECT count(*)::text {valid}{others})"));
     }
-    parts.push("SELECT 'roles', md5(string_agg(oid || ' ' || rolname, ',' ORDER BY oid)) FROM pg_roles".into());
-    parts.push("SELECT 'next', pg_snapshot_xmax(pg_current_snapshot())::text".into());
+    parts.push(both("roles", "md5(string_agg(oid || ' ' || rolname, ',' ORDER BY oid))", "FROM pg_roles"));
+    parts.push(both("next", "pg_snapshot_xmax(pg_current_snapshot())::text", ""));
     if !superuser {
-        parts.push("SELECT 'closed', count(*)::text FROM pg_user_mappings".into());
-        parts.push(
-            "SELECT 'subscriptions', string_agg(oid || ' ' || subname, ',' ORDER BY oid) FROM pg_subscription".into(),
-        );
+        parts.push(both("closed", "count(*)::text", "FROM pg_user_mappings"));
+        let subscriptions = "string_agg(oid || ' ' || subname, ',' ORDER BY oid)";
+        parts.push(both("subscriptions", subscriptions, "FROM pg_subscription"));
     }
-    parts.join(" UNION ALL ")
+    Some(parts.join(" UNION ALL "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Version;
 
     #[test]
     fn every_catalog_that_is_read_is_counted() {

@@ -6,10 +6,10 @@ mod fingerprint;
 mod stored;
 pub mod unmodelled;
 
-pub use edges::edges;
+pub use edges::{Dependencies, edges};
 pub use encoding::{Decoder, Encoder};
-pub use fingerprint::{Fingerprint, take as fingerprint};
-pub use stored::{Addresses, Stored};
+pub use fingerprint::{Fingerprint, Prints, take as fingerprint};
+pub use stored::Stored;
 
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -23,8 +23,8 @@ use crate::sql;
 pub struct Live {
     /// Everything that the model covers.
     pub state: State,
-    /// The addresses of the rows, for the edges.
-    pub addresses: Addresses,
+    /// What depends on what, for the edges.
+    pub dependencies: Dependencies,
     /// What the model does not cover, by kind and name.
     pub unmodelled: Vec<String>,
     /// The server.
@@ -59,29 +59,35 @@ pub async fn begin(session: &Session, earlier: Option<&Stored>) -> Result<Live> 
     if let Some(earlier) = earlier {
         // The server looks while the bytes are unpacked: the question is sent first.
         let unpacked = async { earlier.live(session.version) };
-        let (now, live) = futures_util::future::join(fingerprint(session, &[]), unpacked).await;
+        let (now, live) = futures_util::future::join(fingerprint(session, None), unpacked).await;
         // Bytes that cannot be read are as good as none: the catalog is there.
         if let (Some(now), Ok(live)) = (now?, live)
-            && now.is_still(&earlier.fingerprint)
+            && now.all.is_still(&earlier.fingerprint)
         {
             return Ok(live);
         }
     }
-    read_rooms(session).await
+    Ok(read_rooms(session, false).await?.0)
 }
 
-async fn read_rooms(session: &Session) -> Result<Live> {
+/// Reads everything; to keep it, also what depends on what and how the catalog is.
+async fn read_rooms(session: &Session, keep: bool) -> Result<(Live, Option<Stored>)> {
     let server = session.version;
     let rooms = kinds::rooms();
     let second = second(session).await?;
     let half = rooms.len() / 2;
-    let of_room = |(at, room): (usize, &&dyn Room)| {
-        answer(second.as_ref().filter(|_| at < half).unwrap_or(session), room.query(server))
-    };
+    let beside = second.as_ref().unwrap_or(session);
+    let of_room =
+        |(at, room): (usize, &&dyn Room)| answer(if at < half { beside } else { session }, room.query(server));
     let mut answers: FuturesOrdered<_> =
         PRELUDES.into_iter().map(|query| answer(session, Some(query.into()))).collect();
     answers.extend(rooms.iter().enumerate().map(of_room));
     answers.push_back(answer(session, Some(unmodelled::query(server))));
+    let print = if keep { fingerprint::query(session, None) } else { None };
+    if let Some(print) = &print {
+        answers.push_back(answer(beside, Some(print.clone())));
+        answers.push_back(answer(beside, Some(edges::DEPENDS.into())));
+    }
     let mut book = Book::new(server);
     for mut row in answers.try_next().await?.unwrap_or_default() {
         book.add_member(row.oid(), row.oid());
@@ -98,12 +104,18 @@ async fn read_rooms(session: &Session) -> Result<Live> {
         read_room(*room, rows, &mut book, &mut state)?;
     }
     let unmodelled = unmodelled::read(answers.try_next().await?.unwrap_or_default(), server);
-    Ok(Live {
-        state,
-        addresses: Addresses::Book(book),
-        unmodelled: unmodelled.iter().map(ToString::to_string).collect(),
-        server,
-    })
+    let unmodelled = unmodelled.iter().map(ToString::to_string).collect();
+    let mut live = Live { state, dependencies: Dependencies::Known(Vec::new()), unmodelled, server };
+    let mut stored = None;
+    if print.is_some() {
+        let prints = fingerprint::read(session, answers.try_next().await?.unwrap_or_default());
+        let rows = answers.try_next().await?.unwrap_or_default();
+        let depends: Vec<_> =
+            edges::named(&book, rows.into_iter()).map(|(from, to)| (from.clone(), to.clone())).collect();
+        stored = prints.map(|prints| Stored::new(&live, &depends, prints.all)).transpose()?;
+    }
+    live.dependencies = Dependencies::Unread(book);
+    Ok((live, stored))
 }
 
 /// Another connection with the snapshot of this one's transaction; `None` if it would not pay, or cannot be had.
@@ -181,16 +193,12 @@ pub async fn read_or_recall(session: &Session, earlier: Option<&Stored>) -> Resu
 /// # Errors
 /// As `begin`.
 pub async fn read_to_keep(session: &Session) -> Result<(Live, Option<Stored>)> {
-    let live = begin(session, None).await;
-    let print = match &live {
-        Ok(_) => fingerprint(session, &[]).await,
-        Err(_) => Ok(None),
-    };
+    session.batch(BEGIN).await?;
+    let read = read_rooms(session, true).await;
     let ended = end(session).await;
-    let live = live?;
+    let read = read?;
     ended?;
-    let stored = print?.map(|print| Stored::new(&live, print)).transpose()?;
-    Ok((live, stored))
+    Ok(read)
 }
 
 /// The object that a class and OID (and column number) of `pg_depend` stand for.

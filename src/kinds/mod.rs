@@ -27,6 +27,10 @@ mod text_search;
 
 pub use room::{BuiltIns, Context, Direction, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
+
 use crate::model::KindRef;
 
 /// Kinds that are types of the same name.
@@ -102,15 +106,25 @@ pub fn rooms() -> &'static [&'static dyn Room] {
 
 /// The room of the kind with that word.
 pub fn find(word: &str) -> Option<&'static dyn Room> {
-    ROOMS.iter().copied().find(|room| room.kind().word == word)
+    static PLACES: LazyLock<FxHashMap<&str, usize>> = LazyLock::new(|| places(|kind| kind.word));
+    ROOMS.get(*PLACES.get(word)?).copied()
 }
 
 /// The room of a kind. Every kind has one: kinds are made by rooms.
 pub fn room(kind: KindRef) -> &'static dyn Room {
-    ROOMS.iter().copied().find(|room| room.kind() == kind).unwrap_or(ROOMS[0])
+    ROOMS.get(rank(kind)).copied().unwrap_or(ROOMS[0])
 }
 
 /// The place of a kind in the list of rooms: the order in which a plan prefers to create.
 pub fn rank(kind: KindRef) -> usize {
-    ROOMS.iter().position(|room| room.kind() == kind).unwrap_or(usize::MAX)
+    static PLACES: LazyLock<FxHashMap<usize, usize>> = LazyLock::new(|| places(address));
+    PLACES.get(&address(kind)).copied().unwrap_or(usize::MAX)
+}
+
+fn address(kind: KindRef) -> usize {
+    std::ptr::from_ref(kind).addr()
+}
+
+fn places<K: std::hash::Hash + Eq>(key: impl Fn(KindRef) -> K) -> FxHashMap<K, usize> {
+    ROOMS.iter().enumerate().map(|(place, room)| (key(room.kind()), place)).collect()
 }

@@ -11,33 +11,45 @@ use super::read::as_i32;
 use super::write::{TOOL, execute, forget, insert_revision, refresh_snapshot, transaction};
 use super::{How, Ledger, NewRevision, layout, lock};
 
-/// Records the first revision of a database that holds all of the plan's objects already, and keeps the reading that says so.
-/// `text` is the plan as its file has it.
-///
-/// # Errors
-/// `Busy`, `Refused` if there are revisions already, and the server's.
-pub async fn baseline(
-    session: &Session,
-    plan: &Plan,
-    text: &str,
-    live: &State,
-    reading: Option<&Stored>,
-) -> Result<()> {
-    locked(session, async || {
+/// The adoption of a database that holds all of a plan's objects already: one transaction, which is open until the revision is
+/// recorded. If the session ends before, nothing was done.
+pub struct Adoption<'a> {
+    session: &'a Session,
+}
+
+impl<'a> Adoption<'a> {
+    /// Takes the lock, makes the ledger, and keeps the reading of the database.
+    ///
+    /// # Errors
+    /// `Busy`, `Refused` if there are revisions already, and the server's.
+    pub async fn begin(session: &'a Session, reading: Option<&Stored>) -> Result<Self> {
+        lock::take(session, Duration::ZERO, &mut |_| {}).await?;
+        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let ledger = Ledger::read(session).await?;
         if ledger.current() > 0 || ledger.run.is_some() {
             return Err(Error::refused("this database has a ledger with revisions already").remedy(
                 "see `setpoint history`; to record another revision without running it, use `setpoint stamp`",
             ));
         }
-        let made = layout::create(session).await?;
-        transaction(session, async || record(session, plan, text, How::Baselined, live).await).await?;
-        match reading {
-            Some(reading) => super::reading::keep_before(session, reading, made.as_deref()).await,
-            None => Ok(()),
+        let made = layout::create_within(session).await?;
+        match (reading, made) {
+            (Some(reading), Some(made)) => super::reading::keep_with(session, reading, &made).await?,
+            (Some(reading), None) => super::keep(session, reading).await?,
+            (None, _) => {}
         }
-    })
-    .await
+        Ok(Self { session })
+    }
+
+    /// Records the first revision. `text` is the plan as its file has it.
+    ///
+    /// # Errors
+    /// The server's; nothing was done then.
+    pub async fn record(self, plan: &Plan, text: &str, live: &State) -> Result<()> {
+        record(self.session, plan, text, How::Baselined, live).await?;
+        self.session.batch("COMMIT").await?;
+        lock::release(self.session).await;
+        Ok(())
+    }
 }
 
 /// Records that the database is at the last of these plans: those that it does not have are recorded, revisions above are removed,

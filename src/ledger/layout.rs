@@ -4,9 +4,11 @@ use crate::catalog::{Session, server_error};
 use crate::model::{Error, Result};
 
 /// The version of the ledger's own layout.
-pub const FORMAT: i32 = 2;
+pub const FORMAT: i32 = 3;
 
-/// Every table has a primary key: publications FOR ALL TABLES exist, and would refuse updates without one.
+/// Every table has a primary key: publications FOR ALL TABLES exist, and would refuse updates without one. What is large is not
+/// compressed by the server: bytes are already, and a plan of a thousand tables would cost more time than its megabytes are worth.
+/// A reading can be had again, so that an older layout's need not be kept.
 const TABLES: &str = "
 CREATE SCHEMA IF NOT EXISTS setpoint;
 COMMENT ON SCHEMA setpoint IS 'The ledger of setpoint: which revisions of its schema this database has. Made by the tool; leave it alone.';
@@ -24,33 +26,34 @@ CREATE TABLE IF NOT EXISTS setpoint.journal (
     number integer, direction text, step integer, sub integer, done boolean NOT NULL, at timestamptz NOT NULL,
     PRIMARY KEY (number, direction, step, sub));
 CREATE TABLE IF NOT EXISTS setpoint.memo (key text PRIMARY KEY, stored text[] NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL,
-    state bytea NOT NULL, addresses bytea NOT NULL);
-ALTER TABLE setpoint.reading ALTER COLUMN state SET STORAGE EXTERNAL, ALTER COLUMN addresses SET STORAGE EXTERNAL;
+DROP TABLE IF EXISTS setpoint.reading;
+CREATE TABLE setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL, reading bytea NOT NULL);
+ALTER TABLE setpoint.reading ALTER COLUMN reading SET STORAGE EXTERNAL;
+ALTER TABLE setpoint.revision ALTER COLUMN plan SET STORAGE EXTERNAL, ALTER COLUMN snapshot SET STORAGE EXTERNAL;
+ALTER TABLE setpoint.run ALTER COLUMN plan SET STORAGE EXTERNAL;
+ALTER TABLE setpoint.event ALTER COLUMN plan SET STORAGE EXTERNAL;
 ";
 
-/// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only. Gives the number of
-/// the transaction that did it.
+/// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only.
 ///
 /// # Errors
 /// The server's, and a ledger of a newer layout.
-pub async fn create(session: &Session) -> Result<Option<String>> {
+pub async fn create(session: &Session) -> Result<()> {
+    super::write::transaction(session, async || create_within(session).await.map(drop)).await
+}
+
+/// The same in the session's transaction, with the number of that transaction if anything had to be done.
+pub(super) async fn create_within(session: &Session) -> Result<Option<String>> {
     if exists(session).await? && check_format(session).await? == FORMAT {
         return Ok(None);
     }
-    let mut made = None;
-    super::write::transaction(session, async || {
-        session.batch("SET LOCAL client_min_messages = warning").await?;
-        session.batch(TABLES).await?;
-        let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
-                      ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value \
-                      RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";
-        let row = session.client.query_one(insert, &[&FORMAT.to_string()]).await.map_err(|e| server_error(&e))?;
-        made = Some(row.try_get(0).map_err(|e| server_error(&e))?);
-        Ok(())
-    })
-    .await?;
-    Ok(made)
+    session.batch("SET LOCAL client_min_messages = warning").await?;
+    session.batch(TABLES).await?;
+    let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
+                  ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value \
+                  RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";
+    let row = session.client.query_one(insert, &[&FORMAT.to_string()]).await.map_err(|e| server_error(&e))?;
+    row.try_get(0).map(Some).map_err(|e| server_error(&e))
 }
 
 /// True if the database has a ledger.

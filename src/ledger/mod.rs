@@ -11,7 +11,7 @@ mod write;
 
 use crate::model::Digest;
 
-pub use adopt::{baseline, stamp};
+pub use adopt::{Adoption, stamp};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
 pub use read::{events, plan_text, snapshot_of};

@@ -80,7 +80,7 @@ pub async fn events(session: &Session) -> Result<Vec<Event>> {
 pub async fn plan_text(session: &Session, number: u32) -> Result<Option<String>> {
     let query = "SELECT plan FROM (SELECT plan, 0::bigint AS rank FROM setpoint.revision WHERE number = $1 \
                  UNION ALL SELECT plan, 1 FROM setpoint.run WHERE number = $1 \
-                 UNION ALL (SELECT plan, 2 FROM setpoint.event WHERE number = $1 ORDER BY id DESC LIMIT 1)) p ORDER BY rank LIMIT 1";
+                 UNION ALL (SELECT plan, 2 FROM setpoint.event WHERE number = $1 AND plan <> '' ORDER BY id DESC LIMIT 1)) p ORDER BY rank LIMIT 1";
     let row = session.client.query_opt(query, &[&as_i32(number)?]).await.map_err(|e| server_error(&e))?;
     row.as_ref().map(|row| get(row, 0)).transpose()
 }

@@ -11,21 +11,17 @@ use super::read::as_i64;
 /// # Errors
 /// The server's.
 pub async fn reading(session: &Session) -> Result<Option<Stored>> {
-    let there = "SELECT to_regclass('setpoint.reading') IS NOT NULL";
+    let there = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('setpoint.reading') AND attname = 'reading')";
     let there: bool =
         session.client.query_one(there, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| server_error(&e))?;
     if !there {
         return Ok(None);
     }
-    let query = "SELECT digest, next, state, addresses FROM setpoint.reading WHERE by_role = session_user";
+    let query = "SELECT digest, next, reading FROM setpoint.reading WHERE by_role = session_user";
     let row = session.client.query_opt(query, &[]).await.map_err(|e| server_error(&e))?;
     let stored = |row: tokio_postgres::Row| {
         let next = u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default();
-        Ok(Stored {
-            fingerprint: Fingerprint { digest: row.try_get(0)?, next },
-            state: row.try_get(2)?,
-            addresses: row.try_get(3)?,
-        })
+        Ok(Stored { fingerprint: Fingerprint { digest: row.try_get(0)?, next }, reading: row.try_get(2)? })
     };
     row.map(stored).transpose().map_err(|e: tokio_postgres::Error| server_error(&e))
 }
@@ -35,30 +31,22 @@ pub async fn reading(session: &Session) -> Result<Option<Stored>> {
 /// # Errors
 /// The server's.
 pub async fn keep(session: &Session, stored: &Stored) -> Result<()> {
-    let insert = "INSERT INTO setpoint.reading (by_role, digest, next, state, addresses) VALUES (session_user, $1, $2, $3, $4) \
+    let insert = "INSERT INTO setpoint.reading (by_role, digest, next, reading) VALUES (session_user, $1, $2, $3) \
                   ON CONFLICT (by_role) DO UPDATE SET digest = EXCLUDED.digest, next = EXCLUDED.next, \
-                  state = EXCLUDED.state, addresses = EXCLUDED.addresses";
+                  reading = EXCLUDED.reading";
     let next = as_i64(stored.fingerprint.next)?;
-    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.state, &stored.addresses]).await
+    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.reading]).await
 }
 
-/// The same for a reading that is as old as the transaction `made`, which made the ledger: nothing else may have changed since.
+/// The same for a reading that is older than the ledger, which the session's transaction has just made: nothing else may have
+/// changed since.
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn keep_before(session: &Session, stored: &Stored, made: Option<&str>) -> Result<()> {
-    session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let without: Vec<String> = made.into_iter().map(str::to_owned).collect();
-    let prints = async {
-        let before = introspect::fingerprint(session, &without).await?;
-        let now = introspect::fingerprint(session, &[]).await?;
-        Ok(before.zip(now))
-    };
-    let prints: Result<Option<(Fingerprint, Fingerprint)>> = prints.await;
-    session.batch("COMMIT").await?;
-    match prints? {
-        Some((before, now)) if before.is_still(&stored.fingerprint) => {
-            keep(session, &Stored { fingerprint: now, ..stored.clone() }).await
+pub(super) async fn keep_with(session: &Session, stored: &Stored, made: &str) -> Result<()> {
+    match introspect::fingerprint(session, Some(made)).await? {
+        Some(prints) if prints.others.is_still(&stored.fingerprint) => {
+            keep(session, &Stored { fingerprint: prints.all, ..stored.clone() }).await
         }
         _ => Ok(()),
     }

@@ -130,7 +130,8 @@ pub(super) async fn insert_revision(session: &Session, revision: &NewRevision<'_
                   VALUES ($1, $2, $3, $4, session_user, clock_timestamp(), $5, $6, $7)";
     let (number, hash, how) = (as_i32(revision.number)?, revision.plan_hash.to_string(), revision.how.word());
     execute(session, insert, &[&number, &revision.name, &hash, &how, &TOOL, &revision.plan, &bytes]).await?;
-    event(session, revision.number, revision.name, revision.plan_hash, how, revision.plan).await
+    // The plan is with the revision. The event that ends it keeps the plan.
+    event(session, revision.number, revision.name, revision.plan_hash, how, "").await
 }
 
 async fn event(session: &Session, number: u32, name: &str, hash: Digest, what: &str, plan: &str) -> Result<()> {

@@ -60,6 +60,22 @@ pub fn files(state: &State) -> Vec<(PathBuf, String)> {
     out
 }
 
+/// Puts a state into the order of its files, so that a plan for it does not depend on the order in which a catalog was filled.
+pub fn in_file_order(state: &mut State) {
+    let mut tops: Vec<ObjectId> = state.iter().map(|(id, _)| top(id)).filter(|top| state.has(top)).cloned().collect();
+    tops.sort_unstable();
+    tops.dedup();
+    tops.sort_by_cached_key(|id| (place(id), rank(id.kind()), id.name().clone(), id.signature().cloned()));
+    let order: FxHashMap<ObjectId, usize> = tops.into_iter().enumerate().map(|(at, id)| (id, at)).collect();
+    state.objects.sort_by_cached_key(|id, _| order.get(top(id)).copied());
+}
+
+/// The object whose node is not inside of another one's, or only inside of a schema's.
+fn top(id: &ObjectId) -> &ObjectId {
+    let root = id.root();
+    root.parent().filter(|_| root.kind().address == Address::Facet).unwrap_or(root)
+}
+
 /// Writes the files below the schema directory, and removes the files there that are not among them.
 ///
 /// # Errors
@@ -70,9 +86,10 @@ pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
     };
     fs::create_dir_all(schema_dir).map_err(|e| failed(schema_dir, &e))?;
     let mut kept = FxHashSet::default();
+    let mut folders = FxHashSet::default();
     for (path, text) in files {
         let path = schema_dir.join(path);
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = path.parent().filter(|folder| folders.insert(folder.to_path_buf())) {
             fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
         }
         // A file that says the same keeps its time stamp; a new one appears whole or not at all.

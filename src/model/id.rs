@@ -131,6 +131,28 @@ impl ObjectId {
         out
     }
 
+    fn write(&self, out: &mut String) {
+        out.push_str(self.kind().word);
+        match self.parent() {
+            Some(parent) if self.kind().address == Address::Facet => {
+                if !self.name().is_empty() {
+                    out.push(' ');
+                    write_name(self.name().as_str(), out);
+                }
+                if let Some(by) = self.signature() {
+                    out.push_str(" by ");
+                    write_name(by, out);
+                }
+                out.push_str(" on ");
+                parent.write(out);
+            }
+            _ => {
+                out.push(' ');
+                self.write_path(out);
+            }
+        }
+    }
+
     fn write_path(&self, out: &mut String) {
         if let Some(parent) = self.parent() {
             parent.write_path(out);
@@ -138,13 +160,8 @@ impl ObjectId {
                 out.push('.');
             }
         }
-        let name = self.0.name.as_str();
-        if plain(name) {
-            out.push_str(name);
-        } else if !name.is_empty() {
-            out.push('"');
-            out.push_str(&name.replace('"', "\"\""));
-            out.push('"');
+        if !self.0.name.is_empty() {
+            write_name(self.0.name.as_str(), out);
         }
         if let Some(signature) = &self.0.signature {
             out.push('(');
@@ -178,8 +195,14 @@ fn name_of(text: &str) -> Option<(String, &str)> {
     None
 }
 
-fn written(name: &str) -> String {
-    if plain(name) { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+fn write_name(name: &str, out: &mut String) {
+    if plain(name) {
+        out.push_str(name);
+    } else {
+        out.push('"');
+        out.push_str(&name.replace('"', "\"\""));
+        out.push('"');
+    }
 }
 
 fn plain(name: &str) -> bool {
@@ -191,20 +214,9 @@ fn plain(name: &str) -> bool {
 /// `table public.orders`, `comment on column public.orders.total`: what messages, plans and the journal call an object.
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.kind().address, self.parent()) {
-            (Address::Facet, Some(parent)) if self.name().is_empty() => {
-                write!(f, "{} on {parent}", self.kind().word)
-            }
-            (Address::Facet, Some(parent)) => {
-                let own = written(self.name().as_str());
-                write!(f, "{} {own}", self.kind().word)?;
-                if let Some(by) = self.signature() {
-                    write!(f, " by {}", written(by))?;
-                }
-                write!(f, " on {parent}")
-            }
-            _ => write!(f, "{} {}", self.kind().word, self.path()),
-        }
+        let mut out = String::with_capacity(64);
+        self.write(&mut out);
+        f.write_str(&out)
     }
 }
 

@@ -127,7 +127,7 @@ async fn compare(
         live.state = managed;
         return Ok(None);
     }
-    let edges = introspect::edges(session, &live.addresses, &managed).await?;
+    let edges = introspect::edges(session, &live.dependencies, &managed).await?;
     let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
     if !renames.is_empty() {
         // What the files leave out is what the live objects have under their new names.

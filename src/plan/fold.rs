@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::model::{Error, Result};
 
@@ -74,7 +74,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         };
         let mut with = Vec::new();
         match graph.nodes[node].act {
-            Act::Create => run.fold(node, node, can_fold, &mut with),
+            Act::Create => run.fold(node, can_fold, &mut with, &mut FxHashMap::default()),
             Act::Drop => run.absorb(node, &mut with),
             _ => {}
         }
@@ -220,32 +220,25 @@ impl Run<'_> {
         self.ready.range((first, 0)..=(end, usize::MAX)).next().copied()
     }
 
-    fn fold(&mut self, top: usize, parent: usize, can_fold: &dyn Fn(usize) -> bool, with: &mut Vec<usize>) {
-        let mut inside: FxHashSet<usize> = with.iter().copied().collect();
-        inside.insert(top);
+    /// Takes along what of the children fits into the CREATE. `inner` counts the arrows that come from inside.
+    fn fold(
+        &mut self,
+        parent: usize,
+        can_fold: &dyn Fn(usize) -> bool,
+        with: &mut Vec<usize>,
+        inner: &mut FxHashMap<usize, usize>,
+    ) {
+        for after in self.graph.hard[parent].iter().chain(&self.graph.soft[parent]) {
+            *inner.entry(*after).or_default() += 1;
+        }
         for child in self.children[parent].clone() {
-            if self.done[child] || !can_fold(child) || with.contains(&child) {
-                continue;
-            }
-            let open = self.open_before(child, &inside);
-            if !open {
+            let open = self.hard[child] + self.soft[child];
+            let within = inner.get(&child).copied().unwrap_or_default();
+            if !self.done[child] && open <= within && can_fold(child) {
                 with.push(child);
-                inside.insert(child);
-                self.fold(top, child, can_fold, with);
-                inside.extend(with.iter().copied());
+                self.fold(child, can_fold, with, inner);
             }
         }
-    }
-
-    /// True if something outside of `inside` still has to come before the node.
-    fn open_before(&self, node: usize, inside: &FxHashSet<usize>) -> bool {
-        let total = self.hard[node] + self.soft[node];
-        let within: usize = inside
-            .iter()
-            .filter(|n| !self.done[**n])
-            .map(|n| self.graph.hard[*n].iter().chain(&self.graph.soft[*n]).filter(|m| **m == node).count())
-            .sum();
-        total > within
     }
 
     fn absorb(&mut self, parent: usize, with: &mut Vec<usize>) {

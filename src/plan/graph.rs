@@ -249,6 +249,9 @@ impl Graph {
                 taken.extend(slots(&node.id, old).into_iter().map(|slot| (slot, i)));
             }
         }
+        if taken.is_empty() {
+            return;
+        }
         for i in 0..self.nodes.len() {
             if matches!(self.nodes[i].act, Act::Create | Act::Rename(_)) {
                 for slot in slots(&self.nodes[i].id, new) {

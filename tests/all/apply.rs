@@ -43,7 +43,7 @@ fn chain(dir: &TempDir, schemas: &[&str], edit: impl Fn(&mut Plan)) -> Chain {
         let made = wait(async {
             let session = Session::open(&pair[0].connect, "test").await.unwrap();
             let old = introspect::begin(&session, None).await.unwrap();
-            let edges = introspect::edges(&session, &old.addresses, &old.state).await.unwrap();
+            let edges = introspect::edges(&session, &old.dependencies, &old.state).await.unwrap();
             let new = live(&pair[1].connect).await;
             let changes = diff::changes(&diff::compare(&old.state, &new), &diff::Answers::default(), &old.state, &new);
             plan::plan(&Wanted::new(&old.state, &new, &edges, changes, session.version)).unwrap()

@@ -1,7 +1,7 @@
 //! An earlier reading stands for the catalog while the catalog is what it was, and not any longer.
 
 use setpoint::catalog::Session;
-use setpoint::introspect::{self, Addresses};
+use setpoint::introspect::{self, Dependencies};
 use setpoint::scratch::{self, Server};
 
 use crate::support::wait;
@@ -37,11 +37,11 @@ fn a_kept_reading_counts_until_something_changes() {
             let kept = kept.expect("a superuser sees all that counts");
             session.batch("INSERT INTO t VALUES (1); ANALYZE t; CREATE TABLE gone (); DROP TABLE gone").await.unwrap();
             let same = introspect::read_or_recall(&session, Some(&kept)).await.unwrap();
-            assert!(matches!(same.addresses, Addresses::Stored(_)), "read again before {change}");
+            assert!(matches!(same.dependencies, Dependencies::Known(_)), "read again before {change}");
             assert_eq!(same.state.objects, introspect::read(&session).await.unwrap().state.objects);
             session.batch(change).await.unwrap();
             let now = introspect::read_or_recall(&session, Some(&kept)).await.unwrap();
-            assert!(matches!(now.addresses, Addresses::Book(_)), "not noticed: {change}");
+            assert!(matches!(now.dependencies, Dependencies::Unread(_)), "not noticed: {change}");
         }
     });
 }
