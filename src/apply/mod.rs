@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::catalog::{Connect, Session};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, Result, State};
-use crate::plan::{Finding, Hazard, Step};
+use crate::plan::{Finding, Hazard, Plan, Step};
 use crate::project::Manage;
 
 pub use learn::learn;
@@ -102,8 +102,8 @@ pub struct Summary {
     pub resumed: bool,
     /// The revision that the database is at now.
     pub current: u32,
-    /// What the catalog held when the last plan had been applied.
-    pub live: Option<State>,
+    /// The last plan that was applied, and what the catalog held then.
+    pub reached: Option<(Plan, State)>,
 }
 
 /// The executor's two sessions, with the lock held.

@@ -4,8 +4,8 @@ use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, How, Ledger, NewRevision, NewRun, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
+use crate::plan::Plan;
 use crate::plan::chain::{Chain, Link};
-use crate::plan::{Plan, file};
 
 use super::executor::{Executor, Unit};
 use super::{
@@ -84,7 +84,8 @@ async fn apply(
     if links.is_empty() {
         return Ok(Summary { current: ledger.current(), ..Summary::default() });
     }
-    let plans: Vec<Plan> = links.iter().map(|link| chain.plan(link)).collect::<Result<_>>()?;
+    let read = links.iter().map(|link| chain.plan_and_text(link)).collect::<Result<Vec<_>>>()?;
+    let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
     let done = |plan: &Plan, at: usize| {
         under_way.as_ref().is_some_and(|run| run.number == plan.number && run.entry(Direction::Up, at, 0) == Some(true))
     };
@@ -93,15 +94,14 @@ async fn apply(
         steps.flat_map(|(_, step)| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
     });
     refuse_hazards(findings, &options.allow)?;
-    let texts: Vec<String> = plans.iter().map(file::write).collect();
-    let runs: Vec<NewRun<'_>> = plans
+    let runs: Vec<NewRun<'_>> = links
         .iter()
         .zip(&texts)
-        .map(|(plan, text)| NewRun {
-            number: plan.number,
-            name: &plan.name,
+        .map(|(link, text)| NewRun {
+            number: link.number,
+            name: &link.name,
             direction: Direction::Up,
-            plan_hash: plan.hash(),
+            plan_hash: link.hash,
             plan: text,
             goal,
             top: 0,
@@ -170,7 +170,7 @@ async fn apply(
         before = Some(live);
         snapshot = Some(recorded);
     }
-    summary.live = before;
+    summary.reached = plans.pop().zip(before);
     Ok(summary)
 }
 

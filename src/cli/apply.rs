@@ -4,11 +4,12 @@ use clap::Args;
 
 use super::App;
 use super::app::{Approval, check_hazards};
+use super::loading::Loading;
 use super::progress::Tell;
-use crate::apply::{self, Goal, Summary};
+use crate::apply::{self, Goal};
 use crate::catalog::Session;
 use crate::ledger::Ledger;
-use crate::load::{self, Loaded};
+use crate::load;
 use crate::model::{Class, Error, Result, State};
 use crate::plan::Plan;
 use crate::plan::chain::Chain;
@@ -62,31 +63,31 @@ impl Apply {
             check_hazards(plans.iter().flat_map(|p| &p.steps), &options.allow)?;
             app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
         }
+        // What the files say is learnt from afterwards, and read meanwhile.
+        let files = Loading::start(project.schema_dir.clone());
         let summary = app.wait(apply::run(&target, &chain, goal, &options, &mut Tell(app)))?;
         if summary.plans.is_empty() {
             app.say(&format!("nothing is pending: the database is at revision {}", summary.current));
         } else {
             app.say(&format!("the database is at revision {}", summary.current));
-            learn(app, &project, &chain, summary);
+            if let Some((plan, live)) =
+                summary.reached.filter(|(plan, _)| chain.head().is_some_and(|head| head.number == plan.number))
+                && let (Ok(desired), Ok(session)) = (files.loaded(), app.session(&project, "apply"))
+            {
+                remember(app, &project, &desired.state, &plan, live, &session);
+            }
         }
         Ok(0)
     }
 }
 
-/// Lets the memo learn if the files are those that the newest plan, which was just applied, was made from. It only saves time
-/// later, so that whatever is in its way is no error.
-fn learn(app: &App, project: &Project, chain: &Chain, summary: Summary) {
-    let Some(link) = chain.head().filter(|link| link.number == summary.current) else { return };
-    let (Ok(plan), Ok(desired)) = (chain.plan(link), app.load(project)) else { return };
-    if let Ok(session) = app.session(project, "apply") {
-        remember(app, project, &desired, &plan, &session, summary.live);
+/// Lets the memo learn what the texts of the files became by a plan that was just applied, and led to `live`, if they are those that
+/// it was made from. It only saves time later, so that whatever is in its way is no error.
+pub fn remember(app: &App, project: &Project, desired: &State, plan: &Plan, live: State, session: &Session) {
+    if load::files_hash(desired) != plan.files {
+        return;
     }
-}
-
-/// Lets the memo learn what the texts of the files became by a plan that was just applied, and led to `live`.
-pub fn remember(app: &App, project: &Project, desired: &Loaded, plan: &Plan, session: &Session, live: Option<State>) {
-    let Some(live) = live.filter(|_| load::files_hash(&desired.state) == plan.files) else { return };
-    if let Err(error) = app.wait(apply::learn(session, live, &desired.state, &project.manage, plan)) {
+    if let Err(error) = app.wait(apply::learn(session, live, desired, &project.manage, plan)) {
         app.warn(&format!("what expressions became was not remembered: {}", error.message));
     }
 }

@@ -92,10 +92,15 @@ impl Baseline {
             project.set_owner(owner)?;
         }
         let plan = Plan::new(&chain, &self.name, said.hash, session.version.major(), made);
-        let text = file::write(&plan);
         let count = files.len();
-        load::write::save(&project.schema_dir, files)?;
-        let path = chain.append_as(&plan, &text)?;
+        let (saved, written) = std::thread::scope(|scope| {
+            let saved = scope.spawn(|| load::write::save(&project.schema_dir, files));
+            let text = file::write(&plan);
+            let path = chain.append_as(&plan, &text);
+            (joined(saved), path.map(|path| (path, text)))
+        });
+        saved?;
+        let (path, text) = written?;
         app.wait(adoption.record(&plan, &text, &said.live))?;
         app.say(&format!(
             "wrote {count} files to {} and {}; recorded revision 1",

@@ -79,7 +79,9 @@ impl Push {
         let target = app.target(&project)?;
         let summary = app.wait(apply::run(&target, &chain, Goal::Head, &options, &mut Tell(app)))?;
         app.say(&format!("the database is at revision {}", summary.current));
-        remember(app, &project, &desired, &plan, &session, summary.live);
+        if let Some((plan, live)) = summary.reached {
+            remember(app, &project, &desired.state, &plan, live, &session);
+        }
         Ok(0)
     }
 }

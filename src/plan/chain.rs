@@ -80,6 +80,14 @@ impl Chain {
     /// # Errors
     /// `Stale` if the file was edited, is missing or belongs elsewhere.
     pub fn plan(&self, link: &Link) -> Result<Plan> {
+        self.plan_and_text(link).map(|(plan, _)| plan)
+    }
+
+    /// The same with the text of the plan's file.
+    ///
+    /// # Errors
+    /// As `plan`.
+    pub fn plan_and_text(&self, link: &Link) -> Result<(Plan, String)> {
         let path = self.path(link);
         let shown = format!("plans/{}", file::file_name(link.number, &link.name));
         let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -87,9 +95,9 @@ impl Chain {
                 .detail(error.to_string())
                 .remedy("restore it from version control")
         })?;
-        let plan = file::read(&shown, &text)?;
+        let (plan, hash) = file::read_with_hash(&shown, &text)?;
         let before = self.link(link.number.wrapping_sub(1)).map(|l| l.hash);
-        if plan.hash() != link.hash || plan.number != link.number {
+        if hash != link.hash || plan.number != link.number {
             return Err(Error::stale(format!("{shown} is not the plan that plans/chain.kdl names"))
                 .remedy("restore both from version control, or seal the plan"));
         }
@@ -103,7 +111,7 @@ impl Chain {
                     "restore plans/ as the merge of two branches left it, with both plans under their own numbers, and run `setpoint rebase NAME`",
                 ));
         }
-        Ok(plan)
+        Ok((plan, text))
     }
 
     /// Adds a plan: writes its file and its line.

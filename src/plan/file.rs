@@ -113,13 +113,22 @@ fn step_node(word: &str, step: &Step) -> Node {
 /// # Errors
 /// `Stale` if the text is not what was hashed (edited, cut short), `Config` if it is no plan at all or of a newer format.
 pub fn read(name: &str, text: &str) -> Result<Plan> {
+    read_with_hash(name, text).map(|(plan, _)| plan)
+}
+
+/// The same with the plan's hash.
+///
+/// # Errors
+/// As `read`.
+pub(super) fn read_with_hash(name: &str, text: &str) -> Result<(Plan, Digest)> {
     let (plan, hash) = parse(name, text)?;
-    if hash != Some(plan.hash()) {
-        return Err(Error::stale(format!("{name} was changed after it was made"))
-            .detail("its hash is not that of its steps")
-            .remedy(format!("undo the edit, or accept it with `setpoint seal {}`", plan.number)));
+    let own = plan.hash();
+    if hash == Some(own) {
+        return Ok((plan, own));
     }
-    Ok(plan)
+    Err(Error::stale(format!("{name} was changed after it was made"))
+        .detail("its hash is not that of its steps")
+        .remedy(format!("undo the edit, or accept it with `setpoint seal {}`", plan.number)))
 }
 
 /// Reads a plan's text and the hash that it carries, whether they agree or not.
