@@ -1,6 +1,6 @@
 //! The graph of a plan: a node per object and action, an arrow where one has to come before another.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::refs::Refs;
 use crate::kinds::{self, Direction, room};
@@ -110,6 +110,13 @@ impl Graph {
     /// Dependents are dropped before what they depend on; children vanish with their parents.
     fn drops(&mut self, old: &State, edges: &Edges) {
         let drops: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, i)| (id.clone(), *i)).collect();
+        // Foreign keys go before new keys come, so that on the way back they are made without those, and rest on the old ones.
+        let made = keys(&self.creates);
+        for (id, node) in drops.iter().filter(|(id, _)| id.kind().namespace == Namespace::Constraint) {
+            let tables: FxHashSet<&ObjectId> = edges.get(id).into_iter().flatten().map(ObjectId::root).collect();
+            let keys = tables.into_iter().filter_map(|table| made.get(table)).flatten();
+            keys.for_each(|key| self.rather_before(*node, *key));
+        }
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
@@ -154,7 +161,8 @@ impl Graph {
 
     /// What an object needs is made before it; what an altered object needed is dropped after it.
     fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
-        let gone = self.gone_keys();
+        // A foreign key that is made while keys are there that go could come to rest on one of them.
+        let gone = keys(&self.drops);
         let makes: Vec<(ObjectId, usize)> =
             self.creates.iter().chain(&self.alters).map(|(id, i)| (id.clone(), *i)).collect();
         for (id, node) in makes {
@@ -218,18 +226,6 @@ impl Graph {
                 }
             }
         }
-    }
-
-    /// Table → its keys and indexes that go: a foreign key that is made while they are there could come to rest on one of them.
-    fn gone_keys(&self) -> FxHashMap<ObjectId, Vec<usize>> {
-        let mut keys: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
-        for (id, node) in &self.drops {
-            let key = matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
-            if key || id.kind().address == Address::Beside {
-                keys.entry(id.root().clone()).or_default().push(*node);
-            }
-        }
-        keys
     }
 
     /// True if one of the nodes has to come before one of the others.
@@ -418,6 +414,18 @@ impl Graph {
             }
         }
     }
+}
+
+/// Table → its keys and indexes among the nodes: what a foreign key to it may rest on.
+fn keys(nodes: &FxHashMap<ObjectId, usize>) -> FxHashMap<ObjectId, Vec<usize>> {
+    let mut keys: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+    for (id, node) in nodes {
+        let key = matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
+        if key || id.kind().address == Address::Beside {
+            keys.entry(id.root().clone()).or_default().push(*node);
+        }
+    }
+    keys
 }
 
 /// A name that only one object can have.
