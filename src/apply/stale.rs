@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::diff::rename;
+use crate::diff::{lineage, rename};
 use crate::kinds::owner;
 use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State};
 use crate::plan::{Action, Expected, Plan};
@@ -26,7 +26,7 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
     let live = renamed(live, plan);
     let snapshot = snapshot.map(|state| renamed(state, plan));
     let recorded = |id: &ObjectId| snapshot.as_ref().and_then(|state| state.get(id));
-    let found = find(&plan.footprint, &live);
+    let found = find(&plan.footprint, &live, |e| e.before);
     let mut problems = Vec::new();
     let made: FxHashSet<&str> =
         plan.footprint.iter().filter(|e| e.before.is_none()).map(|e| e.object.as_str()).collect();
@@ -76,7 +76,7 @@ fn readable(object: &Object) -> bool {
 /// # Errors
 /// `Stale`, naming what differs.
 pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> {
-    let found = find(&plan.footprint, live);
+    let found = find(&plan.footprint, live, |e| e.after);
     let recorded = |id: &ObjectId| snapshot.and_then(|state| state.get(id));
     let mut problems = Vec::new();
     for (expected, object) in &found.known {
@@ -136,7 +136,7 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> 
 
 /// What stands in the plan's tables now, although neither the plan nor the state before it knows of it.
 fn unforeseen(plan: &Plan, live: &State, before: &State) -> Vec<String> {
-    let strangers = find(&plan.footprint, live).strangers.into_iter();
+    let strangers = find(&plan.footprint, live, |e| e.after.or(e.before)).strangers.into_iter();
     strangers.filter(|id| !before.has(id)).map(|id| format!("{id} is there, too")).collect()
 }
 
@@ -159,7 +159,7 @@ fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
         }
         _ => None,
     };
-    find(footprint, live).known.into_iter().filter_map(one).collect()
+    find(footprint, live, |e| e.after).known.into_iter().filter_map(one).collect()
 }
 
 /// Makes sure that taking the plan back led where it came from; `before` is the snapshot of the revision before.
@@ -170,7 +170,7 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
     let live = renamed(live, plan);
     let before = before.map(|state| renamed(state, plan));
     let mut problems = Vec::new();
-    for (expected, object) in find(&plan.footprint, &live).known {
+    for (expected, object) in find(&plan.footprint, &live, |e| e.before).known {
         match (expected.before, object) {
             (None, Some(_)) => problems.push(format!("{} is still there", expected.object)),
             (Some(_), None) => problems.push(format!("{} is not there", expected.object)),
@@ -279,12 +279,17 @@ struct Found<'a> {
     strangers: Vec<&'a ObjectId>,
 }
 
-fn find<'a>(footprint: &'a [Expected], state: &'a State) -> Found<'a> {
+/// `digest` says which one the state should show.
+fn find<'a>(footprint: &'a [Expected], state: &'a State, digest: fn(&Expected) -> Option<Digest>) -> Found<'a> {
+    let wanted = |at: usize| footprint.get(at).and_then(digest).is_some();
     let mut known: Vec<_> = footprint.iter().map(|expected| (expected, None)).collect();
     let index: FxHashMap<&str, usize> = footprint.iter().enumerate().map(|(i, e)| (e.object.as_str(), i)).collect();
     let mut roots: FxHashSet<&ObjectId> = FxHashSet::default();
     let mut others = Vec::new();
     for (id, object) in state.iter() {
+        if lineage::repeats(id, state) && index.get(id.to_string().as_str()).is_none_or(|at| !wanted(*at)) {
+            continue; // it has that anyway
+        }
         match index.get(id.to_string().as_str()).and_then(|at| known.get_mut(*at)) {
             Some(slot) => {
                 slot.1 = Some((id, object));

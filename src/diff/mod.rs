@@ -1,12 +1,13 @@
 //! State × state → changes. Not a word about any kind: the kinds' tables and rooms say what a difference means.
 
+pub mod lineage;
 pub mod rename;
 pub mod signature;
 
 use rustc_hash::FxHashSet;
 
 use crate::kinds::room;
-use crate::model::{Attrs, Change, Object, ObjectId, OnChange, State, Value};
+use crate::model::{Attrs, Change, ObjectId, OnChange, State, Value};
 
 /// An attribute whose two values differ in SQL text or type names alone; only the server may say whether they are different.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,7 +41,9 @@ pub fn compare(old: &State, new: &State) -> Comparison {
     let mut out = Comparison::default();
     for (id, object) in new.iter() {
         let Some(before) = old.get(id) else {
-            out.created.push(id.clone());
+            if !lineage::said_again(id, new, old) {
+                out.created.push(id.clone());
+            }
             continue;
         };
         if before.attrs == object.attrs {
@@ -63,7 +66,8 @@ pub fn compare(old: &State, new: &State) -> Comparison {
             out.changed.push((id.clone(), changed));
         }
     }
-    out.dropped.extend(old.iter().map(|(id, _)| id).filter(|id| !new.has(id)).cloned());
+    let gone = old.iter().map(|(id, _)| id).filter(|id| !new.has(id) && !lineage::said_again(id, old, new));
+    out.dropped.extend(gone.cloned());
     out
 }
 
@@ -100,12 +104,7 @@ pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &St
             None => changed.push((open.id.clone(), vec![open.attr])),
         }
     }
-    // What a table had from its parent stays when it leaves, and what it has is the parent's when it joins one.
-    let stays = |id: &&ObjectId, from: &State, to: &State| {
-        given(id, from, to).is_some_and(|object| to.get(id).is_some_and(|own| own == object))
-    };
-    let dropped = comparison.dropped.iter().filter(|id| !stays(id, new, old));
-    let mut out: Vec<Change> = dropped.cloned().map(Change::Drop).collect();
+    let mut out: Vec<Change> = comparison.dropped.iter().cloned().map(Change::Drop).collect();
     for (id, attrs) in changed {
         let (Some(before), Some(after)) = (old.get(&id), new.get(&id)) else { continue };
         let room = room(id.kind());
@@ -116,24 +115,6 @@ pub fn changes(comparison: &Comparison, answers: &Answers, old: &State, new: &St
             .any(|attr| room.on_change(attr, before, after) == OnChange::Replace);
         out.push(if replaced { Change::Replace(id, attrs) } else { Change::Alter(id, attrs) });
     }
-    out.extend(comparison.created.iter().filter(|id| !stays(id, old, new)).cloned().map(Change::Create));
+    out.extend(comparison.created.iter().cloned().map(Change::Create));
     out
-}
-
-/// The parent's part that stands for this one in `from`, where the table shares or inherits its parent's parts; in `to` it has its
-/// own.
-fn given<'a>(id: &ObjectId, from: &'a State, to: &State) -> Option<&'a Object> {
-    let inherited = |state: &State| room(id.kind()).inherited_from(id, state);
-    if let Some(origin) = inherited(from).first().filter(|_| inherited(to).is_empty()) {
-        return from.get(origin);
-    }
-    let shares = |table: &ObjectId, state: &State| {
-        state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
-    };
-    let table = id.ancestors().find(|table| shares(table, from).is_some() && to.has(table))?;
-    if shares(table, to).is_some() {
-        return None;
-    }
-    let mut parents = std::iter::successors(shares(table, from), |parent| shares(parent, from));
-    parents.find_map(|parent| from.get(&id.rebased(table, &parent)?))
 }

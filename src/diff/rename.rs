@@ -1,6 +1,6 @@
 //! Renames are said (`was=old`), never guessed: the first state under its new names.
 
-use crate::kinds::{IS_TYPE, room};
+use crate::kinds::{IS_TYPE, inheritance, room};
 use crate::model::{Address, Attrs, Change, Edges, Expr, Namespace, ObjectId, SqlType, State, Text, Value};
 use crate::sql::{self, signature, types};
 
@@ -35,6 +35,9 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
         (room.other_type(from, object), room.other_type(to, object))
     });
     let (mut old, mut edges) = rebase(old, edges, from, to);
+    for (from, to) in inheritance::inherited_as(&old, from, to) {
+        (old, edges) = rebase(old, edges, &from, &to);
+    }
     if IS_TYPE.contains(&from.kind().word) {
         (old, edges) = retype(old, edges, from, to);
     }

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Session, server_error};
 use crate::kinds::{inheritance, room};
-use crate::model::{Edges, ObjectId, Result, State, Value};
+use crate::model::{Address, Edges, ObjectId, Result, State, Value};
 
 /// Normal, automatic, internal and partition dependencies between user objects; pinned ones are not recorded. That a sequence
 /// belongs to a column is an object of its own, and a reference of that one.
@@ -60,8 +60,10 @@ pub(super) fn named(book: &Book, rows: impl Iterator<Item = Row>) -> impl Iterat
 fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {
     let lift = |id: &ObjectId| std::iter::once(id).chain(id.ancestors()).find(|i| state.has(i)).cloned();
     let Some(from) = lift(from) else { return };
-    // An inherited column goes with the parent's.
-    let inherited = if state.has(to) { Vec::new() } else { inheritance::origins(state, to) };
+    // An inherited column goes with the parent's, also where it says something of its own.
+    let own =
+        state.get(to).is_some_and(|object| to.kind().address != Address::MemberOf || object.value("type").is_some());
+    let inherited = if own { Vec::new() } else { inheritance::origins(state, to) };
     for to in lift(to).into_iter().chain(inherited) {
         if from == to || from.ancestors().any(|a| *a == to) || to.ancestors().any(|a| *a == from) {
             continue;

@@ -72,7 +72,6 @@ const ENTRIES: &[Entry] = &[
         "security-label",
         "SELECT l.classoid, l.objoid, 0::oid, l.provider || ' on ' || (pg_identify_object(l.classoid, l.objoid, l.objsubid)).identity FROM pg_seclabel l",
     ),
-    part("table", "of", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE reloftype <> 0"),
     part(
         "table",
         "inherits a foreign table",

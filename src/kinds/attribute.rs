@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
 const TYPE: Key<SqlType> = Key::new("type");
 
@@ -73,7 +73,7 @@ impl Room for Attribute {
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let clause = self.clause(id, object, folded, cx).unwrap_or_default();
-        Ok(vec![alter_type(id, &format!("ADD ATTRIBUTE {clause}"))])
+        Ok(vec![alter_type(id, &format!("ADD ATTRIBUTE {clause}"), cx)])
     }
 
     fn alter(
@@ -82,23 +82,24 @@ impl Room for Attribute {
         _: &Object,
         new: &Object,
         _: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        let what = what(new).unwrap_or_default();
-        Ok(vec![alter_type(id, &format!("ALTER ATTRIBUTE {} TYPE {what}", sql::name(id.name())))])
+        let (name, what) = (sql::name(id.name()), what(new).unwrap_or_default());
+        Ok(vec![alter_type(id, &format!("ALTER ATTRIBUTE {name} TYPE {what}"), cx)])
     }
 
-    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        let what = format!("RENAME ATTRIBUTE {} TO {}", sql::name(from.name()), sql::name(to.name()));
-        Ok(vec![alter_type(from, &what)])
+    fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let (old, new) = (sql::name(from.name()), sql::name(to.name()));
+        Ok(vec![alter_type(from, &format!("RENAME ATTRIBUTE {old} TO {new}"), cx)])
     }
 
-    fn retype(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Option<Result<Statement>> {
-        Some(Ok(alter_type(id, &format!("ALTER ATTRIBUTE {} TYPE {}", sql::name(id.name()), what(object)?))))
+    fn retype(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Option<Result<Statement>> {
+        let (name, what) = (sql::name(id.name()), what(object)?);
+        Some(Ok(alter_type(id, &format!("ALTER ATTRIBUTE {name} TYPE {what}"), cx)))
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![alter_type(id, &format!("DROP ATTRIBUTE {}", sql::name(id.name())))])
+    fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![alter_type(id, &format!("DROP ATTRIBUTE {}", sql::name(id.name())), cx)])
     }
 }
 
@@ -106,8 +107,13 @@ fn what(object: &Object) -> Option<String> {
     Some(format!("{}{}", object.get(TYPE)?.as_str(), collated::clause(object.get(COLLATION))))
 }
 
-fn alter_type(id: &ObjectId, what: &str) -> Statement {
-    Statement::new(format!("ALTER TYPE {} {what}", id.parent().map_or_else(String::new, sql::path)))
+/// Tables of the type change with it, which has to be said.
+fn alter_type(id: &ObjectId, what: &str, cx: &Context<'_>) -> Statement {
+    let sql = format!("ALTER TYPE {} {what}", id.parent().map_or_else(String::new, sql::path));
+    match id.parent().and_then(|of| inheritance::tables_of(cx.state, of).next()) {
+        Some(table) => Statement::new(format!("{sql} CASCADE")).locks(LockMode::AccessExclusive, table),
+        None => Statement::new(sql),
+    }
 }
 
 #[cfg(test)]
@@ -143,5 +149,11 @@ mod tests {
         );
         assert_eq!(first(ROOM.drop(&id, &object, &cx)), "ALTER TYPE c DROP ATTRIBUTE zip");
         assert_eq!(sql::target(&id), "COLUMN c.zip");
+        let mut state = State::default();
+        let table = ObjectId::new(super::super::find("table").unwrap().kind(), None, "people");
+        state.put(table.clone(), Object::new(Attrs::new().with(Key::<ObjectId>::new("of"), parent)));
+        let drop = ROOM.drop(&id, &object, &Context::new(Version::major_release(15), &state)).unwrap().remove(0);
+        assert_eq!(drop.sql, "ALTER TYPE c DROP ATTRIBUTE zip CASCADE");
+        assert_eq!(drop.lock, Some((LockMode::AccessExclusive, table)));
     }
 }

@@ -83,6 +83,13 @@ impl Room for Column {
 
     fn lacks(&self, id: &ObjectId, object: &Object, state: &State) -> Option<String> {
         let table = id.parent().filter(|p| ["table", FOREIGN_TABLE].contains(&p.kind().word)).and_then(|table| state.get(table))?;
+        if let Some(of) = inheritance::type_of(table) {
+            let attribute = inheritance::attribute(of, id).filter(|attribute| state.has(attribute) || !state.has(of));
+            return match attribute {
+                None => Some(format!("{of} has no attribute of that name")),
+                Some(_) => object.get(TYPE).map(|_| format!("its type stands in {of}: leave it out here")),
+            };
+        }
         let has_parents = ["partition-of", "inherits"].iter().any(|name| table.value(name).is_some());
         (object.get(TYPE).is_none() && !has_parents).then(|| "it has no type: `column NAME TYPE`".to_string())
     }
@@ -106,11 +113,11 @@ impl Room for Column {
         // theirs among the options, which pg_dump leaves out as well.
         Some(format!(
             "SELECT a.attrelid, a.attnum, a.attname, \
-             CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
+             CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') AND c.reloftype = 0 THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
                   WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
                        WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
                              {theirs} <> {own} END)) THEN 'override' \
-                  WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR c.relkind IN ('v', 'm') AND (a.atthasdef OR nullif(a.attstattarget, -1) IS NOT NULL \
+                  WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR (c.relkind IN ('v', 'm') OR c.reloftype <> 0) AND (a.atthasdef OR a.attnotnull OR nullif(a.attstattarget, -1) IS NOT NULL \
                        OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
                        OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
                   ELSE 'inherited' END, \
@@ -176,9 +183,13 @@ impl Room for Column {
         }
     }
 
-    fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Option<String> {
-        let sql_type = object.get(TYPE)?; // an inherited column is altered after its table was created
-        let mut text = format!("{} {}", sql::name(id.name()), sql_type.as_str());
+    fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Option<String> {
+        let typed = || id.parent().and_then(|table| cx.state.get(table)).is_some_and(|table| inheritance::type_of(table).is_some());
+        let mut text = match object.get(TYPE) {
+            Some(sql_type) => format!("{} {}", sql::name(id.name()), sql_type.as_str()),
+            None if typed() => format!("{} WITH OPTIONS", sql::name(id.name())),
+            None => return None, // an inherited column is altered after its table was created
+        };
         if let Some(options) = object.get(OPTIONS) {
             text.push_str(&format!(" OPTIONS ({})", sql::foreign_options(options).join(", ")));
         }
@@ -206,7 +217,7 @@ impl Room for Column {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        let mut out = match self.clause(id, object, folded, cx) {
+        let mut out = match self.clause(id, object, folded, cx).filter(|_| object.get(TYPE).is_some()) {
             Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
             None if object.is(NOT_NULL) => vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))],
             None => vec![],

@@ -75,7 +75,14 @@ fn has_column_within(state: &State, table: &ObjectId, name: &str, depth: u32) ->
     if !matches!(table.kind().word, "table" | "foreign-table") || !state.has(table) || depth == 0 {
         return true;
     }
-    column_id(table, name).is_some_and(|id| state.has(&id))
+    let own = column_id(table, name);
+    let object = state.get(table);
+    let of = object.and_then(inheritance::type_of);
+    if let Some(of) = of {
+        let attribute = own.as_ref().and_then(|own| inheritance::attribute(of, own));
+        return !state.has(of) || attribute.is_some_and(|attribute| state.has(&attribute));
+    }
+    own.is_some_and(|id| state.has(&id))
         || parents(state, table).iter().any(|parent| has_column_within(state, parent, name, depth - 1))
 }
 

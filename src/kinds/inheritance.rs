@@ -1,15 +1,16 @@
-//! What tables and foreign tables share: being a partition of another table, or inheriting from others.
+//! Columns that come from elsewhere: from the table that one is a partition of, from those that it inherits from, from its type.
 
-use crate::catalog::{Book, Row};
+use crate::catalog::{Book, Row, class};
 use crate::model::{Address, Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, State, attr};
 use crate::sql;
 
-use super::{Folded, LockMode, Statement};
+use super::{Folded, LockMode, Statement, find};
 
 const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
 const BOUND: Key<Expr> = Key::new("bound");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
+const OF: Key<ObjectId> = Key::new("of");
 
 /// How far back a column is followed; parents never form a circle, but a state may come from anywhere.
 const MAX_DEPTH: u32 = 32;
@@ -30,6 +31,15 @@ pub const PARTITION_OF_ATTR: Attr = attr(
 pub const fn inherits_attr(kinds: &'static [&'static str]) -> Attr {
     attr(INHERITS, Shape::Refs(kinds), Form::Child, OnChange::Alter, "The tables whose columns it inherits.")
 }
+
+/// The row for having the columns of a type.
+pub const OF_ATTR: Attr = attr(
+    OF,
+    Shape::Ref(&["type"]),
+    Form::Property,
+    OnChange::Alter,
+    "The composite type whose attributes are its columns.",
+);
 
 /// The columns of a query on `pg_class c` that `read` takes.
 pub const COLUMNS: &str = "CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END, \
@@ -52,13 +62,70 @@ pub fn read(row: &mut Row, book: &Book, attrs: &mut Attrs) {
     }
 }
 
+/// Reads `reloftype`.
+pub fn read_type(row: &mut Row, book: &Book, attrs: &mut Attrs) {
+    attrs.set(OF, row.next_opt::<u32>().and_then(|oid| book.get(class::PG_TYPE, oid)).cloned());
+}
+
+/// The type that its columns come from.
+pub fn type_of(object: &Object) -> Option<&ObjectId> {
+    object.get(OF)
+}
+
+/// The tables of a type.
+pub fn tables_of<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item = &'a ObjectId> {
+    state.iter().filter(move |(_, object)| type_of(object) == Some(of)).map(|(id, _)| id)
+}
+
+/// The attribute of a type that a column of its tables is.
+pub fn attribute(of: &ObjectId, column: &ObjectId) -> Option<ObjectId> {
+    Some(ObjectId::new(find("attribute")?.kind(), Some(of.clone()), column.name().clone()))
+}
+
+/// True where a table leaves what it has columns from.
+pub fn leaves(old: &Object, new: &Object) -> bool {
+    let after = parents(new);
+    parents(old).iter().any(|parent| !after.contains(parent))
+}
+
+/// The addresses of all columns and constraints that a table has, or may have from elsewhere.
+pub fn parts(state: &State, table: &ObjectId) -> Vec<ObjectId> {
+    let children = state.children();
+    let mut found = Vec::new();
+    let mut holders = vec![table.clone()];
+    let mut at = 0;
+    while let Some(holder) = holders.get(at).cloned() {
+        at += 1;
+        let own = children.get(&holder).into_iter().flatten();
+        found.extend(own.filter_map(|id| match id.kind().address {
+            Address::MemberOf => Some(ObjectId::new(find("column")?.kind(), Some(table.clone()), id.name().clone())),
+            Address::NamedOn => Some(id.moved(Some(table.clone()))),
+            _ => None,
+        }));
+        let above = state.get(&holder).map(parents).unwrap_or_default().into_iter().cloned();
+        above.for_each(|parent| {
+            if !holders.contains(&parent) {
+                holders.push(parent)
+            }
+        });
+    }
+    found
+}
+
+/// What it has columns from.
+pub fn parents(object: &Object) -> Vec<&ObjectId> {
+    let one = partition_of(object).map(|(parent, _)| parent).or(type_of(object));
+    one.into_iter().chain(object.get(INHERITS).unwrap_or_default()).collect()
+}
+
 /// The partitioned table that it belongs to, with the bounds.
 pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
     let partition = object.get(PARTITION_OF)?;
     Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
 }
 
-/// The nearest columns (or constraints) of parents that a table has a column from: objects of the state, one in each line of descent.
+/// The nearest columns (or constraints) of parents, or attributes of its type, that a table has a column from: objects of the
+/// state, one in each line of descent.
 pub fn origins(state: &State, part: &ObjectId) -> Vec<ObjectId> {
     let mut found = Vec::new();
     descend(state, part, MAX_DEPTH, &mut found);
@@ -69,6 +136,9 @@ fn descend(state: &State, part: &ObjectId, depth: u32, found: &mut Vec<ObjectId>
     let inherits = matches!(part.kind().address, Address::MemberOf | Address::NamedOn);
     let Some(table) = part.parent().filter(|_| depth > 0 && inherits) else { return };
     let Some(object) = state.get(table) else { return };
+    if part.kind().address == Address::MemberOf {
+        found.extend(type_of(object).and_then(|of| attribute(of, part)).filter(|id| state.has(id)));
+    }
     let whole = partition_of(object).map(|(whole, _)| whole);
     for parent in whole.into_iter().chain(object.get(INHERITS).unwrap_or_default()) {
         let id = part.moved(Some(parent.clone()));
@@ -80,6 +150,23 @@ fn descend(state: &State, part: &ObjectId, depth: u32, found: &mut Vec<ObjectId>
     }
 }
 
+/// Where a column gets another name: the old and the new address of what other tables have from it.
+pub fn inherited_as(state: &State, from: &ObjectId, to: &ObjectId) -> Vec<(ObjectId, ObjectId)> {
+    let (Some(holder), Some(room), Address::MemberOf) = (from.parent(), find("column"), from.kind().address) else {
+        return Vec::new();
+    };
+    let mut holders = vec![holder.clone()];
+    let mut at = 0;
+    while let Some(holder) = holders.get(at).cloned() {
+        at += 1;
+        let heirs = state.iter().filter(|(_, object)| parents(object).contains(&&holder)).map(|(id, _)| id);
+        let heirs: Vec<ObjectId> = heirs.filter(|heir| !holders.contains(heir)).cloned().collect();
+        holders.extend(heirs);
+    }
+    let column = |table: &ObjectId, of: &ObjectId| ObjectId::new(room.kind(), Some(table.clone()), of.name().clone());
+    holders.iter().skip(1).map(|table| (column(table, from), column(table, to))).collect()
+}
+
 /// What follows the name in CREATE: columns and constraints, and where they come from.
 pub fn create(object: &Object, folded: &[Folded]) -> String {
     let clauses: Vec<String> = folded.iter().map(|f| format!("\n    {}", f.clause)).collect();
@@ -89,7 +176,10 @@ pub fn create(object: &Object, folded: &[Folded]) -> String {
             let list = if clauses.is_empty() { String::new() } else { list };
             format!(" PARTITION OF {}{list} {bound}", sql::path(parent))
         }
-        None => list,
+        None => match type_of(object) {
+            Some(of) => format!(" OF {}{}", sql::path(of), if clauses.is_empty() { "" } else { &list }),
+            None => list,
+        },
     };
     if let Some(parents) = object.get(INHERITS) {
         text.push_str(&format!(" INHERITS ({})", parents.iter().map(|p| sql::path(p)).collect::<Vec<_>>().join(", ")));
@@ -118,6 +208,9 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<State
             let sql = format!("ALTER TABLE {} ATTACH PARTITION {table} {bound}", sql::path(parent));
             out.push(Statement::new(sql).locks(LockMode::ShareUpdateExclusive, parent));
         }
+    } else if name == OF.name {
+        let what = type_of(new).map_or_else(|| "NOT OF".into(), |of| format!("OF {}", sql::path(of)));
+        out.push(Statement::new(format!("ALTER TABLE {table} {what}")).locks(LockMode::AccessExclusive, id));
     } else if name == INHERITS.name {
         let alter = |what: String| {
             Statement::new(format!("ALTER {} {what}", sql::target(id))).locks(LockMode::AccessExclusive, id)

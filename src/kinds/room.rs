@@ -267,8 +267,10 @@ pub enum Disturbance {
 pub enum Direction {
     /// Where its needs put it: it gives something, or rests on nothing.
     Any,
-    /// Before it, while it may still be taken.
+    /// Before it, while it may still be taken; the object's own parts come after.
     Takes,
+    /// After it, and after the object's own parts.
+    Gives,
     /// On both: it has to be done in two.
     Both,
 }

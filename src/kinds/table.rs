@@ -6,7 +6,7 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Direction, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
 const UNLOGGED: Key<bool> = Key::new("unlogged");
 const PARTITION_BY: Key<Expr> = Key::new("partition-by");
@@ -21,10 +21,11 @@ const WITH: Key<Options> = Key::new("with");
 /// The kind of room that has it.
 const FOREIGN_KEY: &str = "foreign-key";
 
-static ATTRS: [Attr; 9] = [
+static ATTRS: [Attr; 10] = [
     attr(UNLOGGED, Shape::Flag, Form::Flag, OnChange::Alter, "Not written to the write-ahead log; emptied after a crash."),
     attr(ROW_SECURITY, Shape::Flag, Form::Flag, OnChange::Alter, "Policies decide which rows people see."),
     attr(FORCE_ROW_SECURITY, Shape::Flag, Form::Flag, OnChange::Alter, "Policies hold for the owner too."),
+    inheritance::OF_ATTR,
     attr(PARTITION_BY, Shape::Expr, Form::Property, OnChange::Replace, "Strategy and key: `RANGE (placed)`."),
     attr(USING, Shape::Name, Form::Property, OnChange::Replace, "The table access method.").default("heap"),
     attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "Where the table's files are."),
@@ -56,7 +57,7 @@ impl Room for Table {
         Some(format!(
             "SELECT c.oid, c.relnamespace, c.relname, c.relpersistence = 'u', c.relrowsecurity, c.relforcerowsecurity, \
              CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, am.amname::text, s.spcname::text, {}, \
-             c.reloptions, t.reloptions \
+             c.reloptions, t.reloptions, nullif(c.reloftype, 0) \
              FROM pg_class c LEFT JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
              LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.reloptions IS NOT NULL \
              WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.relpersistence <> 't' ORDER BY c.oid",
@@ -86,11 +87,21 @@ impl Room for Table {
         let mut options: Vec<String> = row.next();
         options.extend(row.next::<Vec<String>>().into_iter().map(|o| format!("toast.{o}")));
         attrs.set(WITH, Options::some(options));
+        inheritance::read_type(row, book, &mut attrs);
         Some(Object::new(attrs))
     }
 
     fn shares_parts_of(&self, object: &Object) -> Option<ObjectId> {
         inheritance::partition_of(object).map(|(parent, _)| parent.clone())
+    }
+
+    /// What a table has when it leaves is its own, whatever becomes of its parent; what it joins it has to fit.
+    fn change(&self, _: &ObjectId, old: &Object, new: &Object) -> Direction {
+        match () {
+            () if inheritance::leaves(old, new) => Direction::Takes,
+            () if inheritance::leaves(new, old) => Direction::Gives,
+            () => Direction::Any,
+        }
     }
 
     /// What is logged may not refer to what is not.

@@ -312,3 +312,12 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn the_columns_of_a_typed_table_stand_in_its_type() {
+    let typed = |inside: &str| refused(&[&format!("type t {{ attribute a int }}\ntable x of=t {{ {inside} }}")]);
+    assert!(typed("column a bigint").contains("its type stands in type public.t"), "{}", typed("column a bigint"));
+    assert!(typed("column b not-null").contains("type public.t has no attribute of that name"));
+    assert!(typed("primary-key b").contains("table public.x has no column `b`"));
+    assert!(state("table x of=t { column a not-null; primary-key a }\ntype t { attribute a int }").len() > 3);
+}

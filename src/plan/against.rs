@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::catalog::{Session, Version};
-use crate::diff::{self, Answers, Open, rename};
+use crate::diff::{self, Answers, Open, lineage, rename};
 use crate::introspect;
 use crate::kinds::manage::roles;
 use crate::model::{Change, Edges, Error, Ident, ObjectId, Result, State};
@@ -66,7 +66,7 @@ pub async fn against_loading<'a>(
     // What is wrong in the files comes first: it is wrong whatever the database says.
     let (outcome, live) = (outcome?, reading?);
     let unmodelled = live.unmodelled;
-    let Some(Compared { live: managed, old, new, edges, renames, comparison }) = outcome else {
+    let Some(Compared { live: managed, old, new, edges, renames, completed, comparison }) = outcome else {
         return Ok(Difference {
             live: live.state,
             changes: Vec::new(),
@@ -93,6 +93,7 @@ pub async fn against_loading<'a>(
     let creator = Ident::from(session.user.as_str());
     let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
     wanted.in_place = settled.and_back;
+    wanted.completed = completed;
     let recorded = if wanted.changes.iter().any(|change| matches!(change, Change::Drop(_))) {
         aid.recorded().await?
     } else {
@@ -109,6 +110,7 @@ struct Compared {
     new: State,
     edges: Edges,
     renames: Vec<Change>,
+    completed: lineage::Completed,
     comparison: diff::Comparison,
 }
 
@@ -134,8 +136,10 @@ async fn compare(
         new = manage.desired(&files, &old, live.server);
     }
     manage.leave_to_creator(&mut old, &mut new, desired, session);
-    let comparison = if renames.is_empty() { first } else { diff::compare(&old, &new) };
-    Ok(Some(Compared { live: managed, old, new, edges, renames, comparison }))
+    let completed = lineage::complete(&mut old, &mut new);
+    let same = renames.is_empty() && completed.is_empty();
+    let comparison = if same { first } else { diff::compare(&old, &new) };
+    Ok(Some(Compared { live: managed, old, new, edges, renames, completed, comparison }))
 }
 
 /// Makes sure that the roles exist which the files name and the database does not.

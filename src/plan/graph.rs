@@ -86,7 +86,7 @@ impl Graph {
         graph.siblings();
         graph.wholes();
         graph.facets(old);
-        graph.changes(old, new, edges);
+        graph.changes(old, new, edges, needs);
         graph
     }
 
@@ -132,7 +132,7 @@ impl Graph {
             {
                 self.before(node, schema);
             }
-            for ancestor in id.ancestors() {
+            for ancestor in changes_with(&id) {
                 if let Some(alter) = self.alters.get(ancestor).copied() {
                     self.before(node, alter); // a default goes before its column's type changes
                 }
@@ -169,14 +169,10 @@ impl Graph {
             let create = matches!(self.nodes[node].act, Act::Create);
             if create {
                 for ancestor in id.ancestors() {
-                    for other in [self.creates.get(ancestor), self.alters.get(ancestor)]
-                        .into_iter()
-                        .flatten()
-                        .copied()
-                        .collect::<Vec<_>>()
-                    {
-                        self.before(other, node);
-                    }
+                    let altered =
+                        self.alters.get(ancestor).filter(|_| changes_with(&id).any(|outer| outer == ancestor));
+                    let made = [self.creates.get(ancestor), altered].into_iter().flatten().copied();
+                    made.collect::<Vec<_>>().into_iter().for_each(|other| self.before(other, node));
                 }
                 self.under[node] = id.parent().filter(|_| id.kind().folds).and_then(|p| self.creates.get(p)).copied();
             } else {
@@ -370,18 +366,32 @@ impl Graph {
     }
 
     /// Changes that have to come one after the other.
-    fn changes(&mut self, old: &State, new: &State, edges: &Edges) {
+    fn changes(&mut self, old: &State, new: &State, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
+        let mut parts: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.id.root() != &node.id) {
+            parts.entry(node.id.root().clone()).or_default().push(i);
+        }
         for node in 0..self.nodes.len() {
             let (id, Act::Alter(changed)) = (&self.nodes[node].id, &self.nodes[node].act) else { continue };
             let Some(object) = new.get(id) else { continue };
             let first = room(id.kind()).changes_after(id, object, changed, new);
             let first: Vec<usize> = first.iter().filter_map(|other| self.alters.get(other).copied()).collect();
             first.into_iter().for_each(|other| self.before(other, node));
-            let (id, before) = (&self.nodes[node].id, old.get(&self.nodes[node].id));
-            if before.is_some_and(|before| room(id.kind()).change(id, before, object) == Direction::Takes) {
+            let id = &self.nodes[node].id;
+            let direction = old.get(id).map_or(Direction::Any, |before| room(id.kind()).change(id, before, object));
+            let own = parts.get(id).into_iter().flatten().copied().collect::<Vec<usize>>();
+            if direction == Direction::Gives {
+                let given = needs(id).hard;
+                let given = given.iter().filter_map(|other| parts.get(other)).flatten().copied();
+                let first: Vec<usize> =
+                    given.chain(own).filter(|n| self.nodes[*n].id.kind().address != Address::Facet).collect();
+                first.into_iter().for_each(|part| self.rather_before(part, node));
+            } else if direction == Direction::Takes {
                 let rests_on = edges.get(id).into_iter().flatten();
-                let then: Vec<usize> = rests_on.filter_map(|other| self.alters.get(other).copied()).collect();
+                let then: Vec<usize> = rests_on.clone().filter_map(|other| self.alters.get(other).copied()).collect();
+                let parts = rests_on.filter_map(|other| parts.get(other)).flatten().copied().collect::<Vec<usize>>();
                 then.into_iter().for_each(|other| self.before(node, other));
+                parts.into_iter().chain(own).for_each(|part| self.rather_before(node, part));
             }
         }
     }
@@ -426,6 +436,14 @@ fn keys(nodes: &FxHashMap<ObjectId, usize>) -> FxHashMap<ObjectId, Vec<usize>> {
         }
     }
     keys
+}
+
+/// The ancestors that an object is made after, if they are altered, and dropped before. For what a table may have from elsewhere
+/// `changes` decides whether that comes before its table changes or after.
+fn changes_with(id: &ObjectId) -> impl Iterator<Item = &ObjectId> {
+    let inheritable = |id: &ObjectId| matches!(id.kind().address, Address::MemberOf | Address::NamedOn);
+    let mut stop = inheritable(id);
+    id.ancestors().take_while(move |ancestor| !std::mem::replace(&mut stop, inheritable(ancestor)))
 }
 
 /// A name that only one object can have.

@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::diff::Open;
+use crate::diff::lineage::Completed;
 use crate::kinds::{Context, Folded, Statement, manage, room};
 use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State};
 
@@ -33,6 +34,8 @@ pub struct Wanted<'a> {
     pub creator: Option<&'a Ident>,
     /// Changed attributes that can be altered in place, there and back, although their kind says otherwise.
     pub in_place: FxHashSet<Open>,
+    /// What the states were completed with; it is no object of the database.
+    pub completed: Completed,
     /// What the last revision left, if there is one: what it does not know was made by hand.
     pub recorded: Option<&'a State>,
 }
@@ -40,7 +43,17 @@ pub struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// What has to be done, by nobody in particular.
     pub fn new(old: &'a State, new: &'a State, edges: &'a Edges, changes: Vec<Change>, server: Version) -> Self {
-        Self { old, new, edges, changes, server, creator: None, in_place: FxHashSet::default(), recorded: None }
+        Self {
+            old,
+            new,
+            edges,
+            changes,
+            server,
+            creator: None,
+            in_place: FxHashSet::default(),
+            completed: Completed::default(),
+            recorded: None,
+        }
     }
 
     /// Says who runs it.
@@ -337,8 +350,15 @@ fn footprint(wanted: &Wanted<'_>, steps: &[(Vec<ObjectId>, Step)]) -> Vec<Expect
     let mut out = Vec::new();
     let inside = |id: &ObjectId| roots.contains(id.root());
     let mut add = |id: &ObjectId| {
-        let hash = |state: &State, shape| state.get(id).map(|object| Digest::of_object(id, object, shape));
-        out.push(Expected { object: id.to_string(), before: hash(wanted.old, false), after: hash(wanted.new, true) });
+        let real = |state: &'_ State, completed: &FxHashMap<ObjectId, Option<Object>>| match completed.get(id) {
+            Some(object) => object.clone(),
+            None => state.get(id).cloned(),
+        };
+        let before = real(wanted.old, &wanted.completed.old).map(|object| Digest::of_object(id, &object, false));
+        let after = real(wanted.new, &wanted.completed.new).map(|object| Digest::of_object(id, &object, true));
+        if before.is_some() || after.is_some() {
+            out.push(Expected { object: id.to_string(), before, after });
+        }
     };
     wanted.new.iter().map(|(id, _)| id).filter(|id| inside(id)).for_each(&mut add);
     wanted.old.iter().map(|(id, _)| id).filter(|id| inside(id) && !wanted.new.has(id)).for_each(&mut add);

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::kinds::{self, refs::Refs, room};
+use crate::kinds::{self, inheritance, refs::Refs, room};
 use crate::model::{Address, Attrs, Namespace, Object, ObjectId, SqlType, State, Text, Value};
 use crate::sql::{names, operators, signature, types};
 
@@ -64,7 +64,16 @@ impl<'a> Names<'a> {
             let found = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i));
             if let Some(found) = found.filter(|_| !part) {
                 push(&mut needs.hard, id, found);
+                if found != &wanted {
+                    inheritance::origins(self.state, &wanted)
+                        .iter()
+                        .for_each(|origin| push(&mut needs.hard, id, origin));
+                }
             }
+        }
+        // An inherited column that says something of its own is there with the parent's.
+        if id.kind().address == Address::MemberOf {
+            inheritance::origins(self.state, id).iter().for_each(|origin| push(&mut needs.hard, id, origin));
         }
         for found in room(id.kind()).rests_on(id, object, self.state) {
             push(&mut needs.hard, id, &found);

@@ -1,9 +1,10 @@
-//! The columns that a table has in a state: its own and those of its parents, as a list for a scratch table.
+//! The columns that a table has in a state: its own and those of its parents or its type, as a list for a scratch table.
 
 use rustc_hash::FxHashMap;
 
 use crate::kinds::collated::{self, COLLATION};
-use crate::model::{Attrs, Ident, Key, ObjectId, SqlType, State};
+use crate::kinds::inheritance;
+use crate::model::{Address, Attrs, Ident, Key, ObjectId, SqlType, State};
 use crate::sql;
 
 const TYPE: Key<SqlType> = Key::new("type");
@@ -47,7 +48,9 @@ impl<'a> Tables<'a> {
                 }
             }
         }
-        for id in self.children.get(table).into_iter().flatten().filter(|id| id.kind().word == "column") {
+        let of = self.state.get(table).and_then(inheritance::type_of);
+        let own = of.into_iter().chain([table]).flat_map(|holder| self.children.get(holder).into_iter().flatten());
+        for id in own.filter(|id| id.kind().address == Address::MemberOf) {
             let Some((object, sql_type)) = self.state.get(id).and_then(|o| Some((o, o.get(TYPE)?))) else { continue };
             let column =
                 Column { name: id.name(), was: object.was.as_ref(), sql_type, collation: object.get(COLLATION) };

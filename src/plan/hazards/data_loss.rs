@@ -21,9 +21,18 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             }
             finding(Hazard::DataLoss, format!("the values of {id} are lost"))
         }
+        (Action::Drop, "attribute") => {
+            let of = id.parent().filter(|of| subject.after.has(of))?;
+            let holds = |(user, needs): (&ObjectId, &Vec<ObjectId>)| user.parent() != Some(of) && needs.contains(of);
+            subject
+                .edges
+                .iter()
+                .any(holds)
+                .then(|| finding(Hazard::DataLoss, format!("the values of {id} are lost")))?
+        }
         (Action::Drop, "sequence") => finding(Hazard::DataLoss, format!("the position of {id} is lost")),
         (Action::Drop, "extension" | "schema") => finding(Hazard::DataLoss, format!("what only {id} holds is lost")),
-        (Action::Alter, "column") if subject.changed.contains(&"type") => {
+        (Action::Alter, "column" | "attribute") if subject.changed.contains(&"type") => {
             let (old, new) = table_rewrite::changed_type(subject)?;
             narrower(&old, &new).then_some(())?;
             finding(Hazard::DataLoss, format!("{} holds less than {}", new.as_str(), old.as_str()))

@@ -1,6 +1,7 @@
 //! `table-rewrite`: the whole table is written again, under the strongest lock.
 
 use super::{Finding, Hazard, Subject, data_loss, finding};
+use crate::kinds::inheritance;
 use crate::model::{SqlType, Value};
 use crate::plan::Action;
 use crate::sql::types;
@@ -18,6 +19,16 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             }
             finding(Hazard::TableRewrite, format!("{table} is written again for the type {}", new.as_str()))
         }
+        (Action::Alter, "attribute") if has_tables(subject) && subject.changed.contains(&"type") => {
+            let (old, new) = changed_type(subject)?;
+            if binary_compatible(&old, &new) {
+                return None;
+            }
+            finding(
+                Hazard::TableRewrite,
+                format!("every table of {table} is written again for the type {}", new.as_str()),
+            )
+        }
         (Action::Create, "column")
             if subject.new?.value("generated").is_some() && subject.new?.value("virtual").is_none() =>
         {
@@ -31,6 +42,11 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// True if tables have their columns from the attribute's type.
+fn has_tables(subject: &Subject<'_>) -> bool {
+    inheritance::tables_of(subject.before, subject.id.root()).next().is_some()
 }
 
 /// The type before and after.

@@ -1,0 +1,130 @@
+//! Tables that join or leave what they have columns from (a parent, a type): what they have from there is no object of theirs, but
+//! has to be one on both sides to be compared with what they have by themselves.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::kinds::{inheritance, room};
+use crate::model::{Address, Object, ObjectId, OnChange, State};
+
+/// What two states were completed with: what they were before, if they were any.
+#[derive(Debug, Default)]
+pub struct Completed {
+    pub old: FxHashMap<ObjectId, Option<Object>>,
+    pub new: FxHashMap<ObjectId, Option<Object>>,
+}
+
+impl Completed {
+    /// True if nothing was.
+    pub fn is_empty(&self) -> bool {
+        self.old.is_empty() && self.new.is_empty()
+    }
+}
+
+/// Completes two states with what tables have from elsewhere in one of them and by themselves in the other.
+pub fn complete(old: &mut State, new: &mut State) -> Completed {
+    let mut done = Completed::default();
+    let tables: Vec<ObjectId> =
+        new.iter().filter(|(id, after)| moves(id, old.get(id), after)).map(|(id, _)| id.clone()).collect();
+    if tables.is_empty() {
+        return done;
+    }
+    let mut parts: FxHashSet<ObjectId> = FxHashSet::default();
+    for table in &tables {
+        [&*old, &*new].iter().for_each(|state| parts.extend(inheritance::parts(state, table)));
+    }
+    let mut parts: Vec<ObjectId> = parts.into_iter().collect();
+    parts.sort();
+    let mut put: [Vec<(ObjectId, Object)>; 2] = Default::default();
+    for id in parts {
+        let inherited = [&*old, &*new].map(|state| !room(id.kind()).inherited_from(&id, state).is_empty());
+        if inherited[0] != inherited[1] {
+            let whole = [&*old, &*new].map(|state| whole(state, &id));
+            for (side, object) in whole.into_iter().enumerate().filter(|(side, _)| inherited[*side]) {
+                let state = if side == 0 { &*old } else { &*new };
+                put[side].extend(facets(state, &id));
+                put[side].extend(object.map(|object| (id.clone(), object)));
+            }
+        }
+    }
+    let differ = |one: &State, other: &State| -> Vec<ObjectId> {
+        one.iter().map(|(id, _)| id).filter(|id| !other.has(id) && tables.contains(id.root())).cloned().collect()
+    };
+    for (side, ids) in [differ(new, old), differ(old, new)].into_iter().enumerate() {
+        let (from, to) = if side == 0 { (&*old, &*new) } else { (&*new, &*old) };
+        for id in ids.into_iter().filter(|id| !matches!(id.kind().address, Address::MemberOf | Address::NamedOn)) {
+            let own = to.get(&id);
+            if let Some(object) = given(&id, from, to).filter(|object| Some(*object) == own) {
+                put[side].push((id, object.clone()));
+            }
+        }
+    }
+    let [before, after] = put;
+    for (state, list, was) in [(old, before, &mut done.old), (new, after, &mut done.new)] {
+        for (id, object) in list {
+            let before = state.put(id.clone(), object);
+            was.entry(id).or_insert(before);
+        }
+    }
+    done
+}
+
+/// True where a table that stays has its columns from elsewhere than before. One that is made again is made as it is to be.
+fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
+    let Some(before) = before.filter(|_| id.kind().address == Address::Qualified) else { return false };
+    let replaced = |object: &Object| {
+        let differs = id.kind().attrs.iter().filter(|attr| before.value(attr.name) != object.value(attr.name));
+        differs.into_iter().any(|attr| room(id.kind()).on_change(attr, before, object) == OnChange::Replace)
+    };
+    inheritance::parents(before) != inheritance::parents(after) && !replaced(after)
+}
+
+/// What a column that says nothing of its own has from elsewhere: its default.
+fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
+    let origins = room(id.kind()).inherited_from(id, state);
+    let Some(origin) = origins.first().filter(|_| !state.has(id)) else { return Vec::new() };
+    let folded = state.iter().filter(|(facet, _)| facet.parent() == Some(origin) && facet.kind().folds);
+    folded.map(|(facet, object)| (facet.moved(Some(id.clone())), object.clone())).collect()
+}
+
+/// A column or constraint with all that it has from elsewhere.
+fn whole(state: &State, id: &ObjectId) -> Option<Object> {
+    let origins = room(id.kind()).inherited_from(id, state);
+    let origin = || origins.first().and_then(|origin| whole(state, origin));
+    let Some(own) = state.get(id) else { return origin() };
+    if own.value("type").is_some() || id.kind().address != Address::MemberOf {
+        return Some(own.clone());
+    }
+    let mut object = origin()?;
+    object.attrs.remove("not-null");
+    own.attrs.iter().for_each(|(name, value)| object.attrs.put(name, value.clone()));
+    Some(object)
+}
+
+/// The parent's part that stands for this one in `from`, where the table shares or inherits its parent's parts; in `to` it has its
+/// own.
+fn given<'a>(id: &ObjectId, from: &'a State, to: &State) -> Option<&'a Object> {
+    let inherited = |state: &State| room(id.kind()).inherited_from(id, state);
+    if let Some(origin) = inherited(from).first().filter(|_| inherited(to).is_empty()) {
+        return from.get(origin);
+    }
+    let shares = |table: &ObjectId, state: &State| {
+        state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
+    };
+    let table = id.ancestors().find(|table| shares(table, from).is_some() && to.has(table))?;
+    if shares(table, to).is_some() {
+        return None;
+    }
+    let mut parents = std::iter::successors(shares(table, from), |parent| shares(parent, from));
+    parents.find_map(|parent| from.get(&id.rebased(table, &parent)?))
+}
+
+/// True if a table declares by itself what it inherits in both states: PostgreSQL keeps that in mind, and has no way to change it.
+pub fn said_again(id: &ObjectId, here: &State, there: &State) -> bool {
+    repeats(id, here) && !room(id.kind()).inherited_from(id, there).is_empty()
+}
+
+/// True if a table declares by itself just what it inherits.
+pub fn repeats(id: &ObjectId, state: &State) -> bool {
+    let origins = room(id.kind()).inherited_from(id, state);
+    state.get(id).is_some_and(|own| origins.first().and_then(|origin| state.get(origin)) == Some(own))
+}
