@@ -55,12 +55,20 @@ impl App {
     /// # Errors
     /// `Config` if there is none, or its file is wrong.
     pub fn project(&self) -> Result<Project> {
-        let mut project = match &self.globals.config {
-            Some(file) => Project::read(file)?,
-            None => Project::find(&self.directory()?)?,
-        };
+        let mut project = self.project_here()?;
         project.enter(self.globals.url.as_deref(), self.globals.env.as_deref())?;
         Ok(project)
+    }
+
+    /// The same, whatever database is meant.
+    ///
+    /// # Errors
+    /// As `project`.
+    pub fn project_here(&self) -> Result<Project> {
+        match &self.globals.config {
+            Some(file) => Project::read(file),
+            None => Project::find(&self.directory()?),
+        }
     }
 
     /// The database that is meant.

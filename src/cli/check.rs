@@ -12,7 +12,7 @@ use crate::plan::chain::Chain;
 use crate::plan::proof::{Leg, Proof, Verdict};
 use crate::report::plan as shows;
 
-/// Check files and plans without a database: they parse, every change is planned, the chain is whole and unedited
+/// Check files and plans without a database: they parse and are laid out, every change is planned, the chain is whole and unedited
 #[derive(Args, Debug)]
 pub struct Check {
     /// Every plan must have been proved; what was not is proved now, where a server's programs are found
@@ -47,6 +47,7 @@ impl Check {
             }
             _ => {}
         }
+        super::fmt::check(&project, &desired.sources)?;
         if self.prove {
             self.proved(app, &chain)?;
         }

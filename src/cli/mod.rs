@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod demo;
 mod drift;
+mod fmt;
 mod history;
 mod init;
 mod loading;
@@ -83,6 +84,7 @@ enum Command {
     Show(show::Show),
     Drift(drift::Drift),
     Check(check::Check),
+    Fmt(fmt::Fmt),
     Prove(prove::Prove),
     Sql(sql::Sql),
     Stamp(stamp::Stamp),
@@ -136,6 +138,7 @@ fn run(app: &App, command: Command) -> crate::model::Result<u8> {
         Command::Show(c) => c.run(app),
         Command::Drift(c) => c.run(app),
         Command::Check(c) => c.run(app),
+        Command::Fmt(c) => c.run(app),
         Command::Prove(c) => c.run(app),
         Command::Sql(c) => c.run(app),
         Command::Stamp(c) => c.run(app),

@@ -1,11 +1,16 @@
-//! KDL v2: nodes with spans, a fast strict reader, a canonical writer, diagnostics. The only user of the KDL crates.
+//! KDL v2: nodes with spans, a fast strict reader, a canonical writer, layout, diagnostics. The only user of the KDL crates.
 
 mod diagnose;
+mod format;
+#[cfg(test)]
+pub(crate) mod layouts;
 mod node;
 mod problem;
 mod read;
+mod tokens;
 mod write;
 
+pub use format::{format, unix_lines};
 pub use node::{Arg, Node, Prop, Scalar};
 pub use problem::{Problem, Sources};
 pub use read::{MAX_BYTES, MAX_DEPTH, Texts, read, read_with};

@@ -93,6 +93,24 @@ impl Node {
         self
     }
 
+    /// True if both lists say the same, wherever it stands.
+    pub fn all_alike(these: &[Node], those: &[Node]) -> bool {
+        these.len() == those.len() && these.iter().zip(those).all(|(this, that)| this.is_like(that))
+    }
+
+    fn is_like(&self, other: &Node) -> bool {
+        self.name == other.name
+            && self.args.len() == other.args.len()
+            && self.args.iter().zip(&other.args).all(|(this, that)| this.is_like(that))
+            && self.props.len() == other.props.len()
+            && self
+                .props
+                .iter()
+                .zip(&other.props)
+                .all(|(this, that)| this.name == that.name && this.value.is_like(&that.value))
+            && Self::all_alike(&self.children, &other.children)
+    }
+
     /// The property of that name.
     pub fn get_prop(&self, name: &str) -> Option<&Arg> {
         self.props.iter().find(|p| &*p.name == name).map(|p| &p.value)
@@ -108,6 +126,10 @@ impl Arg {
     /// A plain text.
     pub fn text(text: impl Into<Text>) -> Self {
         Self { value: Scalar::Text(text.into()), annotation: None, span: Span::default() }
+    }
+
+    fn is_like(&self, other: &Arg) -> bool {
+        self.value == other.value && self.annotation == other.annotation
     }
 
     /// The text, if it is one.

@@ -1,5 +1,6 @@
 //! The canonical layout: four spaces per level, a node per line, strings in the plainest form that gives back the same bytes.
 
+use super::tokens::is_space;
 use super::{Arg, Node, Scalar};
 
 const INDENT: usize = 4;
@@ -157,11 +158,6 @@ fn is_bare(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$'))
 }
 
-/// KDL's white space within lines.
-fn is_space(c: char) -> bool {
-    matches!(c, '\t' | ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
-}
-
 /// What may not stand in a string of one line as it is: line ends and characters that KDL forbids; tabs, since people cannot see them.
 fn needs_escape(c: char) -> bool {
     matches!(c, '\0'..='\u{1f}' | '\u{7f}' | '\u{85}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -171,7 +167,7 @@ fn needs_escape(c: char) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Prop, read};
+    use super::super::{Prop, format, layouts, read, unix_lines};
     use super::*;
 
     fn written(text: &str) -> String {
@@ -296,7 +292,25 @@ mod tests {
             let text = format_nodes(&nodes);
             let back = read(0, &text).map_err(|p| TestCaseError::fail(format!("{p:?}\n{text}")))?;
             prop_assert_eq!(bare(&back), bare(&nodes), "{}", text);
-            prop_assert_eq!(format_nodes(&back), text);
+            prop_assert_eq!(&format_nodes(&back), &text);
+            prop_assert_eq!(format(0, &text).unwrap_or_default(), text, "what is written is laid out already");
+        }
+
+        #[test]
+        fn any_layout_becomes_one(nodes in prop::collection::vec(node(), 0..4), choices in layouts::choices()) {
+            let (text, comments) = layouts::scattered(&nodes, &choices);
+            let before = read(0, &unix_lines(&text)).map_err(|p| TestCaseError::fail(format!("{p:?}\n{text:?}")))?;
+            let once = format(0, &text).map_err(|p| TestCaseError::fail(format!("{p:?}\n{text:?}")))?;
+            prop_assert_eq!(bare(&read(0, &unix_lines(&once)).unwrap_or_default()), bare(&before), "{}", once);
+            let mut rest = once.as_str();
+            for comment in 0..comments {
+                let name = format!("c{comment}");
+                let Some(at) = rest.find(&name) else { return Err(TestCaseError::fail(format!("no {name} in\n{once}"))) };
+                rest = &rest[at + name.len()..];
+            }
+            let twice = format(0, &once).map_err(|p| TestCaseError::fail(format!("{p:?}\n{once}")))?;
+            prop_assert_eq!(&twice, &once, "from {}", text);
+            prop_assert!(!once.lines().any(|line| line.ends_with(' ')) || once.contains("\"\"\""), "{}", once);
         }
 
         #[test]

@@ -2,8 +2,10 @@
 
 mod files;
 mod stars;
+pub mod whole;
 pub mod write;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
@@ -13,6 +15,8 @@ use crate::kinds::generic::nearest;
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
 use crate::kinds::{IS_TYPE, Room, room, rooms, schema};
 use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
+
+pub use files::{find, text, utf8};
 
 /// What the files say.
 #[derive(Debug)]
@@ -44,7 +48,12 @@ pub fn files_hash(state: &State) -> Digest {
     Digest::of_state(state)
 }
 
-fn parse(files: Vec<(PathBuf, String)>) -> Result<Loaded> {
+fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
+    for (_, text) in &mut files {
+        if let Cow::Owned(lines) = kdl::unix_lines(text) {
+            *text = lines;
+        }
+    }
     let sources = Sources { files };
     let mut trees = Vec::new();
     let mut load = Load::default();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::whole;
 use crate::kdl::{Node, format_nodes};
 use crate::kinds::{IS_TYPE, rank, room, schema};
 use crate::model::{Address, Error, Ident, Object, ObjectId, Result, State};
@@ -86,16 +87,11 @@ pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
     };
     fs::create_dir_all(schema_dir).map_err(|e| failed(schema_dir, &e))?;
     let mut kept = FxHashSet::default();
-    let mut folders = FxHashSet::default();
     for (path, text) in files {
         let path = schema_dir.join(path);
-        if let Some(folder) = path.parent().filter(|folder| folders.insert(folder.to_path_buf())) {
-            fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
-        }
-        // A file that says the same keeps its time stamp; a new one appears whole or not at all.
+        // A file that says the same keeps its time stamp.
         if fs::read_to_string(&path).ok().as_deref() != Some(&*text) {
-            let whole = path.with_extension("kdl~");
-            fs::write(&whole, &text).and_then(|()| fs::rename(&whole, &path)).map_err(|e| failed(&path, &e))?;
+            whole::write(&path, &text)?;
         }
         kept.insert(path);
     }

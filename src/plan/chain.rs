@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::kdl::{self, Node, Scalar, Sources};
+use crate::load::whole;
 use crate::model::{Class, Digest, Error, Result};
 
 use super::proof::Proof;
@@ -129,7 +130,7 @@ impl Chain {
     pub fn append_as(&mut self, plan: &Plan, text: &str) -> Result<PathBuf> {
         let link = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
         let path = self.path(&link);
-        write(&path, text)?;
+        whole::write(&path, text)?;
         self.links.push(link);
         self.save()?;
         Ok(path)
@@ -148,7 +149,7 @@ impl Chain {
             let path = chain.path(link);
             let there = std::fs::read_to_string(&path).ok().and_then(|text| file::read("", &text).ok());
             if there.is_none_or(|there| there.hash() != link.hash) {
-                write(&path, &file::write(plan))?;
+                whole::write(&path, &file::write(plan))?;
                 written.push(path);
             }
         }
@@ -166,7 +167,7 @@ impl Chain {
         };
         self.links[at] = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
         let path = self.path(&self.links[at]);
-        write(&path, &file::write(plan))?;
+        whole::write(&path, &file::write(plan))?;
         self.save()
     }
 
@@ -178,7 +179,7 @@ impl Chain {
         let path = self.path(link);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::failed(format!("cannot read {}", path.display())).detail(error.to_string()))?;
-        write(&path, &file::with_proof(&text, proof))
+        whole::write(&path, &file::with_proof(&text, proof))
     }
 
     fn save(&self) -> Result<()> {
@@ -194,7 +195,7 @@ impl Chain {
                 kdl::format_nodes(&[node])
             })
             .collect();
-        write(&self.dir.join("chain.kdl"), &lines)
+        whole::write(&self.dir.join("chain.kdl"), &lines)
     }
 }
 
@@ -220,16 +221,4 @@ fn link(node: &Node) -> Option<Link> {
         hash: digest("hash")?,
         files: digest("files")?,
     })
-}
-
-/// Writes through a temporary file in the same folder, so that a crash leaves the old file or the new one.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let failed =
-        |error: std::io::Error| Error::failed(format!("cannot write {}", path.display())).detail(error.to_string());
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
-    }
-    let temporary = path.with_extension("kdl.new");
-    std::fs::write(&temporary, text).map_err(failed)?;
-    std::fs::rename(&temporary, path).map_err(failed)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
+use crate::load::whole;
 use crate::model::{Error, Ident, Result};
 
 pub use init::init;
@@ -121,7 +122,7 @@ impl Project {
     pub fn set_owner(&mut self, owner: &Ident) -> Result<()> {
         let cannot = |error: std::io::Error| Error::failed(format!("cannot write {}: {error}", self.file.display()));
         let text = fs::read_to_string(&self.file).map_err(cannot)?;
-        fs::write(&self.file, file::with_owner(&text, owner)).map_err(cannot)?;
+        whole::write(&self.file, &file::with_owner(&text, owner))?;
         self.manage.owner = Some(owner.clone());
         Ok(())
     }

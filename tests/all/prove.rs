@@ -2,7 +2,7 @@
 
 use crate::support::{Outcome, Sandbox, TestDb, server};
 
-const SHOP: &str = "
+const SHOP: &str = "\
 enum order_status pending paid shipped
 
 table customers {

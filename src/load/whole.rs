@@ -1,0 +1,63 @@
+//! Files that are replaced whole: whoever reads one, and whoever comes after a crash, finds the old text or the new one.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::model::{Error, Result};
+
+/// Writes a file through a temporary one beside it, and makes the folders that it stands in. A link stays a link, and the file
+/// keeps its permissions.
+///
+/// # Errors
+/// What kept it from being written; the file is as it was.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::failed(format!("cannot write {}", path.display()))
+            .detail(error.to_string())
+            .remedy("check that its folder is yours and may be written to")
+    };
+    let there = fs::canonicalize(path).ok();
+    let real = there.as_deref().unwrap_or(path);
+    let (folder, name) = (real.parent().unwrap_or(Path::new("")), real.file_name().unwrap_or_default());
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".new");
+    let new = folder.join(hidden);
+    let made = fs::write(&new, text).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| fs::write(&new, text)),
+        _ => Err(error),
+    });
+    let made = made.and_then(|()| match &there {
+        Some(old) => fs::metadata(old).and_then(|old| fs::set_permissions(&new, old.permissions())),
+        None => Ok(()),
+    });
+    made.and_then(|()| fs::rename(&new, real)).map_err(|error| {
+        // Nobody needs half a file.
+        let _ = fs::remove_file(&new);
+        failed(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn links_and_permissions_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("setpoint-whole-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let (file, link) = (dir.join("deep/a.kdl"), dir.join("b.kdl"));
+        write(&file, "one\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write(&link, "two\n").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two\n");
+        assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(dir.join("deep")).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
