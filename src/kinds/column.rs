@@ -11,7 +11,8 @@ use super::collated::{self, COLLATION, collation_attr};
 use super::scope::Scope;
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic, inheritance};
 
-const TYPE: Key<SqlType> = Key::new("type");
+/// The type; an inherited column may have none of its own.
+pub const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
 const GENERATED: Key<Expr> = Key::new("generated");
 const VIRTUAL: Key<bool> = Key::new("virtual");

@@ -6,7 +6,8 @@ use crate::sql;
 
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
-const VALUE: Key<Expr> = Key::new("value");
+/// The expression.
+pub const VALUE: Key<Expr> = Key::new("value");
 
 static ATTRS: [Attr; 1] = [attr(VALUE, Shape::Expr, Form::Argument, OnChange::Alter, "The expression.")];
 
@@ -91,10 +92,30 @@ impl Room for Default_ {
     }
 }
 
+/// True if the expression is NULL, perhaps of a type: `NULL::text`. PostgreSQL keeps such a default only where the type has a modifier
+/// or is a domain (`AddRelationNewConstraints`, heap.c).
+pub fn is_null(expression: &Expr) -> bool {
+    let text = expression.as_str().trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
+    let (value, sql_type) = text.split_once("::").unwrap_or((text, "text"));
+    value.trim().eq_ignore_ascii_case("null") && sql::types::parse(sql_type).is_ok()
+}
+
 fn statement(id: &ObjectId, what: &str) -> Statement {
     let column = id.parent();
     let table = column.and_then(|c| c.parent());
     let (Some(column), Some(table)) = (column, table) else { return Statement::new(what) };
     let sql = format!("ALTER {} {} ALTER COLUMN {} {what}", table.kind().sql, sql::path(table), sql::name(column.name()));
     Statement::new(sql).locks(LockMode::AccessExclusive, table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_by_any_name() {
+        let null = |text: &str| is_null(&Expr::new(text));
+        assert!(null("NULL") && null(" (null) ") && null("NULL::character varying") && null("(null)::app.\"Odd\"[]"));
+        assert!(!null("nullif(a, b)") && !null("'null'") && !null("NULL::text || 'x'"));
+    }
 }

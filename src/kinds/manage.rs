@@ -5,11 +5,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::model::{Ident, KindRef, Object, ObjectId, Result, State, Text, Value};
+use crate::sql::types;
 
 use super::acl::{self, On, PRIVILEGES};
+use super::scope::schema_id;
 use super::{
-    Context, Statement, default_privileges, foreign_options, grant, identity, owner, policy, publication,
-    publication_schema, revoke, room, user_mapping,
+    Context, Statement, column, default, default_privileges, domain, foreign_options, grant, identity, owner, policy,
+    publication, publication_schema, revoke, room, user_mapping,
 };
 
 /// What a project says about owners and access rights.
@@ -34,6 +36,7 @@ impl Default for Managed<'_> {
 /// Objects that are put back although nobody asked for it keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
     settle_sequences(live, desired);
+    settle_nulls(live, desired);
     settle_owners(live, desired, managed);
     settle_rights(live, desired, server, managed);
 }
@@ -46,6 +49,24 @@ fn settle_sequences(live: &State, desired: &mut State) {
             object.attrs.set(identity::SEQUENCE_NAME, name);
         }
     }
+}
+
+/// A default that is NULL is none, unless the database holds it, or it stands in for the default of a domain.
+fn settle_nulls(live: &State, desired: &mut State) {
+    let null = |object: &Object| object.get(default::VALUE).is_some_and(default::is_null);
+    let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && null(object));
+    let gone = nulls.filter(|(id, _)| !live.get(id).is_some_and(null) && !of_domain(id.parent(), desired));
+    let gone: Vec<ObjectId> = gone.map(|(id, _)| id.clone()).collect();
+    gone.iter().for_each(|id| _ = desired.objects.shift_remove(id));
+}
+
+/// True if the column's type is a domain.
+fn of_domain(column: Option<&ObjectId>, state: &State) -> bool {
+    let sql_type = column.and_then(|column| state.get(column)).and_then(|column| column.get(column::TYPE));
+    let Some(Ok(parsed)) = sql_type.map(|sql_type| types::parse(sql_type.as_str())) else { return false };
+    parsed
+        .schema
+        .is_some_and(|schema| state.has(&ObjectId::new(&domain::KIND, Some(schema_id(schema.as_str())), parsed.name)))
 }
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {

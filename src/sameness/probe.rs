@@ -71,17 +71,15 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         return Err("columns play no part in it".into());
     }
     if leaf.is_type {
-        return Ok(if text.contains('(') {
+        // Columns and their like keep a type's modifiers, which need no parentheses: `interval day`. Pseudo-types cannot be columns.
+        return Ok(if text.contains('(') || matches!(leaf.id.kind().word, "column" | "attribute" | "domain") {
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} (c {text})");
-            probe(
-                vec![],
-                make,
-                format!(
-                    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{SCRATCH}'::regclass AND attnum = 1"
-                ),
-            )
+            let read = format!(
+                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{SCRATCH}'::regclass AND attnum = 1"
+            );
+            probe(vec![], make, read)
         } else {
-            // Pseudo-types cannot be columns. The OID keeps what the path found, whatever is the path when it is printed.
+            // The OID keeps what the path found, whatever is the path when it is printed.
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} AS SELECT {}::regtype AS t", sql::literal(text));
             probe(vec![], make, format!("SELECT format_type(t, NULL) FROM {SCRATCH}"))
         });
@@ -260,9 +258,12 @@ fn rule(cx: &Context<'_>, leaf: &Leaf, text: &str, condition: bool, renamed: boo
             false => (format!("DO INSTEAD ({text}\n)"), " DO INSTEAD", ";"),
         };
         let make = format!("CREATE RULE setpoint_scratch AS ON {event} TO {table} {what}");
+        // Newer versions call the scratch table's schema by its alias.
         let read = format!(
             "SELECT substr(d, {}, length(d) - {}) FROM (SELECT {} AS d FROM pg_rewrite r \
-             JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_class c ON c.oid = r.ev_class CROSS JOIN LATERAL (SELECT \
+             CASE WHEN strpos(pg_get_ruledef(r.oid), ' TO pg_temp.') > 0 THEN 'pg_temp' ELSE nspname::text END AS nspname \
+             FROM pg_namespace WHERE oid = c.relnamespace) n \
              WHERE r.ev_class = {}::regclass AND r.rulename = 'setpoint_scratch') s",
             before.len() + 1,
             before.len() + after.len(),
