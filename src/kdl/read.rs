@@ -2,7 +2,7 @@
 
 use just_kdl::dom::{Event, Number, Value};
 use just_kdl::lexer::{Lexer, Token};
-use just_kdl::reader::{Reader, ReaderError};
+use just_kdl::reader::Reader;
 use rustc_hash::FxHashSet;
 
 use crate::model::{Span, Text};
@@ -71,8 +71,8 @@ pub fn read_with(file: u32, text: &str, texts: &mut Texts) -> Result<Vec<Node>, 
                     return Err(building.problems);
                 }
             }
-            Err((error, at)) => {
-                building.problems.extend(building.explain(&error, at));
+            Err(_) => {
+                building.problems.extend(diagnose(file, text));
                 return Err(building.problems);
             }
         }
@@ -145,18 +145,6 @@ impl Building<'_> {
             }
         }
         true
-    }
-
-    /// The parser's error as people need it.
-    fn explain(&self, error: &ReaderError, at: std::ops::Range<usize>) -> Vec<Problem> {
-        if let (ReaderError::UnclosedOpen, Some(node)) = (error, self.open.last()) {
-            let problem = Problem::new(
-                node.name_span,
-                format!("the block of `{}` is not closed before the end of the file", node.name),
-            );
-            return vec![problem.label("opened here").help("a `}` is missing")];
-        }
-        diagnose(self.file, self.text, error, at)
     }
 }
 

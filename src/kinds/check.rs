@@ -26,7 +26,7 @@ pub static KIND: Kind = Kind {
     word: "check",
     sql: "CONSTRAINT",
     address: Address::NamedOn,
-    within: Within::Of(&["table", "foreign-table", "domain"]),
+    within: Within::Of(&["table", "foreign-table", "domain", "column"]),
     namespace: Namespace::Constraint,
     attrs: &ATTRS,
     folds: true,

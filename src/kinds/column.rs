@@ -8,8 +8,8 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic, inheritance};
+use super::scope::{Scope, Turn};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic, inheritance, short};
 
 /// The type; an inherited column may have none of its own.
 pub const TYPE: Key<SqlType> = Key::new("type");
@@ -66,9 +66,21 @@ impl Room for Column {
             let problem = Problem::new(node.name_span, "a view's columns come from its query");
             return scope.problem(problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"));
         }
+        if &*node.name == short::NUMBERS {
+            let Some(column) = scope.parent.clone() else { return };
+            let Some(table) = column.parent().cloned() else { return };
+            return short::number(node, &table, &column, scope);
+        }
+        let serial = short::is_serial(node);
+        let node = &short::unfold(node);
         generic::parse(&KIND, node, scope);
         let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
         let id = scope.id(self, name.clone());
+        if serial {
+            let sql_type = scope.load.state.get(&id).and_then(|column| column.get(TYPE)).map_or_else(Text::default, |t| t.as_str().into());
+            let numbers = Node { span: node.span, name_span: node.name_span, ..Node::new(short::NUMBERS).arg(sql_type) };
+            scope.inside(&id).put_off(Turn::Unnamed, &ROOM, &numbers);
+        }
         if let Some(options) = node.get_child(OPTIONS.name).filter(|_| !is_foreign(&id)) {
             let problem = Problem::new(options.name_span, "only columns of foreign tables have options");
             scope.problem(problem.label("not here").help("what the planner is told stands in `with`"));

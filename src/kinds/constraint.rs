@@ -112,22 +112,34 @@ pub fn inherits_not_null(state: &State, column: &ObjectId) -> bool {
 /// An argument as a column of the table; an unknown one is a problem.
 pub fn column(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
     if arg.annotation.is_some() {
-        scope.problem(Problem::new(arg.span, "only columns can stand here").label("an expression"));
+        let problem = Problem::new(arg.span, "only columns can stand here").label("an expression");
+        scope.problem(problem.help("an expression can be a part of an index: `index NAME (sql)\"…\" unique=#true`"));
         return None;
     }
     let name = generic::name_of(arg, scope)?;
     if !has_column(&scope.load.state, table, name.as_str()) {
         let mut problem =
             Problem::new(arg.span, format!("{table} has no column `{}`", name.as_str())).label("unknown column");
-        let columns = scope.load.state.iter().map(|(id, _)| id);
-        let known = columns.filter(|id| id.kind().word == "column" && id.parent() == Some(table));
-        if let Some(near) = generic::nearest(name.as_str(), known.map(|id| id.name().as_str())) {
-            problem = problem.help(format!("did you mean `{near}`?"));
-        }
+        problem.help = candidates(&scope.load.state, table, name.as_str());
         scope.problem(problem);
         return None;
     }
     column_id(table, name)
+}
+
+/// The column that may have been meant, or all that the table has.
+pub fn candidates(state: &State, table: &ObjectId, name: &str) -> Option<String> {
+    const SHOWN: usize = 12;
+    let columns = state.iter().map(|(id, _)| id).filter(|id| id.kind().word == "column" && id.parent() == Some(table));
+    let known: Vec<&str> = columns.map(|id| id.name().as_str()).collect();
+    match generic::nearest(name, known.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if known.is_empty() => None,
+        None => {
+            let more = if known.len() > SHOWN { ", …" } else { "" };
+            Some(format!("its columns: {}{more}", known.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ")))
+        }
+    }
 }
 
 /// Arguments as columns.

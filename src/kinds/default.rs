@@ -1,10 +1,12 @@
 //! Column defaults: `default="now()"`.
 
 use crate::catalog::{Book, Row, Version, class};
+use crate::kdl::Node;
 use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Within, attr};
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::scope::Scope;
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
 /// The expression.
 pub const VALUE: Key<Expr> = Key::new("value");
@@ -28,6 +30,13 @@ pub static ROOM: Default_ = Default_;
 impl Room for Default_ {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        if let Some(arg) = node.args.first() {
+            generic::no_column(arg, scope);
+        }
+        generic::parse(&KIND, node, scope);
     }
 
     fn query(&self, _: Version) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
-    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Within,
+    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State, Within,
     attr,
 };
 use crate::sql;
@@ -38,6 +38,10 @@ pub static ROOM: Domain = Domain;
 impl Room for Domain {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
+        object.get(TYPE).is_none().then(|| "it has no type: `domain NAME TYPE`".to_string())
     }
 
     fn query(&self, _: Version) -> Option<String> {
@@ -117,7 +121,7 @@ impl Room for Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Attrs, State};
+    use crate::model::Attrs;
 
     #[test]
     fn ddl() {

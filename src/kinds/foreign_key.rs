@@ -3,13 +3,13 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
-    attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, Text,
+    Within, attr,
 };
 use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, Naming, column_list};
-use super::scope::{Load, Scope, Turn};
+use super::scope::{Load, NO_SCHEMA, Scope, Turn};
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, key_parts};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
@@ -135,6 +135,9 @@ impl Room for ForeignKey {
             scope.problem(Problem::new(target.span, "a table is wanted here").help("put its name in quotes"));
             return;
         };
+        if let Some(problem) = table_and_column(&name, target.span, scope) {
+            return scope.problem(problem);
+        }
         let Some(other) = scope.resolve(&["table"], &name, target.span) else { return };
         let theirs = if rest.is_empty() {
             primary_key(scope.load, &other)
@@ -142,20 +145,35 @@ impl Room for ForeignKey {
             Some(constraint::columns(rest, &other, scope))
         };
         let Some(theirs) = theirs else {
+            if scope.is_doubtful(&other) && scope.load.state.has(&other) {
+                return;
+            }
             let problem =
                 Problem::new(target.span, format!("{other} has no primary key")).label("refer to which columns?");
-            scope.problem(problem.help("write the columns after the table"));
+            scope.problem(problem.help("write the columns after the table, or give it a `primary-key`"));
             return;
         };
-        if theirs.len() != columns.len() {
-            let message = format!("{} columns cannot refer to {}", columns.len(), theirs.len());
+        let wanted = if short { 1 } else { node.args.len() };
+        let given = if rest.is_empty() { theirs.len() } else { rest.len() };
+        if wanted == given && theirs.len() != columns.len() {
+            return; // one of them is unknown, which was said
+        }
+        if wanted != given {
+            let message = format!("{} cannot refer to {given}", count(wanted));
             scope.problem(Problem::new(node.span, message).help("say as many columns on both sides"));
             return;
         }
         let only = constraint::columns_of_child(&merged, ON_DELETE_COLUMNS.name, &table, scope);
         let said = constraint::said_name(&merged, scope);
         let mut read = Attrs::new();
-        read.set(UNIQUE_KEY, key_of(scope.load, &other, &theirs));
+        let key = key_of(scope.load, &other, &theirs);
+        if key.is_none() && ought_to_have_key(&other, scope) {
+            let names = theirs.iter().map(|c| c.name().as_str()).collect::<Vec<_>>().join(" ");
+            let problem = Problem::new(target.span, format!("{other} has no key of `{names}`")).label("not unique there");
+            let help = format!("what is referred to is unique: add `unique {names}` to the other table, or `primary-key {names}`");
+            scope.problem(problem.help(help));
+        }
+        read.set(UNIQUE_KEY, key);
         read.set(REFERENCES, other).set(ON_DELETE_COLUMNS, only);
         read.set(COLUMNS, columns).set(TARGET, theirs);
         let id = constraint::name(&KIND, &table, said, &naming(&read), node.span, scope);
@@ -292,6 +310,30 @@ impl Room for ForeignKey {
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(constraint::drop(id))
     }
+}
+
+/// `2 columns`.
+fn count(number: usize) -> String {
+    format!("{number} column{}", if number == 1 { "" } else { "s" })
+}
+
+/// True if all keys of a table are known: one that inherits may have them from elsewhere.
+fn ought_to_have_key(table: &ObjectId, scope: &Scope<'_>) -> bool {
+    !scope.is_doubtful(table) && constraint::parents(&scope.load.state, table).is_empty()
+}
+
+/// `references customers.id`, which is no table `id` in a schema `customers` but a table and its column.
+fn table_and_column(text: &str, span: Span, scope: &Scope<'_>) -> Option<Problem> {
+    let parts = sql::reference::split(text).ok()?;
+    let [table, column] = parts.as_slice() else { return None };
+    let own = ObjectId::new(find("table")?.kind(), Some(scope.schema.clone()), table.clone());
+    let column = constraint::column_id(&own, column.clone())?;
+    let schema = scope.load.declared.contains_key(&(NO_SCHEMA.into(), table.clone()));
+    if schema || !scope.load.state.has(&column) {
+        return None;
+    }
+    let problem = Problem::new(span, format!("there is no table `{text}`")).label("a table and its column");
+    Some(problem.help(format!("write `references {table} {}`", column.name().as_str())))
 }
 
 /// `foreign-key` and its `references` as one node: the table and columns referred to, all properties, all children.
@@ -446,11 +488,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let problems = |key: &str| {
-            load(&format!("table u {{\n    column id integer\n}}\ntable t {{\n    column a integer\n    {key}\n}}\n")).1
+            load(&format!("table u {{\n    column id integer\n    unique id\n}}\ntable t {{\n    column a integer\n    {key}\n}}\n")).1
         };
         assert_eq!(problems("foreign-key a { references u }"), ["table public.u has no primary key"]);
         assert_eq!(problems("foreign-key a { references v id }"), ["there is no table `v`"]);
-        assert_eq!(problems("foreign-key a { references u id id }"), ["1 columns cannot refer to 2"]);
+        assert_eq!(problems("foreign-key a { references u id id }"), ["1 column cannot refer to 2"]);
         assert_eq!(problems("foreign-key a { references u id on-delete=explode }").len(), 1);
         assert_eq!(problems("foreign-key a").len(), 1);
     }

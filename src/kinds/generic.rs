@@ -2,13 +2,13 @@
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Span, SqlType,
-    Text, Value,
+    Address, Attr, Attrs, Expr, Form, Ident, Kind, KindRef, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Span,
+    SqlType, Text, Value, Within,
 };
 use crate::sql::{reference, types};
 
 use super::scope::{Scope, article, rooms_in};
-use super::{find, room};
+use super::{find, habits, room};
 
 /// Reads a node as one object of `kind`, and its child nodes by their rooms.
 pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
@@ -21,6 +21,11 @@ pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
 /// Reads a node as the object `id`; its arguments from `first` on are attributes.
 pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) {
     let kind = id.kind();
+    // Two declarations are told apart by their names, not by all that follows.
+    let place = node.args.first().filter(|_| first > 0).map_or(node.name_span, |arg| arg.span);
+    if scope.is_taken(&id, place) {
+        return;
+    }
     let mut object = Object { place: Some(node.span), ..Object::default() };
     object.attrs = record(kind.attrs, kind.word, node, first, scope, &mut |prop, scope| {
         if &*prop.name == "was" {
@@ -42,8 +47,6 @@ pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) 
         false
     });
     let own = child_attrs(kind.attrs);
-    // Two declarations are told apart by their names, not by all that follows.
-    let place = node.args.first().filter(|_| first > 0).map_or(node.name_span, |arg| arg.span);
     scope.put(id.clone(), object, place);
     scope.children(&node.children, &id, &own);
 }
@@ -57,35 +60,75 @@ fn child_attrs(attrs: &'static [Attr]) -> Vec<&'static str> {
 
 /// The node's first argument as a name; a missing, wrong or overlong one is a problem.
 pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
-    match node.args.first() {
-        Some(arg) => name_of(arg, scope),
-        None => {
-            scope.problem(
-                Problem::new(node.name_span, format!("this {} has no name", node.name))
-                    .label(format!("write `{} NAME`", node.name)),
+    let Some(arg) = node.args.first() else {
+        scope.problem(
+            Problem::new(node.name_span, format!("this {} has no name", node.name))
+                .label(format!("write `{} NAME`", node.name)),
+        );
+        return None;
+    };
+    let dotted = arg.as_text().and_then(|name| name.split_once('.')).filter(|_| scope.parent.is_none());
+    match (dotted, arg.annotation.as_deref()) {
+        (Some(_), Some(NAME)) => name_of(&Arg { annotation: None, ..arg.clone() }, scope),
+        (Some((schema, name)), None) => {
+            let message = format!("`{schema}.{name}` would be the whole name, dot and all");
+            let problem = Problem::new(arg.span, message).label("not a schema and a name");
+            let help = format!(
+                "write `schema {schema} {{ {} {name} … }}`; if the name does have a dot, `({NAME})\"{schema}.{name}\"`",
+                node.name
             );
+            scope.problem(problem.help(help));
             None
         }
+        _ => name_of(arg, scope),
     }
 }
+
+/// The annotation of a name that has a dot and is none with a schema.
+const NAME: &str = "name";
 
 /// An argument as a name of at most 63 bytes.
 pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
     let Some(text) = arg.as_text() else {
         let problem = Problem::new(arg.span, "a name is wanted here, not a number or a keyword").label("not a name");
-        scope.problem(problem.help("put it in quotes"));
+        scope.problem(problem.help(format!("put it in quotes: {}", in_quotes(&arg.value))));
         return None;
     };
     plain(arg, "", scope);
-    if text.len() > MAX_NAME_BYTES || text.is_empty() {
-        let message = format!("a name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", text.len());
+    if text.is_empty() {
+        let problem = Problem::new(arg.span, "a name has at least one character").label("empty");
+        scope.problem(problem.help("write the name"));
+        return None;
+    }
+    if text.len() > MAX_NAME_BYTES {
+        let message = format!("a name has at most {MAX_NAME_BYTES} bytes, this one has {}", text.len());
         scope.problem(
             Problem::new(arg.span, message)
+                .label("too long")
                 .help("PostgreSQL would cut it short without saying so; choose a shorter name"),
         );
         return None;
     }
     Some(Ident::new(text.clone()))
+}
+
+/// Marks a name in a schema as one that has a dot.
+pub fn dotted(mut node: Node, kind: KindRef) -> Node {
+    let name = node.args.first_mut().filter(|_| kind.within == Within::Schema);
+    if let Some(name) = name.filter(|arg| arg.as_text().is_some_and(|name| name.contains('.'))) {
+        name.annotation = Some(NAME.into());
+    }
+    node
+}
+
+/// A value as a text in quotes.
+fn in_quotes(value: &Scalar) -> String {
+    match value {
+        Scalar::Text(text) | Scalar::Number(text) => format!("`\"{text}\"`"),
+        Scalar::Int(number) => format!("`\"{number}\"`"),
+        Scalar::Bool(value) => format!("`\"{value}\"`"),
+        Scalar::Null => "`\"null\"`".into(),
+    }
 }
 
 /// Reads arguments (from `first` on), properties and child nodes by a table of attributes. `other` takes the properties that
@@ -108,7 +151,7 @@ pub fn record(
         let bare = arg.annotation.is_none() && !takes_all;
         if let Some(flag) = attrs.iter().find(|a| a.form == Form::Flag && a.name == word && bare) {
             if out.value(flag.name).is_some() {
-                scope.problem(Problem::new(arg.span, format!("`{word}` is said twice")));
+                scope.problem(Problem::new(arg.span, format!("`{word}` is said twice")).label("second time"));
             }
             out.put(flag.name, Value::Bool(true));
         } else if let Some(attr) = arguments.peek() {
@@ -116,19 +159,11 @@ pub fn record(
                 put(&mut out, attr, many(attr, &node.args[at - 1..], scope));
                 break;
             }
-            let value = one(attr, arg, scope);
+            let value = one(attr, called(attr, what), arg, scope);
             put(&mut out, attr, value);
             arguments.next();
         } else {
-            let flags: Vec<&str> = attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).collect();
-            let mut problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what)))
-                .label("not expected here");
-            if let Some(near) = nearest(word, flags.iter().copied()) {
-                problem = problem.help(format!("did you mean `{near}`?"));
-            } else if attrs.iter().any(|a| a.form == Form::Property && a.name == word) {
-                problem = problem.help(format!("write `{word}=…`"));
-            }
-            scope.problem(problem);
+            scope.problem(stray_argument(attrs, what, arg));
         }
     }
     for (i, prop) in node.props.iter().enumerate() {
@@ -143,23 +178,10 @@ pub fn record(
                     Problem::new(prop.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
                 );
             }
-            let value = one(attr, &prop.value, scope);
+            let value = one(attr, attr.name, &prop.value, scope);
             put(&mut out, attr, value);
         } else if !other(prop, scope) {
-            let known = attrs.iter().filter(|a| a.form == Form::Property).map(|a| a.name);
-            let mut problem =
-                Problem::new(prop.name_span, format!("{} {what} has no property `{}`", article(what), prop.name))
-                    .label("unknown");
-            if let Some(near) = nearest(&prop.name, known) {
-                problem = problem.help(format!("did you mean `{near}`?"));
-            } else if let Some(near) =
-                nearest(&prop.name, attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name))
-            {
-                problem = problem.help(format!("did you mean `{near}`, a bare word?"));
-            } else if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
-                problem = problem.help(format!("it is a child node: `{{ {} … }}`", attr.name));
-            }
-            scope.problem(problem);
+            scope.problem(stray_property(attrs, what, prop));
         }
     }
     let children = child_attrs(attrs);
@@ -186,6 +208,72 @@ pub fn record(
         }
     }
     out
+}
+
+/// What people call an attribute: what a facet is, and the condition of a check, has the node's own word.
+fn called<'a>(attr: &'a Attr, what: &'a str) -> &'a str {
+    let facet = find(what).is_some_and(|room| room.kind().address == Address::Facet);
+    let own = facet || matches!(attr.shape, Shape::Expr);
+    if own && attr.form == Form::Argument { what } else { attr.name }
+}
+
+/// An argument that no attribute takes.
+fn stray_argument(attrs: &'static [Attr], what: &str, arg: &Arg) -> Problem {
+    let word = arg.as_text().map_or("", |t| t);
+    let problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what)));
+    let problem = problem.label("not expected here");
+    let flags: Vec<&str> =
+        attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).chain(short_flags(what)).collect();
+    if let Some(help) = habits::help(word, what) {
+        return problem.help(help);
+    }
+    if word == "was" || properties(attrs, what).any(|name| name == word) {
+        return problem.help(format!("write `{word}=…`"));
+    }
+    match nearest(word, flags.iter().copied()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None if flags.is_empty() => problem,
+        None => problem.help(format!("bare words of {} {what}: {}", article(what), flags.join(", "))),
+    }
+}
+
+/// A property that no attribute is.
+pub fn stray_property(attrs: &'static [Attr], what: &str, prop: &Prop) -> Problem {
+    let message = format!("{} {what} has no property `{}`", article(what), prop.name);
+    let problem = Problem::new(prop.name_span, message).label("unknown");
+    if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
+        return problem.help(match attr.form {
+            Form::Child | Form::Repeated => format!("it is a child node: `{{ {} … }}`", attr.name),
+            _ => format!("it stands after the name: `{what} …`"),
+        });
+    }
+    if let Some(help) = habits::help(&prop.name, what) {
+        return problem.help(help);
+    }
+    if rooms_in(what).any(|room| room.kind().word == &*prop.name) {
+        return problem.help(format!("it is a child node: `{{ {} … }}`", prop.name));
+    }
+    let flags = attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name);
+    if let Some(near) = nearest(&prop.name, properties(attrs, what)) {
+        problem.help(format!("did you mean `{near}`?"))
+    } else if let Some(near) = nearest(&prop.name, flags) {
+        problem.help(format!("did you mean `{near}`, a bare word?"))
+    } else {
+        problem
+    }
+}
+
+/// The names that properties may have: of attributes, and of facets that are one value.
+fn properties(attrs: &'static [Attr], what: &str) -> impl Iterator<Item = &'static str> {
+    let facets = rooms_in(what).map(|room| room.kind()).filter(|kind| kind.address == Address::Facet && kind.folds);
+    let own = attrs.iter().filter(|a| a.form == Form::Property).map(|a| a.name);
+    own.chain(facets.map(|kind| kind.word))
+        .chain((what == "column").then_some(["references", "check"]).into_iter().flatten())
+}
+
+/// Constraints that a column says with a bare word.
+pub fn short_flags(what: &str) -> impl Iterator<Item = &'static str> + use<> {
+    (what == "column").then_some(["primary-key", "unique"]).into_iter().flatten()
 }
 
 fn put(out: &mut Attrs, attr: &'static Attr, value: Option<Value>) {
@@ -225,21 +313,29 @@ pub fn drop_defaults(kind: &'static Kind, attrs: &mut Attrs) {
     }
 }
 
-fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
-    let wrong = |scope: &mut Scope<'_>, wanted: &str| {
-        scope.problem(Problem::new(arg.span, format!("`{}` wants {wanted}", attr.name)).label(format!("not {wanted}")));
+/// One value; `name` is what people call the attribute.
+fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
+    let wrong = |scope: &mut Scope<'_>, wanted: &str, help: Option<String>| {
+        let mut problem = Problem::new(arg.span, format!("`{name}` wants {wanted}")).label(format!("not {wanted}"));
+        problem.help = help;
+        scope.problem(problem);
         None
     };
     plain(arg, attr.name, scope);
     match (attr.shape, &arg.value) {
         (Shape::Flag, Scalar::Bool(b)) => Some(Value::Bool(*b)),
-        (Shape::Flag, _) => wrong(scope, "#true or #false"),
+        (Shape::Flag, _) if attr.form == Form::Flag => {
+            wrong(scope, "#true or #false", Some(format!("or write the bare word `{name}`")))
+        }
+        (Shape::Flag, _) => wrong(scope, "#true or #false", Some(format!("write `{name}=#true`, or leave it out"))),
         (Shape::Int, Scalar::Int(i)) => Some(Value::Int(*i)),
-        (Shape::Int, _) => wrong(scope, "a whole number"),
+        (Shape::Int, _) => wrong(scope, "a whole number", None),
         (Shape::Number, Scalar::Int(i)) => Some(Value::Text(i.to_string().into())),
         (Shape::Number, Scalar::Number(n)) => Some(Value::Text(n.clone())),
-        (Shape::Number, _) => wrong(scope, "a number"),
-        (Shape::Options, _) => wrong(scope, "a child node with properties"),
+        (Shape::Number, _) => wrong(scope, "a number", None),
+        (Shape::Options, _) => {
+            wrong(scope, "a child node with properties", Some(format!("write `{{ {name} NAME=VALUE }}`")))
+        }
         (Shape::Expr, Scalar::Int(i)) => Some(text_value(attr, i.to_string().into())),
         (Shape::Expr, Scalar::Number(n)) => Some(text_value(attr, n.clone())),
         (Shape::Expr, Scalar::Bool(b)) => Some(text_value(attr, b.to_string().into())),
@@ -253,23 +349,74 @@ fn one(attr: &'static Attr, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
                 scope.problem(problem);
                 None
             }
+            Shape::Expr | Shape::Query => {
+                sql_text(text, arg.span, name, scope);
+                Some(text_value(attr, text.clone()))
+            }
             Shape::Type => Some(Value::Type(scope.sql_type(text, arg.span))),
             Shape::Ref(kinds) => scope.resolve(kinds, text, arg.span).map(Value::Ref),
             Shape::Name => name_of(arg, scope).map(|n| Value::Text(n.text())),
             Shape::Names | Shape::Texts | Shape::Refs(_) => many(attr, std::slice::from_ref(arg), scope),
-            Shape::Record(_) | Shape::Records(_) => wrong(scope, "a child node"),
+            Shape::Record(_) | Shape::Records(_) => {
+                wrong(scope, "a child node", Some(format!("write `{{ {name} … }}`")))
+            }
             _ => Some(text_value(attr, text.clone())),
         },
         (Shape::Name | Shape::Names | Shape::Word(_), _) => {
             scope.problem(
-                Problem::new(arg.span, format!("`{}` wants a name", attr.name))
+                Problem::new(arg.span, format!("`{name}` wants a name"))
                     .label("not a name")
-                    .help("put it in quotes"),
+                    .help(format!("put it in quotes: {}", in_quotes(&arg.value))),
             );
             None
         }
+        (Shape::Expr | Shape::Query, _) => {
+            wrong(scope, "SQL in quotes", Some("leave it out if there is nothing to say".into()))
+        }
         // A number is refused even where its digits would do as text: `1.10` and `1.1` are one number and two versions.
-        _ => wrong(scope, "a text in quotes"),
+        (_, value) => wrong(scope, "a text in quotes", Some(format!("write {}", in_quotes(value)))),
+    }
+}
+
+/// Words that a clause of SQL begins with, and that the node says already.
+const CLAUSES: &[&str] =
+    &["as", "check", "create", "default", "generated", "references", "using", "when", "where", "with check"];
+
+/// Refuses SQL that PostgreSQL could not even take apart; everything else about it is PostgreSQL's to say.
+pub fn sql_text(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
+    let text = text.trim();
+    if text.is_empty() && name != "locale" {
+        let problem = Problem::new(span, format!("the SQL of `{name}` is empty")).label("nothing in it");
+        return scope.problem(problem.help("write it, or leave all of it out"));
+    }
+    if let Err(why) = crate::sql::balance::check(text) {
+        return scope.problem(Problem::new(span, why).label("not whole"));
+    }
+    let lower = text.get(..text.floor_char_boundary(16)).unwrap_or(text).to_lowercase();
+    let begins = |word: &&&str| {
+        let rest = lower.strip_prefix(**word);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || c == '('))
+    };
+    if let Some(word) = CLAUSES.iter().find(begins) {
+        let word = word.to_uppercase();
+        let problem = Problem::new(span, format!("`{name}` says {word} already")).label(format!("begins with {word}"));
+        let help = if word == "CREATE" { "write only the query: `SELECT …`" } else { "leave that word out" };
+        scope.problem(problem.help(help));
+    }
+}
+
+/// A default that is one bare word would be the name of a column, and a default can have none.
+pub fn no_column(arg: &Arg, scope: &mut Scope<'_>) {
+    let Some(word) = arg.as_text() else { return };
+    let names = crate::sql::names::find(word);
+    if let [name] = names.as_slice()
+        && name.parts.len() == 1
+        && !name.call
+        && name.last() == word.to_lowercase()
+    {
+        let problem = Problem::new(arg.span, format!("`{word}` would be a column, and a default knows none"));
+        let help = format!("write `\"'{word}'\"` for the text, `\"{word}()\"` for the function");
+        scope.problem(problem.label("a bare word").help(help));
     }
 }
 
@@ -351,7 +498,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
         _ => {
             nothing_more(attr, &node.children, &node.props, scope);
             if let [arg] = node.args.as_slice() {
-                return one(attr, arg, scope);
+                return one(attr, attr.name, arg, scope);
             }
             let message = format!("`{}` takes one argument, not {}", attr.name, node.args.len());
             scope.problem(Problem::new(node.name_span, message).label("one argument"));
@@ -382,7 +529,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
     let kind = id.kind();
     let mut node = Node::new(kind.word);
     if kind.address != Address::Facet {
-        node = node.arg(id.name().text());
+        node = dotted(node.arg(id.name().text()), kind);
     }
     let mut node = write_record(kind.attrs, &object.attrs, node, id.schema());
     if let Some(was) = &object.was {
@@ -514,8 +661,12 @@ pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
 
 /// The nearest of the known words, if any is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + word.chars().count() / 4;
-    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+    let word = habits::plain(word);
+    let length = word.chars().count();
+    // Of a single letter nothing would be left.
+    let limit = (1 + length / 4).min(length.saturating_sub(1));
+    let near = |known: &str| distance(&word, &habits::plain(known));
+    known.into_iter().map(|k| (near(k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words.

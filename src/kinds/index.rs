@@ -1,7 +1,7 @@
 //! Indexes: `index orders_open customer { where "status = 'pending'" }`.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::kdl::{Node, Problem};
+use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape,
     Within, attr,
@@ -51,7 +51,7 @@ pub static KIND: Kind = Kind {
     word: "index",
     sql: "INDEX",
     address: Address::Beside,
-    within: Within::Of(&["table", "materialized-view"]),
+    within: Within::Of(&["table", "materialized-view", "column"]),
     namespace: Namespace::Relation,
     attrs: &ATTRS,
     folds: false,
@@ -71,23 +71,28 @@ impl Room for Index {
         let first_is_part = node.args.first().is_some_and(|a| a.annotation.is_some());
         let named = node.get_prop("name").is_some();
         // `index a` is an index on a: an index without a part cannot be meant.
-        let takes_name = !named && !first_is_part && (node.args.len() > 1 || (node.args.len() == 1 && has_keys));
+        let column = scope.parent.clone().filter(|parent| parent.kind().word == "column");
+        let enough = usize::from(!has_keys && column.is_none());
+        let takes_name = !named && !first_is_part && node.args.len() > enough;
         let turn = if named || takes_name { Turn::Named } else { Turn::Unnamed };
         if scope.put_off(turn, &ROOM, node) {
             return;
         }
-        let Some(table) = scope.parent.clone() else { return };
+        let Some(table) = constraint::table_of(scope) else { return };
         let said = match node.args.first().filter(|_| takes_name) {
             Some(arg) => generic::name_of(arg, scope),
             None => constraint::said_name(node, scope),
         };
-        let args = node.args.get(usize::from(takes_name)..).unwrap_or_default();
+        let mut args = node.args.get(usize::from(takes_name)..).unwrap_or_default().to_vec();
+        if let Some(column) = column.filter(|_| args.is_empty() && !has_keys) {
+            args.push(Arg { span: node.name_span, ..Arg::text(column.name().text()) });
+        }
         if args.is_empty() && !has_keys {
             let problem = Problem::new(node.name_span, "this index has no parts");
             scope.problem(problem.label("write `index NAME COLUMN …`"));
             return;
         }
-        let mut key = key_parts::parse(args, node, &table, scope);
+        let mut key = key_parts::parse(&args, node, &table, scope);
         let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
         let mut read = Attrs::new();
         read.set(STATISTICS, key_parts::take_statistics(&mut key)).set(KEY, key).set(INCLUDE, include);

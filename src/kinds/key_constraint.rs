@@ -45,13 +45,27 @@ pub fn parse(room: &'static dyn Room, label: &'static str, node: &Node, scope: &
         return None;
     }
     let table = constraint::table_of(scope)?;
-    if node.args.is_empty() {
+    let own = scope.parent.clone().filter(|parent| *parent != table);
+    if let (Some(column), Some(arg)) = (&own, node.args.first()) {
+        let message = format!("in a column, `{}` is about that column alone", room.kind().word);
+        let problem = Problem::new(arg.span, message).label("one too many");
+        scope.problem(problem.help(format!(
+            "leave it out, or write it in the table: `{} {} …`",
+            room.kind().word,
+            column.name().as_str()
+        )));
+        return None;
+    }
+    if own.is_none() && node.args.is_empty() {
         let word = room.kind().word;
         let problem = Problem::new(node.name_span, format!("this {word} has no columns"));
         scope.problem(problem.label(format!("write `{word} COLUMN …`")));
         return None;
     }
-    let columns = constraint::columns(&node.args, &table, scope);
+    let columns = match own {
+        Some(column) => vec![column],
+        None => constraint::columns(&node.args, &table, scope),
+    };
     let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
     let said = constraint::said_name(node, scope);
     let mut read = Attrs::new();

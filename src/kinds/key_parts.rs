@@ -109,9 +109,13 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
 /// A column, or an expression: `(sql)"lower(email)"`.
 pub fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs> {
     match arg.annotation.as_deref() {
-        Some("sql") => Some(Attrs::new().with(EXPRESSION, Expr::new(arg.as_text()?.trim()))),
+        Some("sql") => {
+            let text = arg.as_text()?;
+            generic::sql_text(text, arg.span, EXPRESSION.name, scope);
+            Some(Attrs::new().with(EXPRESSION, Expr::new(text.trim())))
+        }
         Some(other) => {
-            let problem = Problem::new(arg.span, format!("`({other})` means nothing here"));
+            let problem = Problem::new(arg.span, format!("`({other})` means nothing here")).label("annotated");
             scope.problem(problem.help("write `(sql)` before an expression"));
             None
         }

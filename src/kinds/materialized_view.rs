@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, State,
     Within, attr,
 };
 use crate::sql;
@@ -53,6 +53,10 @@ pub static ROOM: MaterializedView = MaterializedView;
 impl Room for MaterializedView {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
+        object.get(SQL).is_none().then(|| "it has no query: `materialized-view NAME { sql \"SELECT …\" }`".to_string())
     }
 
     fn query(&self, _: Version) -> Option<String> {

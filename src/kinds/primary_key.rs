@@ -24,7 +24,7 @@ pub static KIND: Kind = Kind {
     word: "primary-key",
     sql: "CONSTRAINT",
     address: Address::NamedOn,
-    within: Within::Of(&["table"]),
+    within: Within::Of(&["table", "column"]),
     namespace: Namespace::IndexConstraint,
     attrs: &ATTRS,
     folds: true,
@@ -44,7 +44,7 @@ impl Room for PrimaryKey {
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         if let Some(id) = key::parse(&ROOM, LABEL, node, scope) {
-            one_per_table(&id, node, scope);
+            one_per_table(&id, scope);
             make_not_null(&id, scope);
         }
     }
@@ -97,13 +97,17 @@ impl Room for PrimaryKey {
     }
 }
 
-fn one_per_table(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
-    let Some(table) = id.parent() else { return };
-    // Under a name that no key can have: the table's one place for a primary key.
-    if !scope.load.taken.insert((table.clone(), "".into())) {
-        let problem = Problem::new(node.span, format!("{table} has two primary keys"));
-        scope.problem(problem.label("second one").help("make one of them `unique`"));
-    }
+fn one_per_table(id: &ObjectId, scope: &mut Scope<'_>) {
+    let keys = id.parent().and_then(|table| scope.load.keys.get(table));
+    let other = keys.into_iter().flatten().find(|key| key.is(&KIND) && *key != id).cloned();
+    let place = |id: &ObjectId| scope.load.state.get(id).and_then(|key| key.place).unwrap_or_default();
+    let Some(other) = other else { return };
+    // Keys with a name of their own are read before those without.
+    let (first, second) = (place(id).min(place(&other)), place(id).max(place(&other)));
+    let table = id.parent().map_or_else(String::new, ToString::to_string);
+    let mut problem = Problem::new(second, format!("{table} has two primary keys")).label("second one");
+    problem.related = Some((first, "the first one"));
+    scope.problem(problem.help("make one of them `unique`"));
 }
 
 /// A primary key makes its columns NOT NULL, and that stays when it goes: the columns say it, here as in the catalog.

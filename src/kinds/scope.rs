@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
+use crate::model::{Address, Form, Ident, Object, ObjectId, Shape, Span, SqlType, State, Text, Within};
 use crate::sql::{reference, types};
 
-use super::{BuiltIns, Room, find, generic, rooms, schema};
+use super::{BuiltIns, Room, find, generic, habits, rooms, schema};
 
 /// What one load collects.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub struct Load {
     pub taken: FxHashSet<(ObjectId, Text)>,
     /// The keys and indexes of each table, for what relies on one of them.
     pub keys: FxHashMap<ObjectId, Vec<ObjectId>>,
+    /// True if a file could not be read: whatever it declares is missing, and nobody knows which names are wrong.
+    pub incomplete: bool,
     /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
     later: Vec<Later>,
     /// True while `finish` reads.
@@ -84,6 +86,12 @@ impl Scope<'_> {
         Scope { schema: self.schema.clone(), parent: Some(parent.clone()), load: &mut *self.load }
     }
 
+    /// True if something is wrong in the node of an object: what it lacks may stand there.
+    pub fn is_doubtful(&self, id: &ObjectId) -> bool {
+        let Some(place) = self.load.state.get(id).and_then(|object| object.place) else { return true };
+        self.load.incomplete || self.load.problems.iter().any(|problem| place.holds(problem.span))
+    }
+
     /// Puts the node off until everything else is read; `false`: that is now.
     pub fn put_off(&mut self, turn: Turn, room: &'static dyn Room, node: &Node) -> bool {
         if self.load.finishing {
@@ -102,13 +110,18 @@ impl Scope<'_> {
     /// Adds an object; a second one with the same address is a problem.
     pub fn put(&mut self, id: ObjectId, mut object: Object, span: Span) {
         object.place.get_or_insert(span);
-        if let Some(first) = self.load.state.get(&id) {
-            let mut problem = Problem::new(span, format!("{id} is declared twice")).label("second declaration");
-            problem.related = first.place.map(|place| (place, "the first declaration"));
-            self.problem(problem.help("remove one of the two"));
-        } else {
+        if !self.is_taken(&id, span) {
             self.load.state.put(id, object);
         }
+    }
+
+    /// True, and a problem, if there is an object with that address.
+    pub fn is_taken(&mut self, id: &ObjectId, span: Span) -> bool {
+        let Some(first) = self.load.state.get(id) else { return false };
+        let mut problem = Problem::new(span, format!("{id} is declared twice")).label("second declaration");
+        problem.related = first.place.map(|place| (place, "the first declaration"));
+        self.problem(problem.help("remove one of the two"));
+        true
     }
 
     /// The address of a new object of `room` that stands here.
@@ -193,24 +206,47 @@ impl Scope<'_> {
 
     /// Says that no file declares what a reference means, and what may have been meant.
     fn unknown(&mut self, kinds: &[&'static str], text: &str, span: Span) {
+        if self.load.incomplete {
+            return;
+        }
         let message = format!("there is no {} `{text}`", kinds.join(" or "));
         let mut problem = Problem::new(span, message).label("not declared in any file");
         // Looking for candidates takes time; after a hundred problems nobody needs them.
         if self.load.problems.len() < 100 {
-            let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
-            let bare = |schema: &str| schema == "public" || schema == NO_SCHEMA;
-            let mut names: Vec<String> =
-                known.map(|((s, n), _)| if bare(s) { n.to_string() } else { format!("{s}.{n}") }).collect();
-            names.sort();
-            if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
-                problem = problem.help(format!("did you mean `{near}`?"));
-            } else if let Some(full) = names.iter().find(|n| n.rsplit('.').next() == Some(text)) {
-                problem = problem.help(format!("there is `{full}` in another schema"));
-            } else if kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine)) {
-                problem = problem.help(format!("what PostgreSQL brings has a schema: `pg_catalog.{text}`"));
-            }
+            problem.help = self.candidates(kinds, text);
         }
         self.problem(problem);
+    }
+
+    /// What may have been meant by a name that no file declares as one of `kinds`.
+    fn candidates(&self, kinds: &[&'static str], text: &str) -> Option<String> {
+        let bare = |schema: &str| schema == "public" || schema == NO_SCHEMA;
+        let full =
+            |(schema, name): &(Text, Text)| if bare(schema) { name.to_string() } else { format!("{schema}.{name}") };
+        let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
+        let mut names: Vec<String> = known.map(|(at, _)| full(at)).collect();
+        names.sort();
+        let mut others = self.load.declared.iter().filter(|(at, _)| full(at) == text).flat_map(|(_, words)| words);
+        if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
+            Some(format!("did you mean `{near}`?"))
+        } else if let Some(full) = names.iter().find(|n| n.rsplit('.').next() == Some(text)) {
+            Some(format!("there is `{full}` in another schema"))
+        } else if let Some(word) = others.next() {
+            Some(format!(
+                "`{text}` is {} {word}; {} {} is wanted here",
+                article(word),
+                article(kinds[0]),
+                kinds.join(" or ")
+            ))
+        } else if kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine)) {
+            Some(format!("what PostgreSQL brings has a schema: `pg_catalog.{text}`"))
+        } else if names.is_empty() {
+            Some(format!("declare it: `{} {text} {{ … }}`", kinds.first()?))
+        } else {
+            let more = if names.len() > MAX_CANDIDATES { ", …" } else { "" };
+            names.truncate(MAX_CANDIDATES);
+            Some(format!("declared are {}{more}", names.join(", ")))
+        }
     }
 
     /// A type as written here, in the model's form: built-in names folded, declared types qualified.
@@ -230,14 +266,57 @@ impl Scope<'_> {
                             .is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
                     })
                 }));
-                self.load.types.insert(key, sql_type.clone());
+                match self.type_doubt(&parsed, text) {
+                    Some(help) => {
+                        let problem = Problem::new(span, format!("there is no type `{}`", parsed.name));
+                        self.problem(problem.label("neither in the files nor in PostgreSQL").help(help));
+                    }
+                    None => drop(self.load.types.insert(key, sql_type.clone())),
+                }
                 sql_type
             }
             Err(why) => {
-                self.problem(Problem::new(span, format!("`{text}` is no type: {why}")).label("here"));
+                let mut problem = Problem::new(span, format!("`{text}` is no type: {why}")).label("here");
+                if text.ends_with(',') {
+                    problem = problem.help("nothing but spaces stands between arguments: leave out the comma");
+                }
+                self.problem(problem);
                 SqlType::new(text)
             }
         }
+    }
+
+    /// What was meant by a type that neither a file nor PostgreSQL has, as far as that is plain: others may be in the database.
+    fn type_doubt(&self, parsed: &types::Parsed, text: &str) -> Option<String> {
+        let name = parsed.name.as_str();
+        if parsed.schema.is_some() || text.contains('"') || types::is_known(name) || self.load.incomplete {
+            return None;
+        }
+        let declared = |schema: &str| {
+            let words = self.load.declared.get(&(schema.into(), name.into()));
+            words.is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
+        };
+        if declared(self.schema.name().as_str()) || declared("public") {
+            return None;
+        }
+        if types::serial(name).is_some() {
+            return Some("only a column can have it".into());
+        }
+        if let Some(ours) = habits::type_meant(name) {
+            return Some(format!("PostgreSQL's is `{ours}`"));
+        }
+        let own = self.schema.name();
+        let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| super::IS_TYPE.contains(w)));
+        let (here, there): (Vec<_>, Vec<_>) =
+            known.map(|(at, _)| at).partition(|(schema, _)| &**schema == "public" || **schema == *own.as_str());
+        if let Some((schema, name)) = there.iter().find(|(_, other)| &**other == name) {
+            return Some(format!("there is `{schema}.{name}` in another schema"));
+        }
+        let near = generic::nearest(
+            name,
+            here.iter().map(|(_, name)| &**name).chain(types::names().map(|name| -> &str { name })),
+        )?;
+        Some(format!("did you mean `{near}`?"))
     }
 
     /// Reads the child nodes that are no attributes of `parent`'s kind (`own` are): each goes to the room of its word.
@@ -254,21 +333,87 @@ impl Scope<'_> {
         {
             Some(room) => room.parse(node, &mut self.inside(parent)),
             None => {
-                let kind = parent.kind();
-                let attrs = kind.attrs.iter().map(|a| a.name);
-                let known: Vec<&str> = rooms_in(kind.word).map(|r| r.kind().word).chain(attrs).collect();
-                let mut problem = Problem::new(
-                    node.name_span,
-                    format!("`{}` cannot stand in {} {}", node.name, article(kind.word), kind.word),
-                )
-                .label("unknown here");
-                if let Some(near) = generic::nearest(&node.name, known.iter().copied()) {
-                    problem = problem.help(format!("did you mean `{near}`?"));
-                }
+                let problem = self.stray_child(node, parent);
                 self.problem(problem);
             }
         }
     }
+
+    /// A child node that nothing in its parent's kind reads.
+    fn stray_child(&self, node: &Node, parent: &ObjectId) -> Problem {
+        let (kind, word) = (parent.kind(), &*node.name);
+        let message = format!("`{word}` cannot stand in {} {}", article(kind.word), kind.word);
+        let problem = Problem::new(node.name_span, message).label("unknown here");
+        if let Some(attr) = kind.attr(word) {
+            return problem.help(match attr.form {
+                Form::Property => format!("it is a property: `{} NAME {word}=…`", kind.word),
+                Form::Flag => format!("it is a bare word: `{} NAME {word}`", kind.word),
+                _ => format!("its value stands after the name: `{} NAME {}`", kind.word, word.to_uppercase()),
+            });
+        }
+        if matches!(kind.word, "table" | "foreign-table") {
+            let args: Vec<&str> = node.args.iter().filter_map(|arg| arg.as_text()).map(|t| &**t).collect();
+            match args.as_slice() {
+                [sql_type, ..] if self.names_type(sql_type) => {
+                    return problem.help(format!("a column is `column {word} {sql_type}`"));
+                }
+                [name, ..] if types::names().any(|known| known == word.to_lowercase()) => {
+                    return problem.help(format!("a column is `column {name} {word}`"));
+                }
+                _ => {}
+            }
+        }
+        if let Some(help) = habits::help(word, kind.word) {
+            return problem.help(help);
+        }
+        let words = rooms_in(kind.word).flat_map(|room| room.words().iter().copied().chain([room.kind().word]));
+        let attrs = kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name);
+        let mut known: Vec<&str> = words.chain(attrs).collect();
+        if kind.address == Address::Schema {
+            known.extend(rooms().iter().map(|room| room.kind()).filter(|k| k.within == Within::Schema).map(|k| k.word));
+        }
+        if let Some(near) = generic::nearest(word, known.iter().copied()) {
+            return problem.help(format!("did you mean `{near}`?"));
+        }
+        match where_it_stands(word) {
+            Some(place) => problem.help(place),
+            None if kind.attrs.iter().any(|a| a.form == Form::Arguments && matches!(a.shape, Shape::Texts)) => {
+                problem.help(format!("it stands after the name: `{} NAME {word} …`", kind.word))
+            }
+            None => problem,
+        }
+    }
+
+    /// True if a text is a type that PostgreSQL or a file has.
+    fn names_type(&self, text: &str) -> bool {
+        let name = types::parse(text).map(|t| t.name).unwrap_or_default();
+        let declared = |(at, words): (&(Text, Text), &Vec<&str>)| {
+            *at.1 == *name && words.iter().any(|w| super::IS_TYPE.contains(w))
+        };
+        types::names().any(|known| known == name) || self.load.declared.iter().any(declared)
+    }
+}
+
+/// At most so many names are shown of those that may have been meant.
+const MAX_CANDIDATES: usize = 8;
+
+/// Where the nodes of a kind stand, for one that stands elsewhere.
+pub fn where_it_stands(word: &str) -> Option<String> {
+    let room = rooms().iter().find(|room| room.kind().word == word || room.words().contains(&word))?;
+    Some(match room.kind().within {
+        Within::Top => "it stands at the top of a file".into(),
+        Within::Schema => "it stands at the top of a file, or in a `schema` block".into(),
+        Within::Any => "it stands in the object that it is about".into(),
+        Within::Of(words) => {
+            let mut names: Vec<String> = words.iter().map(|word| format!("{} `{word}`", article(word))).collect();
+            let last = names.pop()?;
+            if names.is_empty() {
+                format!("it stands in {last}")
+            } else {
+                format!("it stands in {} or {last}", names.join(", "))
+            }
+        }
+    })
 }
 
 /// The rooms whose nodes may stand in a node of the kind `word`.

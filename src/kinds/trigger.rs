@@ -76,6 +76,11 @@ impl Room for Trigger {
         let Some(function) = node.get_prop(FUNCTION.name) else {
             let problem = Problem::new(node.name_span, "this trigger calls no function");
             scope.problem(problem.label("write `function=NAME`"));
+            // What it says instead may be a misspelled word.
+            let stray = node.props.iter().filter(|prop| KIND.attr(&prop.name).is_none() && &*prop.name != "was");
+            for prop in stray {
+                scope.problem(generic::stray_property(&ATTRS, KIND.word, prop));
+            }
             return;
         };
         let function = function

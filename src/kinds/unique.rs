@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     word: "unique",
     sql: "CONSTRAINT",
     address: Address::NamedOn,
-    within: Within::Of(&["table"]),
+    within: Within::Of(&["table", "column"]),
     namespace: Namespace::IndexConstraint,
     attrs: &ATTRS,
     folds: true,

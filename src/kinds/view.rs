@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text,
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
     Within, attr,
 };
 use crate::sql;
@@ -57,6 +57,10 @@ pub static ROOM: View = View;
 impl Room for View {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
+        object.get(SQL).is_none().then(|| "it has no query: `view NAME { sql \"SELECT …\" }`".to_string())
     }
 
     fn query(&self, _: Version) -> Option<String> {

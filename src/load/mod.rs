@@ -12,8 +12,8 @@ use rustc_hash::FxHashMap;
 
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::generic::nearest;
-use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
-use crate::kinds::{IS_TYPE, Room, room, rooms, schema};
+use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema, where_it_stands};
+use crate::kinds::{IS_TYPE, Room, constraint, habits, room, rooms, schema};
 use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
 
 pub use files::{find, text, utf8};
@@ -64,20 +64,23 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
         }
     }
     // Where a file could not be read, its names are missing: whatever refers to them would be called wrong.
-    if load.problems.is_empty() {
-        trees.iter().flatten().for_each(|node| declare(node, &mut load));
-        load.state.put(schema::id("public"), Object::default());
-        // Each node makes room for the objects of the next.
-        for node in trees.into_iter().flatten() {
-            top(&node, &mut load);
-        }
-        load.finish();
+    load.incomplete = !load.problems.is_empty();
+    trees.iter().flatten().for_each(|node| declare(node, &mut load));
+    load.state.put(schema::id("public"), Object::default());
+    // Each node makes room for the objects of the next.
+    for node in trees.into_iter().flatten() {
+        top(&node, &mut load);
     }
-    if load.problems.is_empty() {
+    load.finish();
+    let first = load.problems.len();
+    if !load.incomplete {
         whole(&mut load);
         shared_names(&mut load);
-        stars::check(&load.state, &mut load.problems);
+        values_of_columns(&mut load);
+        renames(&mut load);
     }
+    stars::check(&load.state, &mut load.problems);
+    consequences(first, &mut load);
     if load.problems.is_empty() {
         return Ok(Loaded { state: load.state, sources });
     }
@@ -164,19 +167,65 @@ fn top(node: &Node, load: &mut Load) {
         room.parse(node, &mut scope);
         return;
     }
-    let known = rooms().iter().filter(|r| matches!(r.kind().within, Within::Top | Within::Schema));
+    let known = || rooms().iter().map(|r| r.kind()).filter(|kind| matches!(kind.within, Within::Top | Within::Schema));
     let message = format!("`{}` cannot stand at the top of a file", node.name);
-    let mut problem = Problem::new(node.name_span, message).label("unknown here");
-    let inside = rooms().iter().find_map(|room| match room.kind().within {
-        Within::Of(words) if room.kind().word == &*node.name => Some(words),
-        _ => None,
-    });
-    if let Some(words) = inside {
-        problem = problem.help(format!("it stands in a {}", words.join(" or ")));
-    } else if let Some(near) = nearest(&node.name, known.map(|r| r.kind().word)) {
-        problem = problem.help(format!("did you mean `{near}`?"));
+    let problem = Problem::new(node.name_span, message).label("unknown here");
+    let help = where_it_stands(&node.name)
+        .or_else(|| habits::help(&node.name, "").map(String::from))
+        .or_else(|| nearest(&node.name, known().map(|kind| kind.word)).map(|near| format!("did you mean `{near}`?")))
+        .or_else(|| {
+            let near = nearest(&node.name, rooms().iter().map(|room| room.kind().word))?;
+            Some(format!("did you mean `{near}`? {}", where_it_stands(near)?))
+        })
+        .unwrap_or_else(|| format!("here stand {}", known().map(|kind| kind.word).collect::<Vec<_>>().join(", ")));
+    scope.problem(problem.help(help));
+}
+
+/// Leaves out the problems from `first` on that may follow from one before: both are about the same object.
+fn consequences(first: usize, load: &mut Load) {
+    let later = load.problems.split_off(first);
+    let known = load.problems.len();
+    for problem in later {
+        if !load.problems[..known].iter().any(|before| problem.span.holds(before.span)) {
+            load.problems.push(problem);
+        }
     }
-    scope.problem(problem);
+}
+
+/// Finds columns that would get values in two ways.
+fn values_of_columns(load: &mut Load) {
+    let mut seen: FxHashMap<&ObjectId, &ObjectId> = FxHashMap::default();
+    for (id, object) in load.state.iter().filter(|(id, _)| id.kind().namespace == Namespace::ColumnValue) {
+        let Some(column) = id.parent() else { continue };
+        let generated = load.state.get(column).is_some_and(|c| c.value("generated").is_some()).then_some("generated");
+        let Some(other) = generated.or_else(|| seen.insert(column, id).map(|other| other.kind().word)) else {
+            continue;
+        };
+        let message = format!("{column} cannot have both `{other}` and `{}`", id.kind().word);
+        let problem = Problem::new(object.place.unwrap_or_default(), message).label("gets values in another way");
+        load.problems.push(problem.help("keep one of them"));
+    }
+}
+
+/// Finds renames that cannot be meant: to the same name, and of one object to two.
+fn renames(load: &mut Load) {
+    let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
+    for (id, object) in load.state.iter() {
+        let Some(was) = object.was.clone() else { continue };
+        let old = id.renamed(was);
+        let place = object.place.unwrap_or_default();
+        if old == *id {
+            let problem = Problem::new(place, format!("`was` of {id} is its own name")).label("renamed to itself");
+            load.problems.push(problem.help("`was=` says the name before a rename: leave it out"));
+        } else if let Some(first) = seen.get(&old) {
+            let message = format!("{id} cannot have been {old}, which another one was as well");
+            let mut problem = Problem::new(place, message).label("second one");
+            problem.related = first.map(|place| (place, "the first one"));
+            load.problems.push(problem.help("keep `was=` at the one that is to have its data"));
+        } else {
+            seen.insert(old, object.place);
+        }
+    }
 }
 
 /// Checks what no single node can know: parents exist, and so do routines that references name by their types.
@@ -196,12 +245,25 @@ fn whole(load: &mut Load) {
             load.problems.push(Problem::new(place, format!("{id} is not complete")).label("declared here").help(lack));
         }
         for (_, value) in object.attrs.iter() {
-            routines(value, &mut |target| {
-                let ours = target.schema().is_some_and(|schema| state.has(schema)) && !extensions;
-                if ours && !state.has(target) {
-                    let problem = Problem::new(place, format!("there is no {target}")).label("needed here");
-                    load.problems.push(problem.help("one with other input types does not count"));
+            references(value, &mut |target| match target.kind().address {
+                Address::Routine => {
+                    let ours = target.schema().is_some_and(|schema| state.has(schema)) && !extensions;
+                    if ours && !state.has(target) {
+                        let problem = Problem::new(place, format!("there is no {target}")).label("needed here");
+                        load.problems.push(problem.help("one with other input types does not count"));
+                    }
                 }
+                Address::MemberOf => {
+                    let Some(table) = target.parent() else { return };
+                    let name = target.name().as_str();
+                    if !constraint::has_column(state, table, name) {
+                        let message = format!("{table} has no column `{name}`");
+                        let mut problem = Problem::new(place, message).label("needed here");
+                        problem.help = constraint::candidates(state, table, name);
+                        load.problems.push(problem);
+                    }
+                }
+                _ => {}
             });
         }
     }
@@ -223,19 +285,20 @@ fn shared_names(load: &mut Load) {
         for list in lists.into_iter().filter(|(_, in_it)| *in_it).map(|(list, _)| list) {
             let Some(other) = taken.insert((list, id.schema(), id.name().as_str()), id) else { continue };
             let message = format!("{id} and {other} cannot have the same name");
-            let problem = Problem::new(object.place.unwrap_or_default(), message).label("its name is taken");
+            let mut problem = Problem::new(object.place.unwrap_or_default(), message).label("its name is taken");
+            problem.related = load.state.get(other).and_then(|o| o.place).map(|place| (place, "the other one"));
             load.problems.push(problem.help("PostgreSQL keeps both in one list of names: rename one of them"));
             break;
         }
     }
 }
 
-/// The routines that a value refers to.
-fn routines(value: &Value, found: &mut dyn FnMut(&crate::model::ObjectId)) {
+/// The objects that a value refers to.
+fn references(value: &Value, found: &mut dyn FnMut(&ObjectId)) {
     match value {
-        Value::Ref(id) if id.kind().address == Address::Routine => found(id),
-        Value::List(list) => list.iter().for_each(|v| routines(v, found)),
-        Value::Record(record) => record.iter().for_each(|(_, v)| routines(v, found)),
+        Value::Ref(id) => found(id),
+        Value::List(list) => list.iter().for_each(|v| references(v, found)),
+        Value::Record(record) => record.iter().for_each(|(_, v)| references(v, found)),
         _ => {}
     }
 }

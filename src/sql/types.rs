@@ -113,6 +113,50 @@ const BUILT_IN: &[&str] = &[
     "datemultirange",
 ];
 
+/// The other types of `pg_catalog` (13 to 18), and aliases that are no types by themselves.
+const IN_CATALOG: &str = " aclitem any anycompatible anycompatiblearray anycompatiblemultirange anycompatiblenonarray \
+    anycompatiblerange anyenum anymultirange anynonarray anyrange char cid fdw_handler float gtsvector index_am_handler \
+    int2vector language_handler oidvector refcursor regcollation regconfig regdictionary regnamespace regoper regoperator \
+    regprocedure regrole table_am_handler tid timestamptz timetz tsm_handler txid_snapshot unknown varbit varchar xid8 ";
+
+/// Types of extensions that many databases have.
+const OF_EXTENSIONS: &str = " citext hstore ghstore ltree lquery ltxtquery cube seg geometry geography box2d box2df box3d raster \
+    topogeometry vector halfvec sparsevec isbn isbn13 issn issn13 ismn ismn13 ean13 upc int1 int16 uint1 uint2 uint4 uint8 \
+    uint16 semver bigm roaringbitmap hll intarray ip4 ip6 ip4r ip6r ipaddress iprange email uri ";
+
+/// Types that PostgreSQL makes something else of: the type, and the column numbers itself.
+const SERIAL: &[(&str, &str)] = &[
+    ("smallserial", "smallint"),
+    ("serial2", "smallint"),
+    ("serial", "integer"),
+    ("serial4", "integer"),
+    ("bigserial", "bigint"),
+    ("serial8", "bigint"),
+];
+
+/// The type that a column of a serial type gets.
+pub fn serial(text: &str) -> Option<&'static str> {
+    let name = text.trim().to_lowercase();
+    SERIAL.iter().find(|(serial, _)| *serial == name).map(|(_, plain)| *plain)
+}
+
+/// False if no PostgreSQL has a type of that bare name by itself.
+pub fn is_known(name: &str) -> bool {
+    let word = format!(" {name} ");
+    is_built_in(name)
+        || ALIASES.iter().any(|(alias, _)| *alias == name)
+        || IN_CATALOG.contains(&word)
+        || OF_EXTENSIONS.contains(&word)
+        || name.starts_with("pg_")
+        || name.starts_with('_')
+        || name.starts_with("interval ")
+}
+
+/// The names of types that people use: candidates for a misspelled one.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().copied().chain(ALIASES.iter().map(|(alias, _)| *alias)).chain(SERIAL.iter().map(|(name, _)| *name))
+}
+
 /// Takes a type apart.
 ///
 /// # Errors

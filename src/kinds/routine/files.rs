@@ -106,7 +106,10 @@ fn body(node: &Node, scope: &mut Scope<'_>) -> Option<Text> {
             continue;
         };
         if found.is_some() {
-            scope.problem(Problem::new(child.name_span, "there is a second body").label("second time"));
+            let problem = Problem::new(child.name_span, "there is a second body").label("second one");
+            scope.problem(
+                problem.help("keep one of `body`, which has a newline before and after its text, and `body-exact`"),
+            );
         }
         found = Some(if &*child.name == BODY_EXACT { text.clone() } else { format!("\n{text}\n").into() });
     }
