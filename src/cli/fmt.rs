@@ -105,9 +105,16 @@ impl Fmt {
 fn layouts(texts: Vec<(PathBuf, String)>) -> Result<Vec<(String, Option<String>)>> {
     let sources = Sources { files: texts };
     let (mut out, mut problems) = (Vec::new(), Vec::new());
-    for (at, (_, text)) in sources.files.iter().enumerate() {
-        match kdl::format(u32::try_from(at).unwrap_or(u32::MAX), text) {
-            Ok(new) => out.push((new != *text).then_some(new)),
+    let laid_out = load::threads::share_out(&sources.files, |first, files| {
+        let number = |index| u32::try_from(first + index).unwrap_or(u32::MAX);
+        let formatted = |(index, (_, text)): (usize, &(PathBuf, String))| {
+            kdl::format(number(index), text).map(|new| (new != *text).then_some(new))
+        };
+        files.iter().enumerate().map(formatted).collect()
+    });
+    for file in laid_out {
+        match file {
+            Ok(new) => out.push(new),
             Err(found) => problems.extend(found),
         }
     }

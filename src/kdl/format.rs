@@ -29,6 +29,9 @@ pub fn format(file: u32, text: &str) -> Result<String, Vec<Problem>> {
         return Err(vec![problem.label("too deep").help("remove what is commented out here")]);
     }
     let out = layout.finish();
+    if out == text {
+        return Ok(if windows { out.replace('\n', "\r\n") } else { out });
+    }
     let after = read(file, &out).unwrap_or_default();
     if Node::all_alike(&before, &after) && told(text) == told(&out) {
         return Ok(if windows { out.replace('\n', "\r\n") } else { out });

@@ -2,6 +2,7 @@
 
 mod files;
 mod stars;
+pub mod threads;
 pub mod whole;
 pub mod write;
 
@@ -88,31 +89,13 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     Err(sources.error(&load.problems))
 }
 
-/// Reads every file, in several threads where that pays: reading is half of the time that a load takes.
+/// Reads every file.
 fn read_all(files: &[(PathBuf, String)]) -> Vec<Result<Vec<Node>, Vec<Problem>>> {
-    const WORTH_A_THREAD: usize = 64 << 10;
-    let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(bytes / WORTH_A_THREAD).clamp(1, 8);
-    let share = files.len().div_ceil(threads).max(1);
-    let part = &|at: usize| -> Vec<_> {
+    threads::share_out(files, |first, files| {
         let mut texts = kdl::Texts::default();
-        let files = files.iter().enumerate().skip(at * share).take(share);
-        let number = |index| u32::try_from(index).unwrap_or(u32::MAX);
-        files.map(|(index, (_, text))| kdl::read_with(number(index), text, &mut texts)).collect()
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads)
-            .map(|at| (at, std::thread::Builder::new().spawn_scoped(scope, move || part(at)).ok()))
-            .collect();
-        let mut out = part(0);
-        for (at, thread) in others {
-            out.extend(match thread {
-                // A panic of the reader is a fault of ours in any thread.
-                Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                None => part(at), // the system has no thread to spare
-            });
-        }
-        out
+        let number = |index| u32::try_from(first + index).unwrap_or(u32::MAX);
+        let read = |(index, (_, text)): (usize, &(PathBuf, String))| kdl::read_with(number(index), text, &mut texts);
+        files.iter().enumerate().map(read).collect()
     })
 }
 
