@@ -3,8 +3,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::rename;
 use crate::kinds::{inheritance, room};
-use crate::model::{Address, Object, ObjectId, OnChange, State};
+use crate::model::{Address, Namespace, Object, ObjectId, OnChange, State};
 
 /// What two states were completed with: what they were before, if they were any.
 #[derive(Debug, Default)]
@@ -46,16 +47,9 @@ pub fn complete(old: &mut State, new: &mut State) -> Completed {
             }
         }
     }
-    let differ = |one: &State, other: &State| -> Vec<ObjectId> {
-        one.iter().map(|(id, _)| id).filter(|id| !other.has(id) && tables.contains(id.root())).cloned().collect()
-    };
-    for (side, ids) in [differ(new, old), differ(old, new)].into_iter().enumerate() {
-        let (from, to) = if side == 0 { (&*old, &*new) } else { (&*new, &*old) };
-        for id in ids.into_iter().filter(|id| !matches!(id.kind().address, Address::MemberOf | Address::NamedOn)) {
-            let own = to.get(&id);
-            if let Some(object) = given(&id, from, to).filter(|object| Some(*object) == own) {
-                put[side].push((id, object.clone()));
-            }
+    for table in &tables {
+        for (side, [here, there]) in [[&*old, &*new], [&*new, &*old]].into_iter().enumerate() {
+            put[side].extend(keys(table, here, there));
         }
     }
     let [before, after] = put;
@@ -100,22 +94,28 @@ fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     Some(object)
 }
 
-/// The parent's part that stands for this one in `from`, where the table shares or inherits its parent's parts; in `to` it has its
-/// own.
-fn given<'a>(id: &ObjectId, from: &'a State, to: &State) -> Option<&'a Object> {
-    let inherited = |state: &State| room(id.kind()).inherited_from(id, state);
-    if let Some(origin) = inherited(from).first().filter(|_| inherited(to).is_empty()) {
-        return from.get(origin);
-    }
-    let shares = |table: &ObjectId, state: &State| {
+/// The keys and indexes that a table has by itself where it is on its own (`there`), and which are those of the table that it is
+/// a partition of `here`: PostgreSQL takes them over when it joins, and leaves them when it leaves.
+fn keys(table: &ObjectId, here: &State, there: &State) -> Vec<(ObjectId, Object)> {
+    let whole = |state: &State, table: &ObjectId| {
         state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
     };
-    let table = id.ancestors().find(|table| shares(table, from).is_some() && to.has(table))?;
-    if shares(table, to).is_some() {
-        return None;
+    let wholes: Vec<ObjectId> = std::iter::successors(whole(here, table), |above| whole(here, above)).collect();
+    if wholes.is_empty() || whole(there, table).is_some() {
+        return Vec::new();
     }
-    let mut parents = std::iter::successors(shares(table, from), |parent| shares(parent, from));
-    parents.find_map(|parent| from.get(&id.rebased(table, &parent)?))
+    let is_key = |id: &ObjectId| {
+        id.kind().address == Address::Beside
+            || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
+    };
+    let theirs = |id: &ObjectId, object: &Object| {
+        here.iter().any(|(other, key)| {
+            let above = other.parent().filter(|above| id.kind() == other.kind() && wholes.contains(above));
+            above.is_some_and(|above| rename::moved(object, table, above) == *key)
+        })
+    };
+    let own = there.iter().filter(|(id, _)| id.parent() == Some(table) && is_key(id) && !here.has(id));
+    own.filter(|(id, object)| theirs(id, object)).map(|(id, object)| (id.clone(), object.clone())).collect()
 }
 
 /// True if a table declares by itself what it inherits in both states: PostgreSQL keeps that in mind, and has no way to change it.

@@ -1,7 +1,7 @@
 //! Renames are said (`was=old`), never guessed: the first state under its new names.
 
 use crate::kinds::{IS_TYPE, inheritance, room};
-use crate::model::{Address, Attrs, Change, Edges, Expr, Namespace, ObjectId, SqlType, State, Text, Value};
+use crate::model::{Address, Attrs, Change, Edges, Expr, Namespace, Object, ObjectId, SqlType, State, Text, Value};
 use crate::sql::{self, signature, types};
 
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
@@ -106,6 +106,13 @@ fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, E
     }
     let edges = edges.into_iter().map(|(key, list)| (id(key), list.into_iter().map(id).collect())).collect();
     (state, edges)
+}
+
+/// The object as it would be with its references to `from`, and to what is inside, led to `to`.
+pub fn moved(object: &Object, from: &ObjectId, to: &ObjectId) -> Object {
+    let mut object = object.clone();
+    attrs(&mut object.attrs, from, to);
+    object
 }
 
 fn attrs(attrs: &mut Attrs, from: &ObjectId, to: &ObjectId) {

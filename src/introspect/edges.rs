@@ -59,6 +59,14 @@ pub(super) fn named(book: &Book, rows: impl Iterator<Item = Row>) -> impl Iterat
 
 fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {
     let lift = |id: &ObjectId| std::iter::once(id).chain(id.ancestors()).find(|i| state.has(i)).cloned();
+    // What is inherited needs what the parent's needs; the table that inherits it does not.
+    let heir = |id: &ObjectId| !state.has(id) && !room(id.kind()).inherited_from(id, state).is_empty();
+    if heir(from) {
+        if from.root() == to.root() {
+            return;
+        }
+        return room(from.kind()).inherited_from(from, state).iter().for_each(|origin| add(edges, state, origin, to));
+    }
     let Some(from) = lift(from) else { return };
     // An inherited column goes with the parent's, also where it says something of its own.
     let own =

@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, target};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, room, target};
 
 const TEXT: Key<Text> = Key::new("text");
 
@@ -75,8 +75,20 @@ impl Room for Comment {
     }
 
     fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, "NULL", cx)])
+        match id.parent().filter(|parent| room(parent.kind()).provides_unknown()) {
+            Some(extension) => Ok(vec![control_file(extension)]),
+            None => Ok(vec![statement(id, "NULL", cx)]),
+        }
     }
+}
+
+/// Without a comment of the files, an extension has the one that CREATE EXTENSION gave it.
+fn control_file(extension: &ObjectId) -> Statement {
+    let (name, target) = (sql::literal(extension.name().as_str()), sql::literal(&sql::target(extension)));
+    let body = format!(
+        "BEGIN EXECUTE (SELECT format('COMMENT ON %s IS %L', {target}, comment) FROM pg_available_extensions WHERE name = {name}); END"
+    );
+    Statement::new(format!("DO {}", sql::literal(&body)))
 }
 
 fn statement(id: &ObjectId, text: &str, cx: &Context<'_>) -> Statement {
@@ -85,5 +97,24 @@ fn statement(id: &ObjectId, text: &str, cx: &Context<'_>) -> Statement {
     match id.parent() {
         Some(on) => statement.locks(LockMode::ShareUpdateExclusive, on.root()),
         None => statement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::State;
+
+    #[test]
+    fn an_extension_has_its_own_comment_back() {
+        let state = State::default();
+        let cx = Context::new(Version::major_release(15), &state);
+        let extension = ObjectId::new(super::super::find("extension").unwrap().kind(), None, "citext");
+        let drop = ROOM.drop(&ObjectId::facet(&KIND, extension), &Object::default(), &cx).unwrap().remove(0);
+        assert_eq!(
+            drop.sql,
+            "DO 'BEGIN EXECUTE (SELECT format(''COMMENT ON %s IS %L'', ''EXTENSION citext'', comment) \
+             FROM pg_available_extensions WHERE name = ''citext''); END'"
+        );
     }
 }

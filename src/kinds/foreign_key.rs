@@ -3,14 +3,14 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, Text,
-    Within, attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, State,
+    Text, Within, attr,
 };
 use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, Naming, column_list};
 use super::scope::{Load, NO_SCHEMA, Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, key_parts};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, inheritance, key_parts};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
 const TARGET: Key<Vec<ObjectId>> = Key::new("target");
@@ -270,6 +270,10 @@ impl Room for ForeignKey {
     }
 
     /// Both sides may get types that compare only with each other, and each column changes by itself.
+    fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
+        inheritance::shared(state, id).into_iter().collect()
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
         Reaction::Replace
     }

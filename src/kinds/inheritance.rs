@@ -132,6 +132,15 @@ pub fn origins(state: &State, part: &ObjectId) -> Vec<ObjectId> {
     found
 }
 
+/// The constraint of a partitioned table that one of a partition is a part of.
+pub fn shared(state: &State, part: &ObjectId) -> Option<ObjectId> {
+    let whole = |part: &ObjectId| {
+        let (whole, _) = partition_of(state.get(part.parent()?)?)?;
+        Some(part.moved(Some(whole.clone())))
+    };
+    std::iter::successors(whole(part), whole).find(|id| state.has(id))
+}
+
 fn descend(state: &State, part: &ObjectId, depth: u32, found: &mut Vec<ObjectId>) {
     let inherits = matches!(part.kind().address, Address::MemberOf | Address::NamedOn);
     let Some(table) = part.parent().filter(|_| depth > 0 && inherits) else { return };

@@ -205,10 +205,12 @@ pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Optio
             return true;
         }
         let role = owner::role(object);
-        // Before 15, the bootstrap superuser owns schema public; initdb calls it as it likes, so any owner may be that one.
-        let initial = id.parent().is_some_and(acl::is_initial)
-            && (!server.at_least(15) || role.as_ref().is_some_and(|r| r.as_str() == "pg_database_owner"));
-        !initial && role.as_ref() != Some(usual)
+        // Before 15, the bootstrap superuser owns schema public; initdb calls it as it likes, so any owner may be that one. Since
+        // then nobody is meant but the database's owner, and who runs a plan does not make the schema.
+        if id.parent().is_some_and(acl::is_initial) {
+            return server.at_least(15) && role.is_some_and(|role| role.as_str() != "pg_database_owner");
+        }
+        role.as_ref() != Some(usual)
     });
 }
 

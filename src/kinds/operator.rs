@@ -119,16 +119,6 @@ impl Room for Operator {
         link(&id, &mut scope.load.state);
     }
 
-    fn lacks(&self, id: &ObjectId, object: &Object, state: &State) -> Option<String> {
-        let missing = |key: Key<Text>| {
-            let other = partner(key, id, object.get(key)?);
-            let ours = other.schema().is_some_and(|schema| state.has(schema)) && !state.has(&other);
-            (ours && !state.iter().any(|(id, _)| id.kind().word == "extension"))
-                .then(|| format!("its {} is {other}, which no file declares", key.name))
-        };
-        missing(COMMUTATOR).or_else(|| missing(NEGATOR))
-    }
-
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         let mut node = generic::write(id, object, inner);
         for (key, sql_type) in [LEFT_ARG, RIGHT_ARG].into_iter().zip(operands(id)).filter(|(_, t)| *t != NONE) {

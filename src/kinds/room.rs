@@ -94,7 +94,7 @@ pub trait Room: Sync {
         false
     }
 
-    /// The object whose parts this one has without saying so, and keeps when it leaves: a partition's parent.
+    /// The object whose parts this one has without saying so, under names of their own: a partition's parent.
     fn shares_parts_of(&self, _object: &Object) -> Option<ObjectId> {
         None
     }

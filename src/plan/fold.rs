@@ -150,9 +150,14 @@ impl Run<'_> {
             self.ready.remove(&self.key(node));
             return Some(node);
         }
-        let blocking = self.lazy.iter().copied().find(|(_, node)| {
-            self.graph.hard[*node].iter().any(|after| !self.done[*after] && Some(*after) != self.graph.into[*node])
-        });
+        let blocks = |node: usize, what: &dyn Fn(usize) -> bool| {
+            let mut after = self.graph.hard[node].iter().filter(|after| Some(**after) != self.graph.into[node]);
+            after.any(|after| !self.done[*after] && what(*after))
+        };
+        let first = |what: &dyn Fn(usize) -> bool| self.lazy.iter().copied().find(|(_, node)| blocks(*node, what));
+        // What is made waits for the whole to vanish as well; what is dropped may be what the whole waits for.
+        let blocking =
+            first(&|after| self.graph.nodes[after].act == super::graph::Act::Drop).or_else(|| first(&|_| true));
         if (self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced))
             && let Some(key) = blocking
         {

@@ -84,6 +84,7 @@ impl Graph {
         graph.providers();
         graph.unnamed();
         graph.siblings();
+        graph.partitions(old, new);
         graph.wholes();
         graph.facets(old);
         graph.changes(old, new, edges, needs);
@@ -163,6 +164,12 @@ impl Graph {
     fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
         // A foreign key that is made while keys are there that go could come to rest on one of them.
         let gone = keys(&self.drops);
+        // Another routine of the name, too, would make a call ambiguous.
+        let mut overloads: FxHashMap<(Option<&ObjectId>, &str), Vec<usize>> = FxHashMap::default();
+        let drops = self.drops.clone();
+        for (id, node) in drops.iter().filter(|(id, _)| id.kind().namespace == Namespace::Routine) {
+            overloads.entry((id.schema(), id.name().as_str())).or_default().push(*node);
+        }
         let makes: Vec<(ObjectId, usize)> =
             self.creates.iter().chain(&self.alters).map(|(id, i)| (id.clone(), *i)).collect();
         for (id, node) in makes {
@@ -189,6 +196,12 @@ impl Graph {
                 let roots = needs.hard.iter().map(ObjectId::root);
                 let keys: Vec<usize> = roots.filter_map(|table| gone.get(table)).flatten().copied().collect();
                 keys.into_iter().for_each(|key| self.rather_before(key, node));
+            }
+            let called =
+                needs.hard.iter().chain(&needs.soft).filter(|n| create && n.kind().namespace == Namespace::Routine);
+            for routine in called {
+                let others = overloads.get(&(routine.schema(), routine.name().as_str())).into_iter().flatten();
+                others.for_each(|other| self.rather_before(*other, node));
             }
             for (list, certain) in [(needs.hard, true), (needs.soft, false)] {
                 for needed in list {
@@ -392,6 +405,27 @@ impl Graph {
                 let parts = rests_on.filter_map(|other| parts.get(other)).flatten().copied().collect::<Vec<usize>>();
                 then.into_iter().for_each(|other| self.before(node, other));
                 parts.into_iter().chain(own).for_each(|part| self.rather_before(node, part));
+            }
+        }
+    }
+
+    /// A partitioned table's indexes have parts under names of PostgreSQL's choice: they go before a partition gets indexes of its
+    /// own, and come after those that could become such parts are gone.
+    fn partitions(&mut self, old: &State, new: &State) {
+        for (state, there, parts) in
+            [(new, keys(&self.drops), keys(&self.creates)), (old, keys(&self.creates), keys(&self.drops))]
+        {
+            let whole =
+                |table: &ObjectId| state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object));
+            for (table, own) in parts {
+                let wholes = std::iter::successors(whole(&table), whole);
+                let wholes: Vec<usize> = wholes.filter_map(|whole| there.get(&whole)).flatten().copied().collect();
+                for (part, other) in own.iter().flat_map(|part| wholes.iter().map(move |other| (*part, *other))) {
+                    match self.nodes[part].act {
+                        Act::Create => self.rather_before(other, part),
+                        _ => self.rather_before(part, other),
+                    }
+                }
             }
         }
     }
