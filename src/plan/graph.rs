@@ -1,9 +1,10 @@
 //! The graph of a plan: a node per object and action, an arrow where one has to come before another.
 
+mod parts;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::kinds::refs::Refs;
-use crate::kinds::{self, Direction, room};
+use crate::kinds::{self, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
 
 use super::needs::Needs;
@@ -325,135 +326,6 @@ impl Graph {
                     (Act::Drop, Act::Alter(_)) if !self.nodes[p].replaced => self.rather_before(i, p),
                     (Act::Create, Act::Create | Act::Alter(_)) => self.rather_before(p, i),
                     _ => {}
-                }
-            }
-        }
-    }
-
-    /// What is taken from a whole is taken from its parts too (REVOKE on a table counts for its columns): it goes before the same
-    /// is said of a part, and what is given comes after, so that the way back has that order, too.
-    fn wholes(&mut self) {
-        let mut facets: FxHashMap<(&str, &ObjectId, &str, Option<&Text>), usize> = FxHashMap::default();
-        for (i, node) in self.nodes.iter().enumerate() {
-            if let Some(parent) = node.id.parent().filter(|_| node.id.kind().address == Address::Facet) {
-                let (name, signature) = (node.id.name().as_str(), node.id.signature());
-                facets.insert((node.id.kind().word, parent, name, signature), i);
-            }
-        }
-        let mut pairs = Vec::new();
-        for ((word, part, name, signature), inner) in &facets {
-            let named = part.parent().filter(|_| part.kind().address == Address::MemberOf && !name.is_empty());
-            let Some(outer) = named.and_then(|whole| facets.get(&(*word, whole, *name, *signature))) else { continue };
-            pairs.push(if self.nodes[*outer].act == Act::Create { (*inner, *outer) } else { (*outer, *inner) });
-        }
-        pairs.sort_unstable();
-        for (first, then) in pairs {
-            self.rather_before(first, then);
-        }
-    }
-
-    /// A facet that another one decides about goes before that one changes, and comes after.
-    fn facets(&mut self, old: &State) {
-        for node in 0..self.nodes.len() {
-            let id = &self.nodes[node].id;
-            let word = Some(id.kind())
-                .filter(|kind| kind.address == Address::Facet)
-                .and_then(|kind| room(kind).depends_on_facet());
-            let Some((other, parent)) = word.and_then(kinds::find).zip(id.parent()) else { continue };
-            // A part has no such facet of its own: the whole's decides.
-            let whole = parent.parent().filter(|_| parent.kind().address == Address::MemberOf);
-            let facets = std::iter::once(parent).chain(whole).map(|on| ObjectId::facet(other.kind(), on.clone()));
-            let drop = self.nodes[node].act == Act::Drop;
-            let mut refs = Refs::default();
-            if let Some(object) = old.get(id).filter(|_| drop && id.signature().is_some()) {
-                room(id.kind()).refers(id, object, &mut refs);
-            }
-            let wanted = refs.objects.iter().flat_map(|n| [self.drops.get(n), self.alters.get(n)]).flatten();
-            let wanted: Vec<usize> = wanted.copied().collect();
-            let decides = facets.flat_map(|f| [self.creates.get(&f).copied(), self.alters.get(&f).copied()]).flatten();
-            for other in decides.collect::<Vec<_>>() {
-                if drop { self.before(node, other) } else { self.before(other, node) }
-            }
-            wanted.into_iter().for_each(|other| self.rather_before(node, other));
-        }
-    }
-
-    /// Changes that have to come one after the other.
-    fn changes(&mut self, old: &State, new: &State, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
-        let mut parts: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
-        for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.id.root() != &node.id) {
-            parts.entry(node.id.root().clone()).or_default().push(i);
-        }
-        for node in 0..self.nodes.len() {
-            let (id, Act::Alter(changed)) = (&self.nodes[node].id, &self.nodes[node].act) else { continue };
-            let Some(object) = new.get(id) else { continue };
-            let first = room(id.kind()).changes_after(id, object, changed, new);
-            let first: Vec<usize> = first.iter().filter_map(|other| self.alters.get(other).copied()).collect();
-            first.into_iter().for_each(|other| self.before(other, node));
-            let id = &self.nodes[node].id;
-            let direction = old.get(id).map_or(Direction::Any, |before| room(id.kind()).change(id, before, object));
-            let own = parts.get(id).into_iter().flatten().copied().collect::<Vec<usize>>();
-            if direction == Direction::Gives {
-                let given = needs(id).hard;
-                let given = given.iter().filter_map(|other| parts.get(other)).flatten().copied();
-                let first: Vec<usize> =
-                    given.chain(own).filter(|n| self.nodes[*n].id.kind().address != Address::Facet).collect();
-                first.into_iter().for_each(|part| self.rather_before(part, node));
-            } else if direction == Direction::Takes {
-                let rests_on = edges.get(id).into_iter().flatten();
-                let then: Vec<usize> = rests_on.clone().filter_map(|other| self.alters.get(other).copied()).collect();
-                let parts = rests_on.filter_map(|other| parts.get(other)).flatten().copied().collect::<Vec<usize>>();
-                then.into_iter().for_each(|other| self.before(node, other));
-                parts.into_iter().chain(own).for_each(|part| self.rather_before(node, part));
-            }
-        }
-    }
-
-    /// A partitioned table's indexes have parts under names of PostgreSQL's choice: they go before a partition gets indexes of its
-    /// own, and come after those that could become such parts are gone.
-    fn partitions(&mut self, old: &State, new: &State) {
-        for (state, there, parts) in
-            [(new, keys(&self.drops), keys(&self.creates)), (old, keys(&self.creates), keys(&self.drops))]
-        {
-            let whole =
-                |table: &ObjectId| state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object));
-            for (table, own) in parts {
-                let wholes = std::iter::successors(whole(&table), whole);
-                let wholes: Vec<usize> = wholes.filter_map(|whole| there.get(&whole)).flatten().copied().collect();
-                for (part, other) in own.iter().flat_map(|part| wholes.iter().map(move |other| (*part, *other))) {
-                    match self.nodes[part].act {
-                        Act::Create => self.rather_before(other, part),
-                        _ => self.rather_before(part, other),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Within a table: columns change before constraints, indexes and triggers are made; those that go, go before columns change.
-    fn siblings(&mut self) {
-        let column = |id: &ObjectId| id.kind().address == Address::MemberOf;
-        let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
-        for (i, node) in self.nodes.iter().enumerate() {
-            let Some(parent) = node.id.parent().filter(|p| p.kind().address != Address::Schema) else { continue };
-            let (columns, others) = by_parent.entry(parent.clone()).or_default();
-            if column(&node.id) && node.act != Act::Drop {
-                columns.push(i);
-            } else if !column(&node.id) && node.id.kind().address != Address::Facet {
-                others.push(i);
-            }
-        }
-        for (columns, others) in by_parent.into_values() {
-            if columns.len() * others.len() > 100_000 {
-                continue;
-            }
-            for c in &columns {
-                for o in &others {
-                    match self.nodes[*o].act {
-                        Act::Create | Act::Alter(_) => self.rather_before(*c, *o),
-                        Act::Drop => self.rather_before(*o, *c),
-                        _ => {}
-                    }
                 }
             }
         }
