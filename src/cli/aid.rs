@@ -7,6 +7,7 @@ use crate::catalog::{Session, Version};
 use crate::introspect::Stored;
 use crate::ledger::{self, Ledger};
 use crate::model::{Result, State};
+use crate::plan::Step;
 use crate::plan::aid::{Aid, Built};
 use crate::prove::Workshop;
 use crate::sameness::memo::Known;
@@ -42,10 +43,10 @@ impl Aid for Help<'_> {
         }
     }
 
-    async fn build(&self, state: &State, server: Version) -> Result<Built> {
+    async fn build(&self, state: &State, then: &[Step], server: Version) -> Result<Built> {
         if !self.told.replace(true) {
             self.app.say("comparing on a throwaway server what the database itself cannot be asked about");
         }
-        self.workshop.build(state, server).await
+        self.workshop.build(state, then, server).await
     }
 }

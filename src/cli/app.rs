@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, Result, State};
+use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
 
@@ -144,6 +144,18 @@ impl App {
     pub fn warn_of_nothing(&self, desired: &State, steps: &[Step]) {
         if desired.len() <= 1 && !steps.is_empty() {
             self.warn("schema/ declares nothing, so that everything would be dropped; `setpoint baseline` takes over what is there");
+        }
+    }
+
+    /// Says which renames are done, wherever a plan may still have to run: it has them itself.
+    pub fn warn_of_done(&self, loaded: &Loaded, renamed: &[ObjectId]) {
+        for id in renamed {
+            let Some((object, was)) = loaded.state.get(id).and_then(|object| Some((object, object.was.as_ref()?)))
+            else {
+                continue;
+            };
+            let place = load::place(&loaded.sources, object.place);
+            self.warn(&format!("{place}: `was={}` of {id} did its work: remove it", was.as_str()));
         }
     }
 

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rustc_hash::FxHashSet;
 
 use super::App;
 use crate::load;
 use crate::model::{Error, Result};
-use crate::plan::Plan;
 use crate::plan::chain::Chain;
 use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::plan::{Action, Plan};
 use crate::report::plan as shows;
 
 /// Check files and plans without a database: they parse and are laid out, every change is planned, the chain is whole and unedited
@@ -31,8 +32,10 @@ impl Check {
         let project = app.project()?;
         let desired = app.load(&project)?;
         let chain = Chain::read(&project.plans_dir)?;
+        let mut renames: FxHashSet<(String, String)> = FxHashSet::default();
         for link in &chain.links {
-            chain.plan(link)?;
+            let steps = chain.plan(link)?.steps.into_iter().filter(|step| step.action == Action::Rename);
+            renames.extend(steps.filter_map(|step| Some((step.with.into_iter().next()?, step.object))));
         }
         let files = load::files_hash(&desired.state);
         match chain.head() {
@@ -48,6 +51,11 @@ impl Check {
             _ => {}
         }
         super::fmt::check(&project, &desired.sources)?;
+        let done = desired.state.iter().filter(|(id, object)| {
+            let old = object.was.as_ref().map(|was| id.renamed(was.clone()).to_string());
+            old.is_some_and(|old| renames.contains(&(old, id.to_string())))
+        });
+        app.warn_of_done(&desired, &done.map(|(id, _)| id.clone()).collect::<Vec<_>>());
         if self.prove {
             self.proved(app, &chain)?;
         }

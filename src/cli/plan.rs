@@ -68,6 +68,7 @@ impl Plan {
         app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
         app.warn_of_nothing(&desired.state, &difference.made.steps);
+        app.warn_of_done(desired, &difference.renamed);
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
         }

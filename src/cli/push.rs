@@ -47,6 +47,7 @@ impl Push {
         let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
         app.warn_of_nothing(&desired.state, &difference.made.steps);
+        app.warn_of_done(&desired, &difference.renamed);
         if let Some(unverified) = difference.unverified.first() {
             return Err(Error::refused(format!(
                 "{}: {} may differ, and nobody could verify it",

@@ -10,12 +10,18 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Ve
     let mut changes = Vec::new();
     let mut wanted: Vec<(ObjectId, ObjectId)> =
         new.iter().filter_map(|(id, object)| Some((id.renamed(object.was.clone()?), id.clone()))).collect();
-    // Outer objects first: the old id of a column is that of its table's new name.
+    // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be taken over, its owner goes
+    // first.
     wanted.sort_by_key(|(_, to)| to.ancestors().count());
-    for (from, to) in wanted {
-        if !old.has(&from) || old.has(&to) || new.has(&from) {
-            continue;
-        }
+    loop {
+        let free = |from: &ObjectId| {
+            !new.has(from)
+                || wanted
+                    .iter()
+                    .any(|(other, to)| to == from && (old.has(other) || wanted.iter().any(|(_, to)| to == other)))
+        };
+        let next = wanted.iter().position(|(from, to)| old.has(from) && !old.has(to) && free(from));
+        let Some((from, to)) = next.map(|at| wanted.remove(at)) else { break };
         (old, edges) = follow(old, edges, &from, &to);
         changes.push(Change::Rename(from, to));
     }
@@ -28,6 +34,15 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Ve
     (old, edges, changes)
 }
 
+/// The objects of the second state whose `was` did its work in the first one. Their old addresses are those in the new ones.
+pub fn done(old: &State, new: &State) -> Vec<ObjectId> {
+    let done = new.iter().filter(|(id, object)| {
+        let was = object.was.as_ref();
+        was.is_some_and(|was| old.has(id) && !old.has(&id.renamed(was.clone())))
+    });
+    done.map(|(id, _)| id.clone()).collect()
+}
+
 /// The state and its edges once `from` is called `to`; what is of that type is of the renamed one.
 pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let others = old.get(from).map(|object| {
@@ -38,16 +53,19 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     for (from, to) in inheritance::inherited_as(&old, from, to) {
         (old, edges) = rebase(old, edges, &from, &to);
     }
-    if IS_TYPE.contains(&from.kind().word) {
+    if IS_TYPE.contains(&from.kind().word) || from.kind().address == Address::Schema {
         (old, edges) = retype(old, edges, from, to);
     }
-    match others {
-        Some((Some(from), Some(to))) => retype(old, edges, &from, &to),
-        _ => (old, edges),
+    if let Some((Some(from), Some(to))) = others {
+        (old, edges) = retype(old, edges, &from, &to);
     }
+    old.objects.iter_mut().for_each(|(id, object)| room(id.kind()).sort(object));
+    let called = |(id, object): (&ObjectId, &Object)| Some((id.clone(), room(id.kind()).called_after(id, object)?));
+    let moved: Vec<(ObjectId, ObjectId)> = old.iter().filter_map(called).filter(|(id, to)| id != to).collect();
+    moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
 }
 
-/// The state where the type `from` is called `to` wherever something is of that type. Routines are told apart by types.
+/// The state where the type `from` (or all types of that schema) is called `to` wherever something is of that type. Routines are told apart by types.
 fn retype(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let mut state = State::default();
     let mut moved: Vec<(ObjectId, ObjectId)> = Vec::new();
@@ -80,19 +98,25 @@ fn retype_value(value: &mut Value, from: &ObjectId, to: &ObjectId) {
     }
 }
 
-/// The text of a type, if it is the one that is renamed.
+/// The text of a type, if it is the one that is renamed, or is of the schema that is.
 fn retyped(text: &str, from: &ObjectId, to: &ObjectId) -> Option<Text> {
     if !text.contains(from.name().as_str()) {
         return None;
     }
     let (set, text) = text.strip_prefix("SETOF ").map_or(("", text), |text| ("SETOF ", text));
     let parsed = types::parse(text).ok()?;
-    let home = from.schema()?.name().as_str();
-    if parsed.schema.as_deref() != Some(home) || parsed.name != from.name().as_str() {
+    let to = if from.kind().address == Address::Schema {
+        let home = parsed.schema.as_deref().filter(|home| *home == from.name().as_str());
+        types::Parsed { schema: home.map(|_| to.name().as_str().to_string()), ..parsed.clone() }
+    } else {
+        let home = from.schema()?.name().as_str();
+        let ours = parsed.schema.as_deref() == Some(home) && parsed.name == from.name().as_str();
+        let schema = to.schema().filter(|_| ours).map(|schema| schema.name().as_str().to_string());
+        types::Parsed { schema, name: to.name().as_str().to_string(), ..parsed.clone() }
+    };
+    if parsed.schema.is_none() || to.schema.is_none() {
         return None;
     }
-    let schema = to.schema().map(|schema| schema.name().as_str().to_string());
-    let to = types::Parsed { schema, name: to.name().as_str().to_string(), ..parsed };
     Some(format!("{set}{}", to.normalised(|_| None)).into())
 }
 
@@ -182,7 +206,7 @@ fn exchanged_string(text: &str, from: &str, to: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::kinds::{find, schema};
-    use crate::model::{Ident, Key, Object};
+    use crate::model::{Ident, Key};
 
     const TYPE: Key<SqlType> = Key::new("type");
 

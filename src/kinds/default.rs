@@ -104,10 +104,10 @@ impl Room for Default_ {
 /// True if the expression is NULL, perhaps of a type: `NULL::text`. PostgreSQL keeps such a default only where the type has a modifier
 /// or is a domain (`AddRelationNewConstraints`, heap.c).
 pub fn is_null(expression: &Expr) -> bool {
-    let outside = |c: char| c.is_whitespace() || matches!(c, '(' | ')');
-    let text = expression.as_str().trim_matches(outside);
+    let bare = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).to_ascii_lowercase();
+    let text = expression.as_str();
     let (value, sql_type) = text.split_once("::").unwrap_or((text, "text"));
-    value.trim_matches(outside).eq_ignore_ascii_case("null") && sql::types::parse(sql_type).is_ok()
+    bare(value) == "null" && sql::types::parse(&bare(sql_type)).is_ok()
 }
 
 fn statement(id: &ObjectId, what: &str) -> Statement {

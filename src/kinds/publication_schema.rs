@@ -70,6 +70,10 @@ impl Room for PublicationSchema {
         Some(node)
     }
 
+    fn called_after(&self, id: &ObjectId, object: &Object) -> Option<ObjectId> {
+        Some(id.renamed(object.get(SCHEMA)?.name().clone()))
+    }
+
     fn query(&self, server: Version) -> Option<String> {
         let query = "SELECT s.oid, s.pnpubid, s.pnnspid, s.pnnspid FROM pg_publication_namespace s ORDER BY s.oid";
         server.at_least(15).then(|| query.into())

@@ -85,6 +85,16 @@ impl Room for PublicationTable {
         Some(node)
     }
 
+    fn sort(&self, object: &mut Object) {
+        let mut columns: Vec<ObjectId> = object.get(COLUMNS).unwrap_or_default().into_iter().cloned().collect();
+        columns.sort();
+        object.attrs.set(COLUMNS, (!columns.is_empty()).then_some(columns));
+    }
+
+    fn called_after(&self, own: &ObjectId, object: &Object) -> Option<ObjectId> {
+        Some(id(own.parent()?, object.get(TABLE)?))
+    }
+
     fn query(&self, server: Version) -> Option<String> {
         let more = match server.at_least(15) {
             true => "r.prattrs::int2[], pg_get_expr(r.prqual, r.prrelid)",

@@ -89,6 +89,14 @@ pub trait Room: Sync {
         false
     }
 
+    /// Puts in order what is kept sorted by names, after some of them changed.
+    fn sort(&self, _object: &mut Object) {}
+
+    /// The address of an object that is called like another one, which may have a new name.
+    fn called_after(&self, _id: &ObjectId, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
     /// True for a part that keeps its parent from being dropped instead of vanishing with it: a server's user mapping.
     fn goes_first(&self) -> bool {
         false

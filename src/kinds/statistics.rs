@@ -95,6 +95,12 @@ impl Room for Statistics {
         Some(node)
     }
 
+    fn sort(&self, object: &mut Object) {
+        let mut parts: Vec<Attrs> = object.get(KEY).unwrap_or_default().into_iter().cloned().collect();
+        key_parts::settle_order(&mut parts);
+        object.attrs.set(KEY, parts);
+    }
+
     fn query(&self, server: Version) -> Option<String> {
         let expressions = if server.at_least(14) { "pg_get_expr(s.stxexprs, s.stxrelid)" } else { "NULL::text" };
         Some(format!(

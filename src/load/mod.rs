@@ -190,13 +190,16 @@ fn values_of_columns(load: &mut Load) {
     }
 }
 
-/// Finds renames that cannot be meant: to the same name, and of one object to two.
+/// Finds renames that cannot be meant: to the same name, of one object to two, and in a circle, which would be done again and again.
 fn renames(load: &mut Load) {
     let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
+    let old_name = |id: &ObjectId| Some(id.renamed(load.state.get(id)?.was.clone()?));
     for (id, object) in load.state.iter() {
         let Some(was) = object.was.clone() else { continue };
         let old = id.renamed(was);
         let place = object.place.unwrap_or_default();
+        let circle =
+            || std::iter::successors(Some(old.clone()), old_name).take(load.state.len()).any(|other| other == *id);
         if old == *id {
             let problem = Problem::new(place, format!("`was` of {id} is its own name")).label("renamed to itself");
             load.problems.push(problem.help("`was=` says the name before a rename: leave it out"));
@@ -206,6 +209,12 @@ fn renames(load: &mut Load) {
             problem.related = first.map(|place| (place, "the first one"));
             load.problems.push(problem.help("keep `was=` at the one that is to have its data"));
         } else {
+            if circle() {
+                let message = format!("the old name of {id} is a new one, in a circle");
+                let problem = Problem::new(place, message).label("nobody could tell whether it was done");
+                load.problems
+                    .push(problem.help("in one plan, give one of them a third name; in the next one, its new name"));
+            }
             seen.insert(old, object.place);
         }
     }

@@ -12,6 +12,7 @@ use crate::sameness::{self, Unverified, memo};
 use crate::sql;
 
 use super::aid::Aid;
+use super::renamed::{self as later_on, Renames};
 use super::{Made, Wanted, make, second_opinion};
 
 /// How a database differs from the files.
@@ -26,6 +27,8 @@ pub struct Difference {
     pub made: Made,
     /// Objects that the model does not cover.
     pub unmodelled: Vec<String>,
+    /// Objects whose `was` did its work: they are there under their new names, and nothing has the old ones.
+    pub renamed: Vec<ObjectId>,
     /// The server.
     pub server: Version,
 }
@@ -58,42 +61,66 @@ pub async fn against_loading<'a>(
     let earlier = aid.reading().await?;
     let mut reading = introspect::begin(session, earlier.as_ref()).await;
     let outcome = match (&mut reading, desired()) {
-        (Ok(live), Ok(desired)) => compare(session, live, desired, manage).await,
-        (Err(_), Ok(_)) => Ok(None),
+        (Ok(live), Ok(desired)) => {
+            let renamed = rename::done(&live.state, desired);
+            compare(session, live, desired, manage).await.map(|compared| (renamed, compared))
+        }
+        (Err(_), Ok(_)) => Ok((Vec::new(), None)),
         (_, Err(error)) => Err(error),
     };
     introspect::end(session).await.or_else(|error| if reading.is_ok() { Err(error) } else { Ok(()) })?;
     // What is wrong in the files comes first: it is wrong whatever the database says.
     let (outcome, live) = (outcome?, reading?);
+    let (renamed, outcome) = outcome;
     let unmodelled = live.unmodelled;
-    let Some(Compared { live: managed, old, new, edges, renames, completed, comparison }) = outcome else {
+    let Some(Compared { live: managed, mut old, new, edges, renames, completed, mut comparison }) = outcome else {
         return Ok(Difference {
             live: live.state,
             changes: Vec::new(),
             unverified: Vec::new(),
             made: Made::default(),
             unmodelled,
+            renamed,
             server: live.server,
         });
     };
     roles_exist(session, &old, &new).await?;
+    let before = (!renames.is_empty()).then(|| old.clone());
+    let follow = before.as_ref().map(|old| Renames::new(&renames, old, &edges));
+    let outdated = follow.as_ref().map_or_else(Vec::new, |follow| follow.outdated(&new));
+    comparison.open.extend(outdated.iter().filter(|open| !comparison.open.contains(open)).cloned().collect::<Vec<_>>());
     let facts = memo::facts(session, &old, &new, &comparison.open).await?;
     let keys: Vec<String> = facts.iter().map(|fact| fact.key.clone()).collect();
     let mut same = memo::same(&facts, &aid.recall(&keys).await?);
+    let follows = |open: &Open| follow.as_ref().is_some_and(|follow| follow.touch(&open.id));
+    let misleading = follow.as_ref().is_some_and(Renames::reuse_names);
+    let hidden = |open: &Open| outdated.contains(open) || misleading && follows(open);
+    same.retain(|open| !hidden(open));
     let open: Vec<Open> = comparison.open.iter().filter(|open| !same.contains(open)).cloned().collect();
-    let settled = sameness::settle(session, &old, &new, &open).await?;
+    let asked: Vec<Open> = open.iter().filter(|open| !hidden(open)).cloned().collect();
+    let mut settled = sameness::settle(session, &old, &new, &asked).await?;
+    // The database knows no new names yet: what it takes for different may only have followed a rename.
+    let later: Vec<Open> = open.into_iter().filter(|open| follows(open) && !settled.same.contains(open)).collect();
+    if let Some(follow) = follow.as_ref().filter(|_| !later.is_empty())
+        && let Some(followed) = follow.follow(aid, &managed, &later, live.server).await?
+    {
+        settled.unverified.retain(|question| !follows(&Open { id: question.id.clone(), attr: question.attr }));
+        settled.unverified.extend(later.iter().map(later_on::later));
+        old = followed;
+    }
     let opinion = second_opinion::ask(aid, &old, &new, settled.unverified, live.server).await?;
     let unverified: Vec<Unverified> = opinion.unverified;
     same.extend(settled.same.into_iter().chain(opinion.same));
     // What could not be verified is left as it is: for the plan it counts as the same.
     same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
     let answers = Answers { same, in_place: settled.in_place };
-    let mut changes = renames;
+    let mut changes = renames.clone();
     changes.extend(diff::changes(&comparison, &answers, &old, &new));
     let creator = Ident::from(session.user.as_str());
     let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
     wanted.in_place = settled.and_back;
     wanted.completed = completed;
+    wanted.before = before.as_ref();
     let recorded = if wanted.changes.iter().any(|change| matches!(change, Change::Drop(_))) {
         aid.recorded().await?
     } else {
@@ -101,7 +128,15 @@ pub async fn against_loading<'a>(
     };
     wanted.recorded = recorded.as_ref();
     let made = make::plan(&wanted)?;
-    Ok(Difference { live: managed, changes: wanted.changes, unverified, made, unmodelled, server: live.server })
+    Ok(Difference {
+        live: managed,
+        changes: wanted.changes,
+        unverified,
+        made,
+        unmodelled,
+        renamed,
+        server: live.server,
+    })
 }
 
 struct Compared {

@@ -6,6 +6,8 @@ use crate::introspect::Stored;
 use crate::model::{Error, Result, State};
 use crate::sameness::memo::Known;
 
+use super::Step;
+
 /// A state as a database of its own holds it.
 #[derive(Debug, Default)]
 pub struct Built {
@@ -30,8 +32,8 @@ pub trait Aid {
         async { Ok(None) }
     }
 
-    /// Builds a state on a server of that version, and reads it back. What fails is left out.
-    fn build(&self, state: &State, server: Version) -> impl Future<Output = Result<Built>>;
+    /// Builds a state on a server of that version, runs the steps that follow, and reads it back. What fails is left out.
+    fn build(&self, state: &State, then: &[Step], server: Version) -> impl Future<Output = Result<Built>>;
 }
 
 /// Nobody.
@@ -40,7 +42,7 @@ impl Aid for () {
         Ok(Known::default())
     }
 
-    async fn build(&self, _: &State, _: Version) -> Result<Built> {
+    async fn build(&self, _: &State, _: &[Step], _: Version) -> Result<Built> {
         Err(Error::refused("there is no server to build it on"))
     }
 }

@@ -274,6 +274,20 @@ impl Graph {
 
     /// Renames come first: all other steps use the new names.
     fn order_renames(&mut self) {
+        // They come in an order that frees names before they are taken.
+        let names: Vec<(usize, ObjectId, ObjectId)> = self
+            .renames
+            .iter()
+            .filter_map(|node| match &self.nodes[*node].act {
+                Act::Rename(from) => Some((*node, from.clone(), self.nodes[*node].id.clone())),
+                _ => None,
+            })
+            .collect();
+        for (at, (first, from, to)) in names.iter().enumerate() {
+            for (then, _, _) in names.iter().skip(at + 1).filter(|(_, other, taken)| taken == from || other == to) {
+                self.before(*first, *then);
+            }
+        }
         for rename in self.renames.clone() {
             let to = self.nodes[rename].id.clone();
             for i in 0..self.nodes.len() {

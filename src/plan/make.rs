@@ -24,6 +24,8 @@ pub struct Wanted<'a> {
     pub old: &'a State,
     /// The state after.
     pub new: &'a State,
+    /// The state before as a comparison of names and texts finds it, where `old` has the texts that follow the plan's renames.
+    pub before: Option<&'a State>,
     /// Dependencies of the state before.
     pub edges: &'a Edges,
     /// What differs.
@@ -46,6 +48,7 @@ impl<'a> Wanted<'a> {
         Self {
             old,
             new,
+            before: None,
             edges,
             changes,
             server,
@@ -354,7 +357,8 @@ fn footprint(wanted: &Wanted<'_>, steps: &[(Vec<ObjectId>, Step)]) -> Vec<Expect
             Some(object) => object.clone(),
             None => state.get(id).cloned(),
         };
-        let before = real(wanted.old, &wanted.completed.old).map(|object| Digest::of_object(id, &object, false));
+        let before = real(wanted.before.unwrap_or(wanted.old), &wanted.completed.old)
+            .map(|object| Digest::of_object(id, &object, false));
         let after = real(wanted.new, &wanted.completed.new).map(|object| Digest::of_object(id, &object, true));
         if before.is_some() || after.is_some() {
             out.push(Expected { object: id.to_string(), before, after });

@@ -16,6 +16,7 @@ pub mod merge;
 mod needs;
 pub mod proof;
 mod rebuild;
+mod renamed;
 mod second_opinion;
 mod transactions;
 

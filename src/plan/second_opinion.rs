@@ -32,7 +32,7 @@ pub async fn ask(
     if questions.is_empty() {
         return Ok(opinion);
     }
-    let ours = match aid.build(new, server).await {
+    let ours = match aid.build(new, &[], server).await {
         Ok(built) => built,
         Err(error) => {
             opinion.unverified = questions.into_iter().map(|q| add(q, &error.message)).collect();
@@ -54,8 +54,8 @@ pub async fn ask(
         return Ok(opinion);
     }
     // Stored text is not a fixed point: what is stored, and what became of the written text, may be spelled yet another way.
-    let theirs = aid.build(&with_values(new, old, &open), server).await?.state;
-    let again = aid.build(&with_values(new, &ours.state, &open), server).await?.state;
+    let theirs = aid.build(&with_values(new, old, &open), &[], server).await?.state;
+    let again = aid.build(&with_values(new, &ours.state, &open), &[], server).await?.state;
     for question in open {
         let [live, built, theirs, again] = [old, &ours.state, &theirs, &again].map(|state| value(state, &question));
         let equal = |a: Option<&Value>, b: Option<&Value>| matches!((a, b), (Some(a), Some(b)) if same_text(a, b));

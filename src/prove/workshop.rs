@@ -19,12 +19,12 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Builds a state in a database of its own, reads what the server made of it, and throws the database away. Owners, rights
-    /// and roles are left out; what fails is named and left out, and so is what needs it.
+    /// Builds a state in a database of its own, runs the steps that follow, reads what the server made of it, and throws the database
+    /// away. Owners, rights and roles are left out; what fails is named and left out, and so is what needs it.
     ///
     /// # Errors
     /// If there is no server of that version to be had, or no plan.
-    pub async fn build(&self, state: &State, version: Version) -> Result<Built> {
+    pub async fn build(&self, state: &State, then: &[Step], version: Version) -> Result<Built> {
         let server = self.server(version)?;
         let desired = manage::without_roles(state);
         let mut empty = State::default();
@@ -33,7 +33,7 @@ impl Workshop {
         let changes = diff::changes(&comparison, &diff::Answers::default(), &empty, &desired);
         let made = plan::plan(&Wanted::new(&empty, &desired, &Edges::default(), changes, version))?;
         let connect = server.fresh_database("build").await?;
-        let built = run(&connect, &made.steps).await;
+        let built = run(&connect, made.steps.iter().chain(then)).await;
         let dropped = server.drop_database(connect.database()).await;
         let built = built?;
         dropped?;
@@ -49,7 +49,7 @@ impl Workshop {
     }
 }
 
-async fn run(connect: &Connect, steps: &[Step]) -> Result<Built> {
+async fn run(connect: &Connect, steps: impl Iterator<Item = &Step>) -> Result<Built> {
     let session = Session::open(connect, "scratch").await?;
     let mut failed: Vec<(String, String)> = Vec::new();
     let mut path = String::new();

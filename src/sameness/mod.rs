@@ -19,6 +19,8 @@ use columns::Tables;
 use conversation::{Conversation, Reply};
 use probe::{Leaf, Probe};
 
+pub use probe::mentions;
+
 /// A difference in text that nobody could verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {

@@ -3,9 +3,9 @@
 use setpoint::catalog::Session;
 use setpoint::introspect;
 use setpoint::model::State;
-use setpoint::plan::Hazard;
 use setpoint::plan::against::against;
 use setpoint::plan::aid::{Aid, Built};
+use setpoint::plan::{Hazard, Step};
 use setpoint::project::Manage;
 
 use crate::support::{TestDb, wait};
@@ -99,7 +99,7 @@ impl Aid for Ledger {
         Ok(self.0.clone())
     }
 
-    async fn build(&self, _: &State, _: setpoint::catalog::Version) -> setpoint::model::Result<Built> {
+    async fn build(&self, _: &State, _: &[Step], _: setpoint::catalog::Version) -> setpoint::model::Result<Built> {
         Ok(Built::default())
     }
 }

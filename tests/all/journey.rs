@@ -9,10 +9,10 @@ use setpoint::apply::{self, Allow, Goal, Options, Silent, Target};
 use setpoint::catalog::{Session, Version};
 use setpoint::diff::{self, Comparison};
 use setpoint::model::{Class, Error, State};
-use setpoint::plan::Plan;
 use setpoint::plan::against::against;
 use setpoint::plan::aid::{Aid, Built};
 use setpoint::plan::chain::Chain;
+use setpoint::plan::{Plan, Step};
 use setpoint::project::Manage;
 use setpoint::prove::Workshop;
 use setpoint::sameness::memo::Known;
@@ -66,9 +66,9 @@ impl Aid for Bench {
         Ok(Known::default())
     }
 
-    async fn build(&self, state: &State, server: Version) -> setpoint::model::Result<Built> {
+    async fn build(&self, state: &State, then: &[Step], server: Version) -> setpoint::model::Result<Built> {
         static WORKSHOP: OnceLock<Workshop> = OnceLock::new();
-        WORKSHOP.get_or_init(Workshop::default).build(state, server).await
+        WORKSHOP.get_or_init(Workshop::default).build(state, then, server).await
     }
 }
 

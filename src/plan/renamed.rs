@@ -1,0 +1,98 @@
+//! What the texts of objects become once what they name is renamed. PostgreSQL makes them follow; what it makes of them is found out
+//! where renaming locks nobody out: in a database of its own.
+
+use rustc_hash::FxHashSet;
+
+use crate::catalog::Version;
+use crate::diff::Open;
+use crate::model::{Change, Edges, ObjectId, Result, State, Value};
+use crate::sameness::{Unverified, mentions};
+
+use super::aid::Aid;
+use super::{Wanted, make};
+
+/// The renames of a plan, and what depends on them.
+pub struct Renames<'a> {
+    changes: &'a [Change],
+    /// The live state under its new names, and its dependencies.
+    old: &'a State,
+    edges: &'a Edges,
+}
+
+impl<'a> Renames<'a> {
+    /// Of these changes, all of them renames.
+    pub fn new(changes: &'a [Change], old: &'a State, edges: &'a Edges) -> Self {
+        Self { changes, old, edges }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&'a ObjectId, &'a ObjectId)> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Rename(from, to) => Some((from, to)),
+            _ => None,
+        })
+    }
+
+    /// True if a part of the object is renamed, or it depends on something that is, or on a part of that.
+    pub fn touch(&self, id: &ObjectId) -> bool {
+        if self.pairs().any(|(_, to)| to.ancestors().any(|outer| outer == id)) {
+            return true;
+        }
+        let renamed =
+            |needed: &ObjectId| self.pairs().any(|(_, to)| needed == to || needed.ancestors().any(|outer| outer == to));
+        self.edges.get(id).into_iter().flatten().any(renamed)
+    }
+
+    /// True if a new name means something else in the database until then: its answers are about that.
+    pub fn reuse_names(&self) -> bool {
+        let taken: FxHashSet<&ObjectId> = self.pairs().map(|(from, _)| from).collect();
+        self.pairs().any(|(_, to)| taken.contains(to))
+    }
+
+    /// Texts that are the same in the files as in the database, though they have a name that is gone then.
+    pub fn outdated(&self, new: &State) -> Vec<Open> {
+        let mut out = Vec::new();
+        for (id, object) in new.iter().filter(|(id, _)| self.touch(id)) {
+            let Some(before) = self.old.get(id) else { continue };
+            for attr in id.kind().attrs {
+                let text = match (before.value(attr.name), object.value(attr.name)) {
+                    (Some(Value::Expr(a)), Some(Value::Expr(b))) if a == b => a.as_str(),
+                    _ => continue,
+                };
+                if self.pairs().any(|(from, _)| !self.old.has(from) && mentions(text, from.name().as_str())) {
+                    out.push(Open { id: id.clone(), attr: attr.name });
+                }
+            }
+        }
+        out
+    }
+
+    /// The live state with the texts that PostgreSQL makes of these questions' once the renames are done; `None` where nobody can
+    /// find out. `live` has the old names.
+    ///
+    /// # Errors
+    /// What breaks the tool itself.
+    pub async fn follow(
+        &self,
+        aid: &impl Aid,
+        live: &State,
+        questions: &[Open],
+        server: Version,
+    ) -> Result<Option<State>> {
+        let renames = make::plan(&Wanted::new(self.old, self.old, self.edges, self.changes.to_vec(), server))?;
+        let Ok(built) = aid.build(live, &renames.steps, server).await else { return Ok(None) };
+        let mut out = self.old.clone();
+        for Open { id, attr } in questions {
+            if let (Some(object), Some(value)) =
+                (out.objects.get_mut(id), built.state.get(id).and_then(|object| object.value(attr)))
+            {
+                object.attrs.put(attr, value.clone());
+            }
+        }
+        Ok(Some(out))
+    }
+}
+
+/// What only a comparison after the renames can say.
+pub fn later(question: &Open) -> Unverified {
+    Unverified { id: question.id.clone(), attr: question.attr, reason: "it names what this plan renames".into() }
+}

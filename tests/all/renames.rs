@@ -1,0 +1,122 @@
+//! Renames that the files say: data stays, what depends on the old name follows, and the way back has the old names again.
+//!
+//! `fixtures/renames.md` holds the cases; each has a schema of its own, unless its files say in which schemas they are.
+
+use setpoint::introspect;
+use setpoint::model::State;
+
+use crate::support::{Sandbox, TestDb, block_on, installed, repository};
+
+struct Case {
+    title: String,
+    schema: String,
+    before: String,
+    data: String,
+    after: String,
+    query: String,
+    result: String,
+}
+
+fn cases() -> Vec<Case> {
+    let path = repository().join("fixtures/renames.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let case = |case: &str| {
+        let (title, rest) = case.split_once('\n').unwrap_or((case, ""));
+        let blocks: Vec<&str> = rest.split("\n```").skip(1).step_by(2).collect();
+        let block = |at: usize| {
+            let block = blocks.get(at).and_then(|block| block.split_once('\n'));
+            block.unwrap_or_else(|| panic!("`{title}` has too few blocks")).1.to_string()
+        };
+        let schema = title.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "_");
+        let inside = |kdl: String| match kdl.starts_with("schema ") {
+            true => kdl,
+            false => format!("schema {schema} {{\n{kdl}\n}}\n"),
+        };
+        let last = block(3);
+        let (query, result) = last.split_once(" -- ").unwrap_or_else(|| panic!("`{title}` has no result"));
+        Case {
+            title: title.to_string(),
+            before: inside(block(0)),
+            data: block(1),
+            after: inside(block(2)),
+            query: query.to_string(),
+            result: result.to_string(),
+            schema,
+        }
+    };
+    text.split("\n## ").skip(1).map(case).collect()
+}
+
+fn state(db: &TestDb) -> State {
+    block_on(async { introspect::read(&db.session().await).await }).unwrap_or_else(|error| panic!("{error}")).state
+}
+
+fn write(sandbox: &Sandbox, cases: &[Case], text: impl Fn(&Case) -> &str) {
+    cases.iter().for_each(|case| sandbox.write(&format!("schema/{}.kdl", case.schema), text(case)));
+}
+
+#[test]
+fn what_is_renamed_keeps_its_data_and_what_depends_on_it_follows() {
+    let cases = cases();
+    for binaries in installed() {
+        let major = binaries.major;
+        let db = TestDb::on(major);
+        let sandbox = Sandbox::new(&db);
+        write(&sandbox, &cases, |case| &case.before);
+        sandbox.ok(&["push", "--auto-approve", "--allow", "all", "before"]);
+        for case in &cases {
+            db.execute(&format!("SET search_path = \"{}\", public; {}", case.schema, case.data));
+        }
+        let start = state(&db);
+        write(&sandbox, &cases, |case| &case.after);
+        // Nothing but renames.
+        let plan = sandbox.run(&["plan", "--json"]);
+        assert!([0, 2].contains(&plan.code), "{}", plan.stderr);
+        let plan: serde_json::Value = serde_json::from_str(&plan.stdout).expect("JSON");
+        let steps = plan["steps"].as_array().cloned().unwrap_or_default();
+        let others: Vec<String> = steps
+            .iter()
+            .filter(|step| step["action"] != "rename")
+            .map(|step| format!("{} {}: {}", step["action"], step["object"], step["sql"]))
+            .collect();
+        assert!(others.is_empty() && plan["unverified"] == serde_json::json!([]), "on {major}: {others:#?}\n{plan:#}");
+        sandbox.ok(&["push", "--auto-approve", "--allow", "all", "renames"]);
+        sandbox.ok(&["plan", "--exit-code"]);
+        for case in &cases {
+            let sql = format!("SET search_path = \"{}\", public; {}", case.schema, case.query);
+            assert_eq!(db.query(&sql), [case.result.as_str()], "on {major}: {}", case.title);
+        }
+        sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
+        let end = state(&db);
+        for (id, object) in start.iter() {
+            assert_eq!(end.get(id).map(|object| &object.attrs), Some(&object.attrs), "on {major}: {id}");
+        }
+        assert_eq!(start.len(), end.len());
+        sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+        let plan = sandbox.exits(0, &["plan", "--exit-code"]);
+        let hint = "warning: schema/columns.kdl:3:5: `was=a` of column columns.t.x did its work: remove it\n";
+        assert!(plan.stderr.contains(hint), "{}", plan.stderr);
+        assert!(sandbox.exits(0, &["check"]).stderr.contains(hint));
+    }
+}
+
+#[test]
+fn names_that_go_around_in_a_circle_are_refused() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("setpoint.kdl", "");
+    sandbox.write("schema/t.kdl", "table t {\n    column a integer was=b\n    column b integer was=a\n}\n");
+    let error = sandbox.exits(78, &["check"]).stderr;
+    assert!(error.contains("the old name of column public.t.a is a new one, in a circle"), "{error}");
+    assert!(error.contains("give one of them a third name"), "{error}");
+}
+
+#[test]
+fn a_text_that_still_has_the_old_name_is_not_taken_for_the_same() {
+    let db = TestDb::with("CREATE TABLE t (a integer); CREATE VIEW v AS SELECT a FROM t");
+    let sandbox = Sandbox::new(&db);
+    sandbox.ok(&["pull"]);
+    let table = sandbox.read("schema/public/tables/t.kdl");
+    sandbox.write("schema/public/tables/t.kdl", &table.replace("column a integer", "column x integer was=a"));
+    let outcome = sandbox.exits(2, &["plan"]);
+    assert!(outcome.stderr.contains("unverified") && outcome.stderr.contains("view public.v"), "{}", outcome.stderr);
+}
