@@ -22,7 +22,8 @@ impl Name {
     }
 }
 
-/// Words that are never a name without quotes (src/include/parser/kwlist.h, RESERVED_KEYWORD).
+/// Words that are never a name without quotes (src/include/parser/kwlist.h, RESERVED_KEYWORD; and `current_schema`, which is a value
+/// where a column could stand).
 const RESERVED: &[&str] = &[
     "all",
     "analyse",
@@ -44,6 +45,7 @@ const RESERVED: &[&str] = &[
     "current_catalog",
     "current_date",
     "current_role",
+    "current_schema",
     "current_time",
     "current_timestamp",
     "current_user",
