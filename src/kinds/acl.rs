@@ -6,6 +6,7 @@ use crate::kdl::{Node, Problem};
 use crate::model::{Address, Ident, Key, ObjectId, State, Text};
 use crate::sql;
 
+use super::meant;
 use super::scope::Scope;
 use super::{Context, Disturbance, Reaction, Statement, find, generic, target};
 
@@ -209,7 +210,7 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
         } else {
             let mut problem = Problem::new(arg.span, format!("there is no right `{word}` here"))
                 .label(format!("one of all, {}", known.join(", ")));
-            if let Some(near) = generic::nearest(word, known.iter().copied()) {
+            if let Some(near) = meant::nearest(word, known.iter().copied()) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             }
             scope.problem(problem);

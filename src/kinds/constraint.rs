@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::meant;
 use super::scope::Scope;
 use super::{Disturbance, LockMode, Reaction, Statement, choose_name, find, generic, inheritance};
 
@@ -132,7 +133,7 @@ pub fn candidates(state: &State, table: &ObjectId, name: &str) -> Option<String>
     const SHOWN: usize = 12;
     let columns = state.iter().map(|(id, _)| id).filter(|id| id.kind().word == "column" && id.parent() == Some(table));
     let known: Vec<&str> = columns.map(|id| id.name().as_str()).collect();
-    match generic::nearest(name, known.iter().copied()) {
+    match meant::nearest(name, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,
         None => {

@@ -6,6 +6,7 @@ use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Obj
 use crate::sql;
 
 use super::scope::Scope;
+use super::sql_text;
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
 /// The expression.
@@ -34,7 +35,7 @@ impl Room for Default_ {
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         if let Some(arg) = node.args.first() {
-            generic::no_column(arg, scope);
+            sql_text::no_column(arg, scope);
         }
         generic::parse(&KIND, node, scope);
     }

@@ -7,8 +7,9 @@ use crate::model::{
 };
 use crate::sql::{reference, types};
 
-use super::scope::{Scope, article, rooms_in};
-use super::{find, habits, room};
+use super::meant::{nearest, stray_argument, stray_property};
+use super::scope::{Scope, rooms_in};
+use super::{find, room, sql_text};
 
 /// Reads a node as one object of `kind`, and its child nodes by their rooms.
 pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
@@ -217,65 +218,6 @@ fn called<'a>(attr: &'a Attr, what: &'a str) -> &'a str {
     if own && attr.form == Form::Argument { what } else { attr.name }
 }
 
-/// An argument that no attribute takes.
-fn stray_argument(attrs: &'static [Attr], what: &str, arg: &Arg) -> Problem {
-    let word = arg.as_text().map_or("", |t| t);
-    let problem = Problem::new(arg.span, format!("{} {what} takes no such argument", article(what)));
-    let problem = problem.label("not expected here");
-    let flags: Vec<&str> =
-        attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).chain(short_flags(what)).collect();
-    if let Some(help) = habits::help(word, what) {
-        return problem.help(help);
-    }
-    if word == "was" || properties(attrs, what).any(|name| name == word) {
-        return problem.help(format!("write `{word}=…`"));
-    }
-    match nearest(word, flags.iter().copied()) {
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None if flags.is_empty() => problem,
-        None => problem.help(format!("bare words of {} {what}: {}", article(what), flags.join(", "))),
-    }
-}
-
-/// A property that no attribute is.
-pub fn stray_property(attrs: &'static [Attr], what: &str, prop: &Prop) -> Problem {
-    let message = format!("{} {what} has no property `{}`", article(what), prop.name);
-    let problem = Problem::new(prop.name_span, message).label("unknown");
-    if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
-        return problem.help(match attr.form {
-            Form::Child | Form::Repeated => format!("it is a child node: `{{ {} … }}`", attr.name),
-            _ => format!("it stands after the name: `{what} …`"),
-        });
-    }
-    if let Some(help) = habits::help(&prop.name, what) {
-        return problem.help(help);
-    }
-    if rooms_in(what).any(|room| room.kind().word == &*prop.name) {
-        return problem.help(format!("it is a child node: `{{ {} … }}`", prop.name));
-    }
-    let flags = attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name);
-    if let Some(near) = nearest(&prop.name, properties(attrs, what)) {
-        problem.help(format!("did you mean `{near}`?"))
-    } else if let Some(near) = nearest(&prop.name, flags) {
-        problem.help(format!("did you mean `{near}`, a bare word?"))
-    } else {
-        problem
-    }
-}
-
-/// The names that properties may have: of attributes, and of facets that are one value.
-fn properties(attrs: &'static [Attr], what: &str) -> impl Iterator<Item = &'static str> {
-    let facets = rooms_in(what).map(|room| room.kind()).filter(|kind| kind.address == Address::Facet && kind.folds);
-    let own = attrs.iter().filter(|a| a.form == Form::Property).map(|a| a.name);
-    own.chain(facets.map(|kind| kind.word))
-        .chain((what == "column").then_some(["references", "check"]).into_iter().flatten())
-}
-
-/// Constraints that a column says with a bare word.
-pub fn short_flags(what: &str) -> impl Iterator<Item = &'static str> + use<> {
-    (what == "column").then_some(["primary-key", "unique"]).into_iter().flatten()
-}
-
 fn put(out: &mut Attrs, attr: &'static Attr, value: Option<Value>) {
     match value {
         Some(value) if !is_default(attr, &value) => out.put(attr.name, value),
@@ -350,7 +292,7 @@ fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Opt
                 None
             }
             Shape::Expr | Shape::Query => {
-                sql_text(text, arg.span, name, scope);
+                sql_text::check(text, arg.span, name, scope);
                 Some(text_value(attr, text.clone()))
             }
             Shape::Type => Some(Value::Type(scope.sql_type(text, arg.span))),
@@ -375,48 +317,6 @@ fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Opt
         }
         // A number is refused even where its digits would do as text: `1.10` and `1.1` are one number and two versions.
         (_, value) => wrong(scope, "a text in quotes", Some(format!("write {}", in_quotes(value)))),
-    }
-}
-
-/// Words that a clause of SQL begins with, and that the node says already.
-const CLAUSES: &[&str] =
-    &["as", "check", "create", "default", "generated", "references", "using", "when", "where", "with check"];
-
-/// Refuses SQL that PostgreSQL could not even take apart; everything else about it is PostgreSQL's to say.
-pub fn sql_text(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
-    let text = text.trim();
-    if text.is_empty() && name != "locale" {
-        let problem = Problem::new(span, format!("the SQL of `{name}` is empty")).label("nothing in it");
-        return scope.problem(problem.help("write it, or leave all of it out"));
-    }
-    if let Err(why) = crate::sql::balance::check(text) {
-        return scope.problem(Problem::new(span, why).label("not whole"));
-    }
-    let lower = text.get(..text.floor_char_boundary(16)).unwrap_or(text).to_lowercase();
-    let begins = |word: &&&str| {
-        let rest = lower.strip_prefix(**word);
-        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || c == '('))
-    };
-    if let Some(word) = CLAUSES.iter().find(begins) {
-        let word = word.to_uppercase();
-        let problem = Problem::new(span, format!("`{name}` says {word} already")).label(format!("begins with {word}"));
-        let help = if word == "CREATE" { "write only the query: `SELECT …`" } else { "leave that word out" };
-        scope.problem(problem.help(help));
-    }
-}
-
-/// A default that is one bare word would be the name of a column, and a default can have none.
-pub fn no_column(arg: &Arg, scope: &mut Scope<'_>) {
-    let Some(word) = arg.as_text() else { return };
-    let names = crate::sql::names::find(word);
-    if let [name] = names.as_slice()
-        && name.parts.len() == 1
-        && !name.call
-        && name.last() == word.to_lowercase()
-    {
-        let problem = Problem::new(arg.span, format!("`{word}` would be a column, and a default knows none"));
-        let help = format!("write `\"'{word}'\"` for the text, `\"{word}()\"` for the function");
-        scope.problem(problem.label("a bare word").help(help));
     }
 }
 
@@ -657,33 +557,4 @@ pub fn reference_text(id: &ObjectId, schema: Option<&ObjectId>) -> String {
         false => reference::join(&[part]),
     };
     format!("{}({signature})", parts.iter().map(quoted).collect::<Vec<_>>().join("."))
-}
-
-/// The nearest of the known words, if any is near enough to be what was meant.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = habits::plain(word);
-    let length = word.chars().count();
-    // Of a single letter nothing would be left.
-    let limit = (1 + length / 4).min(length.saturating_sub(1));
-    let near = |known: &str| distance(&word, &habits::plain(known));
-    known.into_iter().map(|k| (near(k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let same = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }

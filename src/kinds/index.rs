@@ -44,7 +44,7 @@ static ATTRS: [Attr; 12] = [
         OnChange::CreationOnly,
         "The partitions it is not for; derived.",
     ),
-    attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "The leftover of a failed build; only ever live."),
+    attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "The leftover of a failed build; derived."),
 ];
 
 pub static KIND: Kind = Kind {

@@ -4,6 +4,7 @@ use crate::catalog::Book;
 use crate::kdl::{Arg, Problem};
 use crate::model::{Ident, ObjectId};
 
+use super::meant;
 use super::scope::Scope;
 use super::{constraint, find, generic};
 
@@ -19,7 +20,7 @@ pub fn named(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Objec
     }
     let mut problem =
         Problem::new(arg.span, format!("{table} has no index `{}`", name.as_str())).label("unknown index");
-    if let Some(near) = generic::nearest(name.as_str(), keys.map(|key| key.name().as_str())) {
+    if let Some(near) = meant::nearest(name.as_str(), keys.map(|key| key.name().as_str())) {
         problem = problem.help(format!("did you mean `{near}`?"));
     }
     scope.problem(problem);

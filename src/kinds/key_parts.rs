@@ -7,6 +7,7 @@ use crate::sql;
 
 use super::collated::{self, COLLATION};
 use super::scope::Scope;
+use super::sql_text;
 use super::{LockMode, Statement, choose_name, constraint, generic};
 
 /// The parts of a key, in order.
@@ -111,7 +112,7 @@ pub fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs>
     match arg.annotation.as_deref() {
         Some("sql") => {
             let text = arg.as_text()?;
-            generic::sql_text(text, arg.span, EXPRESSION.name, scope);
+            sql_text::check(text, arg.span, EXPRESSION.name, scope);
             Some(Attrs::new().with(EXPRESSION, Expr::new(text.trim())))
         }
         Some(other) => {

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Form, Ident, Object, ObjectId, Shape, Span, SqlType, State, Text, Within};
+use crate::model::{Address, Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
 use crate::sql::{reference, types};
 
-use super::{BuiltIns, Room, find, generic, habits, rooms, schema};
+use super::{BuiltIns, Room, find, rooms, schema};
 
 /// What one load collects.
 #[derive(Default)]
@@ -218,37 +218,6 @@ impl Scope<'_> {
         self.problem(problem);
     }
 
-    /// What may have been meant by a name that no file declares as one of `kinds`.
-    fn candidates(&self, kinds: &[&'static str], text: &str) -> Option<String> {
-        let bare = |schema: &str| schema == "public" || schema == NO_SCHEMA;
-        let full =
-            |(schema, name): &(Text, Text)| if bare(schema) { name.to_string() } else { format!("{schema}.{name}") };
-        let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| kinds.contains(w)));
-        let mut names: Vec<String> = known.map(|(at, _)| full(at)).collect();
-        names.sort();
-        let mut others = self.load.declared.iter().filter(|(at, _)| full(at) == text).flat_map(|(_, words)| words);
-        if let Some(near) = generic::nearest(text, names.iter().map(String::as_str)) {
-            Some(format!("did you mean `{near}`?"))
-        } else if let Some(full) = names.iter().find(|n| n.rsplit('.').next() == Some(text)) {
-            Some(format!("there is `{full}` in another schema"))
-        } else if let Some(word) = others.next() {
-            Some(format!(
-                "`{text}` is {} {word}; {} {} is wanted here",
-                article(word),
-                article(kinds[0]),
-                kinds.join(" or ")
-            ))
-        } else if kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine)) {
-            Some(format!("what PostgreSQL brings has a schema: `pg_catalog.{text}`"))
-        } else if names.is_empty() {
-            Some(format!("declare it: `{} {text} {{ … }}`", kinds.first()?))
-        } else {
-            let more = if names.len() > MAX_CANDIDATES { ", …" } else { "" };
-            names.truncate(MAX_CANDIDATES);
-            Some(format!("declared are {}{more}", names.join(", ")))
-        }
-    }
-
     /// A type as written here, in the model's form: built-in names folded, declared types qualified.
     pub fn sql_type(&mut self, text: &str, span: Span) -> SqlType {
         let key = (self.schema.clone(), Text::from(text));
@@ -286,39 +255,6 @@ impl Scope<'_> {
         }
     }
 
-    /// What was meant by a type that neither a file nor PostgreSQL has, as far as that is plain: others may be in the database.
-    fn type_doubt(&self, parsed: &types::Parsed, text: &str) -> Option<String> {
-        let name = parsed.name.as_str();
-        if parsed.schema.is_some() || text.contains('"') || types::is_known(name) || self.load.incomplete {
-            return None;
-        }
-        let declared = |schema: &str| {
-            let words = self.load.declared.get(&(schema.into(), name.into()));
-            words.is_some_and(|words| words.iter().any(|w| super::IS_TYPE.contains(w)))
-        };
-        if declared(self.schema.name().as_str()) || declared("public") {
-            return None;
-        }
-        if types::serial(name).is_some() {
-            return Some("only a column can have it".into());
-        }
-        if let Some(ours) = habits::type_meant(name) {
-            return Some(format!("PostgreSQL's is `{ours}`"));
-        }
-        let own = self.schema.name();
-        let known = self.load.declared.iter().filter(|(_, words)| words.iter().any(|w| super::IS_TYPE.contains(w)));
-        let (here, there): (Vec<_>, Vec<_>) =
-            known.map(|(at, _)| at).partition(|(schema, _)| &**schema == "public" || **schema == *own.as_str());
-        if let Some((schema, name)) = there.iter().find(|(_, other)| &**other == name) {
-            return Some(format!("there is `{schema}.{name}` in another schema"));
-        }
-        let near = generic::nearest(
-            name,
-            here.iter().map(|(_, name)| &**name).chain(types::names().map(|name| -> &str { name })),
-        )?;
-        Some(format!("did you mean `{near}`?"))
-    }
-
     /// Reads the child nodes that are no attributes of `parent`'s kind (`own` are): each goes to the room of its word.
     pub fn children(&mut self, nodes: &[Node], parent: &ObjectId, own: &[&str]) {
         for node in nodes.iter().filter(|n| !own.contains(&&*n.name)) {
@@ -338,82 +274,6 @@ impl Scope<'_> {
             }
         }
     }
-
-    /// A child node that nothing in its parent's kind reads.
-    fn stray_child(&self, node: &Node, parent: &ObjectId) -> Problem {
-        let (kind, word) = (parent.kind(), &*node.name);
-        let message = format!("`{word}` cannot stand in {} {}", article(kind.word), kind.word);
-        let problem = Problem::new(node.name_span, message).label("unknown here");
-        if let Some(attr) = kind.attr(word) {
-            return problem.help(match attr.form {
-                Form::Property => format!("it is a property: `{} NAME {word}=…`", kind.word),
-                Form::Flag => format!("it is a bare word: `{} NAME {word}`", kind.word),
-                _ => format!("its value stands after the name: `{} NAME {}`", kind.word, word.to_uppercase()),
-            });
-        }
-        if matches!(kind.word, "table" | "foreign-table") {
-            let args: Vec<&str> = node.args.iter().filter_map(|arg| arg.as_text()).map(|t| &**t).collect();
-            match args.as_slice() {
-                [sql_type, ..] if self.names_type(sql_type) => {
-                    return problem.help(format!("a column is `column {word} {sql_type}`"));
-                }
-                [name, ..] if types::names().any(|known| known == word.to_lowercase()) => {
-                    return problem.help(format!("a column is `column {name} {word}`"));
-                }
-                _ => {}
-            }
-        }
-        if let Some(help) = habits::help(word, kind.word) {
-            return problem.help(help);
-        }
-        let words = rooms_in(kind.word).flat_map(|room| room.words().iter().copied().chain([room.kind().word]));
-        let attrs = kind.attrs.iter().filter(|a| matches!(a.form, Form::Child | Form::Repeated)).map(|a| a.name);
-        let mut known: Vec<&str> = words.chain(attrs).collect();
-        if kind.address == Address::Schema {
-            known.extend(rooms().iter().map(|room| room.kind()).filter(|k| k.within == Within::Schema).map(|k| k.word));
-        }
-        if let Some(near) = generic::nearest(word, known.iter().copied()) {
-            return problem.help(format!("did you mean `{near}`?"));
-        }
-        match where_it_stands(word) {
-            Some(place) => problem.help(place),
-            None if kind.attrs.iter().any(|a| a.form == Form::Arguments && matches!(a.shape, Shape::Texts)) => {
-                problem.help(format!("it stands after the name: `{} NAME {word} …`", kind.word))
-            }
-            None => problem,
-        }
-    }
-
-    /// True if a text is a type that PostgreSQL or a file has.
-    fn names_type(&self, text: &str) -> bool {
-        let name = types::parse(text).map(|t| t.name).unwrap_or_default();
-        let declared = |(at, words): (&(Text, Text), &Vec<&str>)| {
-            *at.1 == *name && words.iter().any(|w| super::IS_TYPE.contains(w))
-        };
-        types::names().any(|known| known == name) || self.load.declared.iter().any(declared)
-    }
-}
-
-/// At most so many names are shown of those that may have been meant.
-const MAX_CANDIDATES: usize = 8;
-
-/// Where the nodes of a kind stand, for one that stands elsewhere.
-pub fn where_it_stands(word: &str) -> Option<String> {
-    let room = rooms().iter().find(|room| room.kind().word == word || room.words().contains(&word))?;
-    Some(match room.kind().within {
-        Within::Top => "it stands at the top of a file".into(),
-        Within::Schema => "it stands at the top of a file, or in a `schema` block".into(),
-        Within::Any => "it stands in the object that it is about".into(),
-        Within::Of(words) => {
-            let mut names: Vec<String> = words.iter().map(|word| format!("{} `{word}`", article(word))).collect();
-            let last = names.pop()?;
-            if names.is_empty() {
-                format!("it stands in {last}")
-            } else {
-                format!("it stands in {} or {last}", names.join(", "))
-            }
-        }
-    })
 }
 
 /// The rooms whose nodes may stand in a node of the kind `word`.

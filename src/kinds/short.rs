@@ -5,6 +5,7 @@ use crate::model::ObjectId;
 use crate::sql::{self, reference, types};
 
 use super::constraint::{self, Naming};
+use super::meant;
 use super::scope::{Scope, in_schema, schema_id};
 use super::{find, generic};
 
@@ -19,7 +20,7 @@ pub fn unfold(node: &Node) -> Node {
     let mut out = node.clone();
     let flag = |arg: &Arg| {
         let word = arg.as_text().filter(|_| arg.annotation.is_none())?;
-        generic::short_flags("column").find(|short| **short == **word)
+        meant::short_flags("column").find(|short| **short == **word)
     };
     for arg in node.args.iter().skip(1) {
         if let Some(word) = flag(arg) {
@@ -33,7 +34,7 @@ pub fn unfold(node: &Node) -> Node {
         place == 1 || flag(arg).is_none()
     });
     for prop in &node.props {
-        let short = generic::short_flags("column").any(|short| *short == *prop.name);
+        let short = meant::short_flags("column").any(|short| *short == *prop.name);
         let args = match prop.value.value {
             Scalar::Bool(true) if short => Vec::new(),
             _ if PROPERTIES.contains(&&*prop.name) => vec![prop.value.clone()],

@@ -11,6 +11,7 @@ use crate::sql;
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::scope::{Scope, Turn};
+use super::meant;
 use super::{Context, Folded, LockMode, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
@@ -79,7 +80,7 @@ impl Room for Trigger {
             // What it says instead may be a misspelled word.
             let stray = node.props.iter().filter(|prop| KIND.attr(&prop.name).is_none() && &*prop.name != "was");
             for prop in stray {
-                scope.problem(generic::stray_property(&ATTRS, KIND.word, prop));
+                scope.problem(meant::stray_property(&ATTRS, KIND.word, prop));
             }
             return;
         };

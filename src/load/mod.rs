@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use crate::kdl::{self, Node, Problem, Sources};
-use crate::kinds::generic::nearest;
-use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema, where_it_stands};
+use crate::kinds::meant::{nearest, where_it_stands};
+use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
 use crate::kinds::{IS_TYPE, Room, constraint, habits, room, rooms, schema};
 use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
 
@@ -80,7 +80,7 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
         values_of_columns(&mut load);
         renames(&mut load);
     }
-    stars::check(&load.state, &mut load.problems);
+    stars::check(&load.state, &sources, &mut load.problems);
     consequences(first, &mut load);
     if load.problems.is_empty() {
         return Ok(Loaded { state: load.state, sources });

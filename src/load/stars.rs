@@ -1,12 +1,12 @@
 //! `SELECT *` in a view means other columns whenever its tables change, so that files have to say which ones are meant.
 
-use crate::kdl::Problem;
-use crate::model::{ObjectId, Shape, State, Value};
+use crate::kdl::{Problem, Sources};
+use crate::model::{ObjectId, Shape, Span, State, Value};
 use crate::sql;
 use crate::sql::stars::{self, Source, Star};
 
 /// Finds every star in a query, with the columns that it stands for now where the files say it.
-pub(super) fn check(state: &State, problems: &mut Vec<Problem>) {
+pub(super) fn check(state: &State, files: &Sources, problems: &mut Vec<Problem>) {
     for (id, object) in state.iter() {
         for attr in id.kind().attrs.iter().filter(|attr| matches!(attr.shape, Shape::Query)) {
             let Some(Value::Expr(query)) = object.value(attr.name) else { continue };
@@ -18,7 +18,9 @@ pub(super) fn check(state: &State, problems: &mut Vec<Problem>) {
                 let message = format!(
                     "the query of {id} selects `{text}`, which means something else once a table has new columns"
                 );
-                let problem = Problem::new(object.place.unwrap_or_default(), message).label("name the columns");
+                let place = object.place.unwrap_or_default();
+                let place = place_of(files, place, query.as_str(), star.at).unwrap_or(place);
+                let problem = Problem::new(place, message).label("name the columns");
                 problems.push(problem.help(match columns(state, id, query.as_str(), &star) {
                     Some(list) => format!("write `{list}` instead of `{text}`"),
                     None => "write the columns that are meant, one by one".into(),
@@ -26,6 +28,17 @@ pub(super) fn check(state: &State, problems: &mut Vec<Problem>) {
             }
         }
     }
+}
+
+/// Where a star of a query stands in the file, if the line of the query is there as it is.
+fn place_of(files: &Sources, object: Span, query: &str, at: usize) -> Option<Span> {
+    let start = query.get(..at)?.rfind('\n').map_or(0, |n| n + 1);
+    let line = query.get(start..)?.lines().next()?;
+    let raw = files.files.get(object.file as usize)?.1.get(object.start as usize..object.end as usize)?;
+    let indent = line.len() - line.trim_start().len();
+    let found = raw.find(line.trim())?;
+    let start = object.start.checked_add(u32::try_from(found + at - start - indent).ok()?)?;
+    Some(Span { start, end: start + 1, ..object })
 }
 
 /// The columns that a star stands for, if all that it reads from are tables of the files.

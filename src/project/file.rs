@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::catalog::Connect;
 use crate::kdl::{self, Arg, Node, Problem, Scalar, Sources};
-use crate::kinds::generic::nearest;
+use crate::kinds::meant::nearest;
 use crate::model::{Ident, Result, Span};
 
 use super::manage::{Manage, Pattern};

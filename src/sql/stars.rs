@@ -1,12 +1,14 @@
 //! Finding `*` and `t.*` in the select lists of a query, and what simple queries read from.
 
-use super::names::{Token, tokens};
+use super::names::{Token, spans, tokens};
 
 /// A `*` that stands for columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Star {
     /// `["public", "t"]` of `public.t.*`; empty for a bare one.
     pub of: Vec<String>,
+    /// Where it stands in the query, without what is before its dot.
+    pub at: usize,
 }
 
 /// What a query reads from.
@@ -43,7 +45,7 @@ pub fn find(text: &str) -> Vec<Star> {
         list: bool,
         exists: bool,
     }
-    let tokens = tokens(text);
+    let (tokens, places): (Vec<Token>, Vec<usize>) = spans(text).into_iter().unzip();
     let mut levels = vec![Level { list: false, exists: false }];
     let mut out = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -67,7 +69,7 @@ pub fn find(text: &str) -> Vec<Star> {
                     word => is_word(word, ENDS),
                 };
                 if ends {
-                    out.push(Star { of: qualifier(&tokens, at) });
+                    out.push(Star { of: qualifier(&tokens, at), at: places.get(at).copied().unwrap_or_default() });
                 }
             }
             _ => {}

@@ -95,7 +95,7 @@ pub static FUNCTION: [Attr; 19] = [
     attr(LEAKPROOF, Shape::Flag, Form::Flag, OnChange::Alter, "It tells nothing about its arguments."),
     attr(WINDOW, Shape::Flag, Form::Flag, OnChange::Replace, "It is a window function."),
     attr(RETURNS, Shape::Type, Form::Property, OnChange::Replace, "The type of the result; `SETOF type` for rows."),
-    attr(SETOF, Shape::Flag, Form::Custom, OnChange::Replace, "It gives any number of rows."),
+    attr(SETOF, Shape::Flag, Form::Custom, OnChange::Replace, "It gives any number of rows: `returns=\"SETOF type\"`."),
     LANGUAGE_ATTR,
     attr(
         VOLATILITY,
