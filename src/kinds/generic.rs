@@ -16,6 +16,9 @@ pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
     let named = !(kind.address == Address::Facet);
     let Some(name) = (if named { take_name(node, scope) } else { Some(Ident::from("")) }) else { return };
     let id = scope.id(room(kind), name);
+    if !named {
+        arguments_missing(kind.attrs, kind.word, node, scope);
+    }
     parse_as(id, node, usize::from(named), scope);
 }
 
@@ -164,7 +167,12 @@ pub fn record(
             put(&mut out, attr, value);
             arguments.next();
         } else {
-            scope.problem(stray_argument(attrs, what, arg));
+            let problem = stray_argument(attrs, what, arg);
+            // The words of one mistake are one problem.
+            let same = |last: &Problem| last.help.is_some() && last.help == problem.help && node.span.holds(last.span);
+            if !scope.load.problems.last().is_some_and(same) {
+                scope.problem(problem);
+            }
         }
     }
     for (i, prop) in node.props.iter().enumerate() {
@@ -359,6 +367,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
     match attr.shape {
         Shape::Record(table) | Shape::Records(table) => {
             let record = record(table, attr.name, node, 0, scope, &mut |_, _| false);
+            arguments_missing(table, attr.name, node, scope);
             let known = child_attrs(table);
             for child in node.children.iter().filter(|c| !known.contains(&&*c.name)) {
                 let message = format!("`{}` cannot stand in `{}`", child.name, attr.name);
@@ -393,6 +402,11 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
         }
         Shape::Names | Shape::Texts | Shape::Refs(_) => {
             nothing_more(attr, &node.children, &node.props, scope);
+            // No texts at all may mean something: a publication of nothing.
+            if node.args.is_empty() && !matches!(attr.shape, Shape::Texts) {
+                let problem = Problem::new(node.name_span, format!("`{}` names nothing", attr.name));
+                scope.problem(problem.label(format!("write `{} NAME …`", attr.name)));
+            }
             many(attr, &node.args, scope)
         }
         _ => {
@@ -405,6 +419,22 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
             None
         }
     }
+}
+
+/// What has no default of its own has to be said.
+fn arguments_missing(table: &'static [Attr], what: &str, node: &Node, scope: &mut Scope<'_>) {
+    let wanted: Vec<&Attr> = table.iter().filter(|a| a.form == Form::Argument && a.default.is_none()).collect();
+    if node.args.len() >= wanted.len() || wanted.iter().all(|a| node.get_prop(a.name).is_some()) {
+        return;
+    }
+    let form = |attr: &&Attr| match attr.shape {
+        Shape::Word(words) => words.join("|"),
+        Shape::Expr => format!("\"{}\"", attr.name.to_uppercase()),
+        _ => attr.name.to_uppercase(),
+    };
+    let whole = wanted.iter().map(form).collect::<Vec<_>>().join(" ");
+    let problem = Problem::new(node.name_span, format!("`{what}` does not say enough"));
+    scope.problem(problem.label(format!("write `{what} {whole}`")));
 }
 
 /// A child node that is one value has no properties and no children of its own.

@@ -84,7 +84,7 @@ static HABITS: &[Habit] = &[
     habit(TABLES, &["engine", "charset", "collate", "auto-increment"], "PostgreSQL has nothing like that on tables"),
     habit(
         &["column"],
-        &["auto-increment", "autoincrement", "auto", "@default", "generated-always"],
+        &["auto-increment", "autoincrement", "increment", "auto", "@default", "generated-always"],
         "write `identity=always`, or the type `bigserial`",
     ),
     habit(
@@ -109,6 +109,12 @@ static HABITS: &[Habit] = &[
         &["size", "length", "precision", "scale", "limit", "width"],
         "a length is part of the type: `column NAME \"varchar(20)\"`",
     ),
+    habit(
+        &["column"],
+        &["with", "without", "time", "zone", "varying", "precision"],
+        "a type of several words stands in quotes: `column NAME \"double precision\"`",
+    ),
+    habit(&["column"], &["charset", "character", "encoding"], "a database has one encoding: leave this out"),
     habit(&["column"], &["unsigned", "zerofill"], "PostgreSQL has no unsigned types: write `check \"NAME >= 0\"`"),
     habit(&["column"], &["array", "list"], "an array is a type: `column NAME \"text[]\"`"),
     habit(&["column"], &["on-update", "@updated-at", "updated-at"], "PostgreSQL has no such clause: use a trigger"),
@@ -234,6 +240,7 @@ pub fn type_meant(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Form;
 
     #[test]
     fn words_are_recognised_however_they_are_written() {
@@ -251,7 +258,7 @@ mod tests {
             for within in habit.within {
                 let Some(room) = super::super::find(within) else { continue };
                 for word in habit.words {
-                    let attr = room.kind().attr(word).filter(|a| a.form != crate::model::Form::Custom);
+                    let attr = room.kind().attr(word).filter(|a| !matches!(a.form, Form::Custom | Form::Child));
                     assert!(attr.is_none(), "{word} is an attribute of {within}");
                 }
             }

@@ -84,7 +84,12 @@ impl Room for Index {
             None => constraint::said_name(node, scope),
         };
         let mut args = node.args.get(usize::from(takes_name)..).unwrap_or_default().to_vec();
-        if let Some(column) = column.filter(|_| args.is_empty() && !has_keys) {
+        if let (Some(column), Some(arg)) = (&column, args.first()) {
+            let problem = Problem::new(arg.span, "in a column, an index is about that column alone").label("one too many");
+            let help = format!("write `index NAME {} …` in the table", column.name().as_str());
+            return scope.problem(problem.help(help));
+        }
+        if let Some(column) = column.filter(|_| !has_keys) {
             args.push(Arg { span: node.name_span, ..Arg::text(column.name().text()) });
         }
         if args.is_empty() && !has_keys {

@@ -1,6 +1,6 @@
 //! What was meant by a word, a name or a type that nobody knows: candidates for people who misspelled it, or came from elsewhere.
 
-use crate::kdl::{Arg, Node, Problem, Prop};
+use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{Address, Attr, Form, ObjectId, Shape, Text, Within};
 use crate::sql::types;
 
@@ -142,7 +142,8 @@ impl Scope<'_> {
         let name = types::parse(text).map(|t| t.name).unwrap_or_default();
         let declared =
             |(at, words): (&(Text, Text), &Vec<&str>)| *at.1 == *name && words.iter().any(|w| IS_TYPE.contains(w));
-        types::names().any(|known| known == name) || self.load.declared.iter().any(declared)
+        // Few columns have the type `name`, and many are called so.
+        types::names().any(|known| known == name && known != "name") || self.load.declared.iter().any(declared)
     }
 }
 
@@ -155,6 +156,12 @@ pub(super) fn stray_argument(attrs: &'static [Attr], what: &str, arg: &Arg) -> P
         attrs.iter().filter(|a| a.form == Form::Flag).map(|a| a.name).chain(short_flags(what)).collect();
     if let Some(help) = habits::help(word, what) {
         return problem.help(help);
+    }
+    if let (Scalar::Int(_) | Scalar::Number(_), Some(help)) = (&arg.value, habits::help("length", what)) {
+        return problem.help(help);
+    }
+    if let Some(query) = attrs.iter().find(|a| matches!(a.shape, Shape::Query)).filter(|_| word.contains(' ')) {
+        return problem.help(format!("it is a child node: `{{ {} \"…\" }}`", query.name));
     }
     if word == "was" || properties(attrs, what).any(|name| name == word) {
         return problem.help(format!("write `{word}=…`"));
@@ -178,6 +185,9 @@ pub(super) fn stray_property(attrs: &'static [Attr], what: &str, prop: &Prop) ->
     }
     if let Some(help) = habits::help(&prop.name, what) {
         return problem.help(help);
+    }
+    if short_flags(what).any(|word| word == &*prop.name) {
+        return problem.help(format!("write the bare word `{}`, or leave it out", prop.name));
     }
     if rooms_in(what).any(|room| room.kind().word == &*prop.name) {
         return problem.help(format!("it is a child node: `{{ {} … }}`", prop.name));

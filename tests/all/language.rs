@@ -244,8 +244,22 @@ fn examples(page: &mut Page) -> Vec<String> {
             page.lines.splice(block.at..end, right.lines().map(str::to_owned));
         }
     }
+    wrong.extend(layout(&blocks).into_iter().map(|problem| format!("{}: {problem}", page.name())));
     wrong.extend(on_a_server(page, &whole).into_iter().map(|problem| format!("{}: {problem}", page.name())));
     wrong
+}
+
+/// What `fmt` would change in the examples.
+fn layout(blocks: &[Block]) -> Option<String> {
+    let sandbox = Sandbox::empty();
+    sandbox.write("setpoint.kdl", "");
+    for block in blocks {
+        sandbox.write(&format!("schema/line-{}.kdl", block.at), &block.text);
+    }
+    let names: Vec<String> = blocks.iter().map(|block| format!("schema/line-{}.kdl", block.at)).collect();
+    let arguments: Vec<&str> = ["fmt", "--check"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let outcome = sandbox.run(&arguments);
+    (outcome.code != 0).then(|| format!("{}{}", outcome.stdout, outcome.stderr))
 }
 
 /// Applies the examples to an empty database, and pulls them back.

@@ -101,7 +101,7 @@ fn body(node: &Node, scope: &mut Scope<'_>) -> Option<Text> {
             _ => None,
         };
         let Some(text) = text else {
-            let problem = Problem::new(child.name_span, format!("`{}` takes one text", child.name));
+            let problem = Problem::new(child.name_span, format!("`{}` takes one text", child.name)).label("one text");
             scope.problem(problem.help("put the body in quotes"));
             continue;
         };
@@ -134,7 +134,8 @@ fn scalar(arg: &Arg) -> String {
 
 /// What PostgreSQL would refuse, or what would mean nothing.
 fn check(kind: KindRef, node: &Node, attrs: &Attrs, scope: &mut Scope<'_>) {
-    let bodies = [attrs.get(BODY).is_some(), attrs.get(SQL_BODY).is_some(), attrs.get(LINK_SYMBOL).is_some()];
+    let said = node.children.iter().any(|c| matches!(&*c.name, "body" | BODY_EXACT));
+    let bodies = [said, attrs.get(SQL_BODY).is_some(), attrs.get(LINK_SYMBOL).is_some()];
     let mut wrong = |message: String, help: &str| scope.problem(Problem::new(node.name_span, message).help(help));
     match bodies.iter().filter(|b| **b).count() {
         0 => wrong(format!("this {} has no body", kind.word), "write `body`, `sql-body` or `link-symbol=`"),
