@@ -31,6 +31,7 @@ impl Check {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
         let desired = app.load(&project)?;
+        super::fmt::check(&project, &desired.sources)?;
         let chain = Chain::read(&project.plans_dir)?;
         let mut renames: FxHashSet<(String, String)> = FxHashSet::default();
         for link in &chain.links {
@@ -50,7 +51,6 @@ impl Check {
             }
             _ => {}
         }
-        super::fmt::check(&project, &desired.sources)?;
         let done = desired.state.iter().filter(|(id, object)| {
             let old = object.was.as_ref().map(|was| id.renamed(was.clone()).to_string());
             old.is_some_and(|old| renames.contains(&(old, id.to_string())))
