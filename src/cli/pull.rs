@@ -1,17 +1,24 @@
-//! `setpoint pull`: live catalog → schema files.
+//! `setpoint pull`: live catalog → schema files, which are edited where they stand.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::App;
+use super::aid::Help;
 use super::plan::shown;
 use crate::introspect;
-use crate::load;
-use crate::model::{Error, Result};
+use crate::kinds::manage::map_roles;
+use crate::load::{self, Loaded, edit, whole};
+use crate::model::{Class, Result, State};
+use crate::plan::against;
+use crate::project::{Manage, Project};
 
-/// Write the live catalog to schema/*.kdl; needs no ledger
+/// Bring schema/*.kdl to what the live catalog says; files are edited in place. Needs no ledger
 #[derive(Args, Debug)]
 pub struct Pull {
-    /// Replace the files that are there
+    /// Write every file anew, and remove those that are not needed; comments are lost
     #[arg(long)]
     force: bool,
 }
@@ -19,30 +26,85 @@ pub struct Pull {
 impl Pull {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
-        let there = app.load(&project);
-        // Without the folder there is nothing to lose; files that cannot be read are files.
-        let has_files =
-            project.schema_dir.exists() && there.as_ref().map_or(true, |loaded| !loaded.sources.files.is_empty());
+        // Without the folder there is nothing to edit.
+        let there = if self.force || !project.schema_dir.exists() { None } else { Some(app.load(&project)?) };
         let session = app.session(&project, "pull")?;
         let live = app.wait(introspect::read(&session))?;
         for name in live.unmodelled.iter().take(20) {
             app.warn(&format!("not covered by setpoint, not written: {name}"));
         }
+        if let Some(loaded) = there.filter(|loaded| !loaded.sources.files.is_empty()) {
+            return in_place(app, &project, &session, &loaded, live.state);
+        }
         let written = project.manage.written(live.state, &session, false);
         let files = load::write::files(&written.state);
-        if has_files && !self.force {
-            let same = there.is_ok_and(|loaded| load::files_hash(&loaded.state) == load::files_hash(&written.state));
-            if same {
-                app.say("the files say what the database holds; nothing was written");
-                return Ok(0);
-            }
-            return Err(Error::refused(format!("{} has files already", shown(&project, &project.schema_dir))).remedy(
-                "commit them and run `setpoint pull --force`, which replaces them all; Git shows what changed",
-            ));
-        }
         let count = files.len();
         load::write::save(&project.schema_dir, files)?;
-        app.say(&format!("wrote {count} files to {}", shown(&project, &project.schema_dir)));
+        app.say(&format!("wrote {} to {}", number(count), shown(&project, &project.schema_dir)));
         Ok(0)
     }
+}
+
+/// Edits the files that are there.
+fn in_place(
+    app: &App,
+    project: &Project,
+    session: &crate::catalog::Session,
+    loaded: &Loaded,
+    live: State,
+) -> Result<u8> {
+    // Files are compared in their own words.
+    let back = project.manage.roles.iter().map(|(here, there)| (there.clone(), here.clone())).collect();
+    let live = if project.manage.roles.is_empty() { live } else { map_roles(&live, &back) };
+    let manage = Manage { roles: Default::default(), ..project.manage.clone() };
+    let help = Help::new(app, session);
+    let (differing, unverified) = app.wait(against::differing(session, &live, &loaded.state, &manage, &help))?;
+    for open in unverified.iter().take(20) {
+        app.warn(&format!(
+            "{}: nobody could say whether its {} differs; left as it is: {}",
+            open.id, open.attr, open.reason
+        ));
+    }
+    let written = manage.written(live, session, false).state;
+    let dir = PathBuf::from(project.schema_dir.file_name().unwrap_or_default());
+    let edited = edit::edit(loaded, &dir, &written, &differing)?;
+    for id in &edited.anew {
+        app.warn(&format!("{id} was written anew: comments inside of it are gone"));
+    }
+    let places: BTreeMap<PathBuf, PathBuf> = load::find(&project.schema_dir, &dir)?.into_iter().collect();
+    for (name, text) in &edited.files {
+        let known = places.get(name);
+        match (known, text) {
+            (Some(path), Some(text)) => {
+                whole::write(path, &with_line_ends_of(path, text))?;
+                app.print(&format!("edited {}\n", name.display()));
+            }
+            (Some(path), None) => {
+                whole::remove(path, &project.schema_dir)?;
+                app.print(&format!("removed {}\n", name.display()));
+            }
+            (None, Some(text)) => {
+                let path = project.schema_dir.join(name.strip_prefix(&dir).unwrap_or(name));
+                whole::write(&path, text)?;
+                app.print(&format!("wrote {}\n", name.display()));
+            }
+            (None, None) => {}
+        }
+    }
+    match edited.files.len() {
+        0 => app.say("the files say what the database holds; nothing was written"),
+        n => app.say(&format!("{} changed; `git diff` shows how", number(n))),
+    }
+    Ok(if unverified.is_empty() { 0 } else { Class::Refused.exit_code() })
+}
+
+fn number(files: usize) -> String {
+    if files == 1 { "1 file".into() } else { format!("{files} files") }
+}
+
+/// The text with CRLF if that is how every line of the file ends.
+fn with_line_ends_of(path: &Path, text: &str) -> String {
+    let windows = std::fs::read_to_string(path)
+        .is_ok_and(|old| old.contains('\n') && old.matches('\n').count() == old.matches("\r\n").count());
+    if windows { text.replace('\n', "\r\n") } else { text.to_string() }
 }

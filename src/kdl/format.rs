@@ -52,7 +52,7 @@ fn told(text: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     loop {
         let piece = tokens.next();
-        for part in trivia(piece.gap) {
+        for (part, _) in trivia(piece.gap) {
             if let Trivia::Line(text) | Trivia::Block(text, _) | Trivia::Continuation(Some(text)) = part {
                 out.push(lines(text).iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n"));
             }
@@ -150,9 +150,9 @@ impl<'a> Layout<'a> {
         let commented_out = self.last == What::SlashDash;
         let mut ahead = Tokens::from(self.text, piece.end());
         let next = ahead.next();
-        if next.what == What::Close && !trivia(next.gap).iter().any(is_comment) {
+        if next.what == What::Close && !has_comment(next.gap) {
             self.tokens = ahead;
-            if commented_out || trivia(piece.gap).iter().any(is_comment) {
+            if commented_out || has_comment(piece.gap) {
                 self.inside(piece);
                 self.out.push_str("{}");
             }
@@ -205,7 +205,7 @@ impl<'a> Layout<'a> {
 
     /// The gap between two nodes, or before the end of a block.
     fn between(&mut self, piece: &Piece<'a>, node_follows: bool) {
-        let parts = trivia(piece.gap);
+        let parts: Vec<Trivia<'_>> = trivia(piece.gap).into_iter().map(|(part, _)| part).collect();
         let last_newline = parts.iter().rposition(|part| *part == Trivia::Newline);
         // Comments right before a node stay before it.
         let prefix = if node_follows { last_newline.map_or(0, |at| at + 1) } else { parts.len() };
@@ -256,7 +256,7 @@ impl<'a> Layout<'a> {
     /// The gap between two parts of a node.
     fn inside(&mut self, piece: &Piece<'a>) {
         let tight = tight(self.last, piece.what);
-        let parts = trivia(piece.gap);
+        let parts: Vec<Trivia<'_>> = trivia(piece.gap).into_iter().map(|(part, _)| part).collect();
         if !parts.iter().any(is_comment) {
             let breaks =
                 !tight && piece.what != What::Open && parts.iter().any(|p| matches!(p, Trivia::Continuation(_)));
@@ -406,6 +406,10 @@ impl<'a> Layout<'a> {
 fn tight(last: What, next: What) -> bool {
     matches!(last, What::OpenType | What::CloseType | What::Equals | What::SlashDash)
         || matches!(next, What::CloseType | What::Equals)
+}
+
+fn has_comment(gap: &str) -> bool {
+    trivia(gap).iter().any(|(part, _)| is_comment(part))
 }
 
 fn is_comment(part: &Trivia<'_>) -> bool {

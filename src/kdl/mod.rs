@@ -7,6 +7,7 @@ pub(crate) mod layouts;
 mod node;
 mod problem;
 mod read;
+mod splice;
 mod tokens;
 mod write;
 
@@ -14,4 +15,5 @@ pub use format::{format, unix_lines};
 pub use node::{Arg, Node, Prop, Scalar};
 pub use problem::{Problem, Sources};
 pub use read::{MAX_BYTES, MAX_DEPTH, Texts, read, read_with};
+pub use splice::Splices;
 pub use write::{format_nodes, write_node};

@@ -98,7 +98,8 @@ impl Node {
         these.len() == those.len() && these.iter().zip(those).all(|(this, that)| this.is_like(that))
     }
 
-    fn is_like(&self, other: &Node) -> bool {
+    /// True if both say the same, wherever they stand.
+    pub fn is_like(&self, other: &Node) -> bool {
         self.name == other.name
             && self.args.len() == other.args.len()
             && self.args.iter().zip(&other.args).all(|(this, that)| this.is_like(that))

@@ -1,5 +1,7 @@
 //! A file as tokens and what stands between them: the view of a text that loses nothing, for layout and for editing in place.
 
+use std::ops::Range;
+
 use just_kdl::lexer::{Lexer, Token};
 
 /// A token's part in a node.
@@ -113,8 +115,8 @@ pub(super) enum Trivia<'a> {
     Continuation(Option<&'a str>),
 }
 
-/// Splits a gap.
-pub(super) fn trivia(gap: &str) -> Vec<Trivia<'_>> {
+/// Splits a gap; each part with its bytes in it.
+pub(super) fn trivia(gap: &str) -> Vec<(Trivia<'_>, Range<usize>)> {
     let (mut out, mut at) = (Vec::new(), 0);
     let mut line = None;
     while let Some(rest) = gap.get(at..).filter(|rest| !rest.is_empty()) {
@@ -123,7 +125,7 @@ pub(super) fn trivia(gap: &str) -> Vec<Trivia<'_>> {
             if let (Trivia::Block(_, before), Some(start)) = (&mut part, line) {
                 *before = gap.get(start..at).unwrap_or("");
             }
-            out.push(part);
+            out.push((part, at..at + length));
             line = (part == Trivia::Newline).then_some(at + length);
         }
         at += length;
@@ -240,7 +242,7 @@ mod tests {
             Trivia::Block("/* f */", ""),
             Trivia::Newline,
         ];
-        assert_eq!(trivia(gap), expected);
+        assert_eq!(trivia(gap).into_iter().map(|(part, _)| part).collect::<Vec<_>>(), expected);
         assert_eq!(lines("a\r\nb\rc\u{85}\nd"), ["a", "b", "c", "", "d"]);
     }
 

@@ -1,5 +1,6 @@
 //! KDL files → state: every problem of every file at once.
 
+pub mod edit;
 mod files;
 mod stars;
 pub mod threads;

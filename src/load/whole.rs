@@ -39,6 +39,23 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     })
 }
 
+/// Removes a file, and the folders around it that are empty then, up to `root`, which stays.
+///
+/// # Errors
+/// What kept it from being removed.
+pub fn remove(path: &Path, root: &Path) -> Result<()> {
+    fs::remove_file(path)
+        .map_err(|error| Error::failed(format!("cannot remove {}", path.display())).detail(error.to_string()))?;
+    // A folder meant nothing but its files.
+    let folders = path.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
+    for folder in folders {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,12 +18,32 @@ type Place = (Option<ObjectId>, Cow<'static, str>, Option<Ident>);
 /// The canonical files of a state; paths are relative to the schema directory.
 pub fn files(state: &State) -> Vec<(PathBuf, String)> {
     let children = state.children();
+    let mut out = Vec::new();
+    for File { path, wrapped, ids } in homes(state) {
+        let nodes: Vec<Node> = ids.iter().filter_map(|id| node(id, state, &children)).collect();
+        if !nodes.is_empty() {
+            out.push((path, format_nodes(&wrap(wrapped.as_ref(), nodes))));
+        }
+    }
+    out.sort();
+    out
+}
+
+/// A file of the canonical layout.
+pub(super) struct File<'a> {
+    /// Relative to the schema directory.
+    pub(super) path: PathBuf,
+    /// The schema in whose block its nodes stand.
+    pub(super) wrapped: Option<ObjectId>,
+    /// What it holds, in order.
+    pub(super) ids: Vec<&'a ObjectId>,
+}
+
+/// Where everything that stands at the top of a file or in a schema has its place.
+pub(super) fn homes(state: &State) -> Vec<File<'_>> {
     let mut places: BTreeMap<Place, Vec<&ObjectId>> = BTreeMap::new();
     for (id, _) in state.iter() {
-        // Facets of an object that is not in the state have no node to stand in either.
-        if id.parent().is_none()
-            || id.parent().is_some_and(|p| p.kind().address == Address::Schema && id.kind().address != Address::Facet)
-        {
+        if stands_alone(id) {
             places.entry(place(id)).or_default().push(id);
         }
     }
@@ -31,10 +51,6 @@ pub fn files(state: &State) -> Vec<(PathBuf, String)> {
     let mut out = Vec::new();
     for ((home, file, own), mut ids) in places {
         ids.sort_by_cached_key(|id| (rank(id.kind()), id.name().clone(), id.signature().cloned()));
-        let nodes: Vec<Node> = ids.iter().filter_map(|id| node(id, state, &children)).collect();
-        if nodes.is_empty() {
-            continue;
-        }
         let mut path = PathBuf::new();
         if let Some(home) = &home {
             path.push(names.free(Path::new(""), home.name().as_str(), ""));
@@ -47,17 +63,9 @@ pub fn files(state: &State) -> Vec<(PathBuf, String)> {
             }
             None => path.push(format!("{file}.kdl")),
         }
-        let text = match home.filter(|home| file != "schema" && home.name().as_str() != "public") {
-            Some(home) => {
-                let mut wrapper = Node::new("schema").arg(home.name().text());
-                wrapper.children = nodes;
-                format_nodes(&[wrapper])
-            }
-            None => format_nodes(&nodes),
-        };
-        out.push((path, text));
+        let wrapped = home.filter(|home| file != "schema" && home.name().as_str() != "public");
+        out.push(File { path, wrapped, ids });
     }
-    out.sort();
     out
 }
 
@@ -75,6 +83,19 @@ pub fn in_file_order(state: &mut State) {
 fn top(id: &ObjectId) -> &ObjectId {
     let root = id.root();
     root.parent().filter(|_| root.kind().address == Address::Facet).unwrap_or(root)
+}
+
+/// True for what has a node at the top of a file or in a schema. Facets of an object that is not in the state have none either.
+pub(super) fn stands_alone(id: &ObjectId) -> bool {
+    id.parent().is_none_or(|p| p.kind().address == Address::Schema && id.kind().address != Address::Facet)
+}
+
+/// Nodes in the block of their schema.
+pub(super) fn wrap(schema: Option<&ObjectId>, nodes: Vec<Node>) -> Vec<Node> {
+    match schema {
+        Some(schema) => vec![Node { children: nodes, ..Node::new("schema").arg(schema.name().text()) }],
+        None => nodes,
+    }
 }
 
 /// Writes the files below the schema directory, and removes the files there that are not among them.
@@ -96,9 +117,7 @@ pub fn save(schema_dir: &Path, files: Vec<(PathBuf, String)>) -> Result<()> {
         kept.insert(path);
     }
     for path in super::files::own(schema_dir)?.into_iter().filter(|path| !kept.contains(path)) {
-        fs::remove_file(&path).map_err(|e| failed(&path, &e))?;
-        // A folder that is empty now meant nothing but its files.
-        let _ = path.parent().filter(|folder| *folder != schema_dir).map(fs::remove_dir);
+        whole::remove(&path, schema_dir)?;
     }
     Ok(())
 }
@@ -128,9 +147,26 @@ fn plural(word: &str) -> Cow<'static, str> {
     })
 }
 
-/// An object's node with its children inside: the comment first, then parts in their own order, then the rest by kind and name.
-fn node(id: &ObjectId, state: &State, children: &FxHashMap<&ObjectId, Vec<&ObjectId>>) -> Option<Node> {
+/// An object's node with its children inside.
+pub(super) fn node(id: &ObjectId, state: &State, children: &Children<'_>) -> Option<Node> {
+    let inner: Vec<Node> = inner(id, children).into_iter().filter_map(|child| node(child, state, children)).collect();
+    around(id, state, inner)
+}
+
+/// An object's node around nodes of its children.
+pub(super) fn around(id: &ObjectId, state: &State, inner: Vec<Node>) -> Option<Node> {
     let object = state.get(id)?;
+    if *id == schema::id("public") && inner.is_empty() && *object == Object::default() {
+        return None; // always there: nothing to say
+    }
+    room(id.kind()).write(id, object, inner)
+}
+
+/// Parent → children.
+pub(super) type Children<'a> = FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>;
+
+/// The children that stand in an object's node: the comment first, then parts in their own order, then the rest by kind and name.
+pub(super) fn inner<'a>(id: &ObjectId, children: &Children<'a>) -> Vec<&'a ObjectId> {
     let mut inner: Vec<&ObjectId> = children.get(id).into_iter().flatten().copied().collect();
     if id.kind().address == Address::Schema {
         inner.retain(|child| child.kind().address == Address::Facet);
@@ -142,11 +178,7 @@ fn node(id: &ObjectId, state: &State, children: &FxHashMap<&ObjectId, Vec<&Objec
         let name = (!part).then(|| (rank(child.kind()), child.name().clone(), child.signature().cloned()));
         (class, name)
     });
-    let inner: Vec<Node> = inner.into_iter().filter_map(|child| node(child, state, children)).collect();
-    if *id == schema::id("public") && inner.is_empty() && *object == Object::default() {
-        return None; // always there: nothing to say
-    }
-    room(id.kind()).write(id, object, inner)
+    inner
 }
 
 /// File names that were given out, per folder, in lower case: two names must differ on every file system.

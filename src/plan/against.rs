@@ -3,17 +3,18 @@
 use rustc_hash::FxHashSet;
 
 use crate::catalog::{Session, Version};
-use crate::diff::{self, Answers, Open, lineage, rename};
+use crate::diff::{self, Open, lineage, rename};
 use crate::introspect;
 use crate::kinds::manage::roles;
 use crate::model::{Change, Edges, Error, Ident, ObjectId, Result, State};
 use crate::project::Manage;
-use crate::sameness::{self, Unverified, memo};
+use crate::sameness::Unverified;
 use crate::sql;
 
 use super::aid::Aid;
-use super::renamed::{self as later_on, Renames};
-use super::{Made, Wanted, make, second_opinion};
+use super::ladder::{Following, Ladder};
+use super::renamed::Renames;
+use super::{Made, Wanted, make};
 
 /// How a database differs from the files.
 pub struct Difference {
@@ -86,39 +87,21 @@ pub async fn against_loading<'a>(
     };
     roles_exist(session, &old, &new).await?;
     let before = (!renames.is_empty()).then(|| old.clone());
-    let follow = before.as_ref().map(|old| Renames::new(&renames, old, &edges));
-    let outdated = follow.as_ref().map_or_else(Vec::new, |follow| follow.outdated(&new));
-    comparison.open.extend(outdated.iter().filter(|open| !comparison.open.contains(open)).cloned().collect::<Vec<_>>());
-    let facts = memo::facts(session, &old, &new, &comparison.open).await?;
-    let keys: Vec<String> = facts.iter().map(|fact| fact.key.clone()).collect();
-    let mut same = memo::same(&facts, &aid.recall(&keys).await?);
-    let follows = |open: &Open| follow.as_ref().is_some_and(|follow| follow.touch(&open.id));
-    let misleading = follow.as_ref().is_some_and(Renames::reuse_names);
-    let hidden = |open: &Open| outdated.contains(open) || misleading && follows(open);
-    same.retain(|open| !hidden(open));
-    let open: Vec<Open> = comparison.open.iter().filter(|open| !same.contains(open)).cloned().collect();
-    let asked: Vec<Open> = open.iter().filter(|open| !hidden(open)).cloned().collect();
-    let mut settled = sameness::settle(session, &old, &new, &asked).await?;
-    // The database knows no new names yet: what it takes for different may only have followed a rename.
-    let later: Vec<Open> = open.into_iter().filter(|open| follows(open) && !settled.same.contains(open)).collect();
-    if let Some(follow) = follow.as_ref().filter(|_| !later.is_empty())
-        && let Some(followed) = follow.follow(aid, &managed, &later, live.server).await?
-    {
-        settled.unverified.retain(|question| !follows(&Open { id: question.id.clone(), attr: question.attr }));
-        settled.unverified.extend(later.iter().map(later_on::later));
-        old = followed;
+    let following = before.as_ref().map(|old| Following::new(Renames::new(&renames, old, &edges), &managed, &new));
+    if let Some(following) = &following {
+        let outdated = following.outdated.iter().filter(|open| !comparison.open.contains(open));
+        let outdated: Vec<Open> = outdated.cloned().collect();
+        comparison.open.extend(outdated);
     }
-    let opinion = second_opinion::ask(aid, &old, &new, settled.unverified, live.server).await?;
-    let unverified: Vec<Unverified> = opinion.unverified;
-    same.extend(settled.same.into_iter().chain(opinion.same));
-    // What could not be verified is left as it is: for the plan it counts as the same.
-    same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
-    let answers = Answers { same, in_place: settled.in_place };
+    let ladder = Ladder { session, aid, following: following.as_ref() };
+    let found = ladder.ask(&old, &new, &comparison.open).await?;
+    old = found.followed.unwrap_or(old);
+    let unverified = found.unverified;
     let mut changes = renames.clone();
-    changes.extend(diff::changes(&comparison, &answers, &old, &new));
+    changes.extend(diff::changes(&comparison, &found.answers, &old, &new));
     let creator = Ident::from(session.user.as_str());
     let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
-    wanted.in_place = settled.and_back;
+    wanted.in_place = found.and_back;
     wanted.completed = completed;
     wanted.before = before.as_ref();
     let recorded = if wanted.changes.iter().any(|change| matches!(change, Change::Drop(_))) {
@@ -137,6 +120,32 @@ pub async fn against_loading<'a>(
         renamed,
         server: live.server,
     })
+}
+
+/// The objects in which the files differ from a live state that is read already, each with the attributes; no attributes: only one
+/// of the two has it. Nothing is renamed: what files call by a new name is another object as long as the database has the old one.
+///
+/// # Errors
+/// What the server reports.
+pub async fn differing(
+    session: &Session,
+    live: &State,
+    files: &State,
+    manage: &Manage,
+    aid: &impl Aid,
+) -> Result<(Vec<(ObjectId, Vec<&'static str>)>, Vec<Unverified>)> {
+    let mut old = manage.apply(live.clone(), files);
+    let desired = diff::signature::settle(&old, files);
+    let mut new = manage.desired(&desired, &old, session.version);
+    manage.leave_to_creator(&mut old, &mut new, files, session);
+    let comparison = diff::compare(&old, &new);
+    let found = Ladder { session, aid, following: None }.ask(&old, &new, &comparison.open).await?;
+    let changes = diff::changes(&comparison, &found.answers, &old, &new);
+    let changes = changes.into_iter().map(|change| match change {
+        Change::Alter(id, attrs) | Change::Replace(id, attrs) => (id, attrs),
+        other => (other.id().clone(), Vec::new()),
+    });
+    Ok((changes.collect(), found.unverified))
 }
 
 struct Compared {

@@ -11,6 +11,7 @@ mod fold;
 mod graph;
 pub mod hazards;
 mod inverse;
+mod ladder;
 mod make;
 pub mod merge;
 mod needs;

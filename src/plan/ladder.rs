@@ -1,0 +1,96 @@
+//! Who may know whether two texts say the same: the memo, the server, a throwaway server, in this order.
+
+use rustc_hash::FxHashSet;
+
+use crate::catalog::Session;
+use crate::diff::{Answers, Open};
+use crate::model::{Result, State};
+use crate::sameness::{self, Unverified, memo};
+
+use super::aid::Aid;
+use super::renamed::{Renames, later};
+use super::second_opinion;
+
+/// Those who may know.
+pub(super) struct Ladder<'a, A> {
+    pub session: &'a Session,
+    pub aid: &'a A,
+    /// The renames that the texts follow, if there are any.
+    pub following: Option<&'a Following<'a>>,
+}
+
+/// What they know.
+pub(super) struct Found {
+    pub answers: Answers,
+    /// What nobody knows.
+    pub unverified: Vec<Unverified>,
+    /// Changed attributes that can be altered in place, there and back.
+    pub and_back: FxHashSet<Open>,
+    /// The state before with the texts that it has once the renames are done, if that was found out.
+    pub followed: Option<State>,
+}
+
+/// Renames, and the texts that follow them.
+pub(super) struct Following<'a> {
+    renames: Renames<'a>,
+    /// The live state under its old names.
+    live: &'a State,
+    /// Texts that are the same in the files as in the database, though they have a name that is gone then.
+    pub outdated: Vec<Open>,
+}
+
+impl<'a> Following<'a> {
+    /// Of the live state, towards `new`.
+    pub fn new(renames: Renames<'a>, live: &'a State, new: &State) -> Self {
+        Self { outdated: renames.outdated(new), renames, live }
+    }
+
+    fn touches(&self, open: &Open) -> bool {
+        self.renames.touch(&open.id)
+    }
+
+    /// True for what the database cannot be asked about as it is.
+    fn hides(&self, open: &Open) -> bool {
+        self.outdated.contains(open) || self.renames.reuse_names() && self.touches(open)
+    }
+}
+
+impl<A: Aid> Ladder<'_, A> {
+    /// Asks whether these texts of `old` and `new` say the same.
+    ///
+    /// # Errors
+    /// What the server reports.
+    pub async fn ask(&self, old: &State, new: &State, open: &[Open]) -> Result<Found> {
+        let server = self.session.version;
+        let facts = memo::facts(self.session, old, new, open).await?;
+        let keys: Vec<String> = facts.iter().map(|fact| fact.key.clone()).collect();
+        let mut same = memo::same(&facts, &self.aid.recall(&keys).await?);
+        let hidden = |open: &Open| self.following.is_some_and(|following| following.hides(open));
+        same.retain(|open| !hidden(open));
+        let open: Vec<Open> = open.iter().filter(|open| !same.contains(open)).cloned().collect();
+        let asked: Vec<Open> = open.iter().filter(|open| !hidden(open)).cloned().collect();
+        let mut settled = sameness::settle(self.session, old, new, &asked).await?;
+        let mut followed = None;
+        if let Some(following) = self.following {
+            // The database knows no new names yet: what it takes for different may only have followed a rename.
+            let follows = |open: &Open| following.touches(open) && !settled.same.contains(open);
+            let questions: Vec<Open> = open.into_iter().filter(follows).collect();
+            if !questions.is_empty() {
+                followed = following.renames.follow(self.aid, following.live, &questions, server).await?;
+            }
+            if followed.is_some() {
+                let touched = |u: &Unverified| following.touches(&Open { id: u.id.clone(), attr: u.attr });
+                settled.unverified.retain(|unverified| !touched(unverified));
+                settled.unverified.extend(questions.iter().map(later));
+            }
+        }
+        let opinion =
+            second_opinion::ask(self.aid, followed.as_ref().unwrap_or(old), new, settled.unverified, server).await?;
+        let unverified: Vec<Unverified> = opinion.unverified;
+        same.extend(settled.same.into_iter().chain(opinion.same));
+        // What could not be verified is left as it is: for the plan it counts as the same.
+        same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
+        let answers = Answers { same, in_place: settled.in_place };
+        Ok(Found { answers, unverified, and_back: settled.and_back, followed })
+    }
+}
