@@ -7,6 +7,9 @@ use crate::model::{Class, Error, Span};
 /// More problems than this are only counted.
 const MAX_SHOWN: usize = 50;
 
+/// So many characters of a line are shown before the place, and about as many behind it.
+const MAX_BEFORE: usize = 100;
+
 /// One thing wrong at one place.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -78,7 +81,18 @@ impl Sources {
         let in_span = text.get(problem.span.start as usize..problem.span.end as usize).unwrap_or("");
         let marked = in_span.lines().next().map_or(1, |l| l.chars().count()).max(1);
         let mut out = format!("{}\n{:gutter$}--> {}:{line}:{column}\n", problem.message, "", path.display());
-        let shown = source.replace('\t', " ");
+        // Nobody reads more of a line, and what a terminal would obey is no text.
+        let skipped = column.saturating_sub(MAX_BEFORE);
+        let column = column - skipped;
+        let seen = source.chars().skip(skipped).take(2 * MAX_BEFORE);
+        let shown: String = seen
+            .map(|c| match c {
+                '\t' => ' ',
+                c if c.is_control() => char::REPLACEMENT_CHARACTER,
+                c => c,
+            })
+            .collect();
+        let marked = marked.min((2 * MAX_BEFORE + 1).saturating_sub(column)).max(1);
         out.push_str(&format!("{:gutter$} |\n{line} | {shown}\n", ""));
         out.push_str(&format!(
             "{:gutter$} | {:pad$}{} {}",

@@ -13,8 +13,11 @@ use super::{Arg, Node, Problem, Prop, Scalar};
 /// Nodes deeper than this are refused.
 pub const MAX_DEPTH: usize = 64;
 
-/// Files larger than this are refused: spans count bytes in 32 bits, and no schema is written in such a file.
-pub const MAX_BYTES: usize = 64 << 20;
+/// Files larger than this are refused: ten thousand tables have a tenth of it.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// Files with more nodes, arguments and properties than this are refused: a byte or two can be a node, which takes a hundred.
+const MAX_PARTS: usize = 1_000_000;
 
 /// Reads a file's text into nodes; `file` is its index in the load.
 ///
@@ -63,7 +66,8 @@ pub fn read_with(file: u32, text: &str, texts: &mut Texts) -> Result<Vec<Node>, 
             Problem::new(span(file, 0..0), message).help("split it: where an object stands means nothing"),
         ]);
     }
-    let mut building = Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new() };
+    let mut building =
+        Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new(), parts: 0 };
     for event in Reader::new(text.as_bytes()) {
         match event {
             Ok((event, at)) => {
@@ -88,11 +92,20 @@ struct Building<'a> {
     top: Vec<Node>,
     open: Vec<Node>,
     problems: Vec<Problem>,
+    /// Nodes, arguments and properties so far.
+    parts: usize,
 }
 
 impl Building<'_> {
     /// Takes one event; false if reading on makes no sense.
     fn event(&mut self, event: Event, at: std::ops::Range<usize>) -> bool {
+        self.parts += usize::from(matches!(event, Event::Node { .. } | Event::Entry(_)));
+        if self.parts > MAX_PARTS {
+            let problem =
+                Problem::new(span(self.file, at), "there are more than a million nodes and values in this file");
+            self.problems.push(problem.help("split it: where an object stands means nothing"));
+            return false;
+        }
         match event {
             Event::Node { r#type, name } => {
                 let place = span(self.file, at);
@@ -253,6 +266,12 @@ mod tests {
             Scalar::Int(7),
         ];
         assert_eq!(values, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_million_parts_are_too_many() {
+        let problems = read(0, &"a;".repeat(MAX_PARTS + 1)).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].message.contains("a million"), "{}", problems[0].message);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Splices<'a> {
     /// Each token with the number of blocks that are open before it.
     pieces: Vec<(Piece<'a>, usize)>,
     edits: Vec<(Range<usize>, String)>,
+    /// Blocks for nodes that have none yet: where they begin, the indentation there, what they hold.
+    blocks: Vec<(usize, String, Vec<Node>)>,
 }
 
 impl<'a> Splices<'a> {
@@ -30,7 +32,7 @@ impl<'a> Splices<'a> {
             pieces.push((piece, depth));
             match piece.what {
                 What::Open => depth += 1,
-                What::End => return Self { text, pieces, edits: Vec::new() },
+                What::End => return Self { text, pieces, edits: Vec::new(), blocks: Vec::new() },
                 _ => {}
             }
         }
@@ -38,16 +40,22 @@ impl<'a> Splices<'a> {
 
     /// The text with all edits. If it was laid out canonically before, it is afterwards.
     pub fn finish(mut self) -> String {
+        for (at, outer, nodes) in std::mem::take(&mut self.blocks) {
+            let lines = self.lines(&nodes, &format!("{outer}{INDENT}"), false);
+            self.edits.push((at..at, format!(" {{\n{lines}\n{outer}}}")));
+        }
         // At one place, what comes in stands before what goes, and of that the most is said first.
         self.edits.sort_by_key(|(at, _)| (at.start, !at.is_empty(), Reverse(at.end)));
         let (mut out, mut from) = (String::with_capacity(self.text.len()), 0);
         for (at, new) in &self.edits {
-            // What was removed along with something around it needs no edit of its own.
+            // What was removed along with something around it needs no edit of its own; what is new has its place all the same.
             if at.start >= from {
                 out.push_str(self.slice(from..at.start));
-                out.push_str(new);
                 from = at.end;
+            } else if !at.is_empty() {
+                continue;
             }
+            out.push_str(new);
         }
         out.push_str(self.slice(from..self.text.len()));
         let canonical = format(0, self.text).is_ok_and(|text| text == self.text);
@@ -85,9 +93,9 @@ impl<'a> Splices<'a> {
             self.edits.push((tail.end..tail.end, format!("{gap}{lines}\n")));
             return;
         }
-        let next = self.piece_from(tail.core);
-        let closing = if next.what == What::Close { format!("\n{}", self.outer(&indent)) } else { "\n".into() };
-        self.edits.push((tail.core..next.start, format!("\n{lines}{closing}")));
+        let closes = self.piece_from(tail.core).what == What::Close;
+        let closing = if closes { self.outer(&indent) } else { String::new() };
+        self.edits.push((tail.core..tail.core, format!("\n{lines}\n{closing}")));
     }
 
     /// Puts nodes before one, and before its comments.
@@ -102,20 +110,20 @@ impl<'a> Splices<'a> {
     /// Puts nodes at the end of a node's block, which is made if there is none.
     pub fn insert_in(&mut self, parent: &Node, new: &[Node]) {
         let outer = self.indent(parent);
-        let lines = self.lines(new, &format!("{outer}{INDENT}"), false);
         let Some(close) = self.block(parent) else {
             let end = self.core_end(parent);
-            self.edits.push((end..end, format!(" {{\n{lines}\n{outer}}}")));
+            match self.blocks.iter_mut().find(|(at, _, _)| *at == end) {
+                Some((_, _, nodes)) => nodes.extend_from_slice(new),
+                None => self.blocks.push((end, outer, new.to_vec())),
+            }
             return;
         };
-        let close = self.pieces.get(close).map(|(piece, _)| *piece);
-        let Some(close) = close else { return };
+        let lines = self.lines(new, &format!("{outer}{INDENT}"), false);
         let line = self.slice(0..close.start).rfind('\n').map_or(0, |at| at + 1);
         if close.gap.contains('\n') && self.slice(line..close.start).trim().is_empty() {
             self.edits.push((line..line, format!("{lines}\n")));
         } else {
-            let at = close.start - (close.gap.len() - close.gap.trim_end_matches([' ', '\t']).len());
-            self.edits.push((at..close.start, format!("\n{lines}\n{outer}")));
+            self.edits.push((close.start..close.start, format!("\n{lines}\n{outer}")));
         }
     }
 
@@ -178,7 +186,7 @@ impl<'a> Splices<'a> {
                     .or_else(|| node.children.iter().rfind(|child| earlier.contains(&&*child.name)));
                 match (before, node.children.first()) {
                     (Some(sibling), _) => self.insert_after(sibling, more),
-                    (None, Some(first)) if at == 0 => self.insert_before(first, more),
+                    (None, Some(first)) => self.insert_before(first, more),
                     _ => self.insert_in(node, more),
                 }
             }
@@ -230,18 +238,33 @@ impl<'a> Splices<'a> {
                 }
             }
         }
-        for prop in to.props.iter().filter(|prop| said(from, &prop.name) != said(to, &prop.name)) {
+        let place = |name: &str| node.props.iter().find(|prop| &*prop.name == name);
+        for (at, prop) in to.props.iter().enumerate() {
+            if said(from, &prop.name) == said(to, &prop.name) {
+                continue;
+            }
             let value = self.value(&prop.value, &indent);
-            if let Some(there) = node.get_prop(&prop.name) {
-                self.edits.push((there.span.start as usize..there.span.end as usize, value));
+            if let Some(there) = place(&prop.name) {
+                self.edits.push((there.value.span.start as usize..there.value.span.end as usize, value));
                 continue;
             }
             node.children.iter().filter(|child| child.name == prop.name).for_each(|child| self.remove(child));
-            let entries = node.args.iter().map(|a| a.span.end).chain(node.props.iter().map(|p| p.value.span.end));
-            let end = entries.max().unwrap_or(node.name_span.end) as usize;
             let mut name = String::new();
             write_node(&mut name, &Node::new(prop.name.clone()), 0);
-            self.edits.push((end..end, format!(" {}={value}", name.trim_end())));
+            let new = format!("{}={value}", name.trim_end());
+            // Behind the property that comes before it in the canonical form, else before the one that follows.
+            let (before, after) = to.props.split_at(at);
+            if let Some(before) = before.iter().rev().find_map(|other| place(&other.name)) {
+                let end = before.value.span.end as usize;
+                self.edits.push((end..end, format!(" {new}")));
+            } else if let Some(after) = after.iter().find_map(|other| place(&other.name)) {
+                let start = after.name_span.start as usize;
+                self.edits.push((start..start, format!("{new} ")));
+            } else {
+                let entries = node.args.iter().map(|a| a.span.end).chain(node.props.iter().map(|p| p.value.span.end));
+                let end = entries.max().unwrap_or(node.name_span.end) as usize;
+                self.edits.push((end..end, format!(" {new}")));
+            }
         }
     }
 
@@ -335,22 +358,15 @@ impl<'a> Splices<'a> {
     }
 
     /// The token that closes a node's block.
-    fn block(&self, node: &Node) -> Option<usize> {
+    fn block(&self, node: &Node) -> Option<Piece<'a>> {
         let (first, depth) = (self.index_from(node.span.start as usize), self.depth(node));
-        let inside =
-            self.pieces.iter().enumerate().skip(first).take_while(|(_, (p, _))| p.start < node.span.end as usize);
-        let mut commented_out = false;
-        let mut ours = false;
-        let mut last = What::Value;
-        let mut close = None;
-        for (at, (piece, here)) in inside {
-            if *here == depth && piece.what == What::Open {
-                commented_out = last == What::SlashDash;
-                ours = !commented_out;
-            }
-            if *here == depth && piece.what == What::Close && ours && !commented_out {
-                close = Some(at);
-                ours = false;
+        let inside = self.pieces.iter().skip(first).take_while(|(piece, _)| piece.start < node.span.end as usize);
+        let (mut ours, mut last, mut close) = (false, What::Value, None);
+        for (piece, _) in inside.filter(|(_, here)| *here == depth) {
+            match piece.what {
+                What::Open => ours = last != What::SlashDash,
+                What::Close if ours => close = Some(*piece),
+                _ => {}
             }
             last = piece.what;
         }

@@ -302,4 +302,8 @@ pub fn place(sources: &Sources, span: Option<Span>) -> String {
 }
 
 #[cfg(test)]
+mod round;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod variants;

@@ -1,117 +1,17 @@
-//! Files are edited where they stand, so that they say what a database holds: changed objects in their place, new ones beside their
-//! neighbours, those that are gone with the comments that belong to them.
-//!
-//! What an edit has to say is the difference between two canonical forms of an object, before and after; so it does not matter how
-//! the file spells what stays. The edited files are read again: where they do not say what they should, the object around it is
-//! written anew.
+//! One attempt at an edit: where the files say each object, and what has to change there.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::write::{self, Children};
-use super::{Loaded, load_texts};
-use crate::diff::compare;
+use super::super::Loaded;
+use super::super::write::{self, Children};
+use super::home;
 use crate::kdl::{self, Node, Sources, Splices, format_nodes};
+use crate::kinds::scope::in_schema;
 use crate::kinds::{rank, room};
-use crate::model::{Address, Error, Object, ObjectId, Result, Span, State, Text};
-
-/// Files after an edit.
-#[derive(Debug, Default)]
-pub struct Edited {
-    /// The path as the load shows it, and the new text; `None`: nothing is left in it.
-    pub files: Vec<(PathBuf, Option<String>)>,
-    /// Objects whose nodes could not be edited in part: their own comments are gone.
-    pub anew: Vec<ObjectId>,
-}
-
-/// An object that differs, and in which attributes; none: only one of the two states has it.
-pub type Differing = (ObjectId, Vec<&'static str>);
-
-/// Edits files so that they say of the differing objects what `live` does.
-///
-/// # Errors
-/// If there is no way to do so in place.
-pub fn edit(loaded: &Loaded, schema_dir: &Path, live: &State, differing: &[Differing]) -> Result<Edited> {
-    let target = target(&loaded.state, live, differing);
-    let trees: Vec<OnceCell<Vec<Node>>> = loaded.sources.files.iter().map(|_| OnceCell::new()).collect();
-    let mut anew: FxHashSet<ObjectId> = FxHashSet::default();
-    loop {
-        let mut edit = Edit::new(loaded, schema_dir, live, &target);
-        edit.run(&trees, &anew);
-        let missing: Vec<ObjectId> = edit.lost.iter().map(|id| home(id).clone()).collect();
-        let files = edit.finish(&trees);
-        let wrong = if missing.is_empty() { wrong(loaded, &files, &target) } else { missing };
-        if wrong.is_empty() {
-            let mut anew: Vec<ObjectId> = anew.into_iter().filter(|id| target.has(id)).collect();
-            anew.sort();
-            return Ok(Edited { files, anew });
-        }
-        let before = anew.len();
-        // Where nobody can say which edit was wrong, it may be any.
-        let all = differing.iter().map(|(id, _)| home(id).clone());
-        anew.extend(wrong.into_iter().chain(all.filter(|_| before > 0)));
-        if anew.len() == before {
-            return Err(Error::failed("the files cannot be edited in place to say what the database holds").remedy(
-                "commit them and run `setpoint pull --force`, which replaces them all; Git shows what changed",
-            ));
-        }
-    }
-}
-
-/// The files' state with what differs as the live one has it. What does not differ stays as it was written.
-fn target(files: &State, live: &State, differing: &[Differing]) -> State {
-    let mut out = files.clone();
-    let gone = |id: &ObjectId| files.has(id) && !live.has(id);
-    let dropped: FxHashSet<&ObjectId> = differing.iter().map(|(id, _)| id).filter(|id| gone(id)).collect();
-    out.objects.retain(|id, _| !dropped.contains(id) && !id.ancestors().any(|parent| dropped.contains(parent)));
-    let mut added: FxHashSet<&ObjectId> = FxHashSet::default();
-    for (id, attrs) in differing {
-        match (files.get(id), live.get(id)) {
-            (None, Some(_)) => _ = added.insert(id),
-            (Some(old), Some(new)) => {
-                let mut object = if attrs.is_empty() { new.clone() } else { old.clone() };
-                for name in attrs {
-                    match new.value(name) {
-                        Some(value) => object.attrs.put(name, value.clone()),
-                        None => object.attrs.remove(name),
-                    }
-                }
-                out.put(id.clone(), Object { place: old.place, was: old.was.clone(), ..object });
-            }
-            _ => {}
-        }
-    }
-    // In the order of the live state; with all that is theirs.
-    for (id, object) in live.iter() {
-        let new = added.contains(id) || id.ancestors().any(|parent| added.contains(parent));
-        if new && !out.has(id) && id.parent().is_none_or(|parent| out.has(parent)) {
-            out.put(id.clone(), Object { place: None, was: None, ..object.clone() });
-        }
-    }
-    out
-}
-
-/// The object at the top of a file, or in a schema, that an object stands in.
-fn home(id: &ObjectId) -> &ObjectId {
-    std::iter::once(id).chain(id.ancestors()).find(|id| write::stands_alone(id)).unwrap_or(id)
-}
-
-/// The objects of which the edited files say something else than they should; an empty list means none.
-fn wrong(loaded: &Loaded, files: &[(PathBuf, Option<String>)], target: &State) -> Vec<ObjectId> {
-    let edited: FxHashMap<&PathBuf, &Option<String>> = files.iter().map(|(path, text)| (path, text)).collect();
-    let kept = loaded.sources.files.iter().filter(|(path, _)| !edited.contains_key(path)).cloned();
-    let new = files.iter().filter_map(|(path, text)| text.clone().map(|text| (path.clone(), text)));
-    let texts: Vec<(PathBuf, String)> = kept.chain(new).collect();
-    let Ok(again) = load_texts(&texts) else {
-        return target.iter().map(|(id, _)| id).filter(|id| write::stands_alone(id)).cloned().collect();
-    };
-    let found = compare(target, &again.state);
-    let changed = found.changed.into_iter().map(|(id, _)| id).chain(found.open.into_iter().map(|open| open.id));
-    let all = changed.chain(found.created).chain(found.dropped);
-    all.map(|id| home(&id).clone()).collect::<FxHashSet<_>>().into_iter().collect()
-}
+use crate::model::{Address, ObjectId, Span, State, Text};
 
 /// Where the files say an object.
 enum Carrier<'t> {
@@ -121,8 +21,23 @@ enum Carrier<'t> {
     Entry(Span),
 }
 
+/// What stands in a canonical node.
+enum Part {
+    /// A child node that is an attribute of the object, by its name.
+    Own(Text),
+    /// A child that is an object.
+    Object(ObjectId, Node),
+}
+
+fn objects(parts: &[Part]) -> impl Iterator<Item = (&ObjectId, &Node)> {
+    parts.iter().filter_map(|part| match part {
+        Part::Object(id, node) => Some((id, node)),
+        Part::Own(_) => None,
+    })
+}
+
 /// One attempt.
-struct Edit<'a> {
+pub(super) struct Edit<'a> {
     sources: &'a Sources,
     schema_dir: &'a Path,
     files: &'a State,
@@ -135,11 +50,12 @@ struct Edit<'a> {
     /// Files that do not exist yet.
     fresh: Vec<(PathBuf, Option<ObjectId>, Vec<Node>)>,
     /// Objects whose place was not found.
-    lost: Vec<ObjectId>,
+    pub(super) lost: Vec<ObjectId>,
 }
 
 impl<'a> Edit<'a> {
-    fn new(loaded: &'a Loaded, schema_dir: &'a Path, live: &'a State, target: &'a State) -> Self {
+    /// Nothing is edited yet.
+    pub(super) fn new(loaded: &'a Loaded, schema_dir: &'a Path, live: &'a State, target: &'a State) -> Self {
         Self {
             sources: &loaded.sources,
             schema_dir,
@@ -155,7 +71,8 @@ impl<'a> Edit<'a> {
         }
     }
 
-    fn run(&mut self, trees: &[OnceCell<Vec<Node>>], anew: &FxHashSet<ObjectId>) {
+    /// Edits whatever differs between the files and the target; the nodes of the objects `anew` are written whole.
+    pub(super) fn run(&mut self, trees: &[OnceCell<Vec<Node>>], anew: &FxHashSet<ObjectId>) {
         let (files, target) = (self.files, self.target);
         let mut around: FxHashSet<&ObjectId> = FxHashSet::default();
         let mut changed: Vec<&ObjectId> = Vec::new();
@@ -230,22 +147,27 @@ impl<'a> Edit<'a> {
 
     // ---- objects that are in both -----------------------------------------------------------------------------------
 
-    /// The canonical node of an object, and which of its child nodes are objects of their own.
-    fn canonical(&self, id: &ObjectId, new: bool) -> Option<(Node, Vec<(ObjectId, Node)>)> {
+    /// The canonical node of an object without the nodes of its children, and what stands in it, in order.
+    fn canonical(&self, id: &ObjectId, new: bool) -> Option<(Node, Vec<Part>)> {
         let (state, children) = if new { (self.target, &self.new_children) } else { (self.files, &self.children) };
         let ids = write::inner(id, children);
-        let inner: Vec<(ObjectId, Node)> =
+        let mut inner: Vec<(ObjectId, Node)> =
             ids.into_iter().filter_map(|child| Some((child.clone(), write::node(child, state, children)?))).collect();
         let mut node = write::around(id, state, inner.iter().map(|(_, node)| node.clone()).collect())?;
-        let mut own: Vec<(ObjectId, Node)> = Vec::new();
-        for (child, inner) in inner {
-            // Others became properties.
-            if let Some(at) = node.children.iter().position(|there| there.is_like(&inner)) {
-                node.children.remove(at);
-                own.push((child, inner));
-            }
-        }
-        Some((node, own))
+        let mut parts = Vec::new();
+        node.children.retain(|there| {
+            // Children that are no nodes became properties.
+            let object = inner.iter().position(|(_, node)| node.is_like(there));
+            parts.push(match object {
+                Some(at) => {
+                    let (id, node) = inner.remove(at);
+                    Part::Object(id, node)
+                }
+                None => Part::Own(there.name.clone()),
+            });
+            object.is_none()
+        });
+        Some((node, parts))
     }
 
     /// Brings an object's own node, and what stands in it, from what the files say to what they should.
@@ -257,7 +179,7 @@ impl<'a> Edit<'a> {
         let Some((file, Carrier::Node(place))) = self.carrier(trees, id) else {
             // A property of its parent's node, which is merged as well.
             let parent = id.parent().and_then(|parent| self.canonical(parent, false));
-            if parent.is_none_or(|(_, inner)| inner.iter().any(|(child, _)| child == id)) {
+            if parent.is_none_or(|(_, parts)| objects(&parts).any(|(child, _)| child == id)) {
                 self.lost.push(id.clone());
             }
             return;
@@ -277,14 +199,14 @@ impl<'a> Edit<'a> {
                 _ => return self.lost.push(id.clone()),
             }
         }
-        for (child, _) in &old {
+        for (child, _) in objects(&old) {
             if !self.target.has(child) {
                 self.remove(trees, child);
             }
         }
-        let was = |child: &ObjectId| old.iter().any(|(there, _)| there == child);
-        for (at, (child, node)) in new.iter().enumerate() {
-            if was(child) {
+        for (at, part) in new.iter().enumerate() {
+            let Part::Object(child, node) = part else { continue };
+            if objects(&old).any(|(there, _)| there == child) {
                 continue;
             }
             let before = self.sibling(trees, child, new.get(..at).unwrap_or_default(), place, true);
@@ -294,10 +216,7 @@ impl<'a> Edit<'a> {
             match (before, after) {
                 (Some(sibling), _) => splice.insert_after(sibling, node),
                 (None, Some(sibling)) => splice.insert_before(sibling, node),
-                (None, None) => match place.children.first().filter(|_| child.kind().word == "comment") {
-                    Some(first) => splice.insert_before(first, node),
-                    None => splice.insert_in(place, node),
-                },
+                (None, None) => splice.insert_in(place, node),
             }
         }
     }
@@ -307,27 +226,36 @@ impl<'a> Edit<'a> {
         &self,
         trees: &'t [OnceCell<Vec<Node>>],
         child: &ObjectId,
-        neighbours: &[(ObjectId, Node)],
+        neighbours: &[Part],
         home: &'t Node,
         before: bool,
     ) -> Option<&'t Node> {
-        let mut ids: Vec<&ObjectId> = neighbours.iter().map(|(id, _)| id).collect();
-        if child.kind().address == Address::MemberOf {
-            // Parts have an order of their own, which the database knows.
-            let parts = child.parent().and_then(|parent| self.live_children.get(parent));
-            let mut parts: Vec<&ObjectId> =
-                parts.into_iter().flatten().copied().filter(|id| id.is(child.kind())).collect();
-            let at = parts.iter().position(|id| *id == child).unwrap_or(0);
-            let others = if before { parts.drain(..at).collect() } else { parts.split_off((at + 1).min(parts.len())) };
-            ids.retain(|id| !id.is(child.kind()));
-            if before { ids.extend(others) } else { ids.splice(0..0, others).for_each(drop) }
-        }
-        let stands = |id: &&ObjectId| {
+        let object = |id: &ObjectId| {
             let (_, carrier) = self.carrier(trees, id).filter(|_| self.target.has(id))?;
             let Carrier::Node(node) = carrier else { return None };
             home.children.iter().find(|there| there.span == node.span)
         };
-        if before { ids.iter().rev().find_map(stands) } else { ids.iter().find_map(stands) }
+        if child.kind().address == Address::MemberOf {
+            // Parts have an order of their own, which the database knows.
+            let parts = child.parent().and_then(|parent| self.live_children.get(parent));
+            let parts: Vec<&ObjectId> = parts.into_iter().flatten().copied().filter(|id| id.is(child.kind())).collect();
+            let (left, right) = parts.split_at(parts.iter().position(|id| *id == child).unwrap_or(0));
+            let found = if before {
+                left.iter().rev().find_map(|id| object(id))
+            } else {
+                right.iter().skip(1).find_map(|id| object(id))
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        let stands = |part: &Part| match part {
+            Part::Object(id, _) if id.is(child.kind()) && child.kind().address == Address::MemberOf => None,
+            Part::Object(id, _) => object(id),
+            Part::Own(name) if before => home.children.iter().rfind(|there| there.name == *name),
+            Part::Own(name) => home.children.iter().find(|there| there.name == *name),
+        };
+        if before { neighbours.iter().rev().find_map(stands) } else { neighbours.iter().find_map(stands) }
     }
 
     /// Takes an object out.
@@ -377,52 +305,63 @@ impl<'a> Edit<'a> {
             (id.schema().cloned(), rank(id.kind()), id.name().clone(), id.signature().cloned())
         });
         let (live, root) = (self.live, self.schema_dir);
-        let mut homes: FxHashMap<&ObjectId, (PathBuf, Option<ObjectId>)> = FxHashMap::default();
-        for file in write::homes(live) {
-            for id in file.ids {
-                homes.insert(id, (root.join(&file.path), file.wrapped.clone()));
-            }
+        let places = write::homes(live);
+        let mut homes: FxHashMap<&ObjectId, usize> = FxHashMap::default();
+        for (at, file) in places.iter().enumerate() {
+            homes.extend(file.ids.iter().map(|id| (*id, at)));
         }
+        let path_of = |id: &ObjectId| homes.get(id).and_then(|at| places.get(*at)).map(|file| root.join(&file.path));
         for id in ids {
             let Some(node) = write::node(id, self.target, &self.new_children) else { continue };
-            if let Some((file, neighbour)) = self.neighbour(trees, id, &homes) {
+            if let Some((file, neighbour)) = self.neighbour(trees, id, &path_of) {
                 self.splice(file).insert_after(neighbour, &[node]);
                 continue;
             }
-            let Some((path, wrapped)) = homes.get(id).cloned() else { continue };
+            let Some(at) = homes.get(id) else { continue };
+            let Some(home) = places.get(*at) else { continue };
+            let path = root.join(&home.path);
             let there = self.sources.files.iter().position(|(known, _)| *known == path);
             let Some(file) = there.and_then(|at| u32::try_from(at).ok()) else {
                 match self.fresh.iter_mut().find(|(known, _, _)| *known == path) {
                     Some((_, _, nodes)) => nodes.push(node),
-                    None => self.fresh.push((path, wrapped, vec![node])),
+                    None => self.fresh.push((path, home.wrapped.clone(), vec![node])),
                 }
                 continue;
             };
-            let block =
-                wrapped.as_ref().and_then(|id| self.tree(trees, file).iter().find(|node| is_block_of(node, id)));
-            match block {
-                Some(block) => self.splice(file).insert_in(block, &[node]),
-                None => self.splice(file).append(&write::wrap(wrapped.as_ref(), vec![node])),
+            let node = std::slice::from_ref(&node);
+            let at = home.ids.iter().position(|other| *other == id).unwrap_or(0);
+            let (before, after) = home.ids.split_at(at);
+            let stands = |other: &&ObjectId| match self.carrier(trees, other) {
+                Some((there, Carrier::Node(node))) if there == file && self.target.has(other) => Some(node),
+                _ => None,
+            };
+            let block = home.wrapped.as_ref().and_then(|id| self.tree(trees, file).iter().find(|n| is_block_of(n, id)));
+            if let Some(sibling) = before.iter().rev().find_map(stands) {
+                self.splice(file).insert_after(sibling, node);
+            } else if let Some(sibling) = after.iter().find_map(stands) {
+                self.splice(file).insert_before(sibling, node);
+            } else if let Some(block) = block {
+                self.splice(file).insert_in(block, node);
+            } else {
+                self.splice(file).append(&write::wrap(home.wrapped.as_ref(), node.to_vec()));
             }
         }
     }
 
-    /// The last node of the file that holds most objects of that kind and schema. A file that is for one object by its canonical
-    /// name is no neighbourhood.
+    /// The last node of the file that holds most objects of that kind and schema, unless that is where they are in the canonical
+    /// layout, which has an order of its own.
     fn neighbour<'t>(
         &self,
         trees: &'t [OnceCell<Vec<Node>>],
         id: &ObjectId,
-        homes: &FxHashMap<&ObjectId, (PathBuf, Option<ObjectId>)>,
+        path_of: &dyn Fn(&ObjectId) -> Option<PathBuf>,
     ) -> Option<(u32, &'t Node)> {
         let mut found: FxHashMap<u32, (usize, &'t Node)> = FxHashMap::default();
-        let same_file =
-            |other: &ObjectId| homes.get(other).map(|(path, _)| path) == homes.get(id).map(|(path, _)| path);
         for (other, object) in self.files.iter() {
             let near = other.is(id.kind()) && other.parent() == id.parent() && self.target.has(other);
             let Some(place) = object.place.filter(|_| near && write::stands_alone(other)) else { continue };
             let path = self.sources.files.get(place.file as usize).map(|(path, _)| path);
-            let own = homes.get(other).is_some_and(|(home, _)| Some(home) == path) && !same_file(other);
+            let own = path_of(other).is_some_and(|home| Some(&home) == path);
             let Some((file, Carrier::Node(node))) = self.carrier(trees, other).filter(|_| !own) else { continue };
             let entry = found.entry(file).or_insert((0, node));
             entry.0 += 1;
@@ -438,7 +377,8 @@ impl<'a> Edit<'a> {
 
     // ---- the end --------------------------------------------------------------------------------------------------------
 
-    fn finish(mut self, trees: &[OnceCell<Vec<Node>>]) -> Vec<(PathBuf, Option<String>)> {
+    /// The files that are other than before.
+    pub(super) fn finish(mut self, trees: &[OnceCell<Vec<Node>>]) -> Vec<(PathBuf, Option<String>)> {
         let splices = std::mem::take(&mut self.splices);
         let mut texts: Vec<(u32, String)> =
             splices.into_iter().map(|(file, splices)| (file, splices.finish())).collect();
@@ -466,8 +406,11 @@ impl<'a> Edit<'a> {
         let new: Vec<(u32, Vec<Node>)> =
             texts.iter().map(|(file, text)| (*file, kdl::read(*file, text).unwrap_or_default())).collect();
         let emptied = |file: u32, node: &Node| {
-            let before = self.tree(trees, file);
-            bare(&node) && !before.iter().filter(bare).any(|there| name(there) == name(node))
+            // What described the schema itself still declares it.
+            let held = |there: &Node| there.children.iter().any(|child| in_schema(&child.name).is_some());
+            let public = name(node).is_some_and(|name| &*name == "public");
+            bare(&node)
+                && self.tree(trees, file).iter().any(|there| name(there) == name(node) && (held(there) || public))
         };
         if !new.iter().any(|(file, nodes)| nodes.iter().any(|node| emptied(*file, node))) {
             return;

@@ -1,0 +1,118 @@
+//! Files that no person would write: too large, too deep, no text, no files at all. Each is refused with a reason, soon.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::support::{Outcome, Sandbox};
+
+fn project() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    sandbox.write("setpoint.kdl", "");
+    fs::create_dir_all(sandbox.path("schema")).expect("schema/ can be made");
+    sandbox
+}
+
+/// `check` has to refuse the project with those words, within seconds even in a slow build.
+fn refused(sandbox: &Sandbox, words: &[&str]) -> Outcome {
+    let begun = Instant::now();
+    let outcome = sandbox.exits(78, &["check"]);
+    for word in words {
+        assert!(outcome.stderr.contains(word), "no “{word}” in:\n{}", outcome.stderr);
+    }
+    assert!(!outcome.stderr.contains("panicked") && outcome.stderr.len() < 100_000, "{}", outcome.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}: {}", begun.elapsed(), outcome.stderr);
+    outcome
+}
+
+fn file(text: impl AsRef<[u8]>) -> Sandbox {
+    let sandbox = project();
+    fs::write(sandbox.path("schema/x.kdl"), text).expect("can be written");
+    sandbox
+}
+
+#[test]
+fn large_files() {
+    let sandbox = file("");
+    let file_of_50_mb = fs::OpenOptions::new().write(true).open(sandbox.path("schema/x.kdl")).expect("it is there");
+    file_of_50_mb.set_len(50 << 20).expect("it can grow");
+    refused(&sandbox, &["schema/x.kdl has 50 MB; 32 are the limit", "help: split it"]);
+    refused(&file(format!("table a {{ comment \"{}", "x".repeat(4 << 20))), &["schema/x.kdl:1:"]);
+    refused(&file("]\n".repeat(100_000)), &["schema/x.kdl:1:1"]);
+    refused(&file("table a {\n".repeat(60) + &"b c=\n".repeat(20_000)), &["schema/x.kdl:"]);
+}
+
+#[test]
+fn deep_files() {
+    const MILLION: usize = 1_000_000;
+    refused(&file("a {\n".repeat(MILLION)), &["64 levels deep"]);
+    refused(&file("a {".repeat(MILLION)), &["64 levels deep"]);
+    // Those that the fast reader gives up before the depth shows, so that the slow one is asked.
+    refused(&file(format!("a ]\n{}", "a {\n".repeat(MILLION))), &["schema/x.kdl:1:3"]);
+    for deep in ["/*", "/-a {", "/-", "(", "a (", "\"\"\"\n", "a=", "\\\n", "#"] {
+        let all = deep.repeat(10_000);
+        refused(&file(format!("a ]\n{all}")), &["schema/x.kdl:1:3"]);
+        let outcome = file(all).run(&["check"]);
+        assert!([0, 1, 78].contains(&outcome.code), "{deep:?}: {} {}", outcome.code, outcome.stderr);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    refused(
+        &file(b"table a\n// caf\xe9\n"),
+        &["schema/x.kdl is not UTF-8", "byte 0xE9 in line 2, 14 bytes into the file"],
+    );
+    refused(&file(b"\xff\xfet\0a\0b\0l\0e\0"), &["not UTF-8", "UTF-16", "save the file as UTF-8"]);
+    file(b"\xff").exits(78, &["fmt"]);
+    let nul = refused(&file("table a\u{0}b\n"), &["schema/x.kdl:1:8", "U+0000 may not stand in a KDL file"]);
+    assert!(!nul.stderr.contains('\0'), "{nul:?}");
+    let escape = refused(&file("table \u{1b}[31mred\n"), &["schema/x.kdl:1:7", "U+001B"]);
+    assert!(!escape.stderr.contains('\u{1b}'), "{escape:?}");
+    refused(&file("table a { comment \"\u{202e}\" }\n"), &["U+202E", "`\\u{202e}`"]);
+    // A byte order mark is none of them.
+    assert_eq!(file("\u{feff}table a\n").run(&["fmt", "--check"]).code, 1);
+}
+
+#[test]
+fn two_files_that_say_the_same() {
+    let sandbox = project();
+    sandbox.write("schema/one.kdl", "table a {\n    column x int\n}\n");
+    sandbox.write("schema/two/a.kdl", "\ntable a\n");
+    let outcome = sandbox.exits(78, &["check"]);
+    for words in
+        ["table public.a is declared twice", "schema/two/a.kdl:2:7", "the first declaration is at schema/one.kdl:1:1"]
+    {
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_and_links() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let sandbox = project();
+    // A folder may be called like a file.
+    sandbox.write("schema/x.kdl/a.kdl", "table a\n");
+    sandbox.ok(&["fmt", "--check"]);
+    symlink(sandbox.path("schema"), sandbox.path("schema/x.kdl/circle")).expect("a link can be made");
+    refused(&sandbox, &["schema/x.kdl/circle is a link to a directory that it stands in", "remove the link"]);
+    fs::remove_file(sandbox.path("schema/x.kdl/circle")).expect("it is there");
+    symlink("self.kdl", sandbox.path("schema/self.kdl")).expect("a link can be made");
+    refused(&sandbox, &["cannot read schema/self.kdl"]);
+    fs::remove_file(sandbox.path("schema/self.kdl")).expect("it is there");
+    symlink("gone", sandbox.path("schema/gone.kdl")).expect("a link can be made");
+    refused(&sandbox, &["cannot read schema/gone.kdl", "if it is a link"]);
+    fs::remove_file(sandbox.path("schema/gone.kdl")).expect("it is there");
+    symlink("/dev/zero", sandbox.path("schema/zero.kdl")).expect("a link can be made");
+    refused(&sandbox, &["schema/zero.kdl is no file"]);
+    fs::remove_file(sandbox.path("schema/zero.kdl")).expect("it is there");
+    let closed = sandbox.path("schema/closed.kdl");
+    fs::write(&closed, "table b\n").expect("can be written");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("it is ours");
+    // Whoever may read everything reads this, too.
+    if fs::read(&closed).is_err() {
+        refused(&sandbox, &["cannot read schema/closed.kdl", "permissions"]);
+    } else {
+        sandbox.ok(&["fmt", "--check"]);
+    }
+}
