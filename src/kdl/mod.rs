@@ -14,6 +14,6 @@ mod write;
 pub use format::{format, unix_lines};
 pub use node::{Arg, Node, Prop, Scalar};
 pub use problem::{Problem, Sources};
-pub use read::{MAX_BYTES, MAX_DEPTH, Texts, read, read_with};
+pub use read::{MAX_BYTES, MAX_DEPTH, Texts, read, read_large, read_with};
 pub use splice::Splices;
 pub use write::{format_nodes, write_node};

@@ -49,7 +49,7 @@ pub fn write(plan: &Plan) -> String {
 
 /// The text of a plan with another proof; all else stays byte for byte.
 pub fn with_proof(text: &str, proof: &Proof) -> String {
-    let nodes = kdl::read(0, text).unwrap_or_default();
+    let nodes = kdl::read_large(0, text).unwrap_or_default();
     let old = nodes.iter().find(|node| &*node.name == "proof");
     let (start, end) = old.map_or((text.len(), text.len()), |node| (node.span.start as usize, node.span.end as usize));
     let before = text.get(..start).unwrap_or(text).trim_end();
@@ -138,7 +138,7 @@ pub(super) fn read_with_hash(name: &str, text: &str) -> Result<(Plan, Digest)> {
 pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
     let sources = Sources { files: vec![(name.into(), text.to_string())] };
     let cut = |error: Error| error.remedy("the file may have been cut short: restore it from version control");
-    let nodes = kdl::read(0, text).map_err(|problems| {
+    let nodes = kdl::read_large(0, text).map_err(|problems| {
         let mut error = cut(sources.error(&problems));
         error.class = Class::Stale;
         error
