@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::{lineage, rename};
-use crate::kinds::owner;
-use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State};
+use crate::kinds::{self, owner};
+use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State, Within};
 use crate::plan::{Action, Expected, Plan};
 use crate::sql::reference;
 
@@ -244,14 +244,29 @@ fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
     let mut out = Cow::Borrowed(state);
     for step in plan.steps.iter().filter(|step| step.action == Action::Rename) {
         let Some(from) = step.with.first() else { continue };
-        let Some(id) = out.iter().map(|(id, _)| id).find(|id| id.to_string() == *from).cloned() else { continue };
+        let Some(id) = find_id(from, &out) else { continue };
         let Some(name) = own_name(&step.object) else { continue };
         let to = id.renamed(name);
-        if !out.has(&to) {
+        if !rename::has(&out, &to) {
             out = Cow::Owned(rename::follow(out.into_owned(), Edges::default(), &id, &to).0);
         }
     }
     out
+}
+
+/// The id of that text, if the state has such an object, or a part that is none.
+fn find_id(text: &str, state: &State) -> Option<ObjectId> {
+    let mut ids = state.iter().map(|(id, _)| id);
+    let kind = kinds::find(text.split(' ').next()?)?.kind();
+    let Within::Of(wholes) = kind.within else { return ids.find(|id| id.to_string() == text).cloned() };
+    if kind.address != Address::Part {
+        return ids.find(|id| id.to_string() == text).cloned();
+    }
+    let name = own_name(text)?;
+    let mut parts = ids
+        .filter(|id| wholes.contains(&id.kind().word))
+        .map(|whole| ObjectId::new(kind, Some(whole.clone()), name.as_str()));
+    parts.find(|id| id.to_string() == text && rename::has(state, id))
 }
 
 /// The last name of an object's text: `total` of `column public.orders.total`.

@@ -149,12 +149,8 @@ impl App {
 
     /// Says which renames are done, wherever a plan may still have to run: it has them itself.
     pub fn warn_of_done(&self, loaded: &Loaded, renamed: &[ObjectId]) {
-        for id in renamed {
-            let Some((object, was)) = loaded.state.get(id).and_then(|object| Some((object, object.was.as_ref()?)))
-            else {
-                continue;
-            };
-            let place = load::place(&loaded.sources, object.place);
+        for (id, was, said) in loaded.state.renames().filter(|(id, ..)| renamed.contains(id)) {
+            let place = load::place(&loaded.sources, said);
             self.warn(&format!("{place}: `was={}` of {id} did its work: remove it", was.as_str()));
         }
     }

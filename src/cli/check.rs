@@ -51,11 +51,11 @@ impl Check {
             }
             _ => {}
         }
-        let done = desired.state.iter().filter(|(id, object)| {
-            let old = object.was.as_ref().map(|was| id.renamed(was.clone()).to_string());
-            old.is_some_and(|old| renames.contains(&(old, id.to_string())))
-        });
-        app.warn_of_done(&desired, &done.map(|(id, _)| id.clone()).collect::<Vec<_>>());
+        let done = desired
+            .state
+            .renames()
+            .filter(|(id, was, _)| renames.contains(&(id.renamed((*was).clone()).to_string(), id.to_string())));
+        app.warn_of_done(&desired, &done.map(|(id, ..)| id.clone()).collect::<Vec<_>>());
         if self.prove {
             self.proved(app, &chain)?;
         }

@@ -9,18 +9,18 @@ use crate::sql::{self, signature, types};
 pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Vec<Change>) {
     let mut changes = Vec::new();
     let mut wanted: Vec<(ObjectId, ObjectId)> =
-        new.iter().filter_map(|(id, object)| Some((id.renamed(object.was.clone()?), id.clone()))).collect();
+        new.renames().map(|(id, was, _)| (id.renamed(was.clone()), id.clone())).collect();
     // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be taken over, its owner goes
     // first.
     wanted.sort_by_key(|(_, to)| to.ancestors().count());
     loop {
         let free = |from: &ObjectId| {
-            !new.has(from)
+            !has(new, from)
                 || wanted
                     .iter()
-                    .any(|(other, to)| to == from && (old.has(other) || wanted.iter().any(|(_, to)| to == other)))
+                    .any(|(other, to)| to == from && (has(&old, other) || wanted.iter().any(|(_, to)| to == other)))
         };
-        let next = wanted.iter().position(|(from, to)| old.has(from) && !old.has(to) && free(from));
+        let next = wanted.iter().position(|(from, to)| has(&old, from) && !has(&old, to) && free(from));
         let Some((from, to)) = next.map(|at| wanted.remove(at)) else { break };
         (old, edges) = follow(old, edges, &from, &to);
         changes.push(Change::Rename(from, to));
@@ -36,15 +36,23 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Ve
 
 /// The objects of the second state whose `was` did its work in the first one. Their old addresses are those in the new ones.
 pub fn done(old: &State, new: &State) -> Vec<ObjectId> {
-    let done = new.iter().filter(|(id, object)| {
-        let was = object.was.as_ref();
-        was.is_some_and(|was| old.has(id) && !old.has(&id.renamed(was.clone())))
-    });
-    done.map(|(id, _)| id.clone()).collect()
+    let done = new.renames().filter(|(id, was, _)| has(old, id) && !has(old, &id.renamed((*was).clone())));
+    done.map(|(id, ..)| id.clone()).collect()
+}
+
+/// True if the state has the object, or a part of that name that is none.
+pub fn has(state: &State, id: &ObjectId) -> bool {
+    match id.parent().filter(|_| id.kind().address == Address::Part) {
+        Some(whole) => state.get(whole).is_some_and(|whole| room(id.kind()).is_in(id.name(), whole)),
+        None => state.has(id),
+    }
 }
 
 /// The state and its edges once `from` is called `to`; what is of that type is of the renamed one.
 pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
+    if from.kind().address == Address::Part {
+        return (relabel(old, from, to), edges);
+    }
     let others = old.get(from).map(|object| {
         let room = room(from.kind());
         (room.other_type(from, object), room.other_type(to, object))
@@ -63,6 +71,33 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     let called = |(id, object): (&ObjectId, &Object)| Some((id.clone(), room(id.kind()).called_after(id, object)?));
     let moved: Vec<(ObjectId, ObjectId)> = old.iter().filter_map(called).filter(|(id, to)| id != to).collect();
     moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
+}
+
+/// The state once the part `from` of an object is called `to`, and so wherever it stands as a constant. Constants of arrays and the
+/// like are left: there the comparison asks the server.
+fn relabel(mut state: State, from: &ObjectId, to: &ObjectId) -> State {
+    let room = room(from.kind());
+    if let Some(whole) = from.parent().and_then(|whole| state.objects.get_mut(whole)) {
+        room.rename_in(from.name(), to.name(), whole);
+    }
+    if let (Some(from), Some(to)) = (room.constant(from), room.constant(to)) {
+        let values = state.objects.values_mut().flat_map(|object| object.attrs.iter_mut());
+        values.for_each(|(_, value)| respell(value, &from, &to));
+    }
+    state
+}
+
+fn respell(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::Expr(expr) => {
+            if let Some(text) = exchanged_constant(expr.as_str(), from, to) {
+                *expr = Expr::new(text);
+            }
+        }
+        Value::List(list) => list.iter_mut().for_each(|v| respell(v, from, to)),
+        Value::Record(record) => record.iter_mut().for_each(|(_, v)| respell(v, from, to)),
+        _ => {}
+    }
 }
 
 /// The state where the type `from` (or all types of that schema) is called `to` wherever something is of that type. Routines are told apart by types.
@@ -190,12 +225,23 @@ fn exchanged(text: &str, from: &str, to: &str) -> Option<String> {
 /// The same for strings that are cast to a type of objects, as PostgreSQL prints its constants: `'app.en'::regconfig`.
 fn exchanged_string(text: &str, from: &str, to: &str) -> Option<String> {
     let constant = |path: &str| format!("{}::reg", sql::literal(path));
-    let from = constant(from);
+    exchanged_where(text, &constant(from), &constant(to), |_| true)
+}
+
+/// The same for whole constants: `'low'::app.mood`, but not `'low'::app.mood[]`.
+fn exchanged_constant(text: &str, from: &str, to: &str) -> Option<String> {
+    let more = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '[');
+    exchanged_where(text, from, to, |after| !after.starts_with(more))
+}
+
+/// The text with one piece in place of another, outside of literals, where what comes after it is right.
+fn exchanged_where(text: &str, from: &str, to: &str, right: impl Fn(&str) -> bool) -> Option<String> {
     let (mut out, mut done) = (String::new(), 0);
-    for (at, _) in text.match_indices(&from) {
-        if text.get(..at)?.matches('\'').count() % 2 == 0 {
+    for (at, _) in text.match_indices(from) {
+        let (before, after) = (text.get(..at)?, text.get(at + from.len()..)?);
+        if before.matches('\'').count() % 2 == 0 && right(after) {
             out.push_str(text.get(done..at)?);
-            out.push_str(&constant(to));
+            out.push_str(to);
             done = at + from.len();
         }
     }
@@ -227,6 +273,15 @@ mod tests {
         let stored = "f('app.c'::regconfig, 'app.c'::text, 'app.c2'::regconfig)";
         assert_eq!(to(stored).as_deref(), Some("f('app.d'::regconfig, 'app.c'::text, 'app.c2'::regconfig)"));
         assert_eq!(to("'x ''app.c''::regconfig'"), None);
+    }
+
+    #[test]
+    fn constants_are_exchanged() {
+        let to = |text: &str| exchanged_constant(text, "'it''s'::app.m", "'b'::app.m");
+        let stored =
+            "a = 'it''s'::app.m OR b = 'it''s'::app.m[] OR c = 'it''s'::app.m2 OR d = ANY ('{it''s}'::app.m[])";
+        assert_eq!(to(stored), Some(stored.replacen("'it''s'", "'b'", 1)));
+        assert_eq!(to("'''it''''s''::app.m'::text"), None);
     }
 
     #[test]

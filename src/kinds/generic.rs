@@ -465,6 +465,9 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
     if let Some(was) = &object.was {
         node = node.prop("was", was.text());
     }
+    for part in &object.parts {
+        node = node.child(Node::new(part.id.kind().word).arg(part.id.name().text()).prop("was", part.was.text()));
+    }
     for child in inner {
         // A facet that is one text is a property of its parent: `default="…"`.
         if as_property(&child) {

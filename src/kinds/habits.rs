@@ -170,7 +170,6 @@ static HABITS: &[Habit] = &[
     habit(&["policy"], &["on", "table"], "a policy stands in its table"),
     habit(&["policy"], &["check"], "write `with-check \"CONDITION\"`"),
     habit(&["grant"], &["on"], "a grant stands in the object that it is on"),
-    habit(&["enum"], &["value"], "the values stand after the name: `enum NAME VALUE …`"),
 ];
 
 /// What to write instead of a word in the node of a kind; `""` is the top of a file.

@@ -54,6 +54,7 @@ rooms![
     extension,
     collation,
     enumeration,
+    value,
     domain,
     composite,
     attribute,

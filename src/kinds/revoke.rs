@@ -121,6 +121,7 @@ pub fn settled(id: &ObjectId, revoke: &Object, server: Version) -> Option<Object
         attrs,
         place: revoke.place,
         was: revoke.was.clone(),
+        ..Object::default()
     })
 }
 

@@ -137,6 +137,19 @@ pub trait Room: Sync {
         None
     }
 
+    /// For parts that are no objects: true if the whole has one of that name.
+    fn is_in(&self, _name: &Ident, _whole: &Object) -> bool {
+        false
+    }
+
+    /// For parts that are no objects: gives the one of that name in the whole another name.
+    fn rename_in(&self, _from: &Ident, _to: &Ident, _whole: &mut Object) {}
+
+    /// For parts that are values: the constant, as PostgreSQL prints it in stored SQL.
+    fn constant(&self, _id: &ObjectId) -> Option<String> {
+        None
+    }
+
     /// PostgreSQL's own objects of the kind, if people name them without a schema.
     fn built_ins(&self) -> BuiltIns {
         BuiltIns::None

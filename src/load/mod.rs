@@ -195,10 +195,9 @@ fn values_of_columns(load: &mut Load) {
 fn renames(load: &mut Load) {
     let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
     let old_name = |id: &ObjectId| Some(id.renamed(load.state.get(id)?.was.clone()?));
-    for (id, object) in load.state.iter() {
-        let Some(was) = object.was.clone() else { continue };
-        let old = id.renamed(was);
-        let place = object.place.unwrap_or_default();
+    for (id, was, said) in load.state.renames() {
+        let old = id.renamed(was.clone());
+        let place = said.unwrap_or_default();
         let circle =
             || std::iter::successors(Some(old.clone()), old_name).take(load.state.len()).any(|other| other == *id);
         if old == *id {
@@ -216,7 +215,7 @@ fn renames(load: &mut Load) {
                 load.problems
                     .push(problem.help("in one plan, give one of them a third name; in the next one, its new name"));
             }
-            seen.insert(old, object.place);
+            seen.insert(old, said);
         }
     }
 }

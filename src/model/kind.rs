@@ -58,6 +58,8 @@ pub enum Address {
     MemberOf,
     /// Has a name, but only on its parent: trigger, policy, rule, constraint.
     NamedOn,
+    /// Has a name in its parent, but is no object: states hold it in an attribute of the parent. A value of an enum.
+    Part,
     /// No name of its own in SQL: comment, owner, default; any object as parent. A grant's name is its grantee.
     Facet,
 }

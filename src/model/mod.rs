@@ -13,5 +13,5 @@ pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};
 pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
-pub use state::{Change, Edges, Object, Span, State};
+pub use state::{Change, Edges, Object, Part, Span, State};
 pub use value::{Attrs, Expr, Field, Options, SqlType, Text, Value};

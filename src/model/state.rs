@@ -32,12 +32,25 @@ pub struct Object {
     pub place: Option<Span>,
     /// The name that it had before (`was=`); no part of equality.
     pub was: Option<Ident>,
+    /// Parts of it that are no objects and had other names before; no part of equality.
+    pub parts: Vec<Part>,
+}
+
+/// A part that had another name before (`was=`).
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What it is called now.
+    pub id: ObjectId,
+    /// What it was called.
+    pub was: Ident,
+    /// Where that is said.
+    pub place: Span,
 }
 
 impl Object {
     /// An object with these attributes, from nowhere in particular.
     pub fn new(attrs: Attrs) -> Self {
-        Self { attrs, place: None, was: None }
+        Self { attrs, ..Self::default() }
     }
 }
 
@@ -101,6 +114,14 @@ impl State {
     /// All objects, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectId, &Object)> {
         self.objects.iter()
+    }
+
+    /// Whatever had another name before: what it is called now, its old name, and where that is said.
+    pub fn renames(&self) -> impl Iterator<Item = (&ObjectId, &Ident, Option<Span>)> {
+        self.iter().flat_map(|(id, object)| {
+            let own = object.was.as_ref().map(|was| (id, was, object.place));
+            own.into_iter().chain(object.parts.iter().map(|part| (&part.id, &part.was, Some(part.place))))
+        })
     }
 
     /// Parent → children, in the order of the state.

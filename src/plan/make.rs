@@ -8,7 +8,7 @@ use crate::catalog::Version;
 use crate::diff::Open;
 use crate::diff::lineage::Completed;
 use crate::kinds::{Context, Folded, Statement, manage, room};
-use crate::model::{Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State};
+use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State};
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph};
@@ -343,13 +343,19 @@ impl<'a> Maker<'a> {
 
 /// The touched objects, their siblings and what depends on them, with what they must be before and after.
 fn footprint(wanted: &Wanted<'_>, steps: &[(Vec<ObjectId>, Step)]) -> Vec<Expected> {
-    let touched: FxHashSet<&ObjectId> = steps.iter().flat_map(|(ids, _)| ids).collect();
+    let part = |id: &ObjectId| id.kind().address == Address::Part;
+    let ids = steps.iter().flat_map(|(ids, _)| ids);
+    let touched: FxHashSet<&ObjectId> =
+        ids.flat_map(|id| std::iter::once(id).chain(id.parent().filter(|_| part(id)))).collect();
     let mut roots: FxHashSet<&ObjectId> = touched.iter().map(|id| id.root()).collect();
     for (id, needs) in wanted.edges {
         if needs.iter().any(|n| touched.contains(n)) {
             roots.insert(id.root());
         }
     }
+    // What followed a rename, though it does not depend on what is renamed.
+    let followed = wanted.before.into_iter().flat_map(|before| before.iter());
+    roots.extend(followed.filter(|(id, object)| wanted.old.get(id) != Some(object)).map(|(id, _)| id.root()));
     let mut out = Vec::new();
     let inside = |id: &ObjectId| roots.contains(id.root());
     let mut add = |id: &ObjectId| {

@@ -4,8 +4,8 @@
 use rustc_hash::FxHashSet;
 
 use crate::catalog::Version;
-use crate::diff::Open;
-use crate::model::{Change, Edges, ObjectId, Result, State, Value};
+use crate::diff::{Open, rename};
+use crate::model::{Address, Change, Edges, ObjectId, Result, State, Value};
 use crate::sameness::{Unverified, mentions};
 
 use super::aid::Aid;
@@ -32,14 +32,26 @@ impl<'a> Renames<'a> {
         })
     }
 
-    /// True if a part of the object is renamed, or it depends on something that is, or on a part of that.
+    /// True if a part of the object is renamed, or it depends on something that is, or on a part of that, or has it as a constant.
     pub fn touch(&self, id: &ObjectId) -> bool {
         if self.pairs().any(|(_, to)| to.ancestors().any(|outer| outer == id)) {
             return true;
         }
-        let renamed =
-            |needed: &ObjectId| self.pairs().any(|(_, to)| needed == to || needed.ancestors().any(|outer| outer == to));
-        self.edges.get(id).into_iter().flatten().any(renamed)
+        let renamed = |needed: &ObjectId| {
+            self.pairs().any(|(_, to)| {
+                let whole = to.parent().filter(|_| to.kind().address == Address::Part);
+                needed == whole.unwrap_or(to) || needed.ancestors().any(|outer| outer == to)
+            })
+        };
+        self.edges.get(id).into_iter().flatten().any(renamed) || self.has_constant(id)
+    }
+
+    /// True if the live object has the old name of a part in a string: the bound of a partition depends on no type.
+    fn has_constant(&self, id: &ObjectId) -> bool {
+        let mut parts =
+            self.pairs().map(|(from, _)| from).filter(|from| from.kind().address == Address::Part).peekable();
+        let Some(object) = self.old.get(id).filter(|_| parts.peek().is_some()) else { return false };
+        parts.any(|from| object.iter().any(|(_, value)| value_has_constant(value, from.name().as_str())))
     }
 
     /// True if a new name means something else in the database until then: its answers are about that.
@@ -58,7 +70,11 @@ impl<'a> Renames<'a> {
                     (Some(Value::Expr(a)), Some(Value::Expr(b))) if a == b => a.as_str(),
                     _ => continue,
                 };
-                if self.pairs().any(|(from, _)| !self.old.has(from) && mentions(text, from.name().as_str())) {
+                let named = |from: &ObjectId| match from.kind().address {
+                    Address::Part => quotes(text, from.name().as_str()),
+                    _ => mentions(text, from.name().as_str()),
+                };
+                if self.pairs().any(|(from, _)| !rename::has(self.old, from) && named(from)) {
                     out.push(Open { id: id.clone(), attr: attr.name });
                 }
             }
@@ -90,6 +106,22 @@ impl<'a> Renames<'a> {
         }
         Ok(Some(out))
     }
+}
+
+fn value_has_constant(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Expr(expr) => quotes(expr.as_str(), name),
+        Value::List(list) => list.iter().any(|value| value_has_constant(value, name)),
+        Value::Record(record) => record.iter().any(|(_, value)| value_has_constant(value, name)),
+        _ => false,
+    }
+}
+
+/// True if the text has the name in a string.
+fn quotes(text: &str, name: &str) -> bool {
+    let inner = name.replace('\'', "''");
+    let quoted = |at: usize| text.get(..at).is_some_and(|before| before.matches('\'').count() % 2 == 1);
+    mentions(text, &inner) && text.match_indices(&inner).any(|(at, _)| quoted(at))
 }
 
 /// What only a comparison after the renames can say.

@@ -248,7 +248,7 @@ pub fn path(id: &ObjectId) -> String {
             }
             format!("{}({types})", schema_path(id, id.name()))
         }
-        Address::MemberOf => match id.parent() {
+        Address::MemberOf | Address::Part => match id.parent() {
             Some(parent) => format!("{}.{}", path(parent), Quoted(id.name().as_str())),
             None => Quoted(id.name().as_str()).to_string(),
         },

@@ -126,3 +126,59 @@ fn a_text_that_still_has_the_old_name_is_not_taken_for_the_same() {
     let outcome = sandbox.exits(2, &["plan"]);
     assert!(outcome.stderr.contains("unverified") && outcome.stderr.contains("view public.v"), "{}", outcome.stderr);
 }
+
+#[test]
+fn values_of_an_enum_are_renamed_and_added_at_once() {
+    let db = TestDb::new();
+    let sandbox = Sandbox::new(&db);
+    let file = |values: &str, paid: &str| {
+        format!("enum status {values}\n\ntable orders {{\n    column status status default=\"'{paid}'\"\n}}\n")
+    };
+    sandbox.write("schema/all.kdl", &file("pending payed", "payed"));
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "before"]);
+    db.execute("INSERT INTO orders DEFAULT VALUES");
+    let start = state(&db);
+    sandbox.write("schema/all.kdl", &file("pending reserved paid shipped {\n    value paid was=payed\n}", "paid"));
+    sandbox.ok(&["fmt", "--check"]);
+    sandbox.ok(&["plan", "--save", "paid"]);
+    let plan = sandbox.read("plans/0002-paid.kdl");
+    let steps: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("        sql ")).collect();
+    assert_eq!(
+        steps,
+        [
+            "\"ALTER TYPE public.status RENAME VALUE 'payed' TO 'paid'\"",
+            "\"ALTER TYPE public.status ADD VALUE 'reserved' AFTER 'pending'\"",
+            "\"ALTER TYPE public.status ADD VALUE 'shipped'\"",
+        ],
+        "{plan}"
+    );
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(db.query("SELECT status FROM orders"), ["paid"]);
+    let plan = sandbox.exits(0, &["plan", "--exit-code"]);
+    let hint = "schema/all.kdl:2:5: `was=payed` of value public.status.paid did its work: remove it";
+    assert!(plan.stderr.contains(hint), "{}", plan.stderr);
+    assert!(sandbox.exits(0, &["check"]).stderr.contains(hint));
+    sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
+    let end = state(&db);
+    for (id, object) in start.iter() {
+        assert_eq!(end.get(id).map(|object| &object.attrs), Some(&object.attrs), "{id}");
+    }
+    assert_eq!(db.query("SELECT status FROM orders"), ["payed"]);
+}
+
+#[test]
+fn a_constant_that_still_has_the_old_value_is_not_taken_for_the_same() {
+    let db = TestDb::with(
+        "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TABLE t (a mood DEFAULT 'low', b mood[] DEFAULT '{low}')",
+    );
+    let sandbox = Sandbox::new(&db);
+    sandbox.write(
+        "schema/all.kdl",
+        "enum mood down high {\n    value down was=low\n}\ntable t {\n    column a mood default=\"'low'\"\n    column b \"mood[]\" \
+         default=\"'{low}'::public.mood[]\"\n}\n",
+    );
+    let outcome = sandbox.exits(2, &["plan"]);
+    for column in ["public.t.a", "public.t.b"] {
+        assert!(outcome.stderr.contains(&format!("default on column {column}")), "{}", outcome.stderr);
+    }
+}

@@ -52,7 +52,7 @@ pub fn head(kind: KindRef, node: &Node, scope: &mut Scope<'_>) -> (Attrs, Head) 
 
 /// Enters the object once its address is known, and what stands in its node; `own` are attributes that the table does not read.
 pub fn put(id: ObjectId, attrs: Attrs, head: Head, node: &Node, own: &[&str], scope: &mut Scope<'_>) {
-    let object = Object { attrs, place: Some(node.span), was: head.was };
+    let object = Object { place: Some(node.span), was: head.was, ..Object::new(attrs) };
     scope.put(id.clone(), object, node.span);
     for prop in head.facets {
         let (span, name_span) = (prop.value.span, prop.name_span);

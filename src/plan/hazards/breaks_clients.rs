@@ -11,7 +11,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         (
             Action::Rename,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
-            | "aggregate" | "schema" | "enum" | "type" | "domain" | "range" | "sequence",
+            | "aggregate" | "schema" | "enum" | "value" | "type" | "domain" | "range" | "sequence",
         )
         | (
             Action::Drop,

@@ -4,20 +4,23 @@ use rustc_hash::FxHashMap;
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::{refs::Refs, room};
-use crate::model::{Address, ObjectId, State};
+use crate::model::{Address, ObjectId, State, Text};
 use crate::plan::Action;
-use crate::sql::names;
+use crate::sql::{self, names};
 
 /// The names in the bodies of a state's routines.
 pub struct Bodies<'a> {
     /// The last part of a name → the routines whose bodies have it.
     named: FxHashMap<String, Vec<&'a ObjectId>>,
+    /// The bodies themselves.
+    texts: Vec<(&'a ObjectId, Text)>,
 }
 
 impl<'a> Bodies<'a> {
     /// Reads all bodies.
     pub fn new(state: &'a State) -> Self {
         let mut named: FxHashMap<String, Vec<&ObjectId>> = FxHashMap::default();
+        let mut texts = Vec::new();
         for (id, object) in state.iter() {
             let mut refs = Refs::default();
             room(id.kind()).refers(id, object, &mut refs);
@@ -30,8 +33,15 @@ impl<'a> Bodies<'a> {
                     }
                 }
             }
+            texts.extend(refs.bodies.into_iter().map(|body| (id, body)));
         }
-        Self { named }
+        Self { named, texts }
+    }
+
+    /// The routines whose bodies have that string.
+    fn with_string(&self, string: &str) -> Vec<&'a ObjectId> {
+        let literal = sql::literal(string);
+        self.texts.iter().filter(|(_, body)| body.contains(&literal)).map(|(id, _)| *id).collect()
     }
 
     fn with(&self, name: &str) -> &[&'a ObjectId] {
@@ -48,12 +58,23 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     };
     let used = matches!(
         id.kind().word,
-        "table" | "view" | "materialized-view" | "foreign-table" | "column" | "sequence" | "function" | "procedure"
+        "table"
+            | "view"
+            | "materialized-view"
+            | "foreign-table"
+            | "column"
+            | "sequence"
+            | "function"
+            | "procedure"
+            | "value"
     );
     (gone && used).then_some(())?;
     let bodies = (subject.bodies)();
     let name = subject.old_name?;
-    let mut users: Vec<&ObjectId> = bodies.with(name).to_vec();
+    let mut users: Vec<&ObjectId> = match id.kind().address {
+        Address::Part => bodies.with_string(name),
+        _ => bodies.with(name).to_vec(),
+    };
     // A column's name says little without its table's.
     if id.kind().address == Address::MemberOf {
         let table = bodies.with(id.parent()?.name().as_str());
