@@ -132,7 +132,11 @@ fn values_of_an_enum_are_renamed_and_added_at_once() {
     let db = TestDb::new();
     let sandbox = Sandbox::new(&db);
     let file = |values: &str, paid: &str| {
-        format!("enum status {values}\n\ntable orders {{\n    column status status default=\"'{paid}'\"\n}}\n")
+        format!(
+            "enum status {values}\n\ntable orders {{\n    column status status default=\"'{paid}'\"\n}}\n\nfunction paid \
+             returns=bigint language=plpgsql {{\n    body \"BEGIN RETURN (SELECT count(*) FROM orders WHERE status = 'payed'); \
+             END\"\n}}\n"
+        )
     };
     sandbox.write("schema/all.kdl", &file("pending payed", "payed"));
     sandbox.ok(&["push", "--auto-approve", "--allow", "all", "before"]);
@@ -142,6 +146,9 @@ fn values_of_an_enum_are_renamed_and_added_at_once() {
     sandbox.ok(&["fmt", "--check"]);
     sandbox.ok(&["plan", "--save", "paid"]);
     let plan = sandbox.read("plans/0002-paid.kdl");
+    let body =
+        "hazard untracked-dependency \"the body of function public.paid() names value public.status.paid, it seems\"";
+    assert!(plan.contains(body), "{plan}");
     let steps: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("        sql ")).collect();
     assert_eq!(
         steps,
@@ -164,6 +171,11 @@ fn values_of_an_enum_are_renamed_and_added_at_once() {
         assert_eq!(end.get(id).map(|object| &object.attrs), Some(&object.attrs), "{id}");
     }
     assert_eq!(db.query("SELECT status FROM orders"), ["payed"]);
+    // What the files say of names that are others by now goes with them.
+    db.execute("ALTER TYPE status RENAME VALUE 'pending' TO 'open'");
+    sandbox.ok(&["pull"]);
+    let pulled = sandbox.read("schema/all.kdl");
+    assert!(pulled.starts_with("enum status open payed\n\ntable"), "{pulled}");
 }
 
 #[test]

@@ -15,7 +15,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Loaded, load_texts, write};
 use crate::diff::compare;
 use crate::kdl::Node;
-use crate::model::{Error, Object, ObjectId, Result, State};
+use crate::kinds::room;
+use crate::model::{Error, Ident, Object, ObjectId, Part, Result, State};
 
 use attempt::Edit;
 
@@ -87,7 +88,13 @@ fn target(files: &State, live: &State, differing: &[Differing]) -> State {
                         None => object.attrs.remove(name),
                     }
                 }
-                out.put(id.clone(), Object { place: old.place, was: old.was.clone(), ..object });
+                // What is said of names that are others by now says nothing.
+                let stands = |part: &&Part| {
+                    let has = |name: &Ident| room(part.id.kind()).is_in(name, &object);
+                    has(part.id.name()) && !has(&part.was)
+                };
+                let parts = old.parts.iter().filter(stands).cloned().collect();
+                out.put(id.clone(), Object { place: old.place, was: old.was.clone(), parts, ..object });
             }
             _ => {}
         }
