@@ -122,6 +122,9 @@ impl Graph {
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
+            // A column that is inherited stays when nothing more is said of it.
+            let parent =
+                if parent.is_some_and(|p| self.stays(p, old)) { parent.and_then(|p| p.parent()) } else { parent };
             let into = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
             match into {
                 Some(parent) if room(id.kind()).goes_first() => self.before(*node, parent),
@@ -159,6 +162,13 @@ impl Graph {
                 }
             }
         }
+    }
+
+    /// True for what is gone from the table's own words, and still comes from elsewhere.
+    fn stays(&self, id: &ObjectId, old: &State) -> bool {
+        let origins = room(id.kind()).inherited_from(id, old);
+        !origins.is_empty()
+            && origins.iter().all(|origin| !self.drops.contains_key(origin) && !self.drops.contains_key(origin.root()))
     }
 
     /// What an object needs is made before it; what an altered object needed is dropped after it.
