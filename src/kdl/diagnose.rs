@@ -7,7 +7,7 @@ use just_kdl::lexer::{LexerError, Token};
 use just_kdl::reader::{Reader, ReaderError};
 
 use super::Problem;
-use super::read::span;
+use super::read::{oddly_indented, span};
 
 /// Of larger files only the first error is told: reading them again and again would take seconds.
 const MAX_DIAGNOSED_BYTES: usize = 2 << 20;
@@ -46,6 +46,10 @@ pub(super) fn diagnose(file: u32, text: &str) -> Vec<Problem> {
 
 /// The first error, where it is, and the innermost node whose block is open there.
 fn first_error(text: &str) -> Option<(ReaderError, Range<usize>, Option<Range<usize>>)> {
+    // What was painted over may begin a line differently now.
+    if oddly_indented(text).is_some() {
+        return None;
+    }
     let mut open = Vec::new();
     for event in Reader::new(text.as_bytes()) {
         match event {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use crate::model::{Span, Text};
 
 use super::diagnose::diagnose;
+use super::tokens::{is_newline, is_space};
 use super::{Arg, Node, Problem, Prop, Scalar};
 
 /// Nodes deeper than this are refused.
@@ -84,6 +85,11 @@ fn read_within(
         return Err(vec![
             Problem::new(span(file, 0..0), message).help("split it: where an object stands means nothing"),
         ]);
+    }
+    if let Some(at) = oddly_indented(text) {
+        let problem =
+            Problem::new(span(file, at), "this line begins with white space that is neither a space nor a tab");
+        return Err(vec![problem.label("looks like a space").help("put spaces in its place")]);
     }
     let mut building =
         Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new(), left: parts };
@@ -211,6 +217,24 @@ fn scalar(value: Value, texts: &mut Texts) -> Scalar {
     }
 }
 
+/// White space other than spaces and tabs at the start of a line, in a file with strings of several lines: the fast reader
+/// panics where their end is indented differently (just-kdl 0.3.0).
+pub(super) fn oddly_indented(text: &str) -> Option<std::ops::Range<usize>> {
+    if text.is_ascii() || !text.contains("\"\"\"") {
+        return None;
+    }
+    let mut start = 0;
+    for line in text.split_inclusive(is_newline) {
+        let indent = line.find(|c| !is_space(c)).unwrap_or(line.len());
+        let odd = line.get(..indent).and_then(|indent| indent.char_indices().find(|(_, c)| !c.is_ascii()));
+        if let Some((at, c)) = odd {
+            return Some(start + at..start + at + c.len_utf8());
+        }
+        start += line.len();
+    }
+    None
+}
+
 /// False if the crate was compiled without its assertions, one of which does the work of writing a character (just-kdl 0.3.0).
 fn crate_is_sound() -> bool {
     static SOUND: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
@@ -286,6 +310,14 @@ mod tests {
             Scalar::Int(7),
         ];
         assert_eq!(values, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn white_space_that_nobody_can_tell_from_spaces_is_named() {
+        let problems = read(0, "a #\"\"\"\n    \u{a0}\u{a0}x\n     \"\"\"#").unwrap_err();
+        assert!(problems[0].message.contains("neither a space nor a tab"), "{}", problems[0].message);
+        assert_eq!((problems[0].span.start, problems[0].span.end), (11, 13));
+        assert!(read(0, "\u{a0}a #\"b \u{a0}\"#\n").is_ok() && read(0, "a \"\"\"\n x\u{a0}\n \"\"\"").is_ok());
     }
 
     #[test]

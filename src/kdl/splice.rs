@@ -89,7 +89,7 @@ impl<'a> Splices<'a> {
         let tail = self.tail(sibling);
         let lines = self.lines(new, &indent, self.depth(sibling) == 0);
         if tail.ends_line {
-            let gap = if self.slice(0..tail.end).ends_with('\n') { "" } else { "\n" };
+            let gap = self.line_end(tail.end);
             self.edits.push((tail.end..tail.end, format!("{gap}{lines}\n")));
             return;
         }
@@ -130,7 +130,7 @@ impl<'a> Splices<'a> {
     /// Puts nodes at the end of the text.
     pub fn append(&mut self, new: &[Node]) {
         let end = self.text.len();
-        let gap = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { "\n" };
+        let gap = if self.text.is_empty() { "" } else { self.line_end(end) };
         let lines = self.lines(new, "", !self.text.trim().is_empty());
         self.edits.push((end..end, format!("{gap}{lines}\n")));
     }
@@ -348,6 +348,18 @@ impl<'a> Splices<'a> {
         }
         let at_end = next.what == What::End;
         Tail { core, end: if at_end { self.text.len() } else { core }, ends_line: at_end }
+    }
+
+    /// What has to stand at a place so that a new line can begin there.
+    fn line_end(&self, at: usize) -> &'static str {
+        let next = self.piece_from(at);
+        let before = trivia(self.slice(next.start - next.gap.len()..at)).last().map(|(part, _)| *part);
+        // The line end behind `\` is none.
+        match (self.slice(0..at).ends_with('\n'), matches!(before, Some(Trivia::Continuation(_)))) {
+            (true, false) => "",
+            (true, true) | (false, false) => "\n",
+            (false, true) => "\n\n",
+        }
     }
 
     /// The end of a node's last token.

@@ -145,6 +145,8 @@ fn fits_lines(text: &str) -> bool {
     text.contains('\n')
         && !text.contains(|c| c != '\n' && c != '\t' && needs_escape(c))
         && text.split('\n').all(|line| line.is_empty() || !line.chars().all(is_space))
+        // The reader refuses lines that begin with what only looks like a space.
+        && text.split('\n').all(|line| line.chars().take_while(|c| is_space(*c)).all(|c| c.is_ascii()))
 }
 
 /// True if the string stands without quotes: no keyword, nothing like a number, and of what KDL allows only what reads like a word.
@@ -194,6 +196,7 @@ mod tests {
             ("\"", "n \"\\\"\""),
             ("\"\"x", "n \"\\\"\\\"x\""),
             ("a\tb", "n \"a\\tb\""),
+            ("a\n\u{a0}b", "n \"a\\n\u{a0}b\""),
             ("a\nb", "n #\"\"\"\n    a\n    b\n    \"\"\"#"),
             ("a\n\"\"\"#\n", "n ##\"\"\"\n    a\n    \"\"\"#\n\n    \"\"\"##"),
             ("a\n  \nb", "n \"a\\n  \\nb\""),
