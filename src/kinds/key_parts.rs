@@ -2,7 +2,9 @@
 
 use crate::catalog::{Book, Row};
 use crate::kdl::{Arg, Node, Problem};
-use crate::model::{Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Options, Shape, Text, attr};
+use crate::model::{
+    Attr, Attrs, Expr, Form, Key, MAX_NAME_BYTES, Object, ObjectId, OnChange, Options, Shape, Text, attr,
+};
 use crate::sql;
 
 use super::collated::{self, COLLATION};
@@ -207,7 +209,9 @@ pub fn part_names(attrs: &Attrs) -> String {
         None => part.get(EXPRESSION).map_or_else(|| "expr".into(), |e| choose_name::of_expression(e.as_str())),
     });
     let include = attrs.get(constraint::INCLUDE).unwrap_or_default().into_iter().map(|c| c.name().as_str().to_string());
-    choose_name::addition(choose_name::distinct(parts.chain(include)).iter().map(String::as_str))
+    // No more of them fit into a name.
+    let first = parts.chain(include).take(MAX_NAME_BYTES);
+    choose_name::addition(choose_name::distinct(first).iter().map(String::as_str))
 }
 
 /// The columns, if the key has nothing but columns.

@@ -238,7 +238,14 @@ fn whole_load(texts: &[&str]) {
         .collect();
     let Ok(loaded) = load::load_texts(&texts) else { return };
     let written = load::write::files(&loaded.state);
-    let again = load::load_texts(&written).unwrap_or_else(|error| panic!("{error}\n{written:#?}"));
+    let again = match load::load_texts(&written) {
+        Ok(again) => again,
+        // As below; a reference to a function names its types, too.
+        Err(error) if texts.iter().any(|(_, text)| text.contains("public.")) => {
+            return assert!(error.message.contains("there is no"), "{error}\n{written:#?}");
+        }
+        Err(error) => panic!("{error}\n{written:#?}"),
+    };
     // A type that no file declares may lose the schema that was written before it: only the server knows whether it is the same.
     let found = diff::compare(&loaded.state, &again.state);
     let differs = !found.created.is_empty() || !found.dropped.is_empty() || !found.changed.is_empty();
