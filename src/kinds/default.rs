@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::Node;
 use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Within, attr};
-use crate::sql;
+use crate::sql::{self, types, types::Parsed};
 
 use super::scope::Scope;
 use super::sql_text;
@@ -102,13 +102,28 @@ impl Room for Default_ {
     }
 }
 
-/// True if the expression is NULL, perhaps of a type: `NULL::text`. PostgreSQL keeps such a default only where the type has a modifier
-/// or is a domain (`AddRelationNewConstraints`, heap.c).
+/// True if the expression is NULL, perhaps of a type: `NULL::text`.
 pub fn is_null(expression: &Expr) -> bool {
-    let bare = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).to_ascii_lowercase();
-    let text = expression.as_str();
-    let (value, sql_type) = text.split_once("::").unwrap_or((text, "text"));
-    bare(value) == "null" && sql::types::parse(&bare(sql_type)).is_ok()
+    null(expression).is_some()
+}
+
+/// True if a default is NULL and PostgreSQL does not keep it for a column of that type: it stores those around which a coercion to a
+/// length, a domain or another type stands (`AddRelationNewConstraints`, heap.c).
+pub fn is_none(expression: &Expr, sql_type: &Parsed, domain: bool) -> bool {
+    let kept = |cast: &Parsed| cast != sql_type;
+    null(expression).is_some_and(|cast| sql_type.modifier.is_none() && !domain && !cast.as_ref().is_some_and(kept))
+}
+
+/// The type that NULL is cast to, if there is one; `None` if it is no NULL.
+fn null(expression: &Expr) -> Option<Option<Parsed>> {
+    let bare = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).to_string();
+    match expression.as_str().split_once("::") {
+        None => bare(expression.as_str()).eq_ignore_ascii_case("null").then_some(None),
+        Some((value, sql_type)) => {
+            let cast = types::parse(&bare(sql_type)).ok()?;
+            bare(value).eq_ignore_ascii_case("null").then_some(Some(cast))
+        }
+    }
 }
 
 fn statement(id: &ObjectId, what: &str) -> Statement {
@@ -127,6 +142,9 @@ mod tests {
     fn null_by_any_name() {
         let null = |text: &str| is_null(&Expr::new(text));
         assert!(null("NULL") && null(" (null) ") && null("NULL::character varying") && null("(null)::app.\"Odd\"[]"));
+        let none = |text: &str, sql_type: &str| is_none(&Expr::new(text), &types::parse(sql_type).unwrap(), false);
+        assert!(none("null", "text") && none("NULL::varchar", "character varying"));
+        assert!(!none("NULL::character varying", "text") && !none("NULL", "varchar(5)"));
         assert!(!null("nullif(a, b)") && !null("'null'") && !null("NULL::text || 'x'"));
     }
 }

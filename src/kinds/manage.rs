@@ -54,19 +54,19 @@ fn settle_sequences(live: &State, desired: &mut State) {
 /// A default that is NULL is none, unless the database holds it, or would keep it.
 fn settle_nulls(live: &State, desired: &mut State) {
     let null = |object: &Object| object.get(default::VALUE).is_some_and(default::is_null);
-    let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && null(object));
-    let gone = nulls.filter(|(id, _)| !live.get(id).is_some_and(null) && !keeps_null(id.parent(), desired));
-    let gone: Vec<ObjectId> = gone.map(|(id, _)| id.clone()).collect();
+    let held = |id: &ObjectId| live.get(id).is_some_and(null);
+    let none = |id: &ObjectId, object: &Object| {
+        let column = id.parent().and_then(|column| desired.get(column));
+        let sql_type = column.and_then(|column| column.get(column::TYPE)).map(|t| types::parse(t.as_str()));
+        let (Some(value), Some(Ok(sql_type))) = (object.get(default::VALUE), sql_type) else { return false };
+        let domain = |schema: &String| {
+            desired.has(&ObjectId::new(&domain::KIND, Some(schema_id(schema.as_str())), sql_type.name.as_str()))
+        };
+        default::is_none(value, &sql_type, sql_type.schema.as_ref().is_some_and(domain))
+    };
+    let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && none(id, object) && !held(id));
+    let gone: Vec<ObjectId> = nulls.map(|(id, _)| id.clone()).collect();
     gone.iter().for_each(|id| _ = desired.objects.shift_remove(id));
-}
-
-/// True if PostgreSQL keeps a default of the column that is NULL: where a coercion stands around it, to a domain or to a length.
-fn keeps_null(column: Option<&ObjectId>, state: &State) -> bool {
-    let sql_type = column.and_then(|column| state.get(column)).and_then(|column| column.get(column::TYPE));
-    let Some(Ok(parsed)) = sql_type.map(|sql_type| types::parse(sql_type.as_str())) else { return false };
-    let is_domain =
-        |schema: &String| state.has(&ObjectId::new(&domain::KIND, Some(schema_id(schema.as_str())), &*parsed.name));
-    parsed.modifier.is_some() || parsed.schema.as_ref().is_some_and(is_domain)
 }
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
