@@ -215,8 +215,12 @@ impl<'a> Maker<'a> {
             object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
         };
         let id = &self.graph.nodes[node].id;
-        // What belongs to a part without a clause (a view's column) has nothing to fold into.
-        fits(id) && id.parent().is_none_or(|parent| !parent.kind().folds || fits(parent))
+        // What belongs to a part without a clause (a view's column) has nothing to fold into, nor what belongs to one that its table
+        // has from elsewhere and that is only altered.
+        let made = |parent: &ObjectId| {
+            self.made_new(parent.root()) || room(parent.kind()).inherited_from(parent, self.wanted.new).is_empty()
+        };
+        fits(id) && id.parent().is_none_or(|parent| !parent.kind().folds || fits(parent) && made(parent))
     }
 
     /// The children of `id` among the folded nodes, as clauses.
