@@ -82,16 +82,19 @@ fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
 
 /// A column or constraint with all that it has from elsewhere.
 fn whole(state: &State, id: &ObjectId) -> Option<Object> {
-    let origins = room(id.kind()).inherited_from(id, state);
-    let origin = || origins.first().and_then(|origin| whole(state, origin));
-    let Some(own) = state.get(id) else { return origin() };
-    if own.value("type").is_some() || id.kind().address != Address::MemberOf {
-        return Some(own.clone());
-    }
-    let mut object = origin()?;
+    let own = state.get(id);
+    let Some(origin) = completed_by(id, state).into_iter().next() else { return own.cloned() };
+    let mut object = whole(state, &origin)?;
+    let Some(own) = own else { return Some(object) };
     object.attrs.remove("not-null");
     own.attrs.iter().for_each(|(name, value)| object.attrs.put(name, value.clone()));
     Some(object)
+}
+
+/// Where a part of a table has from what it does not say itself: nowhere, if it says all, as a column with a type does.
+pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
+    let says_all = |own: &Object| own.value("type").is_some() || id.kind().address != Address::MemberOf;
+    if state.get(id).is_some_and(says_all) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }
 }
 
 /// The keys and indexes that a table has by itself where it is on its own (`there`), and which are those of the table that it is

@@ -4,6 +4,7 @@ mod parts;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::diff::lineage;
 use crate::kinds::{self, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
 
@@ -122,9 +123,12 @@ impl Graph {
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
-            // A column that is inherited stays when nothing more is said of it.
-            let parent =
-                if parent.is_some_and(|p| self.stays(p, old)) { parent.and_then(|p| p.parent()) } else { parent };
+            // A column that its table has from elsewhere is not dropped when nothing more is said of it: what it had of its own goes by
+            // itself, and before the column does that it comes from.
+            let origins = parent.map(|column| lineage::completed_by(column, old)).unwrap_or_default();
+            let from_elsewhere: Vec<usize> = origins.iter().filter_map(|o| self.drops.get(o).copied()).collect();
+            from_elsewhere.into_iter().for_each(|origin| self.before(*node, origin));
+            let parent = if origins.is_empty() { parent } else { parent.and_then(ObjectId::parent) };
             let into = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
             match into {
                 Some(parent) if room(id.kind()).goes_first() => self.before(*node, parent),
@@ -162,13 +166,6 @@ impl Graph {
                 }
             }
         }
-    }
-
-    /// True for what is gone from the table's own words, and still comes from elsewhere.
-    fn stays(&self, id: &ObjectId, old: &State) -> bool {
-        let origins = room(id.kind()).inherited_from(id, old);
-        !origins.is_empty()
-            && origins.iter().all(|origin| !self.drops.contains_key(origin) && !self.drops.contains_key(origin.root()))
     }
 
     /// What an object needs is made before it; what an altered object needed is dropped after it.
