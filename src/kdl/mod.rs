@@ -6,6 +6,7 @@ mod format;
 pub(crate) mod layouts;
 mod node;
 mod problem;
+mod quick;
 mod read;
 mod splice;
 mod tokens;

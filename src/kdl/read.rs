@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use crate::model::{Span, Text};
 
 use super::diagnose::diagnose;
+use super::quick;
 use super::tokens::{is_newline, is_space};
 use super::{Arg, Node, Problem, Prop, Scalar};
 
@@ -36,7 +37,7 @@ impl Texts {
     /// Longer texts hardly come twice.
     const SHORT: usize = 24;
 
-    fn shared(&mut self, text: &str) -> Text {
+    pub(super) fn shared(&mut self, text: &str) -> Text {
         if text.len() > Self::SHORT {
             return text.into();
         }
@@ -91,6 +92,11 @@ fn read_within(
             Problem::new(span(file, at), "this line begins with white space that is neither a space nor a tab");
         return Err(vec![problem.label("looks like a space").help("put spaces in its place")]);
     }
+    quick::read(file, text, texts, parts).map_or_else(|| strict(file, text, texts, parts), Ok)
+}
+
+/// Reads whatever is KDL, and says what is wrong where it is none.
+pub(super) fn strict(file: u32, text: &str, texts: &mut Texts, parts: usize) -> Result<Vec<Node>, Vec<Problem>> {
     let mut building =
         Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new(), left: parts };
     for event in Reader::new(text.as_bytes()) {
