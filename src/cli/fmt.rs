@@ -9,7 +9,7 @@ use super::App;
 use super::plan::shown;
 use crate::kdl::{self, Sources};
 use crate::load::{self, whole};
-use crate::model::{Error, Result};
+use crate::model::{Class, Error, Result};
 use crate::project::Project;
 
 /// Lay out schema files and setpoint.kdl in one way; what they say and every comment stays
@@ -31,8 +31,17 @@ struct Target {
 
 impl Fmt {
     pub fn run(self, app: &App) -> Result<u8> {
-        if self.files.iter().any(|file| file.as_os_str() == "-") {
-            return self.stdin(app);
+        let standard_input = |file: &PathBuf| file.as_os_str() == "-";
+        match self.files.as_slice() {
+            [only] if standard_input(only) => return self.stdin(app),
+            files if files.iter().any(standard_input) => {
+                return Err(Error::new(
+                    Class::Usage,
+                    "`-` stands alone: what comes from standard input goes to standard output",
+                )
+                .remedy("lay out the files in another call"));
+            }
+            _ => {}
         }
         let targets = self.targets(app)?;
         let mut texts = Vec::new();

@@ -1,5 +1,6 @@
 //! What is wrong in a file, where, and what to write instead.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::model::{Class, Error, Span};
@@ -9,6 +10,9 @@ const MAX_SHOWN: usize = 50;
 
 /// So many characters of a line are shown before the place, and about as many behind it.
 const MAX_BEFORE: usize = 100;
+
+/// Bytes of a message that are shown: words of a file may be as long as the file.
+const MAX_MESSAGE: usize = 2000;
 
 /// One thing wrong at one place.
 #[derive(Debug, Clone)]
@@ -80,7 +84,8 @@ impl Sources {
         let gutter = line.to_string().len();
         let in_span = text.get(problem.span.start as usize..problem.span.end as usize).unwrap_or("");
         let marked = in_span.lines().next().map_or(1, |l| l.chars().count()).max(1);
-        let mut out = format!("{}\n{:gutter$}--> {}:{line}:{column}\n", problem.message, "", path.display());
+        let message = clipped(&problem.message);
+        let mut out = format!("{message}\n{:gutter$}--> {}:{line}:{column}\n", "", path.display());
         // Nobody reads more of a line, and what a terminal would obey is no text.
         let skipped = column.saturating_sub(MAX_BEFORE);
         let column = column - skipped;
@@ -107,7 +112,7 @@ impl Sources {
             out.push_str(&format!("\n{:gutter$} = note: {what} is at {}", "", self.place(place)));
         }
         if let Some(help) = &problem.help {
-            out.push_str(&format!("\n{:gutter$} = help: {help}", ""));
+            out.push_str(&format!("\n{:gutter$} = help: {}", "", clipped(help)));
         }
         out
     }
@@ -121,5 +126,13 @@ impl Sources {
             n => format!("\n\n{n} problems in the files"),
         };
         Error::new(Class::Config, format!("{}{count}", shown.join("\n\n")))
+    }
+}
+
+/// The beginning of a message that nobody would read to the end.
+fn clipped(message: &str) -> Cow<'_, str> {
+    match message.len() > MAX_MESSAGE {
+        true => format!("{} …", &message[..message.floor_char_boundary(MAX_MESSAGE)]).into(),
+        false => message.into(),
     }
 }

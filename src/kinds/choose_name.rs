@@ -69,31 +69,48 @@ pub fn distinct(parts: impl IntoIterator<Item = String>) -> Vec<String> {
     out
 }
 
-/// `FigureIndexColname` for the forms that people index: a column, a call, a cast; `expr` for all else.
+/// More casts of one value than this are not looked into.
+const MAX_CASTS: usize = 64;
+
+/// `FigureIndexColname` (src/backend/parser/parse_target.c) for the forms that people index: a column, a call, a cast of these or
+/// of anything in parentheses; `expr` for all else.
 pub fn of_expression(text: &str) -> String {
-    let mut text = text.trim();
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).filter(|t| balanced(t)) {
-        text = inner.trim();
+    let (mut text, mut outermost) = (text.trim(), None);
+    for _ in 0..MAX_CASTS {
+        if let Some(inner) = in_parentheses(text) {
+            text = inner.trim();
+        } else if let Some((argument, cast)) = cast(text) {
+            outermost = outermost.or(Some(cast));
+            text = argument;
+        } else {
+            break;
+        }
     }
+    let cast = outermost.map(|cast| internal(&cast.name, cast.suffix));
+    named(text).or(cast).unwrap_or_else(|| "expr".into())
+}
+
+/// A cast's operand, which stands by itself, and its type.
+fn cast(text: &str) -> Option<(&str, sql::types::Parsed)> {
+    let (argument, cast) = text.rsplit_once("::")?;
+    let argument = argument.trim();
+    let alone =
+        in_parentheses(argument).is_some() || !outside(argument).any(|c| !c.is_alphanumeric() && !"_.$:[]".contains(c));
+    (balanced(argument) && alone).then(|| sql::types::parse(cast.trim()).ok().map(|cast| (argument, cast)))?
+}
+
+/// What stands between parentheses that are around all of it.
+fn in_parentheses(text: &str) -> Option<&str> {
+    text.strip_prefix('(')?.strip_suffix(')').filter(|inner| balanced(inner))
+}
+
+/// The name of a column or of a called function.
+fn named(text: &str) -> Option<String> {
     let names = sql::names::find(text);
-    let first = names.first().filter(|_| text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '"'));
+    let first = names.first().filter(|_| text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '"'))?;
     let word = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '$'))).unwrap_or(text.len());
     let rest = text[word..].trim_start();
-    let (argument, cast) = match text.rfind("::").filter(|at| balanced(&text[..*at])) {
-        Some(at) => (text[..at].trim(), Some(text[at + 2..].trim())),
-        None => (text, None),
-    };
-    match (first, cast) {
-        (Some(name), None) if rest.is_empty() => name.last().to_string(),
-        (Some(name), None) if rest.starts_with('(') && rest.ends_with(')') && balanced(&rest[1..rest.len() - 1]) => {
-            name.last().to_string()
-        }
-        (_, Some(cast)) => match of_expression(argument).as_str() {
-            "expr" => sql::types::parse(cast).map_or_else(|_| "expr".into(), |t| internal(&t.name, t.suffix)),
-            other => other.to_string(),
-        },
-        _ => "expr".into(),
-    }
+    (rest.is_empty() || in_parentheses(rest).is_some()).then(|| first.last().to_string())
 }
 
 /// The name in `pg_type` of a type that the grammar knows by other words.
@@ -113,6 +130,22 @@ fn internal(name: &str, suffix: &str) -> String {
         (other, _) => other,
     }
     .to_string()
+}
+
+/// The characters outside of parentheses and strings.
+fn outside(text: &str) -> impl Iterator<Item = char> {
+    let (mut depth, mut quote) = (0_i32, None);
+    text.chars().filter(move |c| {
+        match (quote, *c) {
+            (Some(q), c) if q == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(*c),
+            (None, '(') => depth += 1,
+            (None, ')') => depth -= 1,
+            (None, _) => return depth == 0,
+        }
+        false
+    })
 }
 
 /// True if parentheses close only what was opened here; those in strings do not count.
@@ -163,8 +196,15 @@ mod tests {
             ("", "expr"),
             ("'x'::text", "text"),
             ("lower(a)::text", "lower"),
+            // Tried on PostgreSQL 15, with CREATE INDEX ON t ((...)).
+            ("'x'::text::varchar", "varchar"),
+            ("a::text || b::text", "expr"),
+            ("(a || b)::text", "text"),
+            ("(a || b::text)::varchar(9)", "varchar"),
+            ("a::text::varchar", "a"),
         ] {
             assert_eq!(of_expression(text), name, "{text}");
         }
+        assert_eq!(of_expression(&format!("a{}", "::b".repeat(100_000))), "b");
     }
 }

@@ -1,5 +1,7 @@
 //! Reading and writing nodes by a kind's table of attributes: the default for every room.
 
+use rustc_hash::FxHashSet;
+
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Kind, KindRef, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Span,
@@ -125,6 +127,14 @@ pub fn dotted(mut node: Node, kind: KindRef) -> Node {
     node
 }
 
+/// Finds properties that a node says twice.
+fn said_twice(node: &Node, scope: &mut Scope<'_>) {
+    let mut said = FxHashSet::default();
+    for prop in node.props.iter().filter(|prop| !said.insert(&prop.name)) {
+        scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", prop.name)).label("second time"));
+    }
+}
+
 /// A value as a text in quotes.
 fn in_quotes(value: &Scalar) -> String {
     match value {
@@ -175,10 +185,10 @@ pub fn record(
             }
         }
     }
-    for (i, prop) in node.props.iter().enumerate() {
-        if node.props[..i].iter().any(|p| p.name == prop.name) {
-            scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", prop.name)).label("second time"));
-        } else if let Some(attr) = attrs.iter().find(|a| {
+    said_twice(node, scope);
+    let mut said = FxHashSet::default();
+    for prop in node.props.iter().filter(|prop| said.insert(&prop.name)) {
+        if let Some(attr) = attrs.iter().find(|a| {
             // A flag says #true, and an argument whose place is taken its name.
             matches!(a.form, Form::Property | Form::Flag | Form::Argument) && a.name == &*prop.name
         }) {
@@ -380,12 +390,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
         }
         Shape::Options => {
             nothing_more(attr, &node.children, &[], scope);
-            for (i, prop) in node.props.iter().enumerate() {
-                if node.props[..i].iter().any(|p| p.name == prop.name) {
-                    let problem = Problem::new(prop.name_span, format!("`{}` is said twice", prop.name));
-                    scope.problem(problem.label("second time"));
-                }
-            }
+            said_twice(node, scope);
             let bare = node.args.iter().filter_map(|arg| name_of(arg, scope)).map(|name| name.text());
             let mut list: Vec<Text> = bare.collect();
             list.extend(node.props.iter().map(|p| option_text(&p.name, &p.value)));

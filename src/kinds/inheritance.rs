@@ -1,5 +1,7 @@
 //! Columns that come from elsewhere: from the table that one is a partition of, from those that it inherits from, from its type.
 
+use rustc_hash::FxHashSet;
+
 use crate::catalog::{Book, Row, class};
 use crate::model::{Address, Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, State, attr};
 use crate::sql;
@@ -11,9 +13,6 @@ const PARENT: Key<ObjectId> = Key::new("parent");
 const BOUND: Key<Expr> = Key::new("bound");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
 const OF: Key<ObjectId> = Key::new("of");
-
-/// How far back a column is followed; parents never form a circle, but a state may come from anywhere.
-const MAX_DEPTH: u32 = 32;
 
 /// The row for being a partition.
 pub const PARTITION_OF_ATTR: Attr = attr(
@@ -127,8 +126,23 @@ pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
 /// The nearest columns (or constraints) of parents, or attributes of its type, that a table has a column from: objects of the
 /// state, one in each line of descent.
 pub fn origins(state: &State, part: &ObjectId) -> Vec<ObjectId> {
-    let mut found = Vec::new();
-    descend(state, part, MAX_DEPTH, &mut found);
+    let (mut found, mut seen) = (Vec::new(), FxHashSet::default());
+    let mut open = vec![part.clone()];
+    while let Some(id) = open.pop() {
+        if id != *part && state.has(&id) {
+            found.extend((!found.contains(&id)).then_some(id));
+            continue;
+        }
+        let inherits = matches!(id.kind().address, Address::MemberOf | Address::NamedOn);
+        let Some(table) = id.parent().filter(|table| inherits && seen.insert((*table).clone())) else { continue };
+        let Some(object) = state.get(table) else { continue };
+        if id.kind().address == Address::MemberOf {
+            found.extend(type_of(object).and_then(|of| attribute(of, &id)).filter(|id| state.has(id)));
+        }
+        let whole = partition_of(object).map(|(whole, _)| whole);
+        let above: Vec<&ObjectId> = whole.into_iter().chain(object.get(INHERITS).unwrap_or_default()).collect();
+        open.extend(above.into_iter().rev().map(|parent| id.moved(Some(parent.clone()))));
+    }
     found
 }
 
@@ -139,24 +153,6 @@ pub fn shared(state: &State, part: &ObjectId) -> Option<ObjectId> {
         Some(part.moved(Some(whole.clone())))
     };
     std::iter::successors(whole(part), whole).find(|id| state.has(id))
-}
-
-fn descend(state: &State, part: &ObjectId, depth: u32, found: &mut Vec<ObjectId>) {
-    let inherits = matches!(part.kind().address, Address::MemberOf | Address::NamedOn);
-    let Some(table) = part.parent().filter(|_| depth > 0 && inherits) else { return };
-    let Some(object) = state.get(table) else { return };
-    if part.kind().address == Address::MemberOf {
-        found.extend(type_of(object).and_then(|of| attribute(of, part)).filter(|id| state.has(id)));
-    }
-    let whole = partition_of(object).map(|(whole, _)| whole);
-    for parent in whole.into_iter().chain(object.get(INHERITS).unwrap_or_default()) {
-        let id = part.moved(Some(parent.clone()));
-        if state.has(&id) {
-            found.push(id);
-        } else {
-            descend(state, &id, depth - 1, found);
-        }
-    }
 }
 
 /// Where a column gets another name: the old and the new address of what other tables have from it.

@@ -215,14 +215,23 @@ pub fn short_flags(what: &str) -> impl Iterator<Item = &'static str> + use<> {
     (what == "column").then_some(["primary-key", "unique"]).into_iter().flatten()
 }
 
+/// Longer words are no misspelled ones: a name has 63 bytes.
+const LONGEST: usize = 100;
+
 /// The nearest of the known words, if any is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = habits::plain(word);
     let length = word.chars().count();
+    if length > LONGEST {
+        return None;
+    }
     // Of a single letter nothing would be left.
     let limit = (1 + length / 4).min(length.saturating_sub(1));
-    let near = |known: &str| distance(&word, &habits::plain(known));
-    known.into_iter().map(|k| (near(k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+    let near = |known: &str| {
+        let known = habits::plain(known);
+        (known.chars().count().abs_diff(length) <= limit).then(|| distance(&word, &known))
+    };
+    known.into_iter().filter_map(|k| Some((near(k)?, k))).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words.

@@ -10,12 +10,12 @@ pub mod write;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::meant::{nearest, where_it_stands};
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
-use crate::kinds::{IS_TYPE, Room, constraint, habits, room, rooms, schema};
+use crate::kinds::{IS_TYPE, Room, constraint, habits, inheritance, room, rooms, schema};
 use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
 
 pub use files::{find, text, utf8};
@@ -75,7 +75,7 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     }
     load.finish();
     let first = load.problems.len();
-    if !load.incomplete {
+    if !load.incomplete && !circles(&mut load) {
         whole(&mut load);
         shared_names(&mut load);
         values_of_columns(&mut load);
@@ -218,6 +218,36 @@ fn renames(load: &mut Load) {
             seen.insert(old, said);
         }
     }
+}
+
+/// Finds tables that inherit from themselves, by whatever detour; true if there are any. Nothing can be said of their columns.
+fn circles(load: &mut Load) -> bool {
+    let first = load.problems.len();
+    // Where a way up ends: at what is no table's parent, or at what it came by.
+    let (mut ends, mut on_the_way) = (FxHashSet::default(), FxHashSet::default());
+    let mut told = FxHashSet::default();
+    for (start, _) in load.state.iter() {
+        let mut open = vec![(start, false)];
+        while let Some((id, left)) = open.pop() {
+            let Some(object) = load.state.get(id).filter(|_| !ends.contains(id)) else { continue };
+            if left {
+                on_the_way.remove(id);
+                ends.insert(id);
+            } else if on_the_way.insert(id) {
+                open.push((id, true));
+                open.extend(inheritance::parents(object).into_iter().map(|parent| (parent, false)));
+            } else if told.insert(id) {
+                let problem =
+                    Problem::new(object.place.unwrap_or_default(), format!("{id} inherits from itself, in a circle"));
+                load.problems.push(
+                    problem
+                        .label("its own ancestor")
+                        .help("remove one of the `inherits` or `partition-of` between them"),
+                );
+            }
+        }
+    }
+    load.problems.len() > first
 }
 
 /// Checks what no single node can know: parents exist, and so do routines that references name by their types.

@@ -1,7 +1,7 @@
 //! Files that are replaced whole: whoever reads one, and whoever comes after a crash, finds the old text or the new one.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::model::{Error, Result};
@@ -24,8 +24,8 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     hidden.push(name);
     hidden.push(".new");
     let new = folder.join(hidden);
-    let made = fs::write(&new, text).or_else(|error| match error.kind() {
-        ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| fs::write(&new, text)),
+    let made = lasting(&new, text).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| lasting(&new, text)),
         _ => Err(error),
     });
     let made = made.and_then(|()| match &there {
@@ -37,6 +37,13 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
         let _ = fs::remove_file(&new);
         failed(error)
     })
+}
+
+/// Writes a file of which nothing is lost once it has its name.
+fn lasting(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Removes a file, and the folders around it that are empty then, up to `root`, which stays.

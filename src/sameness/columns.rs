@@ -1,6 +1,6 @@
 //! The columns that a table has in a state: its own and those of its parents or its type, as a list for a scratch table.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kinds::collated::{self, COLLATION};
 use crate::kinds::inheritance;
@@ -11,9 +11,6 @@ const TYPE: Key<SqlType> = Key::new("type");
 const INHERITS: Key<Vec<ObjectId>> = Key::new("inherits");
 const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
-
-/// Deeper inheritance is a mistake in the files.
-const MAX_GENERATIONS: u32 = 64;
 
 /// The columns of every table of a state.
 pub struct Tables<'a> {
@@ -35,13 +32,14 @@ impl<'a> Tables<'a> {
         Self { state, children: state.children() }
     }
 
-    fn columns(&self, table: &ObjectId, generations: u32) -> Vec<Column<'_>> {
+    /// `seen`: the tables whose columns are known already, since they are reached in several ways.
+    fn columns(&self, table: &'a ObjectId, seen: &mut FxHashSet<&'a ObjectId>) -> Vec<Column<'a>> {
         let mut out: Vec<Column<'_>> = Vec::new();
-        if let Some(object) = self.state.get(table).filter(|_| generations > 0) {
+        if let Some(object) = self.state.get(table).filter(|_| seen.insert(table)) {
             let mut parents: Vec<&ObjectId> = object.get(INHERITS).unwrap_or_default();
             parents.extend(object.get(PARTITION_OF).and_then(|record| record.get(PARENT)));
             for parent in parents {
-                for column in self.columns(parent, generations - 1) {
+                for column in self.columns(parent, seen) {
                     if !out.iter().any(|c| c.name == column.name) {
                         out.push(column);
                     }
@@ -64,14 +62,14 @@ impl<'a> Tables<'a> {
 
     /// `a integer, b text COLLATE "C"`.
     pub fn list(&self, table: &ObjectId) -> String {
-        let columns = self.columns(table, MAX_GENERATIONS);
+        let columns = self.columns(table, &mut FxHashSet::default());
         let columns = columns.iter().map(|c| clause(c.name, c));
         columns.collect::<Vec<_>>().join(", ")
     }
 
     /// The list under the columns' old names, and what renames them; `None` if no column was renamed.
     pub fn list_before_renames(&self, table: &ObjectId) -> Option<(String, Vec<(Ident, Ident)>)> {
-        let columns = self.columns(table, MAX_GENERATIONS);
+        let columns = self.columns(table, &mut FxHashSet::default());
         let renames: Vec<(Ident, Ident)> =
             columns.iter().filter_map(|c| Some((c.was?.clone(), c.name.clone()))).collect();
         let list = columns.iter().map(|c| clause(c.was.unwrap_or(c.name), c)).collect::<Vec<_>>().join(", ");

@@ -24,6 +24,18 @@ fn refused(sandbox: &Sandbox, words: &[&str]) -> Outcome {
     outcome
 }
 
+/// `check` has to read the file, soon as well; that no plan leads there is all that it may say.
+fn read(text: &str) {
+    let begun = Instant::now();
+    let outcome = file(text).exits(1, &["check"]);
+    assert!(
+        outcome.stderr.contains("setpoint plan --save") || outcome.stderr.contains("setpoint fmt"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 fn file(text: impl AsRef<[u8]>) -> Sandbox {
     let sandbox = project();
     fs::write(sandbox.path("schema/x.kdl"), text).expect("can be written");
@@ -84,6 +96,28 @@ fn two_files_that_say_the_same() {
     {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }
+}
+
+#[test]
+fn words_and_texts_without_end() {
+    let endless = "x".repeat(1 << 20);
+    refused(&file(format!("{endless} a\n")), &["schema/x.kdl:1:1"]);
+    refused(&file(format!("table a {endless}=1 {{\n    {endless} b\n}}\n")), &["schema/x.kdl:1:9", "schema/x.kdl:2:5"]);
+    let many: String = (0..20_000).map(|i| format!(" p{}=1", i % 19_999)).collect();
+    refused(&file(format!("table a p0=1{many}\n")), &["`p0` is said twice"]);
+    let casts = "::text".repeat(20_000);
+    read(&format!("table a {{\n    column b text\n    index (sql)\"b{casts}\"\n}}\n"));
+    // Each table inherits from both tables before it: there are 2^40 ways up.
+    let mut tables = String::from("table t0 { column a int; }\ntable u0 { column a int; }\n");
+    for i in 1..40 {
+        let before = i - 1;
+        tables.push_str(
+            &["t", "u"].map(|t| format!("table {t}{i} {{ inherits t{before} u{before}; unique a; }}\n")).concat(),
+        );
+    }
+    read(&tables);
+    let chain: String = (1..5_000).map(|i| format!("table t{i} {{ inherits t{}; }}\n", i - 1)).collect();
+    read(&format!("table t0 {{ column a int; }}\n{chain}"));
 }
 
 #[cfg(unix)]
