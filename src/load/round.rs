@@ -138,12 +138,13 @@ proptest! {
         for path in paths {
             prop_assert_eq!(lines(&after, path), lines(&wanted, path), "{}", path.display());
         }
-        // Only comments of what is gone or changes may be gone.
+        // Only comments of what is gone or changes may be gone; the others stand where they stood, before the same lines.
         let places: Vec<_> = differing(&loaded.state, &live).iter().filter_map(|(id, _)| loaded.state.get(id)?.place).collect();
         for (file, (path, text)) in texts.iter().enumerate() {
             let new = after.iter().find(|(known, _)| known == path).map_or("", |(_, text)| text);
             // A file of which nothing is left is gone with all that it held.
             let mut at = if new.is_empty() { text.len() } else { 0 };
+            let mut lines: Vec<(&str, bool)> = Vec::new();
             for line in text.get(at..).unwrap_or("").split_inclusive('\n') {
                 let end = at + line.len();
                 let here = places.iter().filter(|place| place.file as usize == file);
@@ -151,8 +152,21 @@ proptest! {
                     // The line above belongs to it.
                     text[..from].trim_end().rfind('\n').map_or(0, |at| at + 1) <= at && end <= to
                 });
-                prop_assert!(theirs || !line.contains("// about") || new.contains(line), "no {line} in\n{new}\nbefore\n{text}");
+                lines.push((line, theirs));
                 at = end;
+            }
+            let (now, mut from) = (new.split_inclusive('\n').collect::<Vec<_>>(), 0);
+            for (line, &(comment, theirs)) in lines.iter().enumerate() {
+                if theirs || !comment.trim_start().starts_with("// about") {
+                    continue;
+                }
+                let found = now[from..].iter().position(|line| *line == comment);
+                prop_assert!(found.is_some(), "no {comment} in\n{new}\nbefore\n{text}");
+                from += found.unwrap_or(0) + 1;
+                // A line may have lost its block.
+                if let Some((about, false)) = lines.get(line + 1).filter(|(about, _)| now.contains(about)) {
+                    prop_assert_eq!(now.get(from), Some(about), "in\n{}\nbefore\n{}", new, text);
+                }
             }
         }
     }

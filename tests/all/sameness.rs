@@ -11,7 +11,7 @@ const STATEMENTS: &str = include_str!("../../fixtures/expressions/expressions.sq
 const PAIRS: &str = include_str!("../../fixtures/expressions/expressions.tsv");
 
 /// The live state, and the open questions against the state that `edit` makes of it.
-fn ask(db: &TestDb, edit: impl Fn(&mut State) + Send + Sync) -> (Vec<Open>, Settled) {
+fn ask(db: &TestDb, mut edit: impl FnMut(&mut State) + Send) -> (Vec<Open>, Settled) {
     block_on(async {
         let session = db.session().await;
         let live = introspect::read(&session).await.unwrap_or_else(|error| panic!("{error}")).state;
@@ -48,14 +48,27 @@ fn place(id: &ObjectId, object: &Object, kind: &str, name: &str) -> Option<&'sta
     }
 }
 
+/// Runs the statements that the pairs are about. A version refuses those that it does not know, and all of them refuse one: an
+/// expression that is not immutable.
+pub fn hold_expressions(db: &TestDb, major: u32) {
+    let refused: Vec<&str> =
+        STATEMENTS.split("\n;;\n").filter(|statement| db.try_execute(statement).is_err()).collect();
+    let expected = match major {
+        13 => 19,
+        14 => 8,
+        15 => 7,
+        16 => 5,
+        17 => 3,
+        _ => 1,
+    };
+    assert_eq!(refused.len(), expected, "on {major}: {refused:#?}");
+}
+
 #[test]
 fn every_spelling_of_an_expression_is_recognised() {
     for binaries in installed() {
         let db = TestDb::on(binaries.major);
-        for statement in STATEMENTS.split("\n;;\n") {
-            // What a version does not know is not asked about.
-            _ = db.try_execute(statement);
-        }
+        hold_expressions(&db, binaries.major);
         let pairs: Vec<(&str, &str, &str)> = PAIRS
             .lines()
             .skip(1)
@@ -64,16 +77,20 @@ fn every_spelling_of_an_expression_is_recognised() {
                 Some((fields.next()?, fields.next()?, fields.next()?))
             })
             .collect();
+        let mut places = 0;
         let (open, settled) = ask(&db, |state| {
             for (id, object) in &mut state.objects {
                 for (kind, name, written) in &pairs {
                     if let Some(attr) = place(id, object, kind, name) {
                         set(object, attr, written);
+                        places += 1;
                     }
                 }
             }
         });
-        assert!(open.len() > 80, "only {} questions on {}", open.len(), binaries.major);
+        // One check of these needs subscripts of jsonb, which 13 has not.
+        assert_eq!(places, pairs.len() - usize::from(binaries.major == 13), "on {}", binaries.major);
+        assert!(open.len() > 110, "only {} questions on {}", open.len(), binaries.major);
         let missed: Vec<&Open> = open.iter().filter(|o| !settled.same.contains(o)).collect();
         assert!(missed.is_empty(), "on {}: {missed:?} {:?}", binaries.major, settled.unverified);
     }
@@ -144,6 +161,7 @@ fn only_what_means_the_same_is_the_same() {
                 let (_, found) = found.unwrap_or_else(|| panic!("no {object}"));
                 set(found, attr, written);
             });
+            assert!(!open.is_empty(), "{object}: {written} is the very text that is stored");
             assert!(settled.unverified.is_empty(), "{object}: {:?}", settled.unverified);
             assert_eq!(settled.same.len() == open.len(), *same, "{object}: {written}, on {}", binaries.major);
         }
