@@ -7,7 +7,7 @@ use crate::sql::{self, types, types::Parsed};
 
 use super::scope::Scope;
 use super::sql_text;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
+use super::{Context, Folded, LockMode, Room, Statement, generic, inheritance};
 
 /// The expression.
 pub const VALUE: Key<Expr> = Key::new("value");
@@ -75,14 +75,9 @@ impl Room for Default_ {
         (!inherited).then_some(object)
     }
 
-    /// PostgreSQL casts a default along with its column only where an implicit cast exists, so it is put back in any case.
     fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
         let columns = id.parent().map(|column| inheritance::origins(state, column)).unwrap_or_default();
         columns.into_iter().map(|column| ObjectId::facet(&KIND, column)).filter(|default| state.has(default)).collect()
-    }
-
-    fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
-        Reaction::Replace
     }
 
     fn clause(&self, _: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {

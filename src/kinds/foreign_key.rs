@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, Naming, column_list};
 use super::scope::{Load, NO_SCHEMA, Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic, inheritance, key_parts};
+use super::{Context, Folded, LockMode, Room, Statement, find, generic, inheritance, key_parts};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
 const TARGET: Key<Vec<ObjectId>> = Key::new("target");
@@ -269,13 +269,8 @@ impl Room for ForeignKey {
         if attr.name == NOT_VALID.name && new.is(NOT_VALID) { OnChange::Replace } else { attr.on_change }
     }
 
-    /// Both sides may get types that compare only with each other, and each column changes by itself.
     fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
         inheritance::shared(state, id).into_iter().collect()
-    }
-
-    fn reaction(&self, _: &ObjectId, _: &Object, _: &Disturbance) -> Reaction {
-        Reaction::Replace
     }
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {

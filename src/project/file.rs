@@ -110,8 +110,10 @@ impl Reading {
                 }
                 other => {
                     let message = format!("an environment has no property `{other}`");
-                    self.problems
-                        .push(Problem::new(prop.name_span, message).help("its properties are url and url-from"));
+                    self.problems.push(
+                        Problem::new(prop.name_span, message)
+                            .help("its properties are url and url-from; `role` stands in its block"),
+                    );
                 }
             }
         }
@@ -266,6 +268,15 @@ mod tests {
         assert_eq!(manage.owner, Some(Ident::from("app")));
         assert_eq!(manage.schemas.map(|list| list.len()), Some(2));
         assert!(!manage.owners && !manage.grants && manage.external_partitions && manage.exclude.len() == 1);
+    }
+
+    #[test]
+    fn what_the_documentation_shows_is_read() {
+        let page = include_str!("../../docs/project.md");
+        let shown: Vec<&str> = page.split("```kdl\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+        assert_eq!(shown.len(), 1);
+        let contents = read(shown[0]).unwrap();
+        assert_eq!((contents.environments.len(), contents.manage.exclude.len()), (2, 2));
     }
 
     #[test]
