@@ -31,35 +31,31 @@ impl Reply {
     }
 }
 
-/// An open transaction for scratch objects.
+/// A transaction for scratch objects. It begins together with the first question, so that one question is one round trip.
 pub struct Conversation<'a> {
     session: &'a Session,
+    begun: bool,
     /// Why no scratch objects can be made.
     mute: Option<String>,
 }
 
-/// Which event triggers would fire on scratch objects.
-const EVENT_TRIGGERS: &str = "SELECT count(*) FILTER (WHERE evtenabled IN ('O', 'A')), count(*) FILTER (WHERE evtenabled IN ('R', 'A')) \
-     FROM pg_event_trigger WHERE evtevent <> 'login'";
+/// Begins, unless event triggers would fire on scratch objects. A superuser's session can leave out the usual ones; those that fire
+/// in replicas fire then.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SELECT set_config('session_replication_role', 'replica', true) FROM pg_event_trigger \
+    WHERE evtevent <> 'login' AND current_setting('is_superuser')::bool \
+    HAVING bool_or(evtenabled IN ('O', 'A')) AND NOT bool_or(evtenabled IN ('R', 'A')); \
+    SELECT min('they would fire'::text)::int FROM pg_event_trigger \
+    WHERE evtevent <> 'login' AND current_setting('session_replication_role') <> 'replica' HAVING bool_or(evtenabled IN ('O', 'A'))";
+
+/// What PostgreSQL says where a text is no number, as here on purpose.
+const WOULD_FIRE: &str = "22P02";
 
 impl<'a> Conversation<'a> {
-    /// Opens it.
-    pub async fn begin(session: &'a Session) -> Result<Self> {
-        if session.standby {
-            return Ok(Self { session, mute: Some("a standby takes no temporary tables".into()) });
-        }
-        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-        let mut mute = None;
-        if let Some(row) = session.rows(EVENT_TRIGGERS, &[]).await?.first_mut() {
-            let (usual, replica): (i64, i64) = (row.next(), row.next());
-            // A superuser's session can leave out the usual ones; those that fire in replicas fire then.
-            if usual > 0 && session.superuser && replica == 0 {
-                session.batch("SET LOCAL session_replication_role = replica").await?;
-            } else if usual > 0 {
-                mute = Some("event triggers would fire on scratch objects".into());
-            }
-        }
-        Ok(Self { session, mute })
+    /// With the server of a session that is not in a transaction.
+    pub fn new(session: &'a Session) -> Self {
+        let mute = session.standby.then(|| "a standby takes no temporary tables".into());
+        Self { session, begun: false, mute }
     }
 
     /// The server's version.
@@ -67,9 +63,12 @@ impl<'a> Conversation<'a> {
         self.session.version
     }
 
-    /// Takes everything back.
-    pub async fn end(self) -> Result<()> {
-        if self.session.standby { Ok(()) } else { self.session.batch("ROLLBACK").await }
+    /// Takes everything back. Nobody waits for that: whatever the session is asked next comes after it.
+    pub async fn end(self) {
+        if self.begun {
+            let mut sent = Box::pin(self.session.batch("ROLLBACK"));
+            let _ = poll!(sent.as_mut());
+        }
     }
 
     /// Asks all probes; those that could not be made come with their reason.
@@ -85,15 +84,15 @@ impl<'a> Conversation<'a> {
                 })
             }));
         }
-        let replies = match &self.mute {
-            Some(reason) => vec![Reply::Refused(reason.clone()); unique.len()],
-            None => self.unique(&unique).await?,
-        };
+        let mut replies = if self.mute.is_none() { self.unique(&unique).await? } else { Vec::new() };
+        if let Some(reason) = &self.mute {
+            replies = vec![Reply::Refused(reason.clone()); unique.len()];
+        }
         let reply = |at: usize| replies.get(at).cloned().unwrap_or_else(|| Reply::Refused("it was not asked".into()));
         Ok(wanted.into_iter().map(|at| at.map_or_else(Reply::Refused, reply)).collect())
     }
 
-    async fn unique(&self, probes: &[Probe]) -> Result<Vec<Reply>> {
+    async fn unique(&mut self, probes: &[Probe]) -> Result<Vec<Reply>> {
         let mut replies: Vec<Option<Reply>> = vec![None; probes.len()];
         for attempt in 0.. {
             // Probes that need the same scratch table share it.
@@ -105,7 +104,7 @@ impl<'a> Conversation<'a> {
                     groups.entry((&probe.path, setup)).or_default().push(at);
                 }
             }
-            if groups.is_empty() {
+            if groups.is_empty() || self.mute.is_some() {
                 break;
             }
             self.round(probes, groups, attempt, &mut replies).await?;
@@ -116,18 +115,22 @@ impl<'a> Conversation<'a> {
 
     /// Sends one batch and takes the replies; a group whose table could not be made stays without, unless it has no other way.
     async fn round(
-        &self,
+        &mut self,
         probes: &[Probe],
         groups: FxHashMap<(&str, Option<&str>), Vec<usize>>,
         attempt: usize,
         replies: &mut [Option<Reply>],
     ) -> Result<()> {
         enum Part {
+            Begin,
             Setup(Vec<usize>),
             Probe(usize),
             Undo,
         }
         let mut script: Vec<(Part, String)> = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            script.push((Part::Begin, BEGIN.into()));
+        }
         for ((path, setup), members) in groups {
             let make = setup.map_or_else(String::new, |setup| format!("; {setup}"));
             let begin = format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}{make}");
@@ -166,6 +169,10 @@ impl<'a> Conversation<'a> {
                 return Err(self.session.error(error));
             }
             match (part, answer) {
+                (Part::Begin, Err(error)) if error.code().is_some_and(|code| code.code() == WOULD_FIRE) => {
+                    self.mute = Some("event triggers would fire on scratch objects".into());
+                }
+                (Part::Begin, Err(error)) => return Err(self.session.error(&error)),
                 (Part::Setup(members), answer) => {
                     broken = answer.err().map(|error| message(&self.session.error(&error)));
                     if let Some(reason) = &broken {

@@ -52,7 +52,7 @@ enum Verdict {
     Unknown(String),
 }
 
-/// Asks all open questions in one batch. `old` is the live state under its new names, `new` the desired one. The session must
+/// Asks all open questions in one batch: a round trip where they turn out to be the same, up to three more for the others. `old` is the live state under its new names, `new` the desired one. The session must
 /// not be in a transaction.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub async fn settle(session: &Session, old: &State, new: &State, questions: &[Op
     if questions.is_empty() {
         return Ok(settled);
     }
-    let mut conversation = Conversation::begin(session).await?;
+    let mut conversation = Conversation::new(session);
     let outcome = answer(&mut conversation, old, new, questions).await;
     let outcome = match outcome {
         Ok(verdicts) => {
@@ -72,9 +72,8 @@ pub async fn settle(session: &Session, old: &State, new: &State, questions: &[Op
         }
         Err(error) => Err(error),
     };
-    let ended = conversation.end().await;
+    conversation.end().await;
     let verdicts = outcome?;
-    ended?;
     for (question, verdict) in questions.iter().zip(verdicts) {
         match verdict {
             Verdict::Same => _ = settled.same.insert(question.clone()),

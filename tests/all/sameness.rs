@@ -1,5 +1,8 @@
 //! The server is asked whether two spellings are the same: every pair of written and stored text, and texts that do differ.
 
+use std::sync::atomic::Ordering;
+
+use setpoint::catalog::Session;
 use setpoint::diff::{self, Open};
 use setpoint::introspect;
 use setpoint::model::{Expr, Object, ObjectId, SqlType, State, Value};
@@ -149,6 +152,36 @@ const WRITTEN: &[(&str, &str, &str, bool)] = &[
     // A column that another change of the same plan adds cannot be what the catalog holds.
     ("check app.orders.orders_state_check", "expression", "state = any (array['open', 'done']) and total > 0", false),
 ];
+
+#[cfg(unix)]
+#[test]
+fn one_question_is_one_round_trip_and_a_thousand_are_no_more() {
+    let columns: Vec<String> = (0..1000).map(|i| format!("c{i} integer DEFAULT {i} + 1")).collect();
+    let db = TestDb::with(&format!("CREATE TABLE many ({})", columns.join(", ")));
+    let (connect, trips) = crate::trips::counted(&db.connect);
+    block_on(async {
+        let session = Session::open(&connect, "test").await.unwrap_or_else(|error| panic!("{error}"));
+        let live = introspect::read(&session).await.unwrap_or_else(|error| panic!("{error}")).state;
+        for (asked, written, same) in [(1, "1+", true), (1000, "1+", true), (1, "2+", false), (1000, "2+", false)] {
+            let mut desired = live.clone();
+            let defaults = desired.objects.iter_mut().filter(|(id, _)| id.kind().word == "default").take(asked);
+            for (number, (_, object)) in defaults.enumerate() {
+                // The columns come in their order: `0 + 1`, `1 + 1`, …
+                set(object, "value", &format!("{number}+{}", &written[..1]));
+            }
+            let open = diff::compare(&live, &desired).open;
+            assert_eq!(open.len(), asked);
+            let before = trips.load(Ordering::SeqCst);
+            let settled =
+                sameness::settle(&session, &live, &desired, &open).await.unwrap_or_else(|error| panic!("{error}"));
+            // The last one takes everything back, and nobody waits for it.
+            tokio::time::sleep(8 * crate::trips::SILENCE).await;
+            let needed = trips.load(Ordering::SeqCst) - before - 1;
+            assert_eq!(settled.same.len() == asked, same, "{:?}", settled.unverified);
+            assert_eq!(needed, if same { 1 } else { 2 }, "for {asked}");
+        }
+    });
+}
 
 #[test]
 fn only_what_means_the_same_is_the_same() {
