@@ -54,18 +54,19 @@ fn in_place(
     live: State,
 ) -> Result<u8> {
     // Files are compared in their own words.
-    let back = project.manage.roles.iter().map(|(here, there)| (there.clone(), here.clone())).collect();
-    let live = if project.manage.roles.is_empty() { live } else { map_roles(&live, &back) };
+    let names = project.manage.names_in_files();
+    let theirs = (!names.is_empty()).then(|| map_roles(&live, &names));
     let manage = Manage { roles: Default::default(), ..project.manage.clone() };
     let help = Help::new(app, session);
-    let (differing, unverified) = app.wait(against::differing(session, &live, &loaded.state, &manage, &help))?;
+    let compared = against::differing(session, theirs.as_ref().unwrap_or(&live), &loaded.state, &manage, &help);
+    let (differing, unverified) = app.wait(compared)?;
     for open in unverified.iter().take(20) {
         app.warn(&format!(
             "{}: nobody could say whether its {} differs; left as it is: {}",
             open.id, open.attr, open.reason
         ));
     }
-    let written = manage.written(live, session, false).state;
+    let written = project.manage.written(live, session, false).state;
     let dir = PathBuf::from(project.schema_dir.file_name().unwrap_or_default());
     let edited = edit::edit(loaded, &dir, &written, &differing)?;
     for id in &edited.anew {

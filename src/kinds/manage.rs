@@ -268,19 +268,23 @@ pub fn after_create(
     Ok(out)
 }
 
-/// Every role that a state names as owner, grantee, grantor or creator: a missing one is an error that names it.
+/// Every role that a state names as owner, grantee, grantor or creator, or for whom a policy is: a missing one is an error that
+/// names it.
 pub fn roles(state: &State) -> Vec<(Ident, ObjectId)> {
     let mut out: Vec<(Ident, ObjectId)> = Vec::new();
     for (id, object) in state.iter() {
-        let role = if id.is(&owner::KIND) {
-            owner::role(object)
+        let mut named = if id.is(&owner::KIND) {
+            owner::role(object).into_iter().collect()
+        } else if id.is(&policy::KIND) {
+            object.get(policy::TO).unwrap_or_default()
         } else if named_after_role(id.kind()) {
-            Some(id.name().clone())
+            vec![id.name().clone()]
         } else {
-            None
+            Vec::new()
         };
-        let grantor = id.signature().filter(|_| id.is(&grant::KIND)).map(|grantor| Ident::new(grantor.clone()));
-        for role in role.filter(|r| r.as_str() != "public").into_iter().chain(grantor) {
+        named.retain(|role| role.as_str() != "public");
+        named.extend(id.signature().filter(|_| id.is(&grant::KIND)).map(|grantor| Ident::new(grantor.clone())));
+        for role in named {
             if !out.iter().any(|(known, _)| *known == role) {
                 out.push((role, id.clone()));
             }
@@ -324,7 +328,7 @@ pub fn without_roles(state: &State) -> State {
     out
 }
 
-/// Gives roles their names in an environment.
+/// Gives roles their names in an environment. Where two of them become one, it has the rights of both.
 pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
     let map = |role: &Ident| names.get(role).cloned().unwrap_or_else(|| role.clone());
     let mut out = State::default();
@@ -337,6 +341,9 @@ pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
                 }
             }
         }
+        if let Some(roles) = object.get(policy::TO).filter(|_| id.is(&policy::KIND)) {
+            object.attrs.set(policy::TO, policy::settled(roles.iter().map(map).collect()));
+        }
         let is_right = id.is(&grant::KIND) || id.is(&revoke::KIND);
         let own = if named_after_role(id.kind()) { id.renamed(map(id.name())) } else { id.clone() };
         let own = match own.signature().filter(|_| own.is(&grant::KIND)) {
@@ -346,6 +353,10 @@ pub fn map_roles(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
         let own = match own.parent().filter(|p| is_right && p.is(&default_privileges::KIND)) {
             Some(parent) => own.moved(Some(parent.renamed(map(parent.name())))),
             None => own,
+        };
+        let object = match out.get(&own).filter(|_| is_right) {
+            Some(other) => grant::together(other, &object),
+            None => object,
         };
         out.put(own, object);
     }
@@ -407,6 +418,33 @@ mod tests {
         settle(&State::default(), &mut mapped, Version(150_000), &Managed::default());
         assert!(!mapped.has(&prod));
         assert_eq!(mapped.get(&id).and_then(|o| o.get(PRIVILEGES)).map(|l| l.len()), Some(2));
+    }
+
+    #[test]
+    fn roles_have_their_names_everywhere() {
+        let orders = table("orders");
+        let policy = ObjectId::new(&policy::KIND, Some(orders.clone()), "own_rows");
+        let mapping = ObjectId::new(&user_mapping::KIND, Some(schema_id("remote")), "app");
+        let defaults = default_privileges::id(&"app".into(), "tables", Some("public"));
+        let mut state = State::default();
+        let to = |roles: &[&str]| roles.iter().map(|role| Ident::from(*role)).collect::<Vec<_>>();
+        state.put(policy.clone(), Object::new(Attrs::new().with(policy::TO, to(&["admin", "app", "guest"]))));
+        state.put(mapping, Object::default());
+        state.put(defaults.clone(), Object::default());
+        for (id, object) in [right(&orders, "app", &["select"]), right(&orders, "admin", &["insert"])] {
+            state.put(id, object);
+        }
+        let (id, object) = right(&defaults, "app", &["select"]);
+        state.put(id, object);
+        let names = ["app", "admin"].map(|role| (Ident::from(role), Ident::from("prod"))).into_iter().collect();
+        let mapped = map_roles(&state, &names);
+        assert_eq!(mapped.get(&policy).and_then(|p| p.get(policy::TO)), Some(to(&["guest", "prod"])));
+        let found: Vec<Ident> = roles(&mapped).into_iter().map(|(role, _)| role).collect();
+        assert_eq!(found, to(&["guest", "prod"]));
+        let there = right(&default_privileges::id(&"prod".into(), "tables", Some("public")), "prod", &[]).0;
+        assert!(mapped.has(&there));
+        let both = mapped.get(&right(&orders, "prod", &[]).0).and_then(|grant| grant.get(PRIVILEGES));
+        assert_eq!(both, Some(["select", "insert"].map(Text::from).iter().collect()));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Room for Policy {
         generic::parse_as(id.clone(), &node, 1, scope);
         if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
             let roles = object.get(TO).unwrap_or_default();
-            object.attrs.set(TO, ordered(roles));
+            object.attrs.set(TO, settled(roles));
         }
     }
 
@@ -112,7 +112,7 @@ impl Room for Policy {
         let mut attrs = Attrs::new();
         attrs.set(FOR, command.map(Text::from));
         attrs.set(AS, (!permissive).then(|| "restrictive".into()));
-        attrs.set(TO, ordered(roles));
+        attrs.set(TO, settled(roles));
         attrs.set(USING, row.text_opt().map(Expr::new));
         attrs.set(WITH_CHECK, row.text_opt().map(Expr::new));
         Some(Object::new(attrs))
@@ -168,7 +168,7 @@ impl Room for Policy {
 }
 
 /// Roles without order; everybody is the default.
-fn ordered(mut roles: Vec<Ident>) -> Option<Vec<Ident>> {
+pub fn settled(mut roles: Vec<Ident>) -> Option<Vec<Ident>> {
     roles.sort();
     roles.dedup();
     (!roles.is_empty() && !roles.iter().any(|r| r.as_str() == "public")).then_some(roles)

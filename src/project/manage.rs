@@ -90,11 +90,12 @@ impl Manage {
     /// owns most of it becomes the owner of the project.
     pub fn written(&self, live: State, session: &Session, adopt: bool) -> Written {
         let mut state = self.apply(live, &State::default());
-        if !self.roles.is_empty() {
-            let back = self.roles.iter().map(|(here, there)| (there.clone(), here.clone())).collect();
-            state = map_roles(&state, &back);
+        let names = self.names_in_files();
+        if !names.is_empty() {
+            state = map_roles(&state, &names);
         }
         let connected = Ident::from(session.user.as_str());
+        let connected = names.get(&connected).cloned().unwrap_or(connected);
         let found = if adopt && self.owner.is_none() && self.owners {
             usual_owner(&state).filter(|usual| *usual != connected)
         } else {
@@ -109,6 +110,18 @@ impl Manage {
             state.objects.retain(|id, _| !matches!(id.kind().word, "grant" | "revoke"));
         }
         Written { state, owner: found }
+    }
+
+    /// Role names in the database at hand → role names in the files: of several, the first by name.
+    pub fn names_in_files(&self) -> FxHashMap<Ident, Ident> {
+        let mut back: FxHashMap<Ident, Ident> = FxHashMap::default();
+        for (here, there) in &self.roles {
+            let name = back.entry(there.clone()).or_insert_with(|| here.clone());
+            if here < name {
+                *name = here.clone();
+            }
+        }
+        back
     }
 
     /// True if the project manages the object, going by its schema and name.

@@ -142,6 +142,39 @@ fn a_role_that_is_missing_is_named() {
 }
 
 #[test]
+fn roles_have_their_names_in_every_environment() {
+    let db = TestDb::with(
+        "DO $$ BEGIN CREATE ROLE answers_prod LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; \
+         DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO answers_prod', current_database()); END $$; \
+         GRANT CREATE ON SCHEMA public TO answers_prod",
+    );
+    let url = db.url().replacen("postgres@", "answers_prod@", 1).replacen("user=postgres", "user=answers_prod", 1);
+    let project = |role: &str| format!("env prod url={url:?} {{\n    role app={role}\n}}\n");
+    let sandbox = Sandbox::new(&db);
+    let schema = "schema public {\n    grant create to=app\n}\n\ntable t row-security {\n    column a integer\n    policy p to=app {\n        using \"a > 0\"\n    }\n}\n";
+    sandbox.write("schema/all.kdl", schema);
+    sandbox.write("setpoint.kdl", &project("answers_nobody"));
+    let outcome = sandbox.exits(1, &["--env", "prod", "plan"]);
+    assert!(outcome.stderr.contains("there is no role answers_nobody"), "{}", outcome.stderr);
+    sandbox.write("setpoint.kdl", &project("answers_prod"));
+    sandbox.ok(&["--env", "prod", "push", "--auto-approve", "--allow", "all"]);
+    assert_eq!(db.value("SELECT polroles::regrole[] FROM pg_policy"), "{answers_prod}");
+    sandbox.ok(&["--env", "prod", "plan", "--exit-code"]);
+    // Who is connected is `app` in the files, and needs not be named as owner.
+    db.execute("SET ROLE answers_prod; ALTER TABLE t ADD b text; CREATE POLICY q ON t TO answers_prod, postgres; CREATE TABLE u (a int)");
+    sandbox.ok(&["--env", "prod", "pull"]);
+    sandbox.ok(&["--env", "prod", "plan", "--exit-code"]);
+    let edited = sandbox.read("schema/all.kdl");
+    let anew = Sandbox::new(&db);
+    anew.write("setpoint.kdl", &project("answers_prod"));
+    anew.ok(&["--env", "prod", "pull"]);
+    for text in [edited, anew.read("schema/public/tables/t.kdl"), anew.read("schema/public/tables/u.kdl")] {
+        assert!(!text.contains("owner") && !text.contains("answers_prod"), "{text}");
+        assert!(!text.contains("policy") || text.contains("to=app") && text.contains("to app postgres"), "{text}");
+    }
+}
+
+#[test]
 fn a_renamed_table_keeps_the_owner_that_files_leave_out() {
     let db = TestDb::with(
         "DO $$ BEGIN CREATE ROLE answers_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$; \
