@@ -136,7 +136,7 @@ const SERIAL: &[(&str, &str)] = &[
 
 /// The type that a column of a serial type gets.
 pub fn serial(text: &str) -> Option<&'static str> {
-    let name = text.trim().to_lowercase();
+    let name = text.trim().to_ascii_lowercase();
     SERIAL.iter().find(|(serial, _)| *serial == name).map(|(_, plain)| *plain)
 }
 
@@ -222,7 +222,7 @@ pub fn parse(text: &str) -> Result<Parsed, String> {
                 let end = rest
                     .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()))
                     .unwrap_or(rest.len());
-                let word = rest[..end].to_lowercase();
+                let word = rest[..end].to_ascii_lowercase(); // what a server in UTF-8 folds
                 rest = &rest[end..];
                 if word == "array" && !words.is_empty() {
                     array = true;
@@ -390,6 +390,7 @@ mod tests {
             ("double precision", "double precision"),
             ("pg_catalog.int4", "integer"),
             ("interval", "interval"),
+            ("GrÖSSE", "\"grÖsse\""),
         ] {
             assert_eq!(normal(written), stored, "{written}");
             assert_eq!(normal(stored), stored, "{stored}");
