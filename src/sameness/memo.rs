@@ -9,7 +9,7 @@ use crate::catalog::Session;
 use crate::diff::Open;
 use crate::kinds::room;
 use crate::model::{Address, Digest, Expr, Key, ObjectId, Result, SqlType, State, Value};
-use crate::sql::names;
+use crate::sql::{names, operators};
 
 use super::columns::Tables;
 use super::leaves;
@@ -120,12 +120,12 @@ impl<'a> Meanings<'a> {
         Digest::of_texts(texts.iter().map(String::as_str)).to_string()
     }
 
-    /// Adds what the names in a text may mean.
+    /// Adds what the names and operators in a text may mean.
     fn mean<'b>(&'b self, text: &str, meant: &mut Vec<&'b ObjectId>)
     where
         'a: 'b,
     {
-        for part in names::find(text).iter().flat_map(|name| &name.parts) {
+        for part in names::find(text).iter().chain(&operators::find(text)).flat_map(|name| &name.parts) {
             for id in self.named.get(part.as_str()).into_iter().flatten() {
                 if !meant.contains(id) {
                     meant.push(id);
@@ -165,6 +165,26 @@ mod tests {
         for other in [key("bigint", "a > 0", "15 "), key("integer", "a>0", "15 "), key("integer", "a > 0", "16 ")] {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn keys_differ_with_the_operators_of_the_files() {
+        let leaf = |written: &str| Leaf {
+            id: object("check", object("table", schema_id("public"), "t"), "c"),
+            attr: "expression",
+            name: "expression",
+            is_type: false,
+            stored: "x".into(),
+            written: written.into(),
+        };
+        let mut state = State::default();
+        let key = |state: &State, written| Meanings::new(state).key(&leaf(written), "15 ");
+        let before = ["a + b > c", "a OPERATOR(public.+) b", "a - b"].map(|text| key(&state, text));
+        let operator = find("operator").unwrap().kind();
+        let plus = ObjectId::routine(operator, Some(schema_id("public")), "+", "text, text".to_string());
+        state.put(plus, Object::default());
+        let after = ["a + b > c", "a OPERATOR(public.+) b", "a - b"].map(|text| key(&state, text));
+        assert_eq!([0, 1, 2].map(|at| before[at] == after[at]), [false, false, true]);
     }
 
     #[test]
