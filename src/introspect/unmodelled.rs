@@ -1,8 +1,9 @@
 //! What a database holds that no room covers: named, so that nothing is skipped in silence.
 
 use crate::catalog::{Row, Session, Version};
-use crate::kinds;
+use crate::kinds::{self, column};
 use crate::model::{Ident, Result, Text};
+use crate::sql;
 
 /// Something that the model does not cover.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +79,18 @@ const ENTRIES: &[Entry] = &[
         "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('r', 'p') AND EXISTS \
          (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent WHERE i.inhrelid = c.oid AND p.relkind = 'f')",
     ),
+    part("column", UNLIKE_PARENT, ""),
+    part(
+        "trigger",
+        "fires unlike its parent's",
+        "SELECT 2620::oid, t.oid, c.relnamespace, NULL::text FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid \
+         JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgenabled <> p.tgenabled AND NOT p.tgisinternal",
+    ),
+    kind(
+        "extension-dependency",
+        "SELECT d.classid, d.objid, 0::oid, (pg_identify_object(d.classid, d.objid, 0)).identity || ' depends on ' || quote_ident(e.extname) \
+         FROM pg_extension e JOIN pg_depend d ON d.refclassid = 3079 AND d.refobjid = e.oid WHERE d.deptype = 'x'",
+    ),
     part(
         "index",
         "statistics",
@@ -101,6 +114,9 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// What is said of columns whose room has the query.
+const UNLIKE_PARENT: &str = "its storage, compression, statistics or options are not its parent's";
+
 /// Up to 13 only superusers read `pg_subscription`; its view does not say which database one belongs to, but its tables do.
 const SUBSCRIPTIONS_OF_13: &str = "SELECT DISTINCT 6100::oid, s.subid, 0::oid, s.subname::text FROM pg_stat_subscription s \
                                    JOIN pg_subscription_rel r ON r.srsubid = s.subid";
@@ -118,6 +134,7 @@ fn open(server: Version) -> impl Iterator<Item = &'static Entry> {
 
 /// The one query that finds everything: user-made, no part of an extension, outside of the system's schemas and ours.
 pub fn query(server: Version) -> String {
+    let unlike_parent = column::unlike_parent(server);
     let parts: Vec<String> = open(server)
         .map(|entry| {
             let label = match entry.of {
@@ -125,10 +142,11 @@ pub fn query(server: Version) -> String {
                 None => entry.kind.to_string(),
             };
             let query = match entry.kind {
+                UNLIKE_PARENT => &unlike_parent,
                 "subscription" if !server.at_least(14) => SUBSCRIPTIONS_OF_13,
                 _ => entry.query,
             };
-            format!("SELECT '{label}', f.* FROM ({query}) f (class, oid, schema, name)")
+            format!("SELECT {}, f.* FROM ({query}) f (class, oid, schema, name)", sql::literal(&label))
         })
         .collect();
     let parts = if parts.is_empty() {

@@ -116,24 +116,12 @@ impl Room for Column {
     }
 
     fn query(&self, server: Version) -> Option<String> {
-        let compression = if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" };
+        let (compression, how) = (compression(server), how(server));
         let collation = collated::columns("a.attcollation", "t.typcollation");
-        let expression = |of: &str, relation: &str| {
-            format!("(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)")
-        };
-        let (own, theirs, generated) = (expression("a", "0"), expression("p", "0"), expression("a", "d.adrelid"));
-        // An inherited column, or a view's, is an object only where it says something of its own. Debian's builds keep a version of
-        // theirs among the options, which pg_dump leaves out as well.
+        let generated = expression("a", "d.adrelid");
+        // Debian's builds keep a version of theirs among the options, which pg_dump leaves out as well.
         Some(format!(
-            "SELECT a.attrelid, a.attnum, a.attname, \
-             CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') AND c.reloftype = 0 THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
-                  WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-                       WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
-                             {theirs} <> {own} END)) THEN 'override' \
-                  WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR (c.relkind IN ('v', 'm') OR c.reloftype <> 0) AND (a.atthasdef OR a.attnotnull OR nullif(a.attstattarget, -1) IS NOT NULL \
-                       OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
-                       OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
-                  ELSE 'inherited' END, \
+            "SELECT a.attrelid, a.attnum, a.attname, {how}, \
              format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              {collation}, \
              a.attgenerated, CASE WHEN a.attgenerated <> '' THEN {generated} END, \
@@ -311,6 +299,46 @@ impl Room for Column {
         let said: Vec<&'static str> = said.filter(|name| *name != NOT_NULL.name || !constraint::inherits_not_null(cx.state, id)).collect();
         self.alter(id, object, &Object::default(), &said, cx)
     }
+}
+
+/// Whether a column is an object of its own: an inherited one, or a view's, is one only where it says something of its own.
+fn how(server: Version) -> String {
+    let (own, theirs, compression) = (expression("a", "0"), expression("p", "0"), compression(server));
+    format!(
+        "CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') AND c.reloftype = 0 THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
+              WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+                   WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
+                         {theirs} <> {own} END)) THEN 'override' \
+              WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR (c.relkind IN ('v', 'm') OR c.reloftype <> 0) AND (a.atthasdef OR a.attnotnull OR nullif(a.attstattarget, -1) IS NOT NULL \
+                   OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
+                   OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
+              ELSE 'inherited' END"
+    )
+}
+
+fn expression(of: &str, relation: &str) -> String {
+    format!("(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)")
+}
+
+fn compression(server: Version) -> &'static str {
+    if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" }
+}
+
+/// A query for what no object says: class, OID, schema and name of columns that are only inherited, and have settings of their own.
+/// A new heir is stored as its parent is, but has no statistics target and no options: neither is named where it is so.
+pub fn unlike_parent(server: Version) -> String {
+    let compression = if server.at_least(14) { "a.attcompression <> p.attcompression" } else { "false" };
+    let how = how(server);
+    format!(
+        "SELECT 1259::oid, c.oid, c.relnamespace, (pg_identify_object(1259, c.oid, a.attnum)).identity \
+         FROM (SELECT DISTINCT a.attrelid, a.attnum FROM pg_inherits i JOIN pg_attribute a ON a.attrelid = i.inhrelid \
+               JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
+               WHERE a.attnum > 0 AND a.attinhcount > 0 AND (a.attstorage <> p.attstorage OR {compression} \
+               OR a.attstattarget IS DISTINCT FROM p.attstattarget AND nullif(a.attstattarget, -1) IS NOT NULL \
+               OR (cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%') AND EXISTS (SELECT FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\\_attver=%' AND o <> ALL (coalesce(p.attoptions, '{{}}'))))) u \
+         JOIN pg_attribute a ON a.attrelid = u.attrelid AND a.attnum = u.attnum JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
+         WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND {how} = 'inherited'"
+    )
 }
 
 /// PostgreSQL takes no USING for what it has no rows of.

@@ -1,0 +1,56 @@
+//! What a database holds that files cannot say is named; what they say, and what follows from it, is not.
+
+use setpoint::introspect;
+
+use crate::support::{TestDb, installed, wait};
+
+/// What is there, and what is named of it.
+const CASES: &[(&str, &str, &[&str])] = &[
+    (
+        "inherited columns",
+        "CREATE TABLE whole (a int, b text DEFAULT 'x', c text, d int) PARTITION BY LIST (a);
+         ALTER TABLE whole ALTER c SET STORAGE external, ALTER d SET STATISTICS 50, ALTER d SET (n_distinct = 7);
+         CREATE TABLE same PARTITION OF whole FOR VALUES IN (1);
+         CREATE TABLE part PARTITION OF whole FOR VALUES IN (2);
+         ALTER TABLE part ALTER a SET STATISTICS 9, ALTER c SET STORAGE main, ALTER d SET (n_distinct = 5);
+         CREATE TABLE says PARTITION OF whole (b DEFAULT 'y') FOR VALUES IN (3);
+         ALTER TABLE says ALTER b SET STATISTICS 9;
+         CREATE TABLE parent (a text); CREATE TABLE child (b text) INHERITS (parent);
+         ALTER TABLE child ALTER a SET STORAGE plain, ALTER b SET STORAGE plain, ALTER b SET STATISTICS 3",
+        &[
+            "column public.child.a (its storage, compression, statistics or options are not its parent's)",
+            "column public.part.a (its storage, compression, statistics or options are not its parent's)",
+            "column public.part.c (its storage, compression, statistics or options are not its parent's)",
+            "column public.part.d (its storage, compression, statistics or options are not its parent's)",
+        ],
+    ),
+    (
+        "triggers of partitions",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE whole (a int) PARTITION BY LIST (a);
+         CREATE TABLE same PARTITION OF whole FOR VALUES IN (1); CREATE TABLE part PARTITION OF whole FOR VALUES IN (2);
+         CREATE TRIGGER t AFTER INSERT ON whole FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE TRIGGER own AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION f();
+         ALTER TABLE part DISABLE TRIGGER t; ALTER TABLE part DISABLE TRIGGER own",
+        &["trigger t on public.part (fires unlike its parent's)"],
+    ),
+    (
+        "what goes with an extension",
+        "CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         ALTER INDEX i DEPENDS ON EXTENSION plpgsql; ALTER FUNCTION f() DEPENDS ON EXTENSION plpgsql",
+        &["extension-dependency public.f() depends on plpgsql", "extension-dependency public.i depends on plpgsql"],
+    ),
+];
+
+#[test]
+fn what_files_cannot_say_is_named() {
+    for major in installed().iter().map(|binaries| binaries.major) {
+        let db = TestDb::on(major);
+        for (what, sql, expected) in CASES {
+            db.execute(sql);
+            let named = wait(async { introspect::read(&db.session().await).await.expect("it is read").unmodelled });
+            assert_eq!(named, *expected, "{what}, version {major}");
+            db.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+        }
+    }
+}
