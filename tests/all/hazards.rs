@@ -30,6 +30,22 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "CREATE TABLE t (a numeric(9,2))",
         &["data-loss", "table-rewrite", "may-fail-on-data", "blocks-reads", "irreversible"],
     ),
+    // Times whose zone nobody said.
+    (
+        "CREATE TABLE t (a timetz)",
+        "CREATE TABLE t (a time)",
+        &["data-loss", "table-rewrite", "may-fail-on-data", "blocks-reads", "irreversible"],
+    ),
+    (
+        "CREATE TABLE t (a timestamp, b timestamptz, c date, d time)",
+        "CREATE TABLE t (a timestamptz, b timestamp, c timestamptz, d timetz)",
+        &["data-loss", "table-rewrite", "may-fail-on-data", "blocks-reads"],
+    ),
+    (
+        "CREATE TABLE t (a timestamptz(3), b date)",
+        "CREATE TABLE t (a timestamptz(4), b timestamp)",
+        &["table-rewrite", "may-fail-on-data", "blocks-reads"],
+    ),
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL)", &["may-fail-on-data", "full-scan-under-lock"]),
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int CHECK (a > 0))", &["may-fail-on-data", "full-scan-under-lock"]),
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ADD CHECK (a > 0) NOT VALID", &[]),

@@ -34,16 +34,41 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         (Action::Drop, "extension" | "schema") => finding(Hazard::DataLoss, format!("what only {id} holds is lost")),
         (Action::Alter, "column" | "attribute") if subject.changed.contains(&"type") => {
             let (old, new) = table_rewrite::changed_type(subject)?;
-            narrower(&old, &new).then_some(())?;
-            finding(Hazard::DataLoss, format!("{} holds less than {}", new.as_str(), old.as_str()))
+            let less = narrower(&old, &new).then(|| format!("{} holds less than {}", new.as_str(), old.as_str()));
+            let zone = needs_zone(&old, &new).then(|| {
+                format!(
+                    "times in {id} are taken for UTC: for another zone, edit the step in the saved plan and seal it"
+                )
+            });
+            let reasons: Vec<String> = less.into_iter().chain(zone).collect();
+            (!reasons.is_empty()).then(|| finding(Hazard::DataLoss, reasons.join("; ")))?
         }
         _ => None,
     }
 }
 
+/// True where values come back as they were, once the step is taken back the way it went: only their zone was a guess.
+pub(super) fn comes_back(subject: &Subject<'_>) -> bool {
+    let changed = subject.action == Action::Alter && subject.changed.contains(&"type");
+    changed && table_rewrite::changed_type(subject).is_some_and(|(old, new)| !narrower(&old, &new))
+}
+
 /// True if the object is, or belongs to, a foreign table.
 pub(super) fn foreign(id: &ObjectId) -> bool {
     id.root().kind().word == "foreign-table"
+}
+
+/// True where a time without a zone becomes one with a zone or the other way around: what it means is nobody's to guess. Only
+/// `timetz` → `time` needs no zone, since it just drops what it has.
+fn needs_zone(old: &SqlType, new: &SqlType) -> bool {
+    let (Ok(old), Ok(new)) = (types::parse(old.as_str()), types::parse(new.as_str())) else { return false };
+    let time = |t: &types::Parsed| t.schema.is_none() && matches!(t.name.as_str(), "date" | "time" | "timestamp");
+    let drops = old.name == "time" && has_zone(&old);
+    time(&old) && time(&new) && has_zone(&old) != has_zone(&new) && !drops
+}
+
+fn has_zone(sql_type: &types::Parsed) -> bool {
+    sql_type.suffix == " with time zone"
 }
 
 /// True unless every value of the old type surely survives the way to the new one.
@@ -64,6 +89,8 @@ fn narrower(old: &SqlType, new: &SqlType) -> bool {
     }
     let whole = |name: &str| ["smallint", "integer", "bigint"].iter().position(|w| *w == name);
     match (old.name.as_str(), new.name.as_str()) {
+        ("time", "time") if has_zone(&old) && !has_zone(&new) => true,
+        ("date", "timestamp") => false, // out of range is an error
         (a, b) if a == b && (a == "timestamp" || a == "time") => match (length(&old), length(&new)) {
             (_, None) => false,
             (None, Some(_)) => true,

@@ -8,6 +8,6 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if subject.action == Action::Alter && id.kind().word == "extension" && subject.changed.contains(&"version") {
         return finding(Hazard::Irreversible, format!("{id} may have no way back to its version"));
     }
-    super::data_loss::check(subject)?;
+    super::data_loss::check(subject).filter(|_| !super::data_loss::comes_back(subject))?;
     finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held"))
 }
