@@ -123,6 +123,13 @@ pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
     Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
 }
 
+/// The partition of a table for all that no other one has.
+pub fn default_partition<'a>(state: &'a State, of: &ObjectId) -> Option<&'a ObjectId> {
+    let is_default = |bound: &str| bound.trim().eq_ignore_ascii_case("default");
+    let found = |(parent, bound): (&ObjectId, &str)| parent == of && is_default(bound);
+    state.iter().find(|(_, object)| partition_of(object).is_some_and(found)).map(|(id, _)| id)
+}
+
 /// The nearest columns (or constraints) of parents, or attributes of its type, that a table has a column from: objects of the
 /// state, one in each line of descent.
 pub fn origins(state: &State, part: &ObjectId) -> Vec<ObjectId> {
@@ -211,7 +218,8 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<State
         }
         if let Some((parent, bound)) = partition_of(new) {
             let sql = format!("ALTER TABLE {} ATTACH PARTITION {table} {bound}", sql::path(parent));
-            out.push(Statement::new(sql).locks(LockMode::ShareUpdateExclusive, parent));
+            // The parent is locked less than the table that comes, whose rows are looked at.
+            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, id));
         }
     } else if name == OF.name {
         let what = type_of(new).map_or_else(|| "NOT OF".into(), |of| format!("OF {}", sql::path(of)));
@@ -225,4 +233,25 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<State
         out.extend(new.iter().filter(|p| !old.contains(p)).map(|p| alter(format!("INHERIT {}", sql::path(p)))));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::scope::schema_id;
+
+    #[test]
+    fn a_table_is_locked_wholly_when_it_becomes_a_partition() {
+        let table = |name| ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), name);
+        let (whole, part) = (table("whole"), table("part"));
+        let partition = Attrs::new().with(PARENT, Some(whole)).with(BOUND, Expr::new("DEFAULT"));
+        let joined = Object::new(Attrs::new().with(PARTITION_OF, partition));
+        let [attach] = &alter(&part, &Object::default(), &joined, PARTITION_OF.name)[..] else { panic!() };
+        assert_eq!(attach.sql, "ALTER TABLE public.whole ATTACH PARTITION public.part DEFAULT");
+        assert_eq!(attach.lock, Some((LockMode::AccessExclusive, part.clone())));
+        let mut state = State::default();
+        state.put(part.clone(), joined);
+        assert_eq!(default_partition(&state, &table("whole")), Some(&part));
+        assert_eq!(default_partition(&state, &part), None);
+    }
 }

@@ -54,6 +54,22 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED)",
         &["table-rewrite", "blocks-reads"],
     ),
+    // Partitions that come to tables, and rows that have to be theirs.
+    (
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p (a int)",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
+        &["may-fail-on-data", "full-scan-under-lock"],
+    ),
+    (
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT; CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
+        &["may-fail-on-data", "full-scan-under-lock"],
+    ),
+    (
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p (a int); CREATE TABLE q PARTITION OF t FOR VALUES IN (2); CREATE TABLE rest PARTITION OF t DEFAULT",
+        &[],
+    ),
     // Locks that are held for long.
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); CREATE INDEX i ON t (a)", &["blocks-writes"]),
     (

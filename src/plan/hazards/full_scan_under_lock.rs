@@ -7,6 +7,13 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if subject.id.kind().word == "column" && subject.action == Action::Create {
         return None;
     }
-    super::may_fail_on_data::looks_at_rows(subject)?;
-    finding(Hazard::FullScanUnderLock, format!("{} is read whole while it is locked", subject.id.root()))
+    let read = super::may_fail_on_data::looks_at_rows(subject)?.tables;
+    let reason = match read.as_slice() {
+        [one] => format!("{one} is read whole while it is locked"),
+        more => {
+            let names: Vec<String> = more.iter().map(ToString::to_string).collect();
+            format!("{} are read whole while they are locked", names.join(" and "))
+        }
+    };
+    finding(Hazard::FullScanUnderLock, reason)
 }
