@@ -86,6 +86,12 @@ const ENTRIES: &[Entry] = &[
         "SELECT 2620::oid, t.oid, c.relnamespace, NULL::text FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid \
          JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgenabled <> p.tgenabled AND NOT p.tgisinternal",
     ),
+    part(
+        "foreign-key",
+        "its triggers were disabled or enabled by hand",
+        "SELECT DISTINCT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_trigger t JOIN pg_constraint n ON n.oid = t.tgconstraint \
+         WHERE t.tgisinternal AND t.tgenabled <> 'O' AND n.contype = 'f'",
+    ),
     kind(
         "extension-dependency",
         "SELECT d.classid, d.objid, 0::oid, (pg_identify_object(d.classid, d.objid, 0)).identity || ' depends on ' || quote_ident(e.extname) \

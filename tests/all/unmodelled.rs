@@ -35,6 +35,12 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["trigger t on public.part (fires unlike its parent's)"],
     ),
     (
+        "foreign keys that nobody enforces",
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int REFERENCES a, CONSTRAINT kept FOREIGN KEY (a) REFERENCES a);
+         CREATE TABLE c (a int REFERENCES a); ALTER TABLE c DISABLE TRIGGER ALL",
+        &["foreign-key c_a_fkey on public.c (its triggers were disabled or enabled by hand)"],
+    ),
+    (
         "what goes with an extension",
         "CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
          ALTER INDEX i DEPENDS ON EXTENSION plpgsql; ALTER FUNCTION f() DEPENDS ON EXTENSION plpgsql",
