@@ -1,9 +1,10 @@
-//! The commands on the page for those who come from Alembic are run, and what they print is what the page says.
+//! The commands of the README and of the page for those who come from Alembic are run, and what they print is what the pages say.
 //!
 //! A section is one scenario: a directory, an empty database, a shell. `console` blocks are run line by line; of their output the
 //! lines that the page shows must come in that order, and a line `…` stands for any number of others. A comment
 //! `<!-- file: PATH -->` before a block writes it into a file, `<!-- insert: PATH before TEXT -->` puts it before the first line
-//! that has the text, `<!-- replace: PATH FROM → TO -->` edits a line. `SETPOINT_UPDATE_DOCS=1` writes what was printed into the page.
+//! that has the text, `<!-- replace: PATH FROM → TO -->` edits a line, and `<!-- run: COMMAND -->`
+//! runs what nobody has to see. `SETPOINT_UPDATE_DOCS=1` writes what was printed into the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use std::process::{Command, Stdio};
 use crate::shown::mask;
 use crate::support::{TempDir, TestDb, repository, server};
 
-const PAGE: &str = "docs/coming-from-alembic.md";
+/// The pages, and how many commands they have at least.
+const PAGES: [(&str, usize); 2] = [("README.md", 15), ("docs/coming-from-alembic.md", 30)];
 
 /// A shell that keeps its directory and variables from one command to the next.
 struct Shell {
@@ -68,9 +70,9 @@ impl Shell {
 
 /// A line as it is compared: what differs from run to run is masked, and how columns are aligned does not count.
 fn plain(line: &str) -> String {
-    let number = |word: &str| word.split('.').count() == 3 && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number = |word: &str| matches!(word.split('.').count(), 2 | 3) && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let masked = mask(line);
-    let words = masked.split_whitespace().map(|word| if number(word) { "VERSION" } else { word });
+    let words = masked.split_whitespace().map(|word| if number(word) { "NUMBER" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -98,7 +100,7 @@ fn block(shell: &Shell, lines: &[&str], at: usize, wrong: &mut Vec<String>) -> V
     let mut rest = lines;
     while let Some((first, after)) = rest.split_first() {
         let Some(command) = first.strip_prefix("$ ") else {
-            panic!("{PAGE}: line {at}: a block begins with a command: {first}")
+            panic!("line {at}: a block begins with a command: {first}")
         };
         let size = after.iter().position(|line| line.starts_with("$ ")).unwrap_or(after.len());
         let (shown, later) = after.split_at(size);
@@ -109,7 +111,7 @@ fn block(shell: &Shell, lines: &[&str], at: usize, wrong: &mut Vec<String>) -> V
         if agrees(shown, &output) && (failing != (code == 0) || looking) {
             out.extend(shown.iter().map(|line| (*line).to_owned()));
         } else {
-            wrong.push(format!("{PAGE}:{at}: {command}: exit {code}\n{output}"));
+            wrong.push(format!("line {at}: {command}: exit {code}\n{output}"));
             out.extend(output.trim_end().lines().map(|line| line.trim_end().to_owned()));
         }
         rest = later;
@@ -120,8 +122,7 @@ fn block(shell: &Shell, lines: &[&str], at: usize, wrong: &mut Vec<String>) -> V
 /// Writes a block into a file, or an edit.
 fn file(shell: &Shell, comment: &str, text: &str) {
     let words = |prefix: &str| comment.strip_prefix(prefix).map(str::trim);
-    let read =
-        |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{PAGE}: {}: {error}", path.display()));
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if let Some(path) = words("file:") {
         let path = shell.cwd().join(path);
         fs::create_dir_all(path.parent().expect("a file has a directory")).expect("can be made");
@@ -129,7 +130,7 @@ fn file(shell: &Shell, comment: &str, text: &str) {
     } else if let Some((path, before)) = words("insert:").and_then(|rest| rest.split_once(" before ")) {
         let path = shell.cwd().join(path);
         let old = read(&path);
-        let at = old.find(before).unwrap_or_else(|| panic!("{PAGE}: no {before} in {old}"));
+        let at = old.find(before).unwrap_or_else(|| panic!("no {before} in {old}"));
         let at = old[..at].rfind('\n').map_or(0, |at| at + 1);
         fs::write(&path, format!("{}{text}{}", &old[..at], &old[at..])).expect("can be written");
     } else if let Some((path, (from, to))) =
@@ -137,16 +138,23 @@ fn file(shell: &Shell, comment: &str, text: &str) {
     {
         let path = shell.cwd().join(path);
         let old = read(&path);
-        assert!(old.contains(from), "{PAGE}: no {from} in {old}");
+        assert!(old.contains(from), "no {from} in {old}");
         fs::write(&path, old.replace(from, to)).expect("can be written");
+    } else if let Some(command) = words("run:") {
+        let (output, code) = shell.run(command);
+        assert_eq!(code, 0, "{command}\n{output}");
     } else {
-        panic!("{PAGE}: what does <!-- {comment} --> mean?");
+        panic!("what does <!-- {comment} --> mean?");
     }
 }
 
 #[test]
-fn the_page_says_what_happens() {
-    let path = repository().join(PAGE);
+fn the_pages_say_what_happens() {
+    PAGES.iter().for_each(|(name, commands)| page(name, *commands));
+}
+
+fn page(name: &str, commands: usize) {
+    let path = repository().join(name);
     let page = fs::read_to_string(&path).expect("the page is there");
     let (mut out, mut wrong) = (Vec::<String>::new(), Vec::new());
     let mut shell: Option<Shell> = None;
@@ -164,7 +172,7 @@ fn the_page_says_what_happens() {
         let comment = line.trim().strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
         if let Some(comment) = comment {
             let shell = shell.get_or_insert_with(Shell::new);
-            match comment.starts_with("replace:") {
+            match comment.starts_with("replace:") || comment.starts_with("run:") {
                 true => file(shell, comment, ""),
                 false => pending = Some(comment.to_owned()),
             }
@@ -187,12 +195,12 @@ fn the_page_says_what_happens() {
         }
         at = end;
     }
-    assert!(run > 30, "only {run} commands were found");
+    assert!(run >= commands, "{name}: only {run} commands were found");
     if std::env::var_os("SETPOINT_UPDATE_DOCS").is_some() {
         fs::write(&path, out.join("\n") + "\n").expect("the page can be written");
         return;
     }
-    assert!(wrong.is_empty(), "{} commands print something else:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{name}: {} commands print something else:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
