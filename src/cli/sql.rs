@@ -30,8 +30,7 @@ impl Sql {
         let changes = diff::changes(&comparison, &diff::Answers::default(), &empty, &wanted);
         let edges = Edges::default();
         let made = plans::plan(&Wanted::new(&empty, &wanted, &edges, changes, server))?;
-        // Bodies may name what comes later.
-        app.print(&format!("SET check_function_bodies = off;\n\n{}", script(&made.steps)));
+        app.print(&script(&made.steps));
         Ok(0)
     }
 }

@@ -3,6 +3,12 @@
 use crate::kinds;
 use crate::model::Address as Kinds;
 
+/// True if that is the text of a routine.
+pub fn is_routine(text: &str) -> bool {
+    let kind = kinds::find(first(text)).map(kinds::Room::kind);
+    kind.is_some_and(|kind| kind.address == Kinds::Routine)
+}
+
 /// An object's text taken apart; the reverse of how an id is displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {

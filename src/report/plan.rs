@@ -7,8 +7,8 @@ use crate::plan::proof::{Leg, Proof, Verdict};
 use crate::plan::{Plan, Step};
 
 use super::style::{ADD, BOLD, CHANGE, DIM, REMOVE, mark, paint, sign};
-use super::summary;
 use super::tree::{Row, Steps, rows};
+use super::{address, summary};
 
 /// Badges stand in a column of their own, unless a line is longer than this.
 const WIDE: usize = 64;
@@ -245,6 +245,10 @@ fn in_whole(out: &mut String, step: &Step) {
 /// The statements as a script, transactions included.
 pub fn script(steps: &[Step]) -> String {
     let mut out = String::new();
+    if steps.iter().any(|step| address::is_routine(&step.object)) {
+        // Bodies may name what comes later.
+        out.push_str("SET check_function_bodies = off;\n\n");
+    }
     let mut path: Option<&[String]> = None;
     let mut open = 0;
     for step in steps {

@@ -1,11 +1,15 @@
 //! A plan in numbers: what it makes and drops, its transactions, its hazards, whether it can be taken back.
 
+use rustc_hash::FxHashSet;
+
 use crate::kinds::Mode;
 use crate::plan::{Action, Hazard, Step};
 
 /// `3 to create, 1 to drop`; empty for no steps.
 pub fn counts(steps: &[Step]) -> String {
     let mut out: Vec<String> = Vec::new();
+    let whole = steps.iter().filter(|step| matches!(step.action, Action::Create | Action::Drop));
+    let whole: FxHashSet<&str> = whole.map(|step| step.object.as_str()).collect();
     for (action, word) in [
         (Action::Create, "to create"),
         (Action::Alter, "to alter"),
@@ -13,7 +17,12 @@ pub fn counts(steps: &[Step]) -> String {
         (Action::Drop, "to drop"),
         (Action::Manual, "by hand"),
     ] {
-        let own = || steps.iter().filter(|step| step.action == action);
+        // A placeholder of what is made or dropped is altered as well, and is nothing else.
+        let own = || {
+            steps
+                .iter()
+                .filter(|step| step.action == action && !(action == Action::Alter && whole.contains(&&*step.object)))
+        };
         let count = if action == Action::Manual {
             own().count()
         } else {
@@ -118,12 +127,14 @@ mod tests {
     fn steps_in_numbers() {
         let steps = [
             step(Action::Create, 1, Mode::Normal),
-            step(Action::Alter, 2, Mode::Alone),
+            Step { object: "table public.u".into(), ..step(Action::Alter, 2, Mode::Alone) },
+            // What it is made of first is none of its own.
+            step(Action::Alter, 1, Mode::Normal),
             step(Action::Manual, 3, Mode::Normal),
             step(Action::Manual, 3, Mode::Normal),
         ];
         assert_eq!(counts(&steps), "1 to create, 1 to alter, 2 by hand");
-        assert_eq!(order(&steps), "4 steps in 2 transactions, [2] outside of any");
+        assert_eq!(order(&steps), "5 steps in 2 transactions, [2] outside of any");
         assert_eq!(order(&steps[..1]), "1 step in 1 transaction");
         assert_eq!(order(&steps[1..2]), "1 step outside of transactions");
         assert_eq!(way_back(&steps).lost, ["nothing takes back the step by hand `UPDATE t SET a = 1`"]);
