@@ -56,6 +56,10 @@ impl Room for Function {
         routine::refers(object, refs);
     }
 
+    fn placeholder(&self, object: &Object) -> Option<Object> {
+        Some(routine::placeholder(object))
+    }
+
     fn reaction(&self, _: &ObjectId, object: &Object, disturbance: &Disturbance) -> Reaction {
         routine::reaction(object, disturbance)
     }

@@ -170,6 +170,12 @@ pub trait Room: Sync {
         Reaction::Replace
     }
 
+    /// What stands in for the object while others are made, or dropped, that need it and that it needs: the same for those who
+    /// name it, but it needs nothing of what its body or query names. It can be altered into the object, and the object into it.
+    fn placeholder(&self, _object: &Object) -> Option<Object> {
+        None
+    }
+
     /// True if the object holds an expression over columns. When one of them gets a type that its values have to be converted to,
     /// PostgreSQL keeps the expression with the casts that it had, so that going there and back would pile them up.
     fn computes(&self, _object: &Object) -> bool {

@@ -3,6 +3,8 @@
 use crate::kinds::foreign_options;
 use crate::model::{Address, Attr, Attrs, Form, Object, ObjectId, OnChange, Shape, Value};
 
+use super::graph::Placeholder;
+
 /// What is longer is cut off.
 const LONG: usize = 80;
 
@@ -18,6 +20,16 @@ pub fn altered(id: &ObjectId, before: &Object, after: &Object, changed: &[&'stat
     let parts: Vec<String> =
         attrs.map(|attr| change(id, attr, before.value(attr.name), after.value(attr.name))).collect();
     short(&parts.join(", "))
+}
+
+/// Why there is a placeholder on one side of a step. All steps of the object say the same: together they are what happens to it.
+pub fn stands_in(placeholder: &Placeholder) -> String {
+    let why = match placeholder.circle.as_slice() {
+        [] => "it names itself".to_string(),
+        [other] => format!("it and {other} need each other"),
+        [other, more @ ..] => format!("it, {other} and {} more need each other", more.len()),
+    };
+    format!("a placeholder for a time, since {why}")
 }
 
 /// One attribute of an object that is made. Whole queries and bodies, and what is only derived, say nothing here.

@@ -42,9 +42,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             Change::Replace(id, _) => {
                 fates.insert(id.clone(), Fate::Replace);
             }
-            Change::Rename(from, to) => {
-                out.push(Node { id: to.clone(), act: Act::Rename(from.clone()), replaced: false })
-            }
+            Change::Rename(from, to) => out.push(Node::new(to.clone(), Act::Rename(from.clone()), false)),
         }
     }
     // What gives and takes at once, while what it rests on changes, too, does so on both sides of that change.
@@ -153,7 +151,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
         if part {
             continue;
         }
-        let node = |id: &ObjectId, act, replaced| Node { id: id.clone(), act, replaced };
+        let node = |id: &ObjectId, act, replaced| Node::new(id.clone(), act, replaced);
         match fate {
             Fate::Create => out.push(node(id, Act::Create, false)),
             Fate::Drop => out.push(node(id, Act::Drop, false)),

@@ -1,11 +1,13 @@
 //! The order of a graph's nodes, with children folded into their parent's CREATE and vanishing with their parent's DROP.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
 use crate::model::{Error, Result};
 
+use super::circles::components;
 use super::graph::{Act, Graph};
 
 /// A node in its turn, with the nodes that it takes along (outer ones before inner ones).
@@ -32,6 +34,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         graph,
         hard: vec![0; count],
         soft: vec![0; count],
+        named: vec![0; count],
         absorb: vec![0; count],
         children: vec![Vec::new(); count],
         done: vec![false; count],
@@ -51,6 +54,7 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
             run.soft[*after] += 1;
             run.before[*after].push(node);
         }
+        graph.named[node].iter().for_each(|after| run.named[*after] += 1);
         if let Some(into) = graph.into[node] {
             run.absorb[into] += 1;
         }
@@ -94,6 +98,8 @@ struct Run<'a> {
     hard: Vec<usize>,
     /// Wished predecessors that are not done.
     soft: Vec<usize>,
+    /// Those of the wished ones that it names.
+    named: Vec<usize>,
     /// Drops inside this one that cannot vanish yet.
     absorb: Vec<usize>,
     children: Vec<Vec<usize>>,
@@ -165,57 +171,24 @@ impl Run<'_> {
             return Some(key.1);
         }
         let (.., first) = self.waiting.first().copied()?;
-        // A wish is broken inside of a circle that waits for nothing else: what waits for the circle can have what it wishes.
+        // A wish is broken inside of a circle that waits for nothing else: what waits for the circle can have what it wishes. What an
+        // object names it is the last to do without.
         let circle = self.circle(first);
-        let best = circle.iter().filter_map(|node| Some((self.waits[*node]?, self.key(*node)))).min();
-        let node = best.map_or(first, |(_, (_, node))| node);
+        let best =
+            circle.iter().filter_map(|node| Some((self.named[*node], self.waits[*node]?, self.key(*node)))).min();
+        let node = best.map_or(first, |(.., (_, node))| node);
         self.stop_waiting(node);
         Some(node)
     }
 
-    /// Nodes in a circle of arrows that no arrow leads into; the node waits for it or is in it. Tarjan's algorithm against the
-    /// arrows, as far as the first component that is complete.
+    /// Nodes in a circle of arrows that no arrow leads into; the node waits for it or is in it.
     fn circle(&self, node: usize) -> Vec<usize> {
-        let mut found: FxHashMap<usize, usize> = FxHashMap::default(); // node → order of discovery
-        let mut low: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut path = vec![(node, 0)];
-        let mut stack = vec![node];
-        found.insert(node, 0);
-        low.insert(node, 0);
-        while let Some((node, at)) = path.last_mut() {
-            let node = *node;
-            match self.before[node].get(*at) {
-                Some(before) => {
-                    *at += 1;
-                    if self.done[*before] {
-                        continue;
-                    }
-                    match found.get(before).copied() {
-                        // No component is complete yet, so that whatever was found is on the stack.
-                        Some(order) => _ = low.entry(node).and_modify(|l| *l = order.min(*l)),
-                        None => {
-                            let order = found.len();
-                            found.insert(*before, order);
-                            low.insert(*before, order);
-                            stack.push(*before);
-                            path.push((*before, 0));
-                        }
-                    }
-                }
-                None => {
-                    path.pop();
-                    let (own, order) = (low.get(&node).copied(), found.get(&node).copied());
-                    if own == order {
-                        let start = stack.iter().position(|n| *n == node).unwrap_or(0);
-                        return stack.split_off(start);
-                    }
-                    if let Some((parent, _)) = path.last() {
-                        low.entry(*parent).and_modify(|l| *l = own.unwrap_or(*l).min(*l));
-                    }
-                }
-            }
-        }
-        stack
+        let mut first = Vec::new();
+        components([node], &|node| &self.before[node], &|node| self.done[node], &mut |circle| {
+            first = circle;
+            ControlFlow::Break(())
+        });
+        first
     }
 
     /// A ready node of the table (or whatever it is) that the last one was of: people want to read what belongs together in one place.
@@ -266,6 +239,9 @@ impl Run<'_> {
         }
         for after in &self.graph.soft[node] {
             self.soft[*after] -= 1;
+        }
+        for after in &self.graph.named[node] {
+            self.named[*after] -= 1;
         }
         let after: Vec<usize> = self.graph.hard[node].iter().chain(&self.graph.soft[node]).copied().collect();
         after.into_iter().for_each(|n| self.place(n));

@@ -1,6 +1,11 @@
 //! The graph of a plan: a node per object and action, an arrow where one has to come before another.
 
+mod folding;
+mod node;
 mod parts;
+mod placeholders;
+
+pub use node::{Act, Node, Placeholder, Side};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,27 +14,6 @@ use crate::kinds::{self, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
 
 use super::needs::Needs;
-
-/// What a node does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// From this old name.
-    Rename(ObjectId),
-    Drop,
-    /// A type is taken down and put back under columns that use it; these columns.
-    Rebuild(Vec<ObjectId>),
-    Alter(Vec<&'static str>),
-    Create,
-}
-
-/// An object and what happens to it.
-#[derive(Debug, Clone)]
-pub struct Node {
-    pub id: ObjectId,
-    pub act: Act,
-    /// Taken down and put back in the same plan.
-    pub replaced: bool,
-}
 
 /// Where a node comes if nothing else decides: renames, what is taken down to be put back, the rest by kind and place, drops.
 pub type Priority = (u8, usize, usize, usize, usize);
@@ -42,6 +26,9 @@ pub struct Graph {
     pub hard: Vec<Vec<usize>>,
     /// Node → nodes that should come after it, unless that makes a circle.
     pub soft: Vec<Vec<usize>>,
+    /// Node → nodes with texts that name what it makes; PostgreSQL parses these texts. Each arrow to another one is a soft
+    /// one, too.
+    pub named: Vec<Vec<usize>>,
     /// For drops: the drop that this one vanishes with.
     pub into: Vec<Option<usize>>,
     /// For creates: the create that this one may fold into.
@@ -61,6 +48,7 @@ impl Graph {
             nodes,
             hard: vec![Vec::new(); count],
             soft: vec![Vec::new(); count],
+            named: vec![Vec::new(); count],
             into: vec![None; count],
             under: vec![None; count],
             creates: FxHashMap::default(),
@@ -200,18 +188,20 @@ impl Graph {
                 }
             }
             let needs = needs(&id);
+            self.named[node].extend((create && needs.itself).then_some(node));
             if create && id.kind().namespace == Namespace::Constraint {
                 let roots = needs.hard.iter().map(ObjectId::root);
                 let keys: Vec<usize> = roots.filter_map(|table| gone.get(table)).flatten().copied().collect();
                 keys.into_iter().for_each(|key| self.rather_before(key, node));
             }
-            let called =
-                needs.hard.iter().chain(&needs.soft).filter(|n| create && n.kind().namespace == Namespace::Routine);
-            for routine in called {
+            let all = needs.hard.iter().chain(&needs.soft).chain(&needs.called);
+            for routine in all.filter(|n| create && n.kind().namespace == Namespace::Routine) {
                 let others = overloads.get(&(routine.schema(), routine.name().as_str())).into_iter().flatten();
                 others.for_each(|other| self.rather_before(*other, node));
             }
-            for (list, certain) in [(needs.hard, true), (needs.soft, false)] {
+            for (list, certain, parsed) in
+                [(needs.hard, true, true), (needs.soft, false, true), (needs.called, false, false)]
+            {
                 for needed in list {
                     let around: Vec<usize> = std::iter::once(&needed)
                         .chain(needed.ancestors())
@@ -224,21 +214,8 @@ impl Graph {
                             self.before(other, node);
                         } else {
                             self.rather_before(other, node);
+                            self.named[other].extend(parsed.then_some(node));
                         }
-                    }
-                }
-            }
-        }
-        // What a child needs is there before its parent is created, so that the child can fold.
-        for node in 0..self.nodes.len() {
-            for list in [self.hard[node].clone(), self.soft[node].clone()] {
-                for after in list {
-                    let mut top = self.under[after];
-                    while let Some(parent) = top {
-                        if !self.inside(node, parent) {
-                            self.rather_before(node, parent);
-                        }
-                        top = self.under[parent];
                     }
                 }
             }
@@ -248,10 +225,6 @@ impl Graph {
     /// True if one of the nodes has to come before one of the others.
     pub fn needs(&self, before: &[usize], after: &[usize]) -> bool {
         before.iter().any(|b| self.hard[*b].iter().chain(&self.soft[*b]).any(|n| after.contains(n)))
-    }
-
-    fn inside(&self, node: usize, parent: usize) -> bool {
-        node == parent || std::iter::successors(self.under[node], |n| self.under[*n]).any(|n| n == parent)
     }
 
     /// A name is free before it is taken again.

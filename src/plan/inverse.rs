@@ -1,5 +1,7 @@
 //! What takes a turn back: the same rooms, the other way around, planned along with the turn.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
@@ -8,7 +10,7 @@ use crate::kinds::{Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::Turn;
-use super::graph::{Act, Node};
+use super::graph::{Act, Node, Side};
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::make::{Maker, Wanted, path, steps};
 use super::needs::Names;
@@ -27,7 +29,7 @@ impl Maker<'_> {
                 Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?, Vec::new()))
             }
             Act::Create => {
-                let Some(object) = self.wanted.new.get(id) else { return Ok(Vec::new()) };
+                let Some(object) = node.after(self.wanted.new) else { return Ok(Vec::new()) };
                 current.put(id, object);
                 for child in &with {
                     if let Some(object) = self.wanted.new.get(child) {
@@ -49,14 +51,18 @@ impl Maker<'_> {
                 for ancestor in id.ancestors() {
                     start.put(ancestor.clone(), self.wanted.old.get(ancestor).cloned().unwrap_or_default());
                 }
-                let mut again = make_again(self.wanted, &start, changes)?;
+                let mut then = Cow::Borrowed(self.wanted.old);
+                if let Some(placeholder) = node.stands_in(Side::Before) {
+                    then.to_mut().put(id.clone(), placeholder.clone());
+                }
+                let mut again = make_again(self.wanted, &start, &then, changes)?;
                 if node.replaced {
                     put_back_only(&mut again);
                 }
                 Ok(again)
             }
             Act::Alter(attrs) => {
-                let (Some(before), Some(after)) = (self.wanted.old.get(id), self.wanted.new.get(id)) else {
+                let (Some(before), Some(after)) = (node.before(self.wanted.old), node.after(self.wanted.new)) else {
                     return Ok(Vec::new());
                 };
                 current.put(id, after);
@@ -99,7 +105,7 @@ impl Maker<'_> {
                 // Its default privileges may still be in force then.
                 let mut start = self.defaults[1].clone();
                 start.put(id.clone(), self.wanted.old.get(id).cloned().unwrap_or_default());
-                let mut again = make_again(self.wanted, &start, facets)?;
+                let mut again = make_again(self.wanted, &start, self.wanted.old, facets)?;
                 put_back_only(&mut again);
                 back.extend(again);
                 Ok(back)
@@ -112,7 +118,7 @@ impl Maker<'_> {
     fn hazards_back(&self, node: &Node, action: Action, statements: &[Statement]) -> Vec<Finding> {
         let (id, old, new) = (&node.id, self.wanted.old, self.wanted.new);
         let made = self.made_new(id.root());
-        if made && id != id.root() {
+        if made && id != id.root() || node.placeholder.is_some() {
             return Vec::new();
         }
         let subject = Subject {
@@ -143,13 +149,13 @@ impl Maker<'_> {
     }
 }
 
-/// Steps that create objects of the old state again, where `start` is there already.
-fn make_again(wanted: &Wanted<'_>, start: &State, changes: Vec<Change>) -> Result<Vec<Step>> {
+/// Steps that create objects of the old state, which is `then`, again, where `start` is there already.
+fn make_again(wanted: &Wanted<'_>, start: &State, then: &State, changes: Vec<Change>) -> Result<Vec<Step>> {
     if changes.is_empty() {
         return Ok(Vec::new());
     }
     let edges = Edges::default();
-    let back = Wanted::new(start, wanted.old, &edges, changes, wanted.server).by(wanted.creator);
+    let back = Wanted::new(start, then, &edges, changes, wanted.server).by(wanted.creator);
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
 }
 

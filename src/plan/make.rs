@@ -11,7 +11,7 @@ use crate::kinds::{Context, Folded, Statement, manage, room};
 use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State};
 
 use super::fold::{self, Turn};
-use super::graph::{Act, Graph};
+use super::graph::{Act, Graph, Side};
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
@@ -89,7 +89,9 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     let nodes = expand::nodes(&wanted.changes, wanted.old, wanted.new, wanted.edges)?;
     let names = Names::new(wanted.new);
     let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
-    let graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
+    let mut graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
+    graph.break_circles(wanted.old, wanted.new, &names);
+    graph.wish_to_fold();
     let maker = Maker::new(wanted, &graph);
     let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
     let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
@@ -149,7 +151,14 @@ fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]
     let block = |(turn, statements): (&Turn, &'a Vec<Statement>)| {
         let node = &graph.nodes[turn.node];
         let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
-        Block { id: &node.id, statements, makes, drops: node.act == Act::Drop, replaced: node.replaced }
+        Block {
+            id: &node.id,
+            statements,
+            makes,
+            drops: node.act == Act::Drop,
+            opens: node.opens(),
+            goes_on: node.goes_on(),
+        }
     };
     turns.iter().zip(statements).map(block).collect()
 }
@@ -242,8 +251,8 @@ impl<'a> Maker<'a> {
         let node = &self.graph.nodes[turn.node];
         let (old, new) = (self.cx(self.wanted.old), self.cx(self.wanted.new));
         let (id, room) = (&node.id, room(node.id.kind()));
-        let before = || self.wanted.old.get(id).cloned().unwrap_or_default();
-        let after = || self.wanted.new.get(id).cloned().unwrap_or_default();
+        let before = || node.before(self.wanted.old).cloned().unwrap_or_default();
+        let after = || node.after(self.wanted.new).cloned().unwrap_or_default();
         match &node.act {
             Act::Rename(from) => room.rename(from, id, &before(), &old),
             Act::Drop => room.drop(id, &before(), &old),
@@ -271,16 +280,17 @@ impl<'a> Maker<'a> {
     fn about(&self, turn: &Turn) -> Vec<String> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
-        let mut out = match &node.act {
-            Act::Create => {
+        let mut out = match (&node.act, &node.placeholder) {
+            (Act::Create | Act::Alter(_), Some(placeholder)) => vec![about::stands_in(placeholder)],
+            (Act::Create, _) => {
                 let ids = std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id));
                 ids.map(|id| new.get(id).map_or_else(String::new, |object| about::made(id, object))).collect()
             }
-            Act::Alter(attrs) => match (old.get(&node.id), new.get(&node.id)) {
+            (Act::Alter(attrs), _) => match (old.get(&node.id), new.get(&node.id)) {
                 (Some(before), Some(after)) => vec![about::altered(&node.id, before, after, attrs)],
                 _ => Vec::new(),
             },
-            Act::Rebuild(_) => match (old.get(&node.id), new.get(&node.id)) {
+            (Act::Rebuild(_), _) => match (old.get(&node.id), new.get(&node.id)) {
                 (Some(before), Some(after)) => {
                     let attrs: Vec<&'static str> = node.id.kind().attrs.iter().map(|attr| attr.name).collect();
                     let differs = |name: &&'static str| before.value(name) != after.value(name);
@@ -289,7 +299,7 @@ impl<'a> Maker<'a> {
                 }
                 _ => Vec::new(),
             },
-            Act::Drop | Act::Rename(_) => Vec::new(),
+            (Act::Drop | Act::Rename(_), _) => Vec::new(),
         };
         // Files do not keep what says nothing, and the hash must be that of the file.
         out.truncate(out.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1));
@@ -299,6 +309,11 @@ impl<'a> Maker<'a> {
     fn hazards(&self, turn: &Turn, statements: &[Statement]) -> Vec<Finding> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
+        if let (Act::Alter(_), Some(placeholder)) = (&node.act, &node.placeholder) {
+            // Nobody sees a placeholder.
+            let going = node.stands_in(Side::After).and_then(|_| hazards::emptied(&node.id, &placeholder.circle));
+            return going.into_iter().collect();
+        }
         let lock = statements.iter().filter_map(|s| s.lock.as_ref()).map(|(mode, _)| *mode).max();
         let mut out = Vec::new();
         for id in std::iter::once(node.id.clone()).chain(self.with(turn)) {

@@ -5,6 +5,7 @@ pub mod against;
 pub mod aid;
 pub mod carry;
 pub mod chain;
+mod circles;
 mod expand;
 pub mod file;
 mod fold;

@@ -13,6 +13,10 @@ pub struct Needs {
     pub hard: Vec<ObjectId>,
     /// From names found in SQL text: rather too many than too few, so that they give way where they form a circle.
     pub soft: Vec<ObjectId>,
+    /// Routines that a body calls into which PostgreSQL does not look: they need not be there.
+    pub called: Vec<ObjectId>,
+    /// True for a routine that SQL text of its own calls: it would have to be there before it is made.
+    pub itself: bool,
 }
 
 /// A state's names, for looking up what SQL text refers to.
@@ -88,16 +92,20 @@ impl<'a> Names<'a> {
         }
         let own = id.schema().map_or("public", |s| s.name().as_str());
         for text in &refs.texts {
-            self.in_text(text, own, &mut |found| push(&mut needs.soft, id, found));
+            self.in_text(text, own, &mut |found| {
+                needs.itself |= found == id && id.kind().namespace == Namespace::Routine;
+                push(&mut needs.soft, id, found);
+            });
         }
         for body in &refs.bodies {
             self.in_text(body, own, &mut |found| {
                 if found.kind().namespace == Namespace::Routine {
-                    push(&mut needs.soft, id, found);
+                    push(&mut needs.called, id, found);
                 }
             });
         }
         needs.soft.retain(|n| !needs.hard.contains(n));
+        needs.called.retain(|n| !needs.hard.contains(n) && !needs.soft.contains(n));
         needs
     }
 

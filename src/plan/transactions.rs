@@ -16,7 +16,10 @@ pub struct Block<'a> {
     /// Number of objects that it makes.
     pub makes: usize,
     pub drops: bool,
-    pub replaced: bool,
+    /// The object is missing, or only its placeholder is there, until another block of the object.
+    pub opens: bool,
+    /// It goes on with what another block of the object began.
+    pub goes_on: bool,
 }
 
 /// A transaction number per block, counting from 1.
@@ -51,18 +54,18 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
 }
 
 /// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object, or
-/// what hung on it, back.
+/// what hung on it, back; and as long as an object is a placeholder.
 fn windows(blocks: &[Block<'_>]) -> Vec<bool> {
     let mut first: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut together = vec![false; blocks.len()];
     for (i, block) in blocks.iter().enumerate() {
-        if block.replaced && block.drops {
-            first.insert(block.id, i);
-        } else if !block.drops {
-            let own = block.replaced.then(|| first.get(block.id)).flatten();
-            if let Some(start) = own.or_else(|| block.id.ancestors().find_map(|id| first.get(id))) {
-                together[start + 1..=i].fill(true);
-            }
+        let own = block.goes_on.then(|| first.get(block.id)).flatten();
+        let around = || block.id.ancestors().filter(|_| !block.drops).find_map(|id| first.get(id));
+        if let Some(start) = own.or_else(around) {
+            together[start + 1..=i].fill(true);
+        }
+        if block.opens {
+            first.entry(block.id).or_insert(i);
         }
     }
     together

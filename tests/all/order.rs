@@ -1,7 +1,10 @@
 //! Objects that exist only in files are made in an order that works, wherever they stand: the files are shuffled.
 
-use setpoint::introspect;
-use setpoint::model::State;
+use setpoint::catalog::Version;
+use setpoint::diff::{self, Answers};
+use setpoint::model::{Edges, State};
+use setpoint::plan::{Step, Wanted, plan};
+use setpoint::{introspect, load};
 
 use crate::support::{Sandbox, TestDb, block_on, installed, repository};
 
@@ -65,4 +68,51 @@ fn the_order_of_files_means_nothing() {
             }
         }
     }
+}
+
+/// The steps that make everything in a file.
+fn steps(file: &str) -> Vec<Step> {
+    let (old, new) = (State::default(), load::load_texts(&[("all.kdl".into(), file.into())]).expect("it loads").state);
+    let changes = diff::changes(&diff::compare(&old, &new), &Answers::default(), &old, &new);
+    let mut made =
+        plan(&Wanted::new(&old, &new, &Edges::default(), changes, Version(150_000))).expect("there is a plan");
+    made.steps.retain(|step| step.object != "schema public");
+    made.steps
+}
+
+fn shown(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| format!("{} {}", step.action.word(), step.object)).collect()
+}
+
+const ROUTINE: &str = "returns=integer language=sql";
+
+#[test]
+fn placeholders_are_for_circles_alone() {
+    let function = |name: &str, body: &str, calls: &str| {
+        format!("function {name} {ROUTINE} {{ {body} \"SELECT {calls}\"; revoke execute from=public }}\n")
+    };
+    let of = |body: &str, routines: &[(&str, &str)]| {
+        let files: String = routines.iter().map(|(name, calls)| function(name, body, calls)).collect();
+        steps(&files)
+    };
+    // Bodies that are strings, and those that call each other in one direction only.
+    assert_eq!(of("body", &[("a", "b() + a()"), ("b", "a()")]).len(), 4);
+    assert_eq!(of("sql-body", &[("a", "b()"), ("b", "c() + c()"), ("c", "1")]).len(), 6);
+    // One placeholder breaks all circles that go through one routine.
+    let star = of("sql-body", &[("a", "m()"), ("b", "m()"), ("m", "a() + b() + y()"), ("y", "m()"), ("z", "y()")]);
+    let public = |name: &str| format!("function public.{name}()");
+    let revoked = |name: &str| format!("create revoke public on {}", public(name));
+    assert_eq!(star.iter().filter(|step| step.action.word() == "alter").count(), 1, "{:?}", shown(&star));
+    assert_eq!(shown(&star)[0], format!("create {}", public("m")));
+    let at = |what: String| {
+        shown(&star).iter().position(|step| *step == what).unwrap_or_else(|| panic!("no {what}: {:?}", shown(&star)))
+    };
+    let whole = at(format!("alter {}", public("m")));
+    assert!(whole < at(format!("create {}", public("z"))), "whoever is not in the circle comes after it");
+    assert!(whole < at(revoked("m")), "nobody is given a placeholder");
+    let why = "a placeholder for a time, since it, function public.a() and 2 more need each other";
+    assert_eq!(star.iter().filter(|step| step.about == [why]).count(), 2);
+    assert!(star.iter().all(|step| step.transaction == star[0].transaction));
+    let own = of("sql-body", &[("a", "a()")]);
+    assert_eq!(own[0].about, ["a placeholder for a time, since it names itself"]);
 }

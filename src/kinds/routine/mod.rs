@@ -166,6 +166,18 @@ pub fn refers(object: &Object, refs: &mut Refs) {
     }
 }
 
+/// The body of placeholders: two statements, so that it is not put in the place of calls, and the first fails with its own text.
+const PLACEHOLDER: &str = "SELECT 'a placeholder for a body that is yet to come, or has to go'::integer; SELECT 1";
+
+/// A routine that those who call it cannot tell from the object, with a body that PostgreSQL does not look into. It fails if it is
+/// run: what it could give would be no value of the routine's.
+pub fn placeholder(object: &Object) -> Object {
+    let mut attrs = object.attrs.clone();
+    [SQL_BODY.name, OBJECT_FILE.name, LINK_SYMBOL.name].into_iter().for_each(|name| attrs.remove(name));
+    attrs.set(BODY, Text::from(PLACEHOLDER));
+    Object::new(attrs)
+}
+
 /// What becomes of a routine when something it depends on is replaced. String bodies have no dependencies.
 pub fn reaction(object: &Object, disturbance: &Disturbance) -> Reaction {
     match disturbance {

@@ -1,6 +1,7 @@
 //! `irreversible`: what taking the step back does not bring back.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::model::ObjectId;
 use crate::plan::Action;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
@@ -10,4 +11,13 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     super::data_loss::check(subject).filter(|_| !super::data_loss::comes_back(subject))?;
     finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held"))
+}
+
+/// Of an object that becomes a placeholder before it goes, with others: on the way back it is one when they are made.
+pub fn emptied(id: &ObjectId, others: &[ObjectId]) -> Option<Finding> {
+    let filled = others.iter().find(|other| other.kind().word == "materialized-view")?;
+    finding(
+        Hazard::Irreversible,
+        format!("rolling back fails if it fills {filled} with what {id} gives: they need each other"),
+    )
 }

@@ -16,6 +16,7 @@ mod stale_data;
 mod table_rewrite;
 mod untracked_dependency;
 
+pub(super) use irreversible::emptied;
 pub(super) use table_rewrite::binary_compatible;
 pub use untracked_dependency::Bodies;
 
