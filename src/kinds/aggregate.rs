@@ -60,10 +60,17 @@ static ARG: [Attr; 3] = [
 ];
 
 static ATTRS: [Attr; 24] = [
-    attr(HYPOTHETICAL, Shape::Flag, Form::Flag, OnChange::Replace, "A hypothetical-set aggregate: its arguments are a row among others."),
+    attr(
+        HYPOTHETICAL,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Replace,
+        "A hypothetical-set aggregate: its arguments are a row among others.",
+    ),
     function_attr(SFUNC, OnChange::Alter, "The function that takes a row into the state."),
     attr(STYPE, Shape::Type, Form::Property, OnChange::Replace, "The type of the state."),
-    attr(SSPACE, Shape::Int, Form::Property, OnChange::Alter, "The planner's estimate of a state's bytes.").default("0"),
+    attr(SSPACE, Shape::Int, Form::Property, OnChange::Alter, "The planner's estimate of a state's bytes.")
+        .default("0"),
     attr(INITCOND, Shape::Text, Form::Property, OnChange::Alter, "The first state; NULL if it is left out."),
     function_attr(FINALFUNC, OnChange::Replace, "The function that makes the result of the last state."),
     attr(FINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It gets the arguments, too, as NULLs."),
@@ -79,11 +86,35 @@ static ATTRS: [Attr; 24] = [
     function_attr(MFINALFUNC, OnChange::Alter, "`finalfunc` in such windows."),
     attr(MFINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It gets the arguments, too."),
     attr(MFINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "What it does to the state."),
-    attr(SORTOP, Shape::Text, Form::Property, OnChange::Alter, "The operator of whose order this is the first value: `<` for a minimum."),
-    attr(PARALLEL, Shape::Word(&["safe", "restricted", "unsafe"]), Form::Property, OnChange::Alter, "Whether it may run in parallel workers.")
-        .default("unsafe"),
-    attr(ARGS, Shape::Records(&ARG), Form::Repeated, OnChange::Alter, "The arguments: `arg NAME TYPE`. One without any is called as `f(*)`."),
-    attr(ORDER_BY, Shape::Records(&ARG), Form::Repeated, OnChange::Alter, "The sorted arguments of an ordered-set aggregate: `order-by NAME TYPE`; the others are `arg`."),
+    attr(
+        SORTOP,
+        Shape::Text,
+        Form::Property,
+        OnChange::Alter,
+        "The operator of whose order this is the first value: `<` for a minimum.",
+    ),
+    attr(
+        PARALLEL,
+        Shape::Word(&["safe", "restricted", "unsafe"]),
+        Form::Property,
+        OnChange::Alter,
+        "Whether it may run in parallel workers.",
+    )
+    .default("unsafe"),
+    attr(
+        ARGS,
+        Shape::Records(&ARG),
+        Form::Repeated,
+        OnChange::Alter,
+        "The arguments: `arg NAME TYPE`. One without any is called as `f(*)`.",
+    ),
+    attr(
+        ORDER_BY,
+        Shape::Records(&ARG),
+        Form::Repeated,
+        OnChange::Alter,
+        "The sorted arguments of an ordered-set aggregate: `order-by NAME TYPE`; the others are `arg`.",
+    ),
     attr(ORDERED_SET, Shape::Flag, Form::Custom, OnChange::Replace, "It has sorted arguments."),
 ];
 
@@ -190,7 +221,10 @@ impl Room for Aggregate {
         }
         attrs.set(STYPE, SqlType::new(row.text())).set(SSPACE, row.next::<i64>()).set(INITCOND, row.text_opt());
         attrs.set(FINALFUNC_EXTRA, row.next::<bool>()).set(FINALFUNC_MODIFY, modify(row.char()));
-        attrs.set(MSTYPE, row.text_opt().map(SqlType::new)).set(MSSPACE, row.next::<i64>()).set(MINITCOND, row.text_opt());
+        attrs
+            .set(MSTYPE, row.text_opt().map(SqlType::new))
+            .set(MSSPACE, row.next::<i64>())
+            .set(MINITCOND, row.text_opt());
         attrs.set(MFINALFUNC_EXTRA, row.next::<bool>()).set(MFINALFUNC_MODIFY, modify(row.char()));
         let (schema, operator) = (row.text_opt(), row.text_opt());
         attrs.set(SORTOP, schema.zip(operator).map(|(schema, name)| constraint::in_schema(&schema, &name)));
@@ -231,7 +265,14 @@ impl Room for Aggregate {
         Ok(vec![Statement::new(definition("CREATE", id, object))])
     }
 
-    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(vec![Statement::new(definition("CREATE OR REPLACE", id, new))])
     }
 }
@@ -256,7 +297,8 @@ fn repeats_last(attrs: &Attrs) -> bool {
 
 /// The types of these arguments, as they count.
 fn types(keys: &[Key<Vec<Attrs>>], attrs: &Attrs) -> Vec<Text> {
-    let all = keys.iter().flat_map(|key| list(*key, attrs)).map(|arg| arg.get(ARG_TYPE).map_or("".into(), |t| t.0.clone()));
+    let all =
+        keys.iter().flat_map(|key| list(*key, attrs)).map(|arg| arg.get(ARG_TYPE).map_or("".into(), |t| t.0.clone()));
     let mut all: Vec<Text> = all.collect();
     if keys.len() > 1 && repeats_last(attrs) {
         all.pop();
@@ -350,7 +392,9 @@ fn definition(verb: &str, id: &ObjectId, object: &Object) -> String {
                 "stype" | "mstype" => object.get(Key::<SqlType>::new(attr.name)).map(|t| t.as_str().to_string()),
                 "sspace" | "msspace" => object.get(Key::<i64>::new(attr.name)).map(|n| n.to_string()),
                 "initcond" | "minitcond" => object.get(Key::<Text>::new(attr.name)).map(|t| sql::literal(t)),
-                "finalfunc-modify" | "mfinalfunc-modify" | "parallel" => object.get(Key::<Text>::new(attr.name)).map(|t| word(t)),
+                "finalfunc-modify" | "mfinalfunc-modify" | "parallel" => {
+                    object.get(Key::<Text>::new(attr.name)).map(|t| word(t))
+                }
                 "sortop" => object.get(SORTOP).map(|operator| key_parts::operator_sql(operator)),
                 "hypothetical" | "finalfunc-extra" | "mfinalfunc-extra" if object.is(Key::new(attr.name)) => {
                     parts.push(word(attr.name));
@@ -382,7 +426,10 @@ mod tests {
                     arg #\"\"any\"\"# mode=variadic\n    order-by #\"\"any\"\"# mode=variadic\n}\n";
         let state = round_trip(text);
         let names: Vec<String> = state.iter().map(|(id, _)| id.to_string()).collect();
-        assert_eq!(names, ["aggregate public.total(integer)", "aggregate public.rows()", "aggregate public.place(\"any\")"]);
+        assert_eq!(
+            names,
+            ["aggregate public.total(integer)", "aggregate public.rows()", "aggregate public.place(\"any\")"]
+        );
         let made = create(&state, "aggregate");
         assert_eq!(
             made[0],
@@ -390,12 +437,19 @@ mod tests {
              COMBINEFUNC = pg_catalog.int4pl,\n    SORTOP = <,\n    PARALLEL = SAFE\n)"
         );
         assert!(made[1].starts_with("CREATE AGGREGATE public.rows(*) ("));
-        assert!(made[2].starts_with("CREATE AGGREGATE public.place(VARIADIC \"any\" ORDER BY VARIADIC \"any\") (\n    HYPOTHETICAL,\n"));
+        assert!(made[2].starts_with(
+            "CREATE AGGREGATE public.place(VARIADIC \"any\" ORDER BY VARIADIC \"any\") (\n    HYPOTHETICAL,\n"
+        ));
     }
 
     #[test]
     fn functions_are_found_by_what_they_take() {
-        let add = |types: [&str; 2]| format!("function add returns={} language=sql {{\n    arg {}\n    arg {}\n    body-exact x\n}}\n\n", types[0], types[0], types[1]);
+        let add = |types: [&str; 2]| {
+            format!(
+                "function add returns={} language=sql {{\n    arg {}\n    arg {}\n    body-exact x\n}}\n\n",
+                types[0], types[0], types[1]
+            )
+        };
         let two = add(["integer", "integer"]) + &add(["bigint", "integer"]);
         let state = load(&format!("{two}aggregate a sfunc=add stype=bigint {{ arg integer }}")).0;
         let made = create(&state, "aggregate");
@@ -409,7 +463,10 @@ mod tests {
     fn what_keeps_the_result_is_replaced_in_place() {
         let a = "aggregate a sfunc=int4pl stype=integer { arg integer }";
         let changed = |to: &str| alter(a, to, "aggregate")[0].clone();
-        assert!(changed("aggregate a sfunc=int4mul stype=integer { arg n integer }").starts_with("CREATE OR REPLACE AGGREGATE"));
+        assert!(
+            changed("aggregate a sfunc=int4mul stype=integer { arg n integer }")
+                .starts_with("CREATE OR REPLACE AGGREGATE")
+        );
         assert_eq!(changed("aggregate a sfunc=int4pl stype=bigint { arg integer }"), "replace because of stype");
         assert_eq!(changed("aggregate a sfunc=int4pl stype=integer { order-by integer }"), "replace because of arg");
     }

@@ -2,8 +2,8 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType,
-    Within, attr,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Within,
+    attr,
 };
 use crate::sql;
 
@@ -12,10 +12,8 @@ use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, i
 
 const TYPE: Key<SqlType> = Key::new("type");
 
-static ATTRS: [Attr; 2] = [
-    attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type."),
-    collation_attr(OnChange::Alter),
-];
+static ATTRS: [Attr; 2] =
+    [attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type."), collation_attr(OnChange::Alter)];
 
 pub static KIND: Kind = Kind {
     word: "attribute",
@@ -127,7 +125,9 @@ mod tests {
         let cx = Context::new(Version::major_release(15), &state);
         let parent = ObjectId::new(super::super::find("type").unwrap().kind(), None, "c");
         let id = ObjectId::new(&KIND, Some(parent.clone()), "zip");
-        let attrs = Attrs::new().with(TYPE, SqlType::new("character varying(10)")).with(COLLATION, collated::id("pg_catalog", "C"));
+        let attrs = Attrs::new()
+            .with(TYPE, SqlType::new("character varying(10)"))
+            .with(COLLATION, collated::id("pg_catalog", "C"));
         let object = Object::new(attrs);
         let first = |list: Result<Vec<Statement>>| list.unwrap().remove(0).sql;
         let clause = ROOM.clause(&id, &object, &[], &cx).unwrap();

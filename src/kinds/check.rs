@@ -105,7 +105,10 @@ impl Room for Check {
     }
 
     fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
-        inheritance::origins(state, id).into_iter().filter(|origin| state.get(origin).is_some_and(|check| !check.is(NO_INHERIT))).collect()
+        inheritance::origins(state, id)
+            .into_iter()
+            .filter(|origin| state.get(origin).is_some_and(|check| !check.is(NO_INHERIT)))
+            .collect()
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn another_index_takes_its_place() {
-        let file = |by: &str| format!("table t {{\n    column a integer\n    index i a\n    index j a\n    cluster {by}\n}}\n");
+        let file = |by: &str| {
+            format!("table t {{\n    column a integer\n    index i a\n    index j a\n    cluster {by}\n}}\n")
+        };
         assert_eq!(alter(&file("i"), &file("j"), "cluster"), ["ALTER TABLE public.t CLUSTER ON j"]);
         assert_eq!(load(&file("k")).1, ["table public.t has no index `k`"]);
     }

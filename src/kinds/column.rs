@@ -3,13 +3,17 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, SqlType, State, Text, Value, Within, attr,
+    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
+    Result, Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic, inheritance, short};
+use super::{
+    Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic,
+    inheritance, short,
+};
 
 /// The type; an inherited column may have none of its own.
 pub const TYPE: Key<SqlType> = Key::new("type");
@@ -33,9 +37,27 @@ static ATTRS: [Attr; 10] = [
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
     attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (from 18 on)."),
     collation_attr(OnChange::Alter),
-    attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that the column is generated from."),
-    attr(STORAGE, Shape::Word(&["plain", "external", "extended", "main"]), Form::Property, OnChange::Alter, "How long values are stored, where it is not the type's way."),
-    attr(COMPRESSION, Shape::Word(&["pglz", "lz4"]), Form::Property, OnChange::Alter, "How long values are compressed."),
+    attr(
+        GENERATED,
+        Shape::Expr,
+        Form::Property,
+        OnChange::Replace,
+        "The expression that the column is generated from.",
+    ),
+    attr(
+        STORAGE,
+        Shape::Word(&["plain", "external", "extended", "main"]),
+        Form::Property,
+        OnChange::Alter,
+        "How long values are stored, where it is not the type's way.",
+    ),
+    attr(
+        COMPRESSION,
+        Shape::Word(&["pglz", "lz4"]),
+        Form::Property,
+        OnChange::Alter,
+        "How long values are compressed.",
+    ),
     attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
     attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Planner options: `n_distinct`, `n_distinct_inherited`."),
     foreign_options::options_attr(OnChange::Alter, "Options of a foreign table's column, such as `column_name`."),
@@ -64,7 +86,9 @@ impl Room for Column {
         let in_view = scope.parent.as_ref().is_some_and(|p| matches!(p.kind().word, "view" | "materialized-view"));
         if in_view && node.props.is_empty() && node.children.is_empty() {
             let problem = Problem::new(node.name_span, "a view's columns come from its query");
-            return scope.problem(problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"));
+            return scope.problem(
+                problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"),
+            );
         }
         if &*node.name == short::NUMBERS {
             let Some(column) = scope.parent.clone() else { return };
@@ -77,8 +101,14 @@ impl Room for Column {
         let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
         let id = scope.id(self, name.clone());
         if serial {
-            let sql_type = scope.load.state.get(&id).and_then(|column| column.get(TYPE)).map_or_else(Text::default, |t| t.as_str().into());
-            let numbers = Node { span: node.span, name_span: node.name_span, ..Node::new(short::NUMBERS).arg(sql_type) };
+            let sql_type = scope
+                .load
+                .state
+                .get(&id)
+                .and_then(|column| column.get(TYPE))
+                .map_or_else(Text::default, |t| t.as_str().into());
+            let numbers =
+                Node { span: node.span, name_span: node.name_span, ..Node::new(short::NUMBERS).arg(sql_type) };
             scope.inside(&id).put_off(Turn::Unnamed, &ROOM, &numbers);
         }
         if let Some(options) = node.get_child(OPTIONS.name).filter(|_| !is_foreign(&id)) {
@@ -95,7 +125,10 @@ impl Room for Column {
     }
 
     fn lacks(&self, id: &ObjectId, object: &Object, state: &State) -> Option<String> {
-        let table = id.parent().filter(|p| ["table", FOREIGN_TABLE].contains(&p.kind().word)).and_then(|table| state.get(table))?;
+        let table = id
+            .parent()
+            .filter(|p| ["table", FOREIGN_TABLE].contains(&p.kind().word))
+            .and_then(|table| state.get(table))?;
         if let Some(of) = inheritance::type_of(table) {
             let attribute = inheritance::attribute(of, id).filter(|attribute| state.has(attribute) || !state.has(of));
             return match attribute {
@@ -185,7 +218,9 @@ impl Room for Column {
     }
 
     fn clause(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Option<String> {
-        let typed = || id.parent().and_then(|table| cx.state.get(table)).is_some_and(|table| inheritance::type_of(table).is_some());
+        let typed = || {
+            id.parent().and_then(|table| cx.state.get(table)).is_some_and(|table| inheritance::type_of(table).is_some())
+        };
         let mut text = match object.get(TYPE) {
             Some(sql_type) => format!("{} {}", sql::name(id.name()), sql_type.as_str()),
             None if typed() => format!("{} WITH OPTIONS", sql::name(id.name())),
@@ -220,20 +255,30 @@ impl Room for Column {
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let mut out = match self.clause(id, object, folded, cx).filter(|_| object.get(TYPE).is_some()) {
             Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
-            None if object.is(NOT_NULL) => vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))],
+            None if object.is(NOT_NULL) => {
+                vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))]
+            }
             None => vec![],
         };
         out.extend(self.rest(id, object, cx)?);
         Ok(out)
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         let column = sql::name(id.name()).to_string();
         let mut out = Vec::new();
         // A new type or collation resets how values are stored: it comes first, and what is not the type's way is said again.
         let retypes = |name: &&'static str| [TYPE.name, COLLATION.name].contains(name);
         let mut order: Vec<&'static str> = changed.iter().copied().filter(|name| retypes(name)).collect();
-        let again = [STORAGE.name, COMPRESSION.name].into_iter().filter(|name| !order.is_empty() && new.value(name).is_some());
+        let again =
+            [STORAGE.name, COMPRESSION.name].into_iter().filter(|name| !order.is_empty() && new.value(name).is_some());
         let again: Vec<&'static str> = again.filter(|name| !changed.contains(name)).collect();
         order.extend(changed.iter().copied().filter(|name| !retypes(name)).chain(again));
         for name in &order {
@@ -241,12 +286,17 @@ impl Room for Column {
                 let Some(new_type) = new.get(TYPE) else { continue };
                 let collation = collated::clause(new.get(COLLATION));
                 let old_type = old.get(TYPE).filter(|_| !is_foreign(id));
-                let using = old_type.and_then(|old_type| using(&column, old_type, new_type)).map_or_else(String::new, |u| format!(" USING {u}"));
+                let using = old_type
+                    .and_then(|old_type| using(&column, old_type, new_type))
+                    .map_or_else(String::new, |u| format!(" USING {u}"));
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
             } else if *name == NOT_NULL.name {
                 format!("ALTER COLUMN {column} {} NOT NULL", if new.is(NOT_NULL) { "SET" } else { "DROP" })
             } else if *name == STORAGE.name {
-                format!("ALTER COLUMN {column} SET STORAGE {}", new.get(STORAGE).map_or_else(|| usual_storage(new, cx.server), |s| s.to_uppercase().into()))
+                format!(
+                    "ALTER COLUMN {column} SET STORAGE {}",
+                    new.get(STORAGE).map_or_else(|| usual_storage(new, cx.server), |s| s.to_uppercase().into())
+                )
             } else if *name == COMPRESSION.name {
                 format!("ALTER COLUMN {column} SET COMPRESSION {}", new.get(COMPRESSION).map_or("default", |s| s))
             } else if *name == STATISTICS.name {
@@ -277,17 +327,21 @@ impl Room for Column {
         let table = id.parent()?;
         let key = cx.state.get(table).and_then(|t| t.value("partition-by"));
         if let Some(Value::Expr(key)) = key
-            && sql::names::find(key.as_str()).iter().any(|n| n.parts.last().is_some_and(|p| p == id.name().as_str())) {
-                let why = format!("{id} is part of the partition key of {table}, whose type PostgreSQL does not change");
-                return Some(Err(Error::refused(why).remedy("make a new partitioned table and move the rows")));
-            }
+            && sql::names::find(key.as_str()).iter().any(|n| n.parts.last().is_some_and(|p| p == id.name().as_str()))
+        {
+            let why = format!("{id} is part of the partition key of {table}, whose type PostgreSQL does not change");
+            return Some(Err(Error::refused(why).remedy("make a new partitioned table and move the rows")));
+        }
         let column = sql::name(id.name());
         if is_foreign(id) {
             return Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}"))));
         }
         let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
         let collation = collated::clause(object.get(COLLATION));
-        Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}{collation} USING {column}::{through}::{sql_type}"))))
+        Some(Ok(alter_table(
+            id,
+            &format!("ALTER COLUMN {column} TYPE {sql_type}{collation} USING {column}::{through}::{sql_type}"),
+        )))
     }
 
     /// An inherited column stays, and becomes what its parents say again.
@@ -296,7 +350,8 @@ impl Room for Column {
             return Ok(vec![alter_table(id, &format!("DROP COLUMN {}", sql::name(id.name())))]);
         }
         let said = object.attrs.iter().map(|(name, _)| name);
-        let said: Vec<&'static str> = said.filter(|name| *name != NOT_NULL.name || !constraint::inherits_not_null(cx.state, id)).collect();
+        let said: Vec<&'static str> =
+            said.filter(|name| *name != NOT_NULL.name || !constraint::inherits_not_null(cx.state, id)).collect();
         self.alter(id, object, &Object::default(), &said, cx)
     }
 }
@@ -317,7 +372,9 @@ fn how(server: Version) -> String {
 }
 
 fn expression(of: &str, relation: &str) -> String {
-    format!("(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)")
+    format!(
+        "(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)"
+    )
 }
 
 fn compression(server: Version) -> &'static str {
@@ -349,7 +406,8 @@ fn is_foreign(column: &ObjectId) -> bool {
 /// The word for the type's own way of storing. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.
 fn usual_storage(column: &Object, server: Version) -> Text {
     let sql_type = column.get(TYPE);
-    let main = sql_type.as_ref().is_some_and(|t| ["numeric", "inet", "cidr"].iter().any(|name| t.as_str().starts_with(name)));
+    let main =
+        sql_type.as_ref().is_some_and(|t| ["numeric", "inet", "cidr"].iter().any(|name| t.as_str().starts_with(name)));
     let array = sql_type.is_some_and(|t| t.as_str().ends_with("[]"));
     match (server.at_least(16), main && !array) {
         (true, _) => "DEFAULT".into(),
@@ -397,16 +455,25 @@ fn castable(old: &sql::types::Parsed, new: &sql::types::Parsed) -> bool {
     }
     match (from, to) {
         (Some("text"), _) | (_, Some("text")) => true,
-        (Some("time"), Some("time")) => matches!(
-            (old.name.as_str(), new.name.as_str()),
-            ("timestamp", _) | ("date", "timestamp") | ("time", "interval") | ("interval", "time") | ("time", "time")
-        ) && !(new.name == "interval" && old.name == "timestamp"),
+        (Some("time"), Some("time")) => {
+            matches!(
+                (old.name.as_str(), new.name.as_str()),
+                ("timestamp", _)
+                    | ("date", "timestamp")
+                    | ("time", "interval")
+                    | ("interval", "time")
+                    | ("time", "time")
+            ) && !(new.name == "interval" && old.name == "timestamp")
+        }
         (Some(from), Some(to)) if from == to => true,
         (Some("number"), None) => new.name == "boolean" && old.name == "integer" || new.name == "money",
-        (None, Some("number")) => old.name == "boolean" && new.name == "integer" || old.name == "money" && new.name == "numeric",
+        (None, Some("number")) => {
+            old.name == "boolean" && new.name == "integer" || old.name == "money" && new.name == "numeric"
+        }
         (Some("json"), Some("number")) => old.name == "jsonb",
         (Some("number"), Some("bit")) | (Some("bit"), Some("number")) => {
-            [old, new].iter().any(|t| matches!(t.name.as_str(), "integer" | "bigint")) && [old, new].iter().any(|t| t.name == "bit")
+            [old, new].iter().any(|t| matches!(t.name.as_str(), "integer" | "bigint"))
+                && [old, new].iter().any(|t| t.name == "bit")
         }
         _ => false,
     }
@@ -414,7 +481,8 @@ fn castable(old: &sql::types::Parsed, new: &sql::types::Parsed) -> bool {
 
 fn alter_table(id: &ObjectId, what: &str) -> Statement {
     match id.parent() {
-        Some(table) => Statement::new(format!("ALTER {} {} {what}", table.kind().sql, sql::path(table))).locks(LockMode::AccessExclusive, table),
+        Some(table) => Statement::new(format!("ALTER {} {} {what}", table.kind().sql, sql::path(table)))
+            .locks(LockMode::AccessExclusive, table),
         None => Statement::new(what),
     }
 }

@@ -1,7 +1,9 @@
 //! Comments on any object: `comment "…"`.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::model::{Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr};
+use crate::model::{
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
+};
 use crate::sql;
 
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, room, target};
@@ -42,9 +44,15 @@ impl Room for Comment {
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
         let (class, oid, sub) = (row.oid(), row.oid(), row.next::<i32>());
-        let parent = if class == class::PG_CLASS && sub != 0 { book.column(oid, i16::try_from(sub).ok()?)? } else { book.get(class, oid)? };
+        let parent = if class == class::PG_CLASS && sub != 0 {
+            book.column(oid, i16::try_from(sub).ok()?)?
+        } else {
+            book.get(class, oid)?
+        };
         // The index of a key is no object of its own: a comment on it is none on the key, but an `index-comment`.
-        if class == class::PG_CLASS && matches!(parent.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey) {
+        if class == class::PG_CLASS
+            && matches!(parent.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
+        {
             return None;
         }
         Some(ObjectId::facet(&KIND, parent.clone()))
@@ -53,7 +61,8 @@ impl Room for Comment {
     fn read(&self, row: &mut Row, id: &ObjectId, _: &Book) -> Option<Object> {
         let text = row.text();
         // initdb's own comment on schema public is template0's state.
-        let initial = &*text == "standard public schema" && id.parent().is_some_and(|p| p.kind().address == Address::Schema);
+        let initial =
+            &*text == "standard public schema" && id.parent().is_some_and(|p| p.kind().address == Address::Schema);
         let mut object = Object::default();
         object.attrs.set(TEXT, text);
         (!initial).then_some(object)
@@ -70,7 +79,14 @@ impl Room for Comment {
         Ok(vec![statement(id, &sql::literal(object.get(TEXT).map_or("", |t| t)), cx)])
     }
 
-    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        _: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         self.create(id, new, &[], cx)
     }
 

@@ -2,7 +2,10 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::Node;
-use crate::model::{Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Within, attr};
+use crate::model::{
+    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Within,
+    attr,
+};
 use crate::sql::{self, types, types::Parsed};
 
 use super::scope::Scope;
@@ -88,7 +91,14 @@ impl Room for Default_ {
         Ok(vec![statement(id, &format!("SET DEFAULT {}", object.get(VALUE).map_or("NULL", |v| v.as_str())))])
     }
 
-    fn alter(&self, id: &ObjectId, _: &Object, new: &Object, _: &[&'static str], cx: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        _: &[&'static str],
+        cx: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         self.create(id, new, &[], cx)
     }
 
@@ -125,7 +135,8 @@ fn statement(id: &ObjectId, what: &str) -> Statement {
     let column = id.parent();
     let table = column.and_then(|c| c.parent());
     let (Some(column), Some(table)) = (column, table) else { return Statement::new(what) };
-    let sql = format!("ALTER {} {} ALTER COLUMN {} {what}", table.kind().sql, sql::path(table), sql::name(column.name()));
+    let sql =
+        format!("ALTER {} {} ALTER COLUMN {} {what}", table.kind().sql, sql::path(table), sql::name(column.name()));
     Statement::new(sql).locks(LockMode::AccessExclusive, table)
 }
 

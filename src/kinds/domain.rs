@@ -2,8 +2,8 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
-    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State, Within,
-    attr,
+    Address, Attr, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType,
+    State, Within, attr,
 };
 use crate::sql;
 

@@ -19,10 +19,28 @@ const TAGS: Key<Vec<Text>> = Key::new("tags");
 const EVENTS: &[&str] = &["ddl_command_start", "ddl_command_end", "sql_drop", "table_rewrite", "login"];
 
 static ATTRS: [Attr; 4] = [
-    attr(EVENT, Shape::Word(EVENTS), Form::Argument, OnChange::Replace, "The event that it fires on; `login` from 17 on."),
-    attr(FUNCTION, Shape::Ref(&["function"]), Form::Custom, OnChange::Replace, "The function that it calls, as a property."),
+    attr(
+        EVENT,
+        Shape::Word(EVENTS),
+        Form::Argument,
+        OnChange::Replace,
+        "The event that it fires on; `login` from 17 on.",
+    ),
+    attr(
+        FUNCTION,
+        Shape::Ref(&["function"]),
+        Form::Custom,
+        OnChange::Replace,
+        "The function that it calls, as a property.",
+    ),
     firing::enabled_attr(),
-    attr(TAGS, Shape::Texts, Form::Child, OnChange::Replace, "The commands that it is for, all if none is said: `tags \"CREATE TABLE\"`."),
+    attr(
+        TAGS,
+        Shape::Texts,
+        Form::Child,
+        OnChange::Replace,
+        "The commands that it is for, all if none is said: `tags \"CREATE TABLE\"`.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {
@@ -70,7 +88,8 @@ impl Room for EventTrigger {
         let mut node = generic::write(id, object, inner);
         if let Some(function) = object.get(FUNCTION) {
             let text = generic::reference_text(&function.with_signature(None), Some(&schema_id("public")));
-            node.props.insert(0, Prop { name: FUNCTION.name.into(), value: Arg::text(text), name_span: Span::default() });
+            node.props
+                .insert(0, Prop { name: FUNCTION.name.into(), value: Arg::text(text), name_span: Span::default() });
         }
         Some(node)
     }

@@ -80,7 +80,6 @@ impl Room for Extension {
         }
     }
 
-
     fn provides_unknown(&self) -> bool {
         true
     }

@@ -83,7 +83,8 @@ impl Room for Wrapper {
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         let mut node = generic::write(id, object, inner);
-        for (at, (key, function)) in FUNCTIONS.iter().filter_map(|(key, ..)| Some((key, object.get(*key)?))).enumerate() {
+        for (at, (key, function)) in FUNCTIONS.iter().filter_map(|(key, ..)| Some((key, object.get(*key)?))).enumerate()
+        {
             let value = Arg::text(support_function::text(function, None));
             node.props.insert(at, Prop { name: key.name.into(), value, name_span: Span::default() });
         }
@@ -115,7 +116,8 @@ impl Room for Wrapper {
         let mut object = Object::default();
         for (key, _, signature) in FUNCTIONS {
             let (home, name) = (row.text_opt(), row.text_opt());
-            let function = home.zip(name).and_then(|(home, name)| support_function::id(schema_id(home), name, signature));
+            let function =
+                home.zip(name).and_then(|(home, name)| support_function::id(schema_id(home), name, signature));
             object.attrs.set(key, function);
         }
         options::read(row.next(), false, &mut object.attrs);
@@ -180,9 +182,8 @@ mod tests {
 
     #[test]
     fn files_hold_no_secrets() {
-        let (_, problems) = load(
-            "foreign-data-wrapper w {\n    options password=x\n    secret token env=HOME\n    secret token\n}\n",
-        );
+        let (_, problems) =
+            load("foreign-data-wrapper w {\n    options password=x\n    secret token env=HOME\n    secret token\n}\n");
         assert_eq!(
             problems,
             [

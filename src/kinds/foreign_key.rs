@@ -169,8 +169,11 @@ impl Room for ForeignKey {
         let key = key_of(scope.load, &other, &theirs);
         if key.is_none() && ought_to_have_key(&other, scope) {
             let names = theirs.iter().map(|c| c.name().as_str()).collect::<Vec<_>>().join(" ");
-            let problem = Problem::new(target.span, format!("{other} has no key of `{names}`")).label("not unique there");
-            let help = format!("what is referred to is unique: add `unique {names}` to the other table, or `primary-key {names}`");
+            let problem =
+                Problem::new(target.span, format!("{other} has no key of `{names}`")).label("not unique there");
+            let help = format!(
+                "what is referred to is unique: add `unique {names}` to the other table, or `primary-key {names}`"
+            );
             scope.problem(problem.help(help));
         }
         read.set(UNIQUE_KEY, key);

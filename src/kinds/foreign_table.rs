@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn every_form_is_written_created_and_altered() {
-        let full = "server s wrapper=w\n\nforeign-table t server=s {\n    options table_name=far\n    column a integer\n}\n";
+        let full =
+            "server s wrapper=w\n\nforeign-table t server=s {\n    options table_name=far\n    column a integer\n}\n";
         assert_eq!(
             create(&round_trip(full), "foreign-table"),
             ["CREATE FOREIGN TABLE public.t () SERVER s OPTIONS (table_name 'far')"]

@@ -5,8 +5,8 @@ use crate::kdl::Node;
 use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Within};
 use crate::sql;
 
-use super::scope::Scope;
 use super::refs::Refs;
+use super::scope::Scope;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine, support};
 
 pub static KIND: Kind = Kind {

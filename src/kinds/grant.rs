@@ -4,8 +4,8 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem, Scalar};
 use crate::model::{
-    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
-    Within, attr,
+    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
+    Text, Within, attr,
 };
 use crate::sql;
 
@@ -295,7 +295,8 @@ fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Sta
         grant.is(&KIND) && same_roles && column.and_then(|c| c.parent()) == Some(table)
     };
     let kept = cx.state.iter().filter(|(grant, _)| of_column(grant));
-    let kept = kept.filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
+    let kept = kept
+        .filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
     kept.flat_map(|(grant, object)| between(grant, &Object::default(), object, cx)).collect()
 }
 
@@ -324,7 +325,6 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
 mod tests {
     use super::*;
     use crate::kinds::{find, scope::schema_id};
-    
 
     const PG15: Version = Version(150_000);
 
@@ -398,18 +398,14 @@ mod tests {
         let cx = Context::new(PG15, &state);
         let sql: Vec<String> =
             ROOM.create(&id, &of(&["select"], &[]), &[], &cx).unwrap().into_iter().map(|s| s.sql).collect();
-        assert_eq!(
-            sql,
-            ["SET LOCAL ROLE \"App Admin\"", "GRANT SELECT ON TABLE public.orders TO app", "RESET ROLE"]
-        );
+        assert_eq!(sql, ["SET LOCAL ROLE \"App Admin\"", "GRANT SELECT ON TABLE public.orders TO app", "RESET ROLE"]);
     }
 
     #[test]
     fn a_given_right_rests_on_the_grant_with_the_option() {
         let parent = id().parent().cloned();
-        let by = |to: &str, by: Option<&str>| {
-            ObjectId::new(&KIND, parent.clone(), to).with_signature(by.map(Text::from))
-        };
+        let by =
+            |to: &str, by: Option<&str>| ObjectId::new(&KIND, parent.clone(), to).with_signature(by.map(Text::from));
         let mut state = State::default();
         for (to, giver, rights, option) in [
             ("admin", None, vec!["select", "insert"], vec!["select"]),

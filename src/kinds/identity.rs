@@ -97,7 +97,6 @@ impl Room for Identity {
         Some(object)
     }
 
-
     fn takes(&self, id: &ObjectId, object: &Object) -> Option<Ident> {
         Some(sequence_name(id, object))
     }

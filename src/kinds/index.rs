@@ -3,8 +3,8 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape,
-    Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
+    Result, Shape, Within, attr,
 };
 use crate::sql;
 
@@ -85,7 +85,8 @@ impl Room for Index {
         };
         let mut args = node.args.get(usize::from(takes_name)..).unwrap_or_default().to_vec();
         if let (Some(column), Some(arg)) = (&column, args.first()) {
-            let problem = Problem::new(arg.span, "in a column, an index is about that column alone").label("one too many");
+            let problem =
+                Problem::new(arg.span, "in a column, an index is about that column alone").label("one too many");
             let help = format!("write `index NAME {} …` in the table", column.name().as_str());
             return scope.problem(problem.help(help));
         }

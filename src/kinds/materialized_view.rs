@@ -2,8 +2,8 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, State,
-    Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
+    Result, Shape, State, Within, attr,
 };
 use crate::sql;
 

@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::sql::{self, reference};
 
-use super::scope::Scope;
 use super::refs::Refs;
+use super::scope::Scope;
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find};
 
 /// The role of an owner.

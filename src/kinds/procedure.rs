@@ -4,8 +4,8 @@ use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
 use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
 
-use super::scope::Scope;
 use super::refs::Refs;
+use super::scope::Scope;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine};
 
 pub static KIND: Kind = Kind {

@@ -124,8 +124,11 @@ impl Room for Publication {
         } else if !parts.is_empty() {
             text.push_str(&format!(" FOR {}", parts.join(", ")));
         }
-        let options: Vec<String> =
-            OPTIONS.iter().filter(|name| object.value(name).is_some()).filter_map(|name| option(name, object)).collect();
+        let options: Vec<String> = OPTIONS
+            .iter()
+            .filter(|name| object.value(name).is_some())
+            .filter_map(|name| option(name, object))
+            .collect();
         if !options.is_empty() {
             text.push_str(&format!(" WITH ({})", options.join(", ")));
         }
@@ -212,7 +215,10 @@ mod tests {
             alter("publication p { publish insert }", "publication p", "publication"),
             ["ALTER PUBLICATION p SET (publish = 'insert, update, delete, truncate')"]
         );
-        assert_eq!(alter("publication p", "publication p all-tables", "publication"), ["replace because of all-tables"]);
+        assert_eq!(
+            alter("publication p", "publication p all-tables", "publication"),
+            ["replace because of all-tables"]
+        );
     }
 
     #[test]

@@ -15,8 +15,7 @@ const SCHEMA: Key<ObjectId> = Key::new("schema");
 /// The node's name, in PostgreSQL's words.
 const WORDS: &[&str] = &["tables-in-schema"];
 
-static ATTRS: [Attr; 1] =
-    [attr(SCHEMA, Shape::Ref(&["schema"]), Form::Custom, OnChange::CreationOnly, "The schema.")];
+static ATTRS: [Attr; 1] = [attr(SCHEMA, Shape::Ref(&["schema"]), Form::Custom, OnChange::CreationOnly, "The schema.")];
 
 pub static KIND: Kind = Kind {
     word: "publication-schema",

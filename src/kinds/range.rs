@@ -105,10 +105,14 @@ impl Room for Range {
 
     fn query(&self, server: Version) -> Option<String> {
         let (multirange, join) = match server.at_least(14) {
-            true => ("n.nspname::text, m.typname::text", "JOIN pg_type m ON m.oid = r.rngmultitypid JOIN pg_namespace n ON n.oid = m.typnamespace"),
+            true => (
+                "n.nspname::text, m.typname::text",
+                "JOIN pg_type m ON m.oid = r.rngmultitypid JOIN pg_namespace n ON n.oid = m.typnamespace",
+            ),
             false => ("NULL::text, NULL::text", ""),
         };
-        let (own, types) = if server.at_least(14) { ("m.oid, m.typarray", "t.oid, m.oid") } else { ("0::oid, 0::oid", "t.oid") };
+        let (own, types) =
+            if server.at_least(14) { ("m.oid, m.typarray", "t.oid, m.oid") } else { ("0::oid, 0::oid", "t.oid") };
         Some(format!(
             "SELECT t.oid, t.typarray, t.typnamespace, t.typname, {own}, \
              ARRAY(SELECT d.objid FROM pg_depend d WHERE d.classid = 1255 AND d.refclassid = 1247 AND d.refobjid IN ({types}) AND d.deptype = 'i'), \
@@ -134,7 +138,9 @@ impl Room for Range {
         let (multirange, its_array) = (row.oid(), row.oid());
         book.add_part(class::PG_TYPE, multirange, id.clone());
         book.add_part(class::PG_TYPE, its_array, id.clone());
-        row.next::<Vec<u32>>().into_iter().for_each(|constructor| book.add_part(class::PG_PROC, constructor, id.clone()));
+        row.next::<Vec<u32>>()
+            .into_iter()
+            .for_each(|constructor| book.add_part(class::PG_PROC, constructor, id.clone()));
         Some(id)
     }
 
@@ -160,7 +166,9 @@ impl Room for Range {
 
     /// A multirange's name can change, its schema cannot.
     fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
-        let moved = |object: &Object| object.get(MULTIRANGE).is_some_and(|text| !matches!(reference::split(text).as_deref(), Ok([_])));
+        let moved = |object: &Object| {
+            object.get(MULTIRANGE).is_some_and(|text| !matches!(reference::split(text).as_deref(), Ok([_])))
+        };
         if attr.name == MULTIRANGE.name && (moved(old) || moved(new)) { OnChange::Replace } else { attr.on_change }
     }
 
@@ -187,7 +195,14 @@ impl Room for Range {
         Ok(out)
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, _: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(rename_multirange(&multirange(id, old), &multirange(id, new), id))
     }
 
@@ -322,7 +337,8 @@ mod tests {
     #[test]
     fn what_goes_without_saying_is_left_out() {
         let plain = load("range floatrange float8").0;
-        let said = load("range floatrange float8 subtype-opclass=float8_ops multirange-type-name=public.floatmultirange").0;
+        let said =
+            load("range floatrange float8 subtype-opclass=float8_ops multirange-type-name=public.floatmultirange").0;
         assert_eq!(plain.objects, said.objects);
     }
 
@@ -349,7 +365,10 @@ mod tests {
     #[test]
     fn a_function_that_is_not_there_is_missed() {
         let far = "function far language=sql returns=float8 {\n    arg int\n    body-exact x\n}\nfunction far language=sql returns=float8 {\n    body-exact x\n}\n";
-        assert_eq!(load(&format!("{far}range a bigint subtype-diff=far")).1, ["no function `far` takes (bigint, bigint)"]);
+        assert_eq!(
+            load(&format!("{far}range a bigint subtype-diff=far")).1,
+            ["no function `far` takes (bigint, bigint)"]
+        );
         assert_eq!(load("range a bigint subtype-diff=public.far").1, ["there is no function `public.far`"]);
     }
 

@@ -141,10 +141,7 @@ mod tests {
         );
         assert_eq!(
             create(&state, "replica-identity"),
-            [
-                "ALTER TABLE public.t REPLICA IDENTITY USING INDEX t_a_key",
-                "ALTER TABLE public.u REPLICA IDENTITY FULL"
-            ]
+            ["ALTER TABLE public.t REPLICA IDENTITY USING INDEX t_a_key", "ALTER TABLE public.u REPLICA IDENTITY FULL"]
         );
     }
 

@@ -18,11 +18,29 @@ const WHERE: Key<Expr> = Key::new("where");
 const DO: Key<Vec<Expr>> = Key::new("do");
 
 static ATTRS: [Attr; 5] = [
-    attr(EVENT, Shape::Word(&["insert", "update", "delete"]), Form::Argument, OnChange::Alter, "The command that it is for."),
+    attr(
+        EVENT,
+        Shape::Word(&["insert", "update", "delete"]),
+        Form::Argument,
+        OnChange::Alter,
+        "The command that it is for.",
+    ),
     attr(INSTEAD, Shape::Flag, Form::Flag, OnChange::Alter, "Its commands take the place of the original one."),
     firing::enabled_attr(),
-    attr(WHERE, Shape::Expr, Form::Child, OnChange::Alter, "It is for rows for which this is true; they are called `old` and `new`."),
-    attr(DO, Shape::Expr, Form::Repeated, OnChange::Alter, "A command, one `do` for each; without any, nothing is done."),
+    attr(
+        WHERE,
+        Shape::Expr,
+        Form::Child,
+        OnChange::Alter,
+        "It is for rows for which this is true; they are called `old` and `new`.",
+    ),
+    attr(
+        DO,
+        Shape::Expr,
+        Form::Repeated,
+        OnChange::Alter,
+        "A command, one `do` for each; without any, nothing is done.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {
@@ -50,7 +68,8 @@ impl Room for Rule {
         let fresh = !scope.load.state.has(&id);
         generic::parse_as(id.clone(), node, 1, scope);
         let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
-        let commands: Vec<Expr> = object.get(DO).unwrap_or_default().into_iter().map(|c| Expr::new(query::trimmed(c))).collect();
+        let commands: Vec<Expr> =
+            object.get(DO).unwrap_or_default().into_iter().map(|c| Expr::new(query::trimmed(c))).collect();
         let some = commands.first().is_some_and(|first| !first.as_str().eq_ignore_ascii_case("nothing"));
         object.attrs.set(DO, some.then_some(commands));
     }
@@ -60,7 +79,8 @@ impl Room for Rule {
             return Some("say what it is for: `rule NAME insert|update|delete`".into());
         }
         let on_view = id.parent().is_some_and(|parent| parent.kind().word == "view");
-        (on_view && object.get(ENABLED).is_some()).then(|| "PostgreSQL enables all rules of views: leave out `enabled`".into())
+        (on_view && object.get(ENABLED).is_some())
+            .then(|| "PostgreSQL enables all rules of views: leave out `enabled`".into())
     }
 
     fn query(&self, _: Version) -> Option<String> {
@@ -180,7 +200,8 @@ fn cut(definition: &str, conditional: bool, instead: bool) -> (Option<&str>, Vec
         return (condition, Vec::new());
     }
     // Several commands stand in parentheses, each with a semicolon behind it.
-    let Some(list) = rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).filter(|r| r.trim_end().ends_with(';')) else {
+    let Some(list) = rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).filter(|r| r.trim_end().ends_with(';'))
+    else {
         return (condition, vec![rest]);
     };
     let mut start = 0;

@@ -35,7 +35,8 @@ impl Room for Schema {
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let Some(name) = generic::take_name(node, scope) else { return };
         let id = id(name.text());
-        let (inside, own): (Vec<&Node>, Vec<&Node>) = node.children.iter().partition(|child| super::scope::in_schema(&child.name).is_some());
+        let (inside, own): (Vec<&Node>, Vec<&Node>) =
+            node.children.iter().partition(|child| super::scope::in_schema(&child.name).is_some());
         declare(&id, node, scope);
         for child in own {
             scope.child(child, &id);
@@ -73,7 +74,14 @@ impl Room for Schema {
         Ok(vec![Statement::new(format!("CREATE SCHEMA {}", sql::path(id)))])
     }
 
-    fn alter(&self, _: &ObjectId, _: &Object, _: &Object, _: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        _: &ObjectId,
+        _: &Object,
+        _: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         Ok(vec![])
     }
 }
@@ -81,13 +89,15 @@ impl Room for Schema {
 /// Enters the schema. Many files may open the same one; what is said beside its name is said once, in any of them.
 fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
     let objects = &mut scope.load.state.objects;
-    let known = objects.get_full(id).map(|(at, _, object)| (at, object.place, object.attrs.is_empty() && object.was.is_none()));
+    let known =
+        objects.get_full(id).map(|(at, _, object)| (at, object.place, object.attrs.is_empty() && object.was.is_none()));
     let says_nothing = node.args.len() == 1 && node.props.is_empty();
     let head = Node { children: Vec::new(), ..node.clone() };
     match known {
         Some(_) if says_nothing => {}
         Some((_, place, false)) => {
-            let mut problem = Problem::new(node.name_span, format!("{id} is described twice")).label("second description");
+            let mut problem =
+                Problem::new(node.name_span, format!("{id} is described twice")).label("second description");
             problem.related = place.map(|place| (place, "the first one"));
             scope.problem(problem.help("keep one; elsewhere write only the name and the block"));
         }

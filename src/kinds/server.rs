@@ -18,7 +18,13 @@ const TYPE: Key<Text> = Key::new("type");
 const VERSION: Key<Text> = Key::new("version");
 
 static ATTRS: [Attr; 5] = [
-    attr(WRAPPER, Shape::Name, Form::Property, OnChange::Replace, "The foreign-data wrapper, the project's or an extension's."),
+    attr(
+        WRAPPER,
+        Shape::Name,
+        Form::Property,
+        OnChange::Replace,
+        "The foreign-data wrapper, the project's or an extension's.",
+    ),
     attr(TYPE, Shape::Text, Form::Property, OnChange::Replace, "What the wrapper takes for the server's type."),
     attr(VERSION, Shape::Text, Form::Property, OnChange::Alter, "What the wrapper takes for the server's version."),
     options::options_attr(OnChange::Alter, "How the server is reached: `host=…`, `dbname=…`."),
@@ -127,7 +133,8 @@ mod tests {
 
     #[test]
     fn every_form_is_written_created_and_altered() {
-        let full = "server s wrapper=w type=odd version=\"1.0\" {\n    options host=h port=5432\n    secret password\n}\n";
+        let full =
+            "server s wrapper=w type=odd version=\"1.0\" {\n    options host=h port=5432\n    secret password\n}\n";
         let state = round_trip(full);
         assert_eq!(
             create(&state, "server"),

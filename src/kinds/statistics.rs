@@ -23,9 +23,21 @@ const WORDS: [(&str, char); 3] = [("ndistinct", 'd'), ("dependencies", 'f'), ("m
 
 static ATTRS: [Attr; 4] = [
     key_parts::parts_attr("Columns and (from 14 on) expressions, in any order: `a (sql)\"lower(b)\"`."),
-    attr(FROM, Shape::Ref(RELATIONS), Form::Custom, OnChange::Replace, "The table whose columns they are, as a property."),
+    attr(
+        FROM,
+        Shape::Ref(RELATIONS),
+        Form::Custom,
+        OnChange::Replace,
+        "The table whose columns they are, as a property.",
+    ),
     attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
-    attr(KINDS, Shape::Texts, Form::Child, OnChange::Replace, "What is counted: ndistinct, dependencies, mcv; all if none is said."),
+    attr(
+        KINDS,
+        Shape::Texts,
+        Form::Child,
+        OnChange::Replace,
+        "What is counted: ndistinct, dependencies, mcv; all if none is said.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {
@@ -209,7 +221,8 @@ mod tests {
 
     #[test]
     fn the_target_alters_and_order_is_nothing() {
-        let (old, new) = (format!("{TABLE}statistics s b a from=t"), format!("{TABLE}statistics s a b from=t statistics=9"));
+        let (old, new) =
+            (format!("{TABLE}statistics s b a from=t"), format!("{TABLE}statistics s a b from=t statistics=9"));
         assert_eq!(alter(&old, &new, "statistics"), ["ALTER STATISTICS public.s SET STATISTICS 9"]);
         assert_eq!(alter(&new, &old, "statistics"), ["ALTER STATISTICS public.s SET STATISTICS -1"]);
     }

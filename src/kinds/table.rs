@@ -2,7 +2,8 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Shape, State, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
+    Result, Shape, State, Within, attr,
 };
 use crate::sql;
 
@@ -22,7 +23,13 @@ const WITH: Key<Options> = Key::new("with");
 const FOREIGN_KEY: &str = "foreign-key";
 
 static ATTRS: [Attr; 10] = [
-    attr(UNLOGGED, Shape::Flag, Form::Flag, OnChange::Alter, "Not written to the write-ahead log; emptied after a crash."),
+    attr(
+        UNLOGGED,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Alter,
+        "Not written to the write-ahead log; emptied after a crash.",
+    ),
     attr(ROW_SECURITY, Shape::Flag, Form::Flag, OnChange::Alter, "Policies decide which rows people see."),
     attr(FORCE_ROW_SECURITY, Shape::Flag, Form::Flag, OnChange::Alter, "Policies hold for the owner too."),
     inheritance::OF_ATTR,
@@ -31,7 +38,13 @@ static ATTRS: [Attr; 10] = [
     attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "Where the table's files are."),
     inheritance::PARTITION_OF_ATTR,
     inheritance::inherits_attr(&["table"]),
-    attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Storage parameters; those of the TOAST table begin with `toast.`."),
+    attr(
+        WITH,
+        Shape::Options,
+        Form::Child,
+        OnChange::Alter,
+        "Storage parameters; those of the TOAST table begin with `toast.`.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {
@@ -121,7 +134,9 @@ impl Room for Table {
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
-            Disturbance::Replaced(id) => Reaction::Impossible(format!("it would have to be emptied, since {id} has to be replaced")),
+            Disturbance::Replaced(id) => {
+                Reaction::Impossible(format!("it would have to be emptied, since {id} has to be replaced"))
+            }
             Disturbance::Retyped(_) => Reaction::Survives,
         }
     }
@@ -150,9 +165,17 @@ impl Room for Table {
         Ok(out)
     }
 
-    fn alter(&self, id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn alter(
+        &self,
+        id: &ObjectId,
+        old: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
         let table = sql::path(id);
-        let alter = |what: String| Statement::new(format!("ALTER TABLE {table} {what}")).locks(LockMode::AccessExclusive, id);
+        let alter =
+            |what: String| Statement::new(format!("ALTER TABLE {table} {what}")).locks(LockMode::AccessExclusive, id);
         let mut out = Vec::new();
         for name in changed {
             if *name == UNLOGGED.name {
@@ -191,9 +214,11 @@ impl Room for Table {
 
 /// True if a foreign key points to the partitioned table, or to one that it is a part of: such a key holds every partition.
 fn is_referenced(table: &ObjectId, state: &State) -> bool {
-    let above = |table: &ObjectId| state.get(table).and_then(inheritance::partition_of).map(|(parent, _)| parent.clone());
+    let above =
+        |table: &ObjectId| state.get(table).and_then(inheritance::partition_of).map(|(parent, _)| parent.clone());
     let wholes: Vec<ObjectId> = std::iter::successors(Some(table.clone()), above).collect();
     state.iter().any(|(_, object)| object.get(REFERENCES).is_some_and(|target| wholes.contains(target)))
 }
 
-const SECURITY: [(Key<bool>, &str, &str); 2] = [(ROW_SECURITY, "ENABLE", "DISABLE"), (FORCE_ROW_SECURITY, "FORCE", "NO FORCE")];
+const SECURITY: [(Key<bool>, &str, &str); 2] =
+    [(ROW_SECURITY, "ENABLE", "DISABLE"), (FORCE_ROW_SECURITY, "FORCE", "NO FORCE")];

@@ -10,8 +10,8 @@ use crate::sql;
 
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
 use super::firing::{self, ENABLED, function_id, function_of};
-use super::scope::{Scope, Turn};
 use super::meant;
+use super::scope::{Scope, Turn};
 use super::{Context, Folded, LockMode, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
@@ -32,10 +32,22 @@ const EVENT_WORDS: &[&str] = &["insert", "delete", "update", "truncate"];
 
 static ATTRS: [Attr; 14] = [
     attr(TIMING, Shape::Word(TIMINGS), Form::Argument, OnChange::Replace, "When it fires, relative to the change."),
-    attr(EVENTS, Shape::Texts, Form::Arguments, OnChange::Replace, "What it fires on: insert, delete, update, truncate."),
+    attr(
+        EVENTS,
+        Shape::Texts,
+        Form::Arguments,
+        OnChange::Replace,
+        "What it fires on: insert, delete, update, truncate.",
+    ),
     attr(FOR_EACH, Shape::Word(&["statement", "row"]), Form::Property, OnChange::Replace, "How often it fires.")
         .default("statement"),
-    attr(FUNCTION, Shape::Ref(&["function"]), Form::Custom, OnChange::Replace, "The function that it calls, as a property."),
+    attr(
+        FUNCTION,
+        Shape::Ref(&["function"]),
+        Form::Custom,
+        OnChange::Replace,
+        "The function that it calls, as a property.",
+    ),
     attr(CONSTRAINT, Shape::Flag, Form::Property, OnChange::Replace, "A constraint trigger, which can be deferred."),
     constraint::deferrable_attr(OnChange::Replace),
     constraint::initially_deferred_attr(OnChange::Replace),
@@ -84,10 +96,7 @@ impl Room for Trigger {
             }
             return;
         };
-        let function = function
-            .as_text()
-            .cloned()
-            .and_then(|name| function_of(&name, function.span, scope));
+        let function = function.as_text().cloned().and_then(|name| function_of(&name, function.span, scope));
         let of = constraint::columns_of_child(node, OF.name, &table, scope);
         let id = scope.id(&ROOM, name);
         let mut rest = node.clone();
@@ -109,7 +118,9 @@ impl Room for Trigger {
         }
         let help = format!("write `trigger NAME before|after|instead-of {}`", EVENT_WORDS.join("|"));
         match wrong {
-            Some(word) => scope.problem(Problem::new(node.span, format!("`{word}` is no event of a trigger")).help(help)),
+            Some(word) => {
+                scope.problem(Problem::new(node.span, format!("`{word}` is no event of a trigger")).help(help))
+            }
             None if events.is_empty() => {
                 scope.problem(Problem::new(node.name_span, "this trigger never fires").label("no events").help(help));
             }
@@ -163,9 +174,22 @@ impl Room for Trigger {
         let (relation, bits): (u32, i16) = (row.oid(), row.next());
         let has = |bit: i16| bits & bit != 0;
         let mut attrs = Attrs::new();
-        let timing = if has(64) { "instead-of" } else if has(2) { "before" } else { "after" };
+        let timing = if has(64) {
+            "instead-of"
+        } else if has(2) {
+            "before"
+        } else {
+            "after"
+        };
         attrs.set(TIMING, Text::from(timing));
-        let event = |word: &str| has(match word { "insert" => 4, "delete" => 8, "update" => 16, _ => 32 });
+        let event = |word: &str| {
+            has(match word {
+                "insert" => 4,
+                "delete" => 8,
+                "update" => 16,
+                _ => 32,
+            })
+        };
         attrs.set(EVENTS, ordered(event));
         attrs.set(FOR_EACH, has(1).then(|| "row".into()));
         let of = constraint::columns_by_number(book, relation, &row.next::<Vec<i16>>())?;
@@ -324,7 +348,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let problems = |trigger: &str| load(&format!("{FUNCTION_KDL}table t {{\n    column a integer\n    {trigger}\n}}\n")).1;
+        let problems =
+            |trigger: &str| load(&format!("{FUNCTION_KDL}table t {{\n    column a integer\n    {trigger}\n}}\n")).1;
         assert_eq!(problems("trigger g after insert"), ["this trigger calls no function"]);
         assert_eq!(problems("trigger g after function=f"), ["this trigger never fires"]);
         assert_eq!(problems("trigger g after upsert function=f"), ["`upsert` is no event of a trigger"]);
@@ -334,7 +359,8 @@ mod tests {
 
     #[test]
     fn conditions_are_cut_out() {
-        let text = "CREATE TRIGGER g AFTER UPDATE ON public.t FOR EACH ROW WHEN ((old.a > 1)) EXECUTE FUNCTION public.f('x')";
+        let text =
+            "CREATE TRIGGER g AFTER UPDATE ON public.t FOR EACH ROW WHEN ((old.a > 1)) EXECUTE FUNCTION public.f('x')";
         assert_eq!(condition(text).as_deref(), Some("(old.a > 1)"));
     }
 }

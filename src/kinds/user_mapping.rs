@@ -15,12 +15,15 @@ use super::{Context, Folded, Room, Statement, generic};
 const UNREADABLE: Key<bool> = Key::new("unreadable");
 
 static ATTRS: [Attr; 3] = [
-    options::options_attr(
-        OnChange::Alter,
-        "Options that are known as harmless, such as `user`.",
-    ),
+    options::options_attr(OnChange::Alter, "Options that are known as harmless, such as `user`."),
     options::SECRET_ATTR,
-    attr(UNREADABLE, Shape::Flag, Form::Flag, OnChange::CreationOnly, "Whoever wrote this could not read the options; they are left alone."),
+    attr(
+        UNREADABLE,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::CreationOnly,
+        "Whoever wrote this could not read the options; they are left alone.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {

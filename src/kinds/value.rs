@@ -1,9 +1,7 @@
 //! Values of enums, where one was renamed: `{ value paid was=payed }`. They are no objects: their enum holds them in an attribute.
 
 use crate::kdl::{Node, Problem};
-use crate::model::{
-    Address, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, Part, Result, Text, Within,
-};
+use crate::model::{Address, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, Part, Result, Text, Within};
 use crate::sql;
 
 use super::meant::nearest;
@@ -47,7 +45,8 @@ impl Room for EnumValue {
             scope.problem(Problem::new(child.name_span, message).label("unknown here"));
         }
         let Some((was, said)) = was else {
-            let problem = Problem::new(node.name_span, "values stand after the name of their enum").label("not in its block");
+            let problem =
+                Problem::new(node.name_span, "values stand after the name of their enum").label("not in its block");
             let name = name.as_str();
             scope.problem(problem.help(format!(
                 "write `enum NAME {name} …`; if `{name}` was renamed, `{{ value {name} was=OLD }}` says so"

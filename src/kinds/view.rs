@@ -2,8 +2,8 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
-    Within, attr,
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
+    Text, Within, attr,
 };
 use crate::sql;
 

@@ -70,7 +70,8 @@ impl Shell {
 
 /// A line as it is compared: what differs from run to run is masked, and how columns are aligned does not count.
 fn plain(line: &str) -> String {
-    let number = |word: &str| matches!(word.split('.').count(), 2 | 3) && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number =
+        |word: &str| matches!(word.split('.').count(), 2 | 3) && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let masked = mask(line);
     let words = masked.split_whitespace().map(|word| if number(word) { "NUMBER" } else { word });
     words.collect::<Vec<_>>().join(" ")
