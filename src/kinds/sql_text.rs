@@ -59,7 +59,7 @@ fn begins(text: &str, clause: &str) -> bool {
 
 /// A default that is one bare word would be the name of a column, and a default can have none.
 pub fn no_column(arg: &Arg, scope: &mut Scope<'_>) {
-    let Some(word) = arg.as_text() else { return };
+    let Some(word) = arg.as_text().map(|text| text.trim()) else { return };
     let names = sql::names::find(word);
     if let [name] = names.as_slice()
         && name.parts.len() == 1
