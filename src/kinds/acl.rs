@@ -114,14 +114,6 @@ pub fn is_initial(object: &ObjectId) -> bool {
     object.kind().address == Address::Schema && object.name().as_str() == "public"
 }
 
-/// What a right's facet does when what it is on is put back or changes its type.
-pub fn reaction(disturbance: &Disturbance) -> Reaction {
-    match disturbance {
-        Disturbance::Replaced(_) => Reaction::Replace,
-        Disturbance::Retyped(_) => Reaction::Survives,
-    }
-}
-
 /// Puts rights into PostgreSQL's order, each once; all of them become `all`, unless there is only one.
 pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
     let rights = on.rights(server);

@@ -112,7 +112,7 @@ impl Room for Check {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn computes(&self, _: &Object) -> bool {

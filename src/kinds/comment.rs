@@ -69,10 +69,7 @@ impl Room for Comment {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        match disturbance {
-            Disturbance::Replaced(_) => Reaction::Replace,
-            Disturbance::Retyped(_) => Reaction::Survives,
-        }
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

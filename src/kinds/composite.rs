@@ -52,10 +52,7 @@ impl Room for Composite {
 
     /// Its attributes react, not the type.
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        match disturbance {
-            Disturbance::Replaced(_) => Reaction::Replace,
-            Disturbance::Retyped(_) => Reaction::Survives,
-        }
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, _: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -374,14 +374,6 @@ pub fn rename(from: &ObjectId, to: &ObjectId) -> Vec<Statement> {
     vec![alter_parent(from, LockMode::AccessExclusive, &what)]
 }
 
-/// PostgreSQL rebuilds keys, checks and indexes of a column that gets another type.
-pub fn survives_retyping(disturbance: &Disturbance) -> Reaction {
-    match disturbance {
-        Disturbance::Retyped(_) => Reaction::Survives,
-        Disturbance::Replaced(_) => Reaction::Replace,
-    }
-}
-
 /// Storage parameters and tablespace of an index, or of the index of a constraint.
 pub fn alter_index(id: &ObjectId, old: &Object, new: &Object, changed: &[&'static str]) -> Vec<Statement> {
     let path = sql::schema_path(id, id.name());

@@ -74,10 +74,7 @@ impl Room for Domain {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        match disturbance {
-            Disturbance::Replaced(_) => Reaction::Replace,
-            Disturbance::Retyped(_) => Reaction::Survives,
-        }
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -127,7 +127,7 @@ impl Room for Exclude {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn computes(&self, object: &Object) -> bool {

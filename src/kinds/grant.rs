@@ -141,7 +141,7 @@ impl Room for Grant {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        acl::reaction(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

@@ -102,10 +102,8 @@ impl Room for Identity {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        match disturbance {
-            Disturbance::Replaced(_) => Reaction::Replace,
-            Disturbance::Retyped(_) => Reaction::Survives, // ALTER COLUMN … TYPE changes the sequence's type too
-        }
+        // ALTER COLUMN … TYPE changes the sequence's type too
+        disturbance.unless_retyped()
     }
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {

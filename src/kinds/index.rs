@@ -174,7 +174,7 @@ impl Room for Index {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn computes(&self, object: &Object) -> bool {

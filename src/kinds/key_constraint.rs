@@ -95,7 +95,7 @@ pub fn folds(object: &Object, cx: &Context<'_>) -> bool {
 pub fn reaction(object: &Object, disturbance: &Disturbance) -> Reaction {
     match disturbance {
         Disturbance::Replaced(id) if object.get(SAME_AS) == Some(id) => Reaction::Survives,
-        _ => constraint::survives_retyping(disturbance),
+        _ => disturbance.unless_retyped(),
     }
 }
 

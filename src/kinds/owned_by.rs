@@ -87,10 +87,7 @@ impl Room for OwnedBy {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        match disturbance {
-            Disturbance::Replaced(_) => Reaction::Replace,
-            Disturbance::Retyped(_) => Reaction::Survives,
-        }
+        disturbance.unless_retyped()
     }
 
     /// The owner of the table, who has to own the sequence as well.

@@ -96,7 +96,7 @@ impl Room for Owner {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        super::acl::reaction(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -80,7 +80,7 @@ impl Room for Revoke {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        acl::reaction(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

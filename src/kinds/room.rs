@@ -289,6 +289,17 @@ pub enum Disturbance {
     Retyped(ObjectId),
 }
 
+impl Disturbance {
+    /// What most do: they are put back with what is replaced, and PostgreSQL carries them along where only a type changes. Of a
+    /// column that gets another one it rebuilds keys, checks and indexes by itself.
+    pub fn unless_retyped(&self) -> Reaction {
+        match self {
+            Self::Replaced(_) => Reaction::Replace,
+            Self::Retyped(_) => Reaction::Survives,
+        }
+    }
+}
+
 /// On which side of a change of what it rests on an object's own change has to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {

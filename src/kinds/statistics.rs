@@ -150,7 +150,7 @@ impl Room for Statistics {
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
-        constraint::survives_retyping(disturbance)
+        disturbance.unless_retyped()
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
