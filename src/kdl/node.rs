@@ -67,22 +67,21 @@ impl Node {
     /// Adds a whole-number argument.
     #[must_use]
     pub fn int(mut self, value: i64) -> Self {
-        self.args.push(Arg { value: Scalar::Int(value), annotation: None, span: Span::default() });
+        self.args.push(Arg::new(Scalar::Int(value)));
         self
     }
 
     /// Adds a property.
     #[must_use]
     pub fn prop(mut self, name: impl Into<Text>, value: impl Into<Text>) -> Self {
-        self.props.push(Prop { name: name.into(), value: Arg::text(value), name_span: Span::default() });
+        self.props.push(Prop::new(name, Arg::text(value)));
         self
     }
 
     /// Adds a whole-number property.
     #[must_use]
     pub fn int_prop(mut self, name: impl Into<Text>, value: i64) -> Self {
-        let value = Arg { value: Scalar::Int(value), annotation: None, span: Span::default() };
-        self.props.push(Prop { name: name.into(), value, name_span: Span::default() });
+        self.props.push(Prop::new(name, Arg::new(Scalar::Int(value))));
         self
     }
 
@@ -123,10 +122,22 @@ impl Node {
     }
 }
 
+impl Prop {
+    /// A property without place, to be written.
+    pub fn new(name: impl Into<Text>, value: Arg) -> Self {
+        Self { name: name.into(), value, name_span: Span::default() }
+    }
+}
+
 impl Arg {
+    /// A value without place, to be written.
+    pub fn new(value: Scalar) -> Self {
+        Self { value, annotation: None, span: Span::default() }
+    }
+
     /// A plain text.
     pub fn text(text: impl Into<Text>) -> Self {
-        Self { value: Scalar::Text(text.into()), annotation: None, span: Span::default() }
+        Self::new(Scalar::Text(text.into()))
     }
 
     fn is_like(&self, other: &Arg) -> bool {

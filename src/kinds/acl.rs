@@ -8,7 +8,7 @@ use crate::sql;
 
 use super::meant;
 use super::scope::Scope;
-use super::{Context, Disturbance, Reaction, Statement, find, generic, target};
+use super::{Context, Statement, find, generic, target};
 
 /// The rights of a grant or revocation.
 pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");

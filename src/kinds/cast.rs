@@ -63,11 +63,9 @@ impl Room for Cast {
         let mut rest = node.clone();
         let said = support::take(&mut rest, &[FUNCTION]);
         let id = ObjectId::routine(&KIND, None, "", format!("{}, {}", from.as_str(), to.as_str()));
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 2, scope);
         let function =
             said.first().and_then(|prop| support::resolve(&prop.value, std::slice::from_ref(&from.0), scope));
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
+        if let Some(object) = generic::parse_as(id, &rest, 2, scope) {
             object.attrs.set(FUNCTION, function);
         }
     }

@@ -3,14 +3,13 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr,
+    Address, Attr, Attrs, Form, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr,
 };
 use crate::sql;
 
-use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Room, Statement, constraint, generic, index_of};
-
-const INDEX: Key<ObjectId> = Key::new("index");
+use super::index_of::{self, INDEX};
+use super::scope::Scope;
+use super::{Context, Folded, LockMode, Room, Statement, constraint, generic};
 
 static ATTRS: [Attr; 1] = [attr(
     INDEX,
@@ -40,23 +39,13 @@ impl Room for Cluster {
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
-        // Indexes are known once all of them have their names.
-        if scope.put_off(Turn::NamedReference, &ROOM, node) {
-            return;
-        }
-        let (Some(table), [arg]) = (scope.parent.clone(), node.args.as_slice()) else {
-            let problem = Problem::new(node.name_span, "a table is clustered by one index");
-            scope.problem(problem.label("write `cluster INDEX`"));
-            return;
-        };
-        let Some(index) = index_of::named(arg, &table, scope) else { return };
-        let id = ObjectId::facet(&KIND, table);
-        let rest = Node { args: Vec::new(), ..node.clone() };
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 0, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
-            object.attrs.set(INDEX, index);
-        }
+        index_of::parse(&ROOM, node, scope, |node| match std::mem::take(&mut node.args).as_slice() {
+            [index] => Ok(Some(index.clone())),
+            _ => {
+                let problem = Problem::new(node.name_span, "a table is clustered by one index");
+                Err(problem.label("write `cluster INDEX`"))
+            }
+        });
     }
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {

@@ -9,7 +9,7 @@ use crate::sql;
 
 use super::meant;
 use super::scope::Scope;
-use super::{Disturbance, LockMode, Reaction, Statement, choose_name, find, generic, inheritance};
+use super::{LockMode, Statement, choose_name, find, generic, inheritance};
 
 /// The columns of a key, in order.
 pub const COLUMNS: Key<Vec<ObjectId>> = Key::new("columns");
@@ -240,9 +240,7 @@ pub fn put(id: &ObjectId, node: &Node, own: &[&str], read: Attrs, scope: &mut Sc
         rest.props.push(Prop { name: child.name.clone(), value, name_span: child.name_span });
     }
     rest.children.retain(|c| !(is_flag(&c.name) && c.args.is_empty()));
-    let fresh = !scope.load.state.has(id);
-    generic::parse_as(id.clone(), &rest, 0, scope);
-    let Some(object) = scope.load.state.objects.get_mut(id).filter(|_| fresh) else { return };
+    let Some(object) = generic::parse_as(id.clone(), &rest, 0, scope) else { return };
     for (name, value) in read.iter() {
         object.attrs.put(name, value.clone());
     }
@@ -265,7 +263,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>, naming: &Naming<'
     node.args.extend(column_args(&object.get(COLUMNS).unwrap_or_default()));
     if !is_default_name(id, naming) {
         let value = Arg::text(id.name().text());
-        node.props.insert(0, Prop { name: "name".into(), value, name_span: Span::default() });
+        node.props.insert(0, Prop::new("name", value));
     }
     if let Some(include) = object.get(INCLUDE) {
         node.children.insert(0, columns_node("include", &include));

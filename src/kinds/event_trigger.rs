@@ -3,8 +3,8 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem, Prop};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, State,
-    Text, Within, attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
+    Within, attr,
 };
 use crate::sql;
 
@@ -73,9 +73,7 @@ impl Room for EventTrigger {
         let id = scope.id(&ROOM, name);
         let mut rest = node.clone();
         rest.props.retain(|p| &*p.name != FUNCTION.name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 1, scope);
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = generic::parse_as(id, &rest, 1, scope) else { return };
         let tags = object.get(TAGS).unwrap_or_default().into_iter().map(|tag| tag.to_uppercase()).collect();
         object.attrs.set(TAGS, ordered(tags)).set(FUNCTION, function);
     }
@@ -88,8 +86,7 @@ impl Room for EventTrigger {
         let mut node = generic::write(id, object, inner);
         if let Some(function) = object.get(FUNCTION) {
             let text = generic::reference_text(&function.with_signature(None), Some(&schema_id("public")));
-            node.props
-                .insert(0, Prop { name: FUNCTION.name.into(), value: Arg::text(text), name_span: Span::default() });
+            node.props.insert(0, Prop::new(FUNCTION.name, Arg::text(text)));
         }
         Some(node)
     }

@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Prop};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, Within, attr,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr,
 };
 use crate::sql;
 
@@ -60,7 +60,8 @@ impl Room for Wrapper {
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let Some(name) = node.args.first().and_then(Arg::as_text).cloned() else {
-            return generic::parse(&KIND, node, scope);
+            generic::parse(&KIND, node, scope);
+            return;
         };
         let mut found = Vec::new();
         for (key, _, signature) in FUNCTIONS {
@@ -71,9 +72,7 @@ impl Room for Wrapper {
         let mut rest = node.clone();
         rest.props.retain(|prop| !found.iter().any(|(key, _)| key.name == &*prop.name));
         let id = scope.id(self, name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse(&KIND, &rest, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
+        if let Some(object) = generic::parse(&KIND, &rest, scope) {
             for (key, function) in found {
                 object.attrs.set(key, function);
             }
@@ -86,7 +85,7 @@ impl Room for Wrapper {
         for (at, (key, function)) in FUNCTIONS.iter().filter_map(|(key, ..)| Some((key, object.get(*key)?))).enumerate()
         {
             let value = Arg::text(support_function::text(function, None));
-            node.props.insert(at, Prop { name: key.name.into(), value, name_span: Span::default() });
+            node.props.insert(at, Prop::new(key.name, value));
         }
         Some(node)
     }

@@ -4,8 +4,8 @@ use rustc_hash::FxHashSet;
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Ident, Kind, KindRef, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Span,
-    SqlType, Text, Value, Within,
+    Address, Attr, Attrs, Expr, Form, Ident, Kind, KindRef, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, SqlType,
+    Text, Value, Within,
 };
 use crate::sql::{reference, types};
 
@@ -13,24 +13,24 @@ use super::meant::{nearest, stray_argument, stray_property};
 use super::scope::{Scope, rooms_in};
 use super::{find, room, sql_text};
 
-/// Reads a node as one object of `kind`, and its child nodes by their rooms.
-pub fn parse(kind: &'static Kind, node: &Node, scope: &mut Scope<'_>) {
+/// Reads a node as one object of `kind`, and its child nodes by their rooms. The object, if there was none of its address.
+pub fn parse<'a>(kind: &'static Kind, node: &Node, scope: &'a mut Scope<'_>) -> Option<&'a mut Object> {
     let named = !(kind.address == Address::Facet);
-    let Some(name) = (if named { take_name(node, scope) } else { Some(Ident::from("")) }) else { return };
+    let name = if named { take_name(node, scope)? } else { Ident::from("") };
     let id = scope.id(room(kind), name);
     if !named {
         arguments_missing(kind.attrs, kind.word, node, scope);
     }
-    parse_as(id, node, usize::from(named), scope);
+    parse_as(id, node, usize::from(named), scope)
 }
 
-/// Reads a node as the object `id`; its arguments from `first` on are attributes.
-pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) {
+/// Reads a node as the object `id`; its arguments from `first` on are attributes. The object, if there was none of that address.
+pub fn parse_as<'a>(id: ObjectId, node: &Node, first: usize, scope: &'a mut Scope<'_>) -> Option<&'a mut Object> {
     let kind = id.kind();
     // Two declarations are told apart by their names, not by all that follows.
     let place = node.args.first().filter(|_| first > 0).map_or(node.name_span, |arg| arg.span);
     if scope.is_taken(&id, place) {
-        return;
+        return None;
     }
     let mut object = Object { place: Some(node.span), ..Object::default() };
     object.attrs = record(kind.attrs, kind.word, node, first, scope, &mut |prop, scope| {
@@ -55,6 +55,7 @@ pub fn parse_as(id: ObjectId, node: &Node, first: usize, scope: &mut Scope<'_>) 
     let own = child_attrs(kind.attrs);
     scope.put(id.clone(), object, place);
     scope.children(&node.children, &id, &own);
+    scope.load.state.objects.get_mut(&id)
 }
 
 /// The attributes that may stand as child nodes: flags too where an open-ended list of arguments leaves no room for bare words.
@@ -477,7 +478,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
         // A facet that is one text is a property of its parent: `default="…"`.
         if as_property(&child) {
             let value = child.args[0].clone();
-            node.props.push(Prop { name: child.name.clone(), value, name_span: Span::default() });
+            node.props.push(Prop::new(child.name.clone(), value));
         } else {
             node.children.push(child);
         }
@@ -517,7 +518,7 @@ pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schem
                 if let (Shape::Number, Scalar::Text(digits)) = (attr.shape, &value.value) {
                     value.value = digits.parse().map_or_else(|_| Scalar::Number(digits.clone()), Scalar::Int);
                 }
-                node.props.push(Prop { name: attr.name.into(), value, name_span: Span::default() });
+                node.props.push(Prop::new(attr.name, value));
             }
             (Form::Child, value) => node.children.push(child_of(attr, value, schema)),
             (Form::Repeated, Value::List(list)) => node.children.extend(list.iter().map(|v| child_of(attr, v, schema))),
@@ -561,8 +562,8 @@ fn child_of(attr: &'static Attr, value: &Value, schema: Option<&ObjectId>) -> No
 /// A single value as an argument.
 pub fn arg_of(value: &Value, schema: Option<&ObjectId>) -> Arg {
     match value {
-        Value::Bool(b) => Arg { value: Scalar::Bool(*b), annotation: None, span: Span::default() },
-        Value::Int(i) => Arg { value: Scalar::Int(*i), annotation: None, span: Span::default() },
+        Value::Bool(b) => Arg::new(Scalar::Bool(*b)),
+        Value::Int(i) => Arg::new(Scalar::Int(*i)),
         Value::Text(t) => Arg::text(t.clone()),
         Value::Type(t) => Arg::text(type_text(t, schema)),
         Value::Expr(e) => Arg::text(e.0.clone()),

@@ -2,7 +2,7 @@
 //! somebody else than the owner gave (`by=app_admin`) has that role as its signature.
 
 use crate::catalog::{Book, Row, Version};
-use crate::kdl::{Node, Problem, Scalar};
+use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
     Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
     Text, Within, attr,
@@ -91,13 +91,7 @@ impl Room for Grant {
             node = node.prop("by", grantor.clone());
         }
         if rights == option {
-            let value =
-                crate::kdl::Arg { value: Scalar::Bool(true), annotation: None, span: crate::model::Span::default() };
-            node.props.push(crate::kdl::Prop {
-                name: GRANT_OPTION.name.into(),
-                value,
-                name_span: crate::model::Span::default(),
-            });
+            node.props.push(Prop::new(GRANT_OPTION.name, Arg::new(Scalar::Bool(true))));
         } else if !option.is_empty() {
             node = node.child(option.iter().fold(Node::new(GRANT_OPTION.name), |node, right| node.arg(right.clone())));
         }

@@ -1,15 +1,38 @@
 //! What facets of a table share that point to one of its indexes, which may be that of a key: replica identity and clustering.
 
 use crate::catalog::Book;
-use crate::kdl::{Arg, Problem};
-use crate::model::{Ident, ObjectId};
+use crate::kdl::{Arg, Node, Problem};
+use crate::model::{Ident, Key, ObjectId};
 
-use super::meant;
-use super::scope::Scope;
-use super::{constraint, find, generic};
+use super::scope::{Scope, Turn};
+use super::{Room, constraint, find, generic, meant};
+
+/// The index or key that the facet points to.
+pub const INDEX: Key<ObjectId> = Key::new("index");
+
+/// Reads a facet once all indexes have their names. `take` finds the index in the node, which keeps the rest, or says what is wrong.
+pub fn parse(
+    room: &'static dyn Room,
+    node: &Node,
+    scope: &mut Scope<'_>,
+    take: fn(&mut Node) -> Result<Option<Arg>, Problem>,
+) {
+    if scope.put_off(Turn::NamedReference, room, node) {
+        return;
+    }
+    let Some(table) = scope.parent.clone() else { return };
+    let mut rest = node.clone();
+    let index = match take(&mut rest) {
+        Ok(said) => said.and_then(|arg| named(&arg, &table, scope)),
+        Err(problem) => return scope.problem(problem),
+    };
+    if let Some(object) = generic::parse_as(ObjectId::facet(room.kind(), table), &rest, 0, scope) {
+        object.attrs.set(INDEX, index);
+    }
+}
 
 /// The index or key of that name. Indexes that partitions have from their parent are no objects; they are called by their names.
-pub fn named(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
+fn named(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
     let name = generic::name_of(arg, scope)?;
     let keys = scope.load.keys.get(table).into_iter().flatten();
     if let Some(key) = keys.clone().find(|key| *key.name() == name) {

@@ -3,8 +3,8 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem, Prop};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, SqlType,
-    State, Text, Within, attr,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State,
+    Text, Within, attr,
 };
 use crate::sql::{self, reference, signature};
 
@@ -102,8 +102,7 @@ impl Room for Operator {
             scope.problem(problem.help("write `function=…`"));
         }
         let id = ObjectId::routine(&KIND, Some(scope.schema.clone()), name, types(&operands));
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 1, scope);
+        let is_new = generic::parse_as(id.clone(), &rest, 1, scope).is_some();
         let mut found = Vec::new();
         for (key, prop) in
             FUNCTIONS.iter().filter_map(|key| Some((key, functions.iter().find(|p| &*p.name == key.name)?)))
@@ -112,7 +111,7 @@ impl Room for Operator {
         }
         let said = scope.load.state.get(&id).map(|object| [COMMUTATOR, NEGATOR].map(|key| object.get(key).cloned()));
         let partners = said.unwrap_or_default().map(|text| text.map(|text| normal(&text, scope)));
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| is_new) else { return };
         found.into_iter().for_each(|(key, function)| _ = object.attrs.set(key, function));
         let [commutator, negator] = partners;
         object.attrs.set(COMMUTATOR, commutator).set(NEGATOR, negator);
@@ -123,7 +122,7 @@ impl Room for Operator {
         let mut node = generic::write(id, object, inner);
         for (key, sql_type) in [LEFT_ARG, RIGHT_ARG].into_iter().zip(operands(id)).filter(|(_, t)| *t != NONE) {
             let value = Arg::text(generic::type_text(&SqlType::new(sql_type), id.schema()));
-            node.props.push(Prop { name: key.name.into(), value, name_span: Span::default() });
+            node.props.push(Prop::new(key.name, value));
         }
         support::write(&mut node, id, object, &FUNCTIONS, |key| takes(key, id));
         Some(node)

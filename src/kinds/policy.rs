@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Prop};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
-    Span, Text, Within, attr,
+    Text, Within, attr,
 };
 use crate::sql;
 
@@ -58,9 +58,7 @@ impl Room for Policy {
         }
         let Some(name) = generic::take_name(&node, scope) else { return };
         let id = scope.id(&ROOM, name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &node, 1, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
+        if let Some(object) = generic::parse_as(id, &node, 1, scope) {
             let roles = object.get(TO).unwrap_or_default();
             object.attrs.set(TO, settled(roles));
         }
@@ -78,7 +76,7 @@ impl Room for Policy {
         let mut node = generic::write(id, &object, inner);
         if let Some(role) = one {
             let value = crate::kdl::Arg::text(role.text());
-            node.props.push(Prop { name: TO.name.into(), value, name_span: Span::default() });
+            node.props.push(Prop::new(TO.name, value));
         }
         Some(node)
     }

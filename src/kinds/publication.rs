@@ -70,9 +70,7 @@ impl Room for Publication {
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let Some(name) = generic::take_name(node, scope) else { return };
         let id = scope.id(&ROOM, name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), node, 1, scope);
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = generic::parse_as(id, node, 1, scope) else { return };
         let said: Vec<Text> = object.get(PUBLISH).unwrap_or_default().into_iter().cloned().collect();
         if !said.is_empty() {
             object.attrs.set(PUBLISH, publish(CHANGES.map(|change| said.iter().any(|s| &**s == change))));

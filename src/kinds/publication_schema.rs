@@ -55,9 +55,7 @@ impl Room for PublicationSchema {
         let Some(schema) = schema else { return };
         let id = ObjectId::new(&KIND, Some(publication), schema.name().clone());
         let rest = Node { args: Vec::new(), ..node.clone() };
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 0, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
+        if let Some(object) = generic::parse_as(id, &rest, 0, scope) {
             object.attrs.set(SCHEMA, schema);
         }
     }

@@ -70,9 +70,7 @@ impl Room for PublicationTable {
         columns.sort();
         let Some(id) = scope.parent.as_ref().map(|publication| id(publication, &table)) else { return };
         let rest = Node { args: Vec::new(), ..node.clone() };
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 0, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
+        if let Some(object) = generic::parse_as(id, &rest, 0, scope) {
             object.attrs.set(TABLE, table).set(COLUMNS, (!columns.is_empty()).then_some(columns));
         }
     }

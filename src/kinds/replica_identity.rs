@@ -3,16 +3,16 @@
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem, Prop};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, Text,
-    Within, attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
+    attr,
 };
 use crate::sql;
 
-use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Room, Statement, constraint, generic, index_of};
+use super::index_of::{self, INDEX};
+use super::scope::Scope;
+use super::{Context, Folded, LockMode, Room, Statement, constraint, generic};
 
 const WHAT: Key<Text> = Key::new("what");
-const INDEX: Key<ObjectId> = Key::new("index");
 
 const WAYS: &[&str] = &["full", "nothing"];
 
@@ -41,37 +41,27 @@ impl Room for ReplicaIdentity {
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
-        // Indexes are known once all of them have their names.
-        if scope.put_off(Turn::NamedReference, &ROOM, node) {
-            return;
-        }
-        let Some(table) = scope.parent.clone() else { return };
-        let index = node.get_prop(INDEX.name).and_then(|arg| index_of::named(arg, &table, scope));
-        let mut rest = node.clone();
-        rest.props.retain(|p| &*p.name != INDEX.name);
-        if rest.props.len() == node.props.len() && node.args.is_empty() {
-            let problem = Problem::new(node.name_span, "a replica identity is `full`, `nothing` or an index");
-            scope.problem(problem.label("write `replica-identity index=NAME`"));
-            return;
-        }
-        if rest.props.len() < node.props.len() && !node.args.is_empty() {
-            let problem = Problem::new(node.name_span, "a replica identity is an index or a word, not both");
-            scope.problem(problem.label("leave one of them out"));
-            return;
-        }
-        let id = ObjectId::facet(&KIND, table);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 0, scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) {
-            object.attrs.set(INDEX, index);
-        }
+        index_of::parse(&ROOM, node, scope, |node| {
+            let at = node.props.iter().position(|prop| &*prop.name == INDEX.name);
+            match (at, node.args.is_empty()) {
+                (None, true) => {
+                    let problem = Problem::new(node.name_span, "a replica identity is `full`, `nothing` or an index");
+                    Err(problem.label("write `replica-identity index=NAME`"))
+                }
+                (Some(_), false) => {
+                    let problem = Problem::new(node.name_span, "a replica identity is an index or a word, not both");
+                    Err(problem.label("leave one of them out"))
+                }
+                (at, _) => Ok(at.map(|at| node.props.remove(at).value)),
+            }
+        });
     }
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         let mut node = generic::write(id, object, inner);
         if let Some(index) = object.get(INDEX) {
             let value = Arg::text(index.name().text());
-            node.props.push(Prop { name: INDEX.name.into(), value, name_span: Span::default() });
+            node.props.push(Prop::new(INDEX.name, value));
         }
         Some(node)
     }

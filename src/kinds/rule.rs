@@ -65,9 +65,7 @@ impl Room for Rule {
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let Some(name) = generic::take_name(node, scope) else { return };
         let id = scope.id(&ROOM, name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), node, 1, scope);
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = generic::parse_as(id, node, 1, scope) else { return };
         let commands: Vec<Expr> =
             object.get(DO).unwrap_or_default().into_iter().map(|c| Expr::new(query::trimmed(c))).collect();
         let some = commands.first().is_some_and(|first| !first.as_str().eq_ignore_ascii_case("nothing"));

@@ -109,6 +109,8 @@ fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
                 objects.move_index(now, at);
             }
         }
-        None => generic::parse_as(id.clone(), &head, 1, scope),
+        None => {
+            generic::parse_as(id.clone(), &head, 1, scope);
+        }
     }
 }

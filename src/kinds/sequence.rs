@@ -3,8 +3,8 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Prop};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, SqlType,
-    State, Value, Within, attr,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State,
+    Value, Within, attr,
 };
 use crate::sql;
 
@@ -61,7 +61,7 @@ impl Room for Sequence {
         let (owner, inner): (Vec<Node>, Vec<Node>) = inner.into_iter().partition(|n| &*n.name == OWNED_BY);
         let mut node = generic::write(id, object, inner);
         for value in owner.into_iter().flat_map(|n| n.args) {
-            node.props.push(Prop { name: OWNED_BY.into(), value, name_span: Span::default() });
+            node.props.push(Prop::new(OWNED_BY, value));
         }
         Some(node)
     }

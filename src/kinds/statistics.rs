@@ -3,8 +3,8 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem, Prop};
 use crate::model::{
-    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Span, Text,
-    Within, attr,
+    Address, Attr, Attrs, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within,
+    attr,
 };
 use crate::sql;
 
@@ -85,9 +85,7 @@ impl Room for Statistics {
         let mut rest = node.clone();
         rest.args.truncate(1);
         rest.props.retain(|p| &*p.name != FROM.name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 1, scope);
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = generic::parse_as(id, &rest, 1, scope) else { return };
         let said: Vec<Text> = object.get(KINDS).unwrap_or_default().into_iter().cloned().collect();
         let kinds = if parts.len() > 1 { ordered(|word, _| said.iter().any(|s| &**s == word)) } else { None };
         object.attrs.set(KEY, parts).set(FROM, table).set(KINDS, kinds);
@@ -102,7 +100,7 @@ impl Room for Statistics {
         key_parts::write(&mut node, &object.get(KEY).unwrap_or_default(), id.schema());
         if let Some(table) = object.get(FROM) {
             let value = Arg::text(generic::reference_text(table, id.schema()));
-            node.props.insert(0, Prop { name: FROM.name.into(), value, name_span: Span::default() });
+            node.props.insert(0, Prop::new(FROM.name, value));
         }
         Some(node)
     }

@@ -95,7 +95,7 @@ pub fn write(
     for key in keys {
         if let Some(function) = object.get(*key) {
             let value = Arg::text(text(function, &types(*key), id.schema()));
-            node.props.push(Prop { name: key.name.into(), value, name_span: Span::default() });
+            node.props.push(Prop::new(key.name, value));
         }
     }
     let place = |prop: &Prop| id.kind().attrs.iter().position(|a| a.name == &*prop.name).unwrap_or(usize::MAX);

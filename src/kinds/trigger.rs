@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem, Prop};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
-    Span, Text, Within, attr,
+    Text, Within, attr,
 };
 use crate::sql;
 
@@ -102,9 +102,7 @@ impl Room for Trigger {
         let mut rest = node.clone();
         rest.props.retain(|p| &*p.name != FUNCTION.name);
         rest.children.retain(|c| &*c.name != OF.name);
-        let fresh = !scope.load.state.has(&id);
-        generic::parse_as(id.clone(), &rest, 1, scope);
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| fresh) else { return };
+        let Some(object) = generic::parse_as(id, &rest, 1, scope) else { return };
         let events: Vec<Text> = object.get(EVENTS).unwrap_or_default().into_iter().cloned().collect();
         let known = ordered(|word| events.iter().any(|e| &**e == word));
         let wrong = events.iter().find(|e| !EVENT_WORDS.contains(&&***e)).cloned();
@@ -140,7 +138,7 @@ impl Room for Trigger {
         if let Some(function) = object.get(FUNCTION) {
             let value = crate::kdl::Arg::text(generic::reference_text(&function.with_signature(None), id.schema()));
             let at = node.props.iter().position(|p| &*p.name != FOR_EACH.name).unwrap_or(node.props.len());
-            node.props.insert(at, Prop { name: FUNCTION.name.into(), value, name_span: Span::default() });
+            node.props.insert(at, Prop::new(FUNCTION.name, value));
         }
         if let Some(of) = object.get(OF) {
             node.children.insert(0, constraint::columns_node(OF.name, &of));

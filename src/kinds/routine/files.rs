@@ -3,7 +3,7 @@
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::kinds::generic;
 use crate::kinds::scope::{Scope, rooms_in};
-use crate::model::{Address, Attrs, Form, Ident, KindRef, Object, ObjectId, Span, Text};
+use crate::model::{Address, Attrs, Form, Ident, KindRef, Object, ObjectId, Text};
 
 use super::*;
 
@@ -169,7 +169,7 @@ pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
         for setting in settings {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
             let value = Arg::text(value);
-            set.props.push(Prop { name: name.into(), value, name_span: Span::default() });
+            set.props.push(Prop::new(name, value));
         }
         children.push(set);
     }
