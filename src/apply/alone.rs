@@ -12,7 +12,7 @@ use crate::plan::{Action, Step};
 use crate::sql;
 
 use super::Progress;
-use super::executor::{Executor, Unit, search_path, subject};
+use super::executor::{Executor, Unit, subject};
 use super::{blockers, stale};
 
 /// How often somebody is told who is in the way.
@@ -30,7 +30,7 @@ pub async fn run(
     let session = executor.session;
     journal.begun(session, unit.index, unit.sub).await.map_err(at_step)?;
     let settings =
-        format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", search_path(unit.step));
+        format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", unit.step.search_path());
     session.batch(&settings).await.map_err(at_step)?;
     let (mut since, mut last) = (None, None);
     let work = session.client.batch_execute(&unit.step.sql);

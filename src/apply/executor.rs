@@ -7,8 +7,8 @@ use tokio_postgres::error::SqlState;
 use crate::catalog::{Pipeline, Session};
 use crate::kinds::Mode;
 use crate::ledger::{Direction, Journal, Run};
-use crate::model::{Class, Error, Ident, Result, grantor};
-use crate::plan::Step;
+use crate::model::{Class, Error, Result, grantor};
+use crate::plan::{self, Step};
 use crate::sql;
 
 use super::{Options, Progress, alone, blockers, secrets};
@@ -54,8 +54,10 @@ impl Executor<'_> {
         }
         let mut rest = left.as_slice();
         while let Some(first) = rest.first() {
-            let size = self.group(rest);
-            let (now, later) = rest.split_at(size.min(rest.len()));
+            // Where nobody is there to be held up, all goes together that may.
+            let group = |unit: &Unit<'_>| if self.options.offline { 0 } else { unit.group };
+            let size = plan::next_transaction(rest.iter().map(|unit| (group(unit), unit.step.mode)));
+            let (now, later) = rest.split_at(size);
             let done = units.len() - rest.len();
             let result = match first.step.mode {
                 Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
@@ -90,23 +92,6 @@ impl Executor<'_> {
             }
         }
         Ok(left)
-    }
-
-    /// How many of the units go into the next transaction.
-    fn group(&self, units: &[Unit<'_>]) -> usize {
-        let Some(first) = units.first().filter(|unit| unit.step.mode != Mode::Alone) else { return 1 };
-        let mut size = 0;
-        for unit in units {
-            let other = unit.group != first.group && !self.options.offline;
-            if unit.step.mode == Mode::Alone || other {
-                break;
-            }
-            size += 1;
-            if unit.step.mode == Mode::CommitAfter {
-                break;
-            }
-        }
-        size
     }
 
     /// Runs units in one transaction, again and again while locks are not to be had and the budget lasts.
@@ -161,7 +146,7 @@ impl Executor<'_> {
         pipeline.batch(self.opening()).await;
         let mut path = None;
         for (at, unit) in units.iter().enumerate() {
-            let wanted = search_path(unit.step);
+            let wanted = unit.step.search_path();
             if path.as_ref() != Some(&wanted) {
                 pipeline.batch(format!("SET LOCAL search_path TO {wanted}")).await;
                 sent.push(Some(at));
@@ -205,15 +190,6 @@ impl Executor<'_> {
             self.options.statement_timeout.map_or(0, |timeout| timeout.as_millis())
         )
     }
-}
-
-/// The schemas in which names in people's SQL are looked up.
-pub(super) fn search_path(step: &Step) -> String {
-    if step.path.is_empty() {
-        return "pg_catalog".into();
-    }
-    let names: Vec<Ident> = step.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
-    sql::name_list(&names)
 }
 
 /// True for what goes away by itself: a lock timeout, a deadlock, a serialisation failure.

@@ -24,9 +24,11 @@ mod transactions;
 
 pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};
+pub use transactions::next as next_transaction;
 
 use crate::kinds::{LockMode, Mode};
-use crate::model::{Digest, Texts};
+use crate::model::{Digest, Ident, Texts};
+use crate::sql;
 
 use proof::Proof;
 
@@ -120,6 +122,17 @@ pub struct Step {
     pub hazards: Vec<Finding>,
     /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
     pub inverse: Vec<Step>,
+}
+
+impl Step {
+    /// What `search_path` is set to for the step.
+    pub fn search_path(&self) -> String {
+        if self.path.is_empty() {
+            return "pg_catalog".into();
+        }
+        let names: Vec<Ident> = self.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
+        sql::name_list(&names)
+    }
 }
 
 impl Plan {

@@ -53,6 +53,24 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
     numbers
 }
 
+/// How many of the steps that are still to run, said by their transactions' numbers and modes, go into the next transaction; one where
+/// that step runs outside of any.
+pub fn next(steps: impl IntoIterator<Item = (u32, Mode)>) -> usize {
+    let mut size = 0;
+    let mut open = None;
+    for (number, mode) in steps {
+        if size > 0 && (mode == Mode::Alone || open != Some(number)) {
+            break;
+        }
+        size += 1;
+        open = Some(number);
+        if mode != Mode::Normal {
+            break;
+        }
+    }
+    size
+}
+
 /// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object, or
 /// what hung on it, back; and as long as an object is a placeholder.
 fn windows(blocks: &[Block<'_>]) -> Vec<bool> {

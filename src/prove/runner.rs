@@ -3,7 +3,7 @@
 use crate::catalog::Session;
 use crate::kinds::{Mode, foreign_options};
 use crate::model::{Error, Ident, Result, grantor};
-use crate::plan::{Plan, Step};
+use crate::plan::{self, Plan, Step};
 use crate::sql;
 
 /// How often one transaction is tried again after something that it missed was made.
@@ -40,22 +40,9 @@ pub async fn down(session: &Session, plan: &Plan) -> Result<(), Stop> {
 async fn run(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
     make_grantors(session, units).await.map_err(Stop::Failed)?;
     let mut rest = units;
-    while let Some((group, first)) = rest.first() {
-        let mut size = 0;
-        if first.mode == Mode::Alone {
-            size = 1;
-        } else {
-            for (other, step) in rest {
-                if other != group || step.mode == Mode::Alone {
-                    break;
-                }
-                size += 1;
-                if step.mode == Mode::CommitAfter {
-                    break;
-                }
-            }
-        }
-        let (now, later) = rest.split_at(size.min(rest.len()));
+    while !rest.is_empty() {
+        let size = plan::next_transaction(rest.iter().map(|(transaction, step)| (*transaction, step.mode)));
+        let (now, later) = rest.split_at(size);
         patiently(session, now).await?;
         rest = later;
     }
@@ -112,7 +99,7 @@ async fn attempt<'a>(session: &Session, units: &[(u32, &'a Step)]) -> Result<(),
     for (_, step) in units {
         let result = async {
             if path != Some(&step.path) {
-                session.batch(&format!("SET {local}search_path TO {}", search_path(step))).await?;
+                session.batch(&format!("SET {local}search_path TO {}", step.search_path())).await?;
                 path = Some(&step.path);
             }
             session.batch(&step.sql).await
@@ -129,14 +116,6 @@ async fn attempt<'a>(session: &Session, units: &[(u32, &'a Step)]) -> Result<(),
         true => Ok(()),
         false => session.batch("COMMIT").await.map_err(at(units.last().map_or(first, |(_, step)| step))),
     }
-}
-
-fn search_path(step: &Step) -> String {
-    if step.path.is_empty() {
-        return "pg_catalog".into();
-    }
-    let names: Vec<Ident> = step.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
-    sql::name_list(&names)
 }
 
 /// The role in `role "app" does not exist`; the server was started with messages in English.

@@ -6,11 +6,10 @@ use crate::catalog::{Connect, Session, Version};
 use crate::diff;
 use crate::introspect;
 use crate::kinds::{manage, schema};
-use crate::model::{Edges, Ident, Object, Result, State};
+use crate::model::{Edges, Object, Result, State};
 use crate::plan::aid::Built;
 use crate::plan::{self, Step, Wanted};
 use crate::scratch::{self, Server};
-use crate::sql;
 
 /// Where states are built.
 #[derive(Debug, Default)]
@@ -54,8 +53,7 @@ async fn run(connect: &Connect, steps: impl Iterator<Item = &Step>) -> Result<Bu
     let mut failed: Vec<(String, String)> = Vec::new();
     let mut path = String::new();
     for step in steps {
-        let own: Vec<String> = step.path.iter().map(|s| sql::name(&Ident::from(s.as_str())).to_string()).collect();
-        let own = if own.is_empty() { "pg_catalog".to_string() } else { own.join(", ") };
+        let own = step.search_path();
         if own != path {
             // By itself: some statements cannot share a message with others.
             session.batch(&format!("SET search_path TO {own}")).await?;

@@ -263,10 +263,7 @@ pub fn script(steps: &[Step]) -> String {
             }
         }
         if path != Some(&step.path) {
-            let list: Vec<String> =
-                step.path.iter().map(|s| crate::sql::name(&s.as_str().into()).to_string()).collect();
-            let list = if list.is_empty() { "pg_catalog".to_string() } else { list.join(", ") };
-            let _ = writeln!(out, "SET search_path = {list};");
+            let _ = writeln!(out, "SET search_path = {};", step.search_path());
             path = Some(&step.path);
         }
         let _ = writeln!(out, "{};", step.sql);
