@@ -137,6 +137,14 @@ impl Book {
         self.ids.get(&(class, oid))
     }
 
+    /// The object of a class, an OID and the number of a column (0: none), as catalogs of things on any object say it.
+    pub fn object(&self, class: u32, oid: u32, sub: i32) -> Option<&ObjectId> {
+        match class == class::PG_CLASS && sub != 0 {
+            true => self.column(oid, i16::try_from(sub).ok()?),
+            false => self.get(class, oid),
+        }
+    }
+
     /// A schema that is managed.
     pub fn schema(&self, oid: u32) -> Option<&ObjectId> {
         self.get(class::PG_NAMESPACE, oid)

@@ -14,7 +14,7 @@ pub use stored::Stored;
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
 
-use crate::catalog::{Book, Row, Session, Version, class, server_error};
+use crate::catalog::{Book, Row, Session, Version, server_error};
 use crate::kinds::{self, Room, generic, key_parts};
 use crate::model::{Error, Ident, ObjectId, Result, State};
 use crate::sql;
@@ -201,10 +201,7 @@ pub async fn read_to_keep(session: &Session) -> Result<(Live, Option<Stored>)> {
     Ok(read)
 }
 
-/// The object that a class and OID (and column number) of `pg_depend` stand for.
+/// The object that a class and OID (and column number) of `pg_depend` stand for. System columns are part of the table.
 fn object(book: &Book, class: u32, oid: u32, sub: i32) -> Option<&ObjectId> {
-    match i16::try_from(sub) {
-        Ok(number) if class == class::PG_CLASS && number > 0 => book.column(oid, number),
-        _ => book.whole(class, oid),
-    }
+    if sub > 0 { book.object(class, oid, sub) } else { book.whole(class, oid) }
 }

@@ -1,7 +1,7 @@
 //! Access rights as the rooms of grants, revocations and default privileges share them: which rights there are on what, the
 //! statements that give and take them, and the query that compares the catalog's rights with the built-in ones.
 
-use crate::catalog::{Book, Row, Version, class};
+use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
 use crate::model::{Address, Ident, Key, ObjectId, State, Text};
 use crate::sql;
@@ -294,11 +294,7 @@ const OWNER: Key<Ident> = Key::new("role");
 /// The object, the grantee and, if it is not the owner, the grantor of a row of `query`.
 pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident, Option<Text>)> {
     let (class, oid, sub, grantee, grantor) = (row.oid(), row.oid(), row.next::<i32>(), row.text(), row.text_opt());
-    let object = if class == class::PG_CLASS && sub != 0 {
-        book.column(oid, i16::try_from(sub).ok()?)?
-    } else {
-        book.get(class, oid)?
-    };
+    let object = book.object(class, oid, sub)?;
     On::of(object)?;
     Some((object.clone(), Ident::new(grantee), grantor))
 }

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kdl::{Node, Problem};
 use crate::model::{Address, Ident, Object, ObjectId, Span, SqlType, State, Text, Within};
-use crate::sql::{reference, types};
+use crate::sql::{reference, signature, types};
 
 use super::{BuiltIns, Room, find, rooms, schema};
 
@@ -57,6 +57,11 @@ pub enum Turn {
 }
 
 impl Load {
+    /// True if extensions may bring objects that no file declares.
+    pub fn has_extensions(&self) -> bool {
+        self.declared.values().any(|words| words.contains(&"extension"))
+    }
+
     /// Reads what was put off. Called once, after the last file.
     pub fn finish(&mut self) {
         self.finishing = true;
@@ -169,7 +174,7 @@ impl Scope<'_> {
             (Some(found), _) => found,
             (None, [schema, _]) if self.is_foreign(schema) => (schema.clone(), *kinds.first()?),
             (None, [_]) if built_ins(&|known| known.have(&name)) => ("pg_catalog".into(), *kinds.first()?),
-            (None, [_]) if built_ins(&|known| matches!(known, BuiltIns::These(_))) && self.has_extensions() => {
+            (None, [_]) if built_ins(&|known| matches!(known, BuiltIns::These(_))) && self.load.has_extensions() => {
                 (self.schema.name().text(), *kinds.first()?)
             }
             _ => {
@@ -189,17 +194,12 @@ impl Scope<'_> {
     /// True if objects may be in a schema that no file declares: it is not ours, or an extension put them there.
     pub fn is_foreign(&self, schema: &Text) -> bool {
         let ours = &**schema == "public" || self.load.declared.contains_key(&(NO_SCHEMA.into(), schema.clone()));
-        !ours || self.has_extensions()
-    }
-
-    /// True if extensions may bring objects that no file declares.
-    fn has_extensions(&self) -> bool {
-        self.load.declared.values().any(|words| words.contains(&"extension"))
+        !ours || self.load.has_extensions()
     }
 
     /// The types of a routine's reference, in the form that its address has.
     fn signature(&mut self, types: &str, span: Span) -> String {
-        let types = split_types(types);
+        let types = signature::split(types);
         let normal: Vec<String> = types.iter().map(|t| self.sql_type(t, span).as_str().to_string()).collect();
         normal.join(", ")
     }
@@ -321,21 +321,6 @@ pub fn split_signature(text: &str) -> (&str, Option<&str>) {
         Some(open) => (text[..open].trim_end(), text[open + 1..].trim_end().strip_suffix(')')),
         None => (text, None),
     }
-}
-
-/// Types between commas; those in parentheses and quotes do not count.
-fn split_types(text: &str) -> Vec<&str> {
-    let (mut depth, mut quoted) = (0, false);
-    let commas = |c: char| {
-        match c {
-            '"' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
-            _ => {}
-        }
-        c == ',' && depth == 0 && !quoted
-    };
-    text.split(commas).map(str::trim).filter(|t| !t.is_empty()).collect()
 }
 
 /// `a` or `an`.

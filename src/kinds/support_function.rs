@@ -16,7 +16,6 @@ pub fn resolve(text: &str, signature: &str, built_in: &[&str], span: Span, scope
     let declared = |schema: &Text, name: &Text| {
         scope.load.declared.get(&(schema.clone(), name.clone())).is_some_and(|words| words.contains(&"function"))
     };
-    let has_extensions = || scope.load.declared.values().any(|words| words.contains(&"extension"));
     let own = scope.schema.name().text();
     let public = Text::from("public");
     let parts = sql::reference::split(text).unwrap_or_default();
@@ -24,8 +23,8 @@ pub fn resolve(text: &str, signature: &str, built_in: &[&str], span: Span, scope
         [name] if declared(&own, name) => Some(own),
         [name] if declared(&public, name) => Some(public),
         [name] if built_in.contains(&&**name) => Some("pg_catalog".into()),
-        [_] if has_extensions() => Some(public),
-        [schema, name] if declared(schema, name) || has_extensions() || &**schema == "pg_catalog" => {
+        [_] if scope.load.has_extensions() => Some(public),
+        [schema, name] if declared(schema, name) || scope.load.has_extensions() || &**schema == "pg_catalog" => {
             Some(schema.clone())
         }
         _ => None,

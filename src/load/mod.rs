@@ -253,7 +253,7 @@ fn circles(load: &mut Load) -> bool {
 /// Checks what no single node can know: parents exist, and so do routines that references name by their types.
 fn whole(load: &mut Load) {
     let state = &load.state;
-    let extensions = load.declared.values().any(|words| words.contains(&"extension"));
+    let extensions = load.has_extensions();
     for (id, object) in state.iter() {
         let place = object.place.unwrap_or_default();
         if let Some(parent) = id.parent().filter(|p| !state.has(p)) {
