@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use setpoint::kdl::{self, Node};
 use setpoint::kinds::meant::where_it_stands;
 use setpoint::kinds::rooms;
-use setpoint::kinds::scope::rooms_in;
+use setpoint::kinds::scope::{article, rooms_in};
 use setpoint::load;
 use setpoint::model::{Attr, Form, Kind, OnChange, Shape, State, Within};
 
@@ -78,7 +78,7 @@ fn rows(attr: &'static Attr, inside: &str, out: &mut Vec<String>) {
         Shape::Expr => "SQL".into(),
         Shape::Query => "a query".into(),
         Shape::Body => "a text, verbatim".into(),
-        Shape::Ref(kinds) => format!("a {}", kinds.join(" or ")),
+        Shape::Ref(kinds) => format!("{} {}", article(kinds.first().unwrap_or(&"")), kinds.join(" or ")),
         Shape::Refs(kinds) => format!("{}s", kinds.join("s or ")),
         Shape::Options => "`name=value` …".into(),
         Shape::Record(_) | Shape::Records(_) => "see below it".to_string(),
