@@ -1,68 +1,137 @@
-//! What text search objects share: their functions, and the names of PostgreSQL's own ones.
+//! What text search objects share: the room of those that are nothing but functions, and the names of PostgreSQL's own ones.
 
-use crate::catalog::{Book, Row};
+use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
-use crate::model::{Key, Object, ObjectId, Text};
+use crate::model::{Key, KindRef, Object, ObjectId, Result, Text};
 use crate::sql;
 
 use super::scope::{Scope, Turn};
-use super::{Room, Statement, find, generic, schema, support};
+use super::{BuiltIns, Context, Folded, Room, Statement, find, generic, room, schema, support};
 
-/// A function of an object: its attribute, its word in SQL, its input types.
-pub type Function = (Key<ObjectId>, &'static str, &'static [&'static str]);
+/// The room of parsers or templates.
+pub struct OfFunctions {
+    /// The kind.
+    pub kind: KindRef,
+    /// Its functions, in the order of CREATE.
+    pub functions: &'static [Function],
+    /// So many of them, from the first on, are not optional.
+    pub needed: usize,
+    /// PostgreSQL's own ones.
+    pub built_ins: BuiltIns,
+    /// The OID of its catalog.
+    pub class: u32,
+    /// The catalog, and what the names of its columns begin with.
+    pub catalog: (&'static str, &'static str),
+}
 
-/// Reads an object that consists of functions; those of the first `needed` are not optional.
-pub fn parse(room: &'static dyn Room, functions: &[Function], needed: usize, node: &Node, scope: &mut Scope<'_>) {
-    // Functions are known once everything is read.
-    if scope.put_off(Turn::NamedReference, room, node) {
-        return;
+/// A function of such an object.
+pub struct Function {
+    /// Its attribute.
+    pub key: Key<ObjectId>,
+    /// Its word in SQL.
+    pub word: &'static str,
+    /// The rest of its column's name.
+    pub column: &'static str,
+    /// Its input types.
+    pub takes: &'static [&'static str],
+}
+
+impl OfFunctions {
+    fn keys(&self) -> Vec<Key<ObjectId>> {
+        self.functions.iter().map(|function| function.key).collect()
     }
-    let mut rest = node.clone();
-    let said = support::take(&mut rest, &functions.iter().map(|(key, ..)| *key).collect::<Vec<_>>());
-    for (key, ..) in functions.iter().take(needed).filter(|(key, ..)| node.get_prop(key.name).is_none()) {
-        let problem = Problem::new(node.name_span, format!("this {} has no function `{}`", node.name, key.name));
-        scope.problem(problem.help(format!("write `{}=…`", key.name)));
+
+    fn takes(&self, key: Key<ObjectId>) -> Vec<Text> {
+        let found = self.functions.iter().find(|function| function.key.name == key.name);
+        found.map_or_else(Vec::new, |function| function.takes.iter().map(|t| Text::from(*t)).collect())
     }
-    generic::parse(room.kind(), &rest, scope);
-    let Some(id) = node.args.first().and_then(Arg::as_text).map(|name| scope.id(room, name.clone())) else { return };
-    for (key, _, takes) in functions {
-        let Some(prop) = said.iter().find(|prop| &*prop.name == key.name) else { continue };
-        let function = support::resolve(&prop.value, &types(takes), scope);
-        if let Some(object) = scope.load.state.objects.get_mut(&id) {
-            object.attrs.set(*key, function);
+}
+
+impl Room for OfFunctions {
+    fn kind(&self) -> KindRef {
+        self.kind
+    }
+
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        // Functions are known once everything is read.
+        if scope.put_off(Turn::NamedReference, room(self.kind), node) {
+            return;
+        }
+        let keys = self.keys();
+        let mut rest = node.clone();
+        let said = support::take(&mut rest, &keys);
+        for key in keys.iter().take(self.needed).filter(|key| node.get_prop(key.name).is_none()) {
+            let problem = Problem::new(node.name_span, format!("this {} has no function `{}`", node.name, key.name));
+            scope.problem(problem.help(format!("write `{}=…`", key.name)));
+        }
+        generic::parse(self.kind, &rest, scope);
+        let Some(id) = node.args.first().and_then(Arg::as_text).map(|name| scope.id(self, name.clone())) else {
+            return;
+        };
+        for key in keys {
+            let Some(prop) = said.iter().find(|prop| &*prop.name == key.name) else { continue };
+            let function = support::resolve(&prop.value, &self.takes(key), scope);
+            if let Some(object) = scope.load.state.objects.get_mut(&id) {
+                object.attrs.set(key, function);
+            }
         }
     }
-}
 
-fn types(takes: &[&str]) -> Vec<Text> {
-    takes.iter().map(|t| Text::from(*t)).collect()
-}
-
-/// Writes such an object.
-pub fn write(functions: &[Function], id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
-    let mut node = generic::write(id, object, inner);
-    let keys: Vec<Key<ObjectId>> = functions.iter().map(|(key, ..)| *key).collect();
-    let takes = |key: Key<ObjectId>| {
-        functions.iter().find(|(other, ..)| other.name == key.name).map_or_else(Vec::new, |(_, _, takes)| types(takes))
-    };
-    support::write(&mut node, id, object, &keys, takes);
-    node
-}
-
-/// The columns of such an object's functions.
-pub fn read(functions: &[Function], row: &mut Row, book: &Book) -> Object {
-    let mut object = Object::default();
-    for (key, ..) in functions {
-        object.attrs.set(*key, support::read(row, book));
+    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
+        let mut node = generic::write(id, object, inner);
+        support::write(&mut node, id, object, &self.keys(), |key| self.takes(key));
+        Some(node)
     }
-    object
-}
 
-/// Creates such an object.
-pub fn create(functions: &[Function], id: &ObjectId, object: &Object) -> Vec<Statement> {
-    let said = functions.iter().filter_map(|(key, word, _)| Some((word, object.get(*key)?)));
-    let parts: Vec<String> = said.map(|(word, function)| format!("{word} = {}", support::name(function))).collect();
-    vec![Statement::new(format!("CREATE {} ({})", sql::target(id), parts.join(", ")))]
+    fn built_ins(&self) -> BuiltIns {
+        self.built_ins
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        let (catalog, prefix) = self.catalog;
+        let column = |function: &Function| support::columns(&format!("o.{prefix}{}::oid", function.column));
+        let functions: Vec<String> = self.functions.iter().map(column).collect();
+        Some(format!(
+            "SELECT o.oid, o.{prefix}namespace, o.{prefix}name, {} FROM {catalog} o WHERE o.oid >= 16384 ORDER BY o.oid",
+            functions.join(", ")
+        ))
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        let (oid, schema, name) = (row.oid(), row.oid(), row.text());
+        if book.is_member(self.class, oid) {
+            return None;
+        }
+        let id = ObjectId::new(self.kind, Some(book.schema(schema)?.clone()), name);
+        book.add(self.class, oid, id.clone());
+        Some(id)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
+        let mut object = Object::default();
+        for key in self.keys() {
+            object.attrs.set(key, support::read(row, book));
+        }
+        Some(object)
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        let said = self.functions.iter().filter_map(|function| Some((function.word, object.get(function.key)?)));
+        let parts: Vec<String> = said.map(|(word, function)| format!("{word} = {}", support::name(function))).collect();
+        Ok(vec![Statement::new(format!("CREATE {} ({})", sql::target(id), parts.join(", ")))])
+    }
+
+    /// Nothing of them can be altered in place.
+    fn alter(
+        &self,
+        _: &ObjectId,
+        _: &Object,
+        _: &Object,
+        _: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        Ok(vec![])
+    }
 }
 
 /// The address of an object of that kind, if there is such a kind.

@@ -1,13 +1,11 @@
 //! Text search parsers: `text-search-parser p start=prsd_start gettoken=prsd_nexttoken end=prsd_end lextypes=prsd_lextype`.
 
-use crate::catalog::{Book, Row, Version, class};
-use crate::kdl::Node;
-use crate::model::{Address, Attr, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
+use crate::catalog::class;
+use crate::model::{Address, Attr, Key, Kind, Namespace, ObjectId, OnChange, Within};
 
-use super::scope::Scope;
-use super::support::{self, function_attr};
-use super::text_search::{self, Function};
-use super::{BuiltIns, Context, Folded, Room, Statement};
+use super::BuiltIns;
+use super::support::function_attr;
+use super::text_search::{Function, OfFunctions};
 
 const START: Key<ObjectId> = Key::new("start");
 const GETTOKEN: Key<ObjectId> = Key::new("gettoken");
@@ -16,11 +14,11 @@ const HEADLINE: Key<ObjectId> = Key::new("headline");
 const LEXTYPES: Key<ObjectId> = Key::new("lextypes");
 
 const FUNCTIONS: [Function; 5] = [
-    (START, "START", &["internal", "integer"]),
-    (GETTOKEN, "GETTOKEN", &["internal", "internal", "internal"]),
-    (END, "END", &["internal"]),
-    (LEXTYPES, "LEXTYPES", &["internal"]),
-    (HEADLINE, "HEADLINE", &["internal", "internal", "tsquery"]),
+    Function { key: START, word: "START", column: "start", takes: &["internal", "integer"] },
+    Function { key: GETTOKEN, word: "GETTOKEN", column: "token", takes: &["internal", "internal", "internal"] },
+    Function { key: END, word: "END", column: "end", takes: &["internal"] },
+    Function { key: LEXTYPES, word: "LEXTYPES", column: "lextype", takes: &["internal"] },
+    Function { key: HEADLINE, word: "HEADLINE", column: "headline", takes: &["internal", "internal", "tsquery"] },
 ];
 
 static ATTRS: [Attr; 5] = [
@@ -42,64 +40,14 @@ pub static KIND: Kind = Kind {
     doc: "Splits texts into tokens of several types. Only superusers may make one.",
 };
 
-pub struct Parser;
-pub static ROOM: Parser = Parser;
-
-impl Room for Parser {
-    fn kind(&self) -> KindRef {
-        &KIND
-    }
-
-    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
-        text_search::parse(&ROOM, &FUNCTIONS, 4, node, scope);
-    }
-
-    fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
-        Some(text_search::write(&FUNCTIONS, id, object, inner))
-    }
-
-    fn built_ins(&self) -> BuiltIns {
-        BuiltIns::These(|name| name == "default")
-    }
-
-    fn query(&self, _: Version) -> Option<String> {
-        let functions = ["p.prsstart", "p.prstoken", "p.prsend", "p.prslextype", "p.prsheadline"];
-        let functions = functions.map(|column| support::columns(&format!("{column}::oid"))).join(", ");
-        Some(format!(
-            "SELECT p.oid, p.prsnamespace, p.prsname, {functions} FROM pg_ts_parser p WHERE p.oid >= 16384 ORDER BY p.oid"
-        ))
-    }
-
-    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
-        let (oid, schema, name) = (row.oid(), row.oid(), row.text());
-        if book.is_member(class::PG_TS_PARSER, oid) {
-            return None;
-        }
-        let id = ObjectId::new(&KIND, Some(book.schema(schema)?.clone()), name);
-        book.add(class::PG_TS_PARSER, oid, id.clone());
-        Some(id)
-    }
-
-    fn read(&self, row: &mut Row, _: &ObjectId, book: &Book) -> Option<Object> {
-        Some(text_search::read(&FUNCTIONS, row, book))
-    }
-
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(text_search::create(&FUNCTIONS, id, object))
-    }
-
-    /// Nothing of a parser can be altered in place.
-    fn alter(
-        &self,
-        _: &ObjectId,
-        _: &Object,
-        _: &Object,
-        _: &[&'static str],
-        _: &Context<'_>,
-    ) -> Result<Vec<Statement>> {
-        Ok(vec![])
-    }
-}
+pub static ROOM: OfFunctions = OfFunctions {
+    kind: &KIND,
+    functions: &FUNCTIONS,
+    needed: 4,
+    built_ins: BuiltIns::These(|name| name == "default"),
+    class: class::PG_TS_PARSER,
+    catalog: ("pg_ts_parser", "prs"),
+};
 
 #[cfg(test)]
 mod tests {
