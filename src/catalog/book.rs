@@ -18,14 +18,10 @@ pub mod class {
     pub const PG_ATTRDEF: u32 = 2604;
     pub const PG_CAST: u32 = 2605;
     pub const PG_CONSTRAINT: u32 = 2606;
-    pub const PG_CONVERSION: u32 = 2607;
-    pub const PG_LANGUAGE: u32 = 2612;
     pub const PG_NAMESPACE: u32 = 2615;
-    pub const PG_OPCLASS: u32 = 2616;
     pub const PG_OPERATOR: u32 = 2617;
     pub const PG_REWRITE: u32 = 2618;
     pub const PG_TRIGGER: u32 = 2620;
-    pub const PG_OPFAMILY: u32 = 2753;
     pub const PG_EXTENSION: u32 = 3079;
     pub const PG_POLICY: u32 = 3256;
     pub const PG_STATISTIC_EXT: u32 = 3381;
@@ -35,15 +31,10 @@ pub mod class {
     pub const PG_TS_PARSER: u32 = 3601;
     pub const PG_TS_CONFIG: u32 = 3602;
     pub const PG_TS_TEMPLATE: u32 = 3764;
-    pub const PG_TRANSFORM: u32 = 3576;
     pub const PG_PUBLICATION: u32 = 6104;
     pub const PG_PUBLICATION_REL: u32 = 6106;
     pub const PG_PUBLICATION_NAMESPACE: u32 = 6237;
-    pub const PG_SUBSCRIPTION: u32 = 6100;
 }
-
-/// The first OID that is not handed out at initdb (src/include/access/transam.h, FirstNormalObjectId).
-pub const FIRST_USER_OID: u32 = 16384;
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

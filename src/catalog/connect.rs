@@ -63,11 +63,6 @@ impl Connect {
         Self::resolve(Some(text), &|name| std::env::var(name).ok())
     }
 
-    /// What libpq's variables say.
-    pub fn from_environment() -> Result<Self> {
-        Self::resolve(None, &|name| std::env::var(name).ok())
-    }
-
     /// As `parse`, with the environment as a function.
     pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Self> {
         Self::from_parameters(parameters::resolve(text, env)?, env)

@@ -1,8 +1,8 @@
 //! What a database holds that no room covers: named, so that nothing is skipped in silence.
 
-use crate::catalog::{Row, Session, Version};
-use crate::kinds::{self, column};
-use crate::model::{Ident, Result, Text};
+use crate::catalog::{Row, Version};
+use crate::kinds::column;
+use crate::model::{Ident, Text};
 use crate::sql;
 
 /// Something that the model does not cover.
@@ -18,9 +18,9 @@ pub struct Unmodelled {
 
 /// Where something uncovered is found.
 struct Entry {
-    /// The kind's word: the entry is left out as soon as a room has it.
+    /// The word that its kind would have in files, or for a trait of a kind that has a room, what is said of it.
     kind: &'static str,
-    /// For a trait of a kind that has a room: that kind, which covers it as soon as it has an attribute of the entry's word.
+    /// For a trait of a kind that has a room: that kind.
     of: Option<&'static str>,
     /// The first major version that has it.
     since: u32,
@@ -37,31 +37,14 @@ const fn part(of: &'static str, kind: &'static str, query: &'static str) -> Entr
 }
 
 const ENTRIES: &[Entry] = &[
-    kind("aggregate", "SELECT 1255::oid, oid, pronamespace, NULL::text FROM pg_proc WHERE prokind = 'a'"),
-    kind("range", "SELECT 1247::oid, oid, typnamespace, NULL::text FROM pg_type WHERE typtype = 'r'"),
     kind(
         "base-type",
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t \
          WHERE t.oid >= 16384 AND (t.typtype = 'b' OR NOT t.typisdefined) AND (t.typelem = 0 OR NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))",
     ),
-    kind("collation", "SELECT 3456::oid, oid, collnamespace, NULL::text FROM pg_collation"),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
-    kind(
-        "cast",
-        "SELECT 2605::oid, c.oid, 0::oid, NULL::text FROM pg_cast c \
-         WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 2605 AND d.objid = c.oid AND d.deptype = 'i')",
-    ),
-    kind("operator", "SELECT 2617::oid, oid, oprnamespace, NULL::text FROM pg_operator"),
     kind("operator-class", "SELECT 2616::oid, oid, opcnamespace, NULL::text FROM pg_opclass"),
     kind("operator-family", "SELECT 2753::oid, oid, opfnamespace, NULL::text FROM pg_opfamily"),
-    kind("text-search-configuration", "SELECT 3602::oid, oid, cfgnamespace, NULL::text FROM pg_ts_config"),
-    kind("text-search-dictionary", "SELECT 3600::oid, oid, dictnamespace, NULL::text FROM pg_ts_dict"),
-    kind("text-search-parser", "SELECT 3601::oid, oid, prsnamespace, NULL::text FROM pg_ts_parser"),
-    kind("text-search-template", "SELECT 3764::oid, oid, tmplnamespace, NULL::text FROM pg_ts_template"),
-    kind("foreign-data-wrapper", "SELECT 2328::oid, oid, 0::oid, NULL::text FROM pg_foreign_data_wrapper"),
-    kind("server", "SELECT 1417::oid, oid, 0::oid, NULL::text FROM pg_foreign_server"),
-    kind("user-mapping", "SELECT 1418::oid, umid, 0::oid, usename || ' on server ' || srvname FROM pg_user_mappings"),
-    kind("foreign-table", "SELECT 1259::oid, oid, relnamespace, NULL::text FROM pg_class WHERE relkind = 'f'"),
     kind(
         "subscription",
         "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",
@@ -98,12 +81,6 @@ const ENTRIES: &[Entry] = &[
          FROM pg_extension e JOIN pg_depend d ON d.refclassid = 3079 AND d.refobjid = e.oid WHERE d.deptype = 'x'",
     ),
     part(
-        "index",
-        "statistics",
-        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_class c WHERE c.relkind IN ('i', 'I') \
-         AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND nullif(a.attstattarget, -1) IS NOT NULL)",
-    ),
-    part(
         "range",
         "multirange",
         "SELECT 1247::oid, t.oid, t.typnamespace, NULL::text FROM pg_type t WHERE t.typtype = 'm' AND (t.typacl IS NOT NULL \
@@ -127,21 +104,15 @@ const UNLIKE_PARENT: &str = "its storage, compression, statistics or options are
 const SUBSCRIPTIONS_OF_13: &str = "SELECT DISTINCT 6100::oid, s.subid, 0::oid, s.subname::text FROM pg_stat_subscription s \
                                    JOIN pg_subscription_rel r ON r.srsubid = s.subid";
 
-/// The entries that nothing covers, on a server of that version.
-fn open(server: Version) -> impl Iterator<Item = &'static Entry> {
-    ENTRIES.iter().filter(move |entry| {
-        let covered = match entry.of {
-            Some(kind) => kinds::find(kind).is_some_and(|room| room.kind().attr(entry.kind).is_some()),
-            None => kinds::find(entry.kind).is_some(),
-        };
-        !covered && server.at_least(entry.since)
-    })
+/// The entries for a server of that version.
+fn entries(server: Version) -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().filter(move |entry| server.at_least(entry.since))
 }
 
 /// The one query that finds everything: user-made, no part of an extension, outside of the system's schemas and ours.
 pub fn query(server: Version) -> String {
     let unlike_parent = column::unlike_parent(server);
-    let parts: Vec<String> = open(server)
+    let parts: Vec<String> = entries(server)
         .map(|entry| {
             let label = match entry.of {
                 Some(of) => format!("{of} {}", entry.kind),
@@ -175,7 +146,7 @@ pub fn read(rows: Vec<Row>, server: Version) -> Vec<Unmodelled> {
     let mut out = Vec::with_capacity(rows.len());
     for mut row in rows {
         let (label, schema, name) = (row.text(), row.text_opt().map(Ident::new), row.text());
-        let entry = open(server).find(|entry| match entry.of {
+        let entry = entries(server).find(|entry| match entry.of {
             Some(of) => label.strip_prefix(of).and_then(|rest| rest.strip_prefix(' ')) == Some(entry.kind),
             None => *label == *entry.kind,
         });
@@ -188,15 +159,6 @@ pub fn read(rows: Vec<Row>, server: Version) -> Vec<Unmodelled> {
     out
 }
 
-/// Asks the server.
-///
-/// # Errors
-/// What the server reports.
-pub async fn unmodelled(session: &Session) -> Result<Vec<Unmodelled>> {
-    let rows = session.rows(&query(session.version), &[]).await?;
-    Ok(read(rows, session.version))
-}
-
 impl std::fmt::Display for Unmodelled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
@@ -206,11 +168,16 @@ impl std::fmt::Display for Unmodelled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds;
 
     #[test]
     fn what_has_a_room_is_not_listed() {
-        for entry in open(Version(180_000)) {
-            assert!(entry.of.is_some() || kinds::find(entry.kind).is_none(), "{}", entry.kind);
+        for entry in ENTRIES {
+            let covered = match entry.of {
+                Some(kind) => kinds::find(kind).is_none_or(|room| room.kind().attr(entry.kind).is_some()),
+                None => kinds::find(entry.kind).is_some(),
+            };
+            assert!(!covered, "{}", entry.kind);
         }
         assert!(!query(Version(150_000)).contains("not-null-constraint"));
         assert!(query(Version(180_000)).contains("not-null-constraint"));

@@ -38,10 +38,10 @@ impl On {
             "column" => On::Column,
             "sequence" | "identity" => On::Sequence,
             "function" | "procedure" | "aggregate" => On::Routine,
-            "enum" | "domain" | "type" | "range" | "base-type" => On::Type,
+            "enum" | "domain" | "type" | "range" => On::Type,
             "schema" => On::Schema,
             "foreign-data-wrapper" => On::Wrapper,
-            "server" | "foreign-server" => On::Server,
+            "server" => On::Server,
             "default-privileges" => On::of_plural(default_scope(object)?.0)?,
             _ => return None,
         })
