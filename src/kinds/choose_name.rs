@@ -3,6 +3,7 @@
 
 use crate::model::{Ident, MAX_NAME_BYTES};
 use crate::sql;
+use crate::sql::lex::{self, Kind, Piece};
 
 /// `table_column_label`, the longer of the two names cut until all of it fits; a number after the label while it is taken.
 pub fn choose(table: &str, addition: Option<&str>, label: &str, taken: impl Fn(&str) -> bool) -> Ident {
@@ -94,14 +95,18 @@ pub fn of_expression(text: &str) -> String {
 fn cast(text: &str) -> Option<(&str, sql::types::Parsed)> {
     let (argument, cast) = text.rsplit_once("::")?;
     let argument = argument.trim();
-    let alone =
-        in_parentheses(argument).is_some() || !outside(argument).any(|c| !c.is_alphanumeric() && !"_.$:[]".contains(c));
-    (balanced(argument) && alone).then(|| sql::types::parse(cast.trim()).ok().map(|cast| (argument, cast)))?
+    let joins = |piece: &Piece<'_>| match piece.kind {
+        Kind::Space | Kind::Comment => true,
+        Kind::Symbol => ![".", "::"].contains(&piece.text),
+        _ => false,
+    };
+    let alone = in_parentheses(argument).is_some() || !lex::outside(argument).any(|piece| joins(&piece));
+    (lex::is_balanced(argument) && alone).then(|| sql::types::parse(cast.trim()).ok().map(|cast| (argument, cast)))?
 }
 
 /// What stands between parentheses that are around all of it.
 fn in_parentheses(text: &str) -> Option<&str> {
-    text.strip_prefix('(')?.strip_suffix(')').filter(|inner| balanced(inner))
+    text.strip_prefix('(')?.strip_suffix(')').filter(|inner| lex::is_balanced(inner))
 }
 
 /// The name of a column or of a called function.
@@ -130,40 +135,6 @@ fn internal(name: &str, suffix: &str) -> String {
         (other, _) => other,
     }
     .to_string()
-}
-
-/// The characters outside of parentheses and strings.
-fn outside(text: &str) -> impl Iterator<Item = char> {
-    let (mut depth, mut quote) = (0_i32, None);
-    text.chars().filter(move |c| {
-        match (quote, *c) {
-            (Some(q), c) if q == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(*c),
-            (None, '(') => depth += 1,
-            (None, ')') => depth -= 1,
-            (None, _) => return depth == 0,
-        }
-        false
-    })
-}
-
-/// True if parentheses close only what was opened here; those in strings do not count.
-fn balanced(text: &str) -> bool {
-    let mut depth = 0_i32;
-    let mut quote = None;
-    for c in text.chars() {
-        match (quote, c) {
-            (Some(q), c) if q == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '(') => depth += 1,
-            (None, ')') if depth == 0 => return false,
-            (None, ')') => depth -= 1,
-            (None, _) => {}
-        }
-    }
-    depth == 0 && quote.is_none()
 }
 
 #[cfg(test)]

@@ -308,26 +308,9 @@ pub fn settle_order(parts: &mut [Attrs]) {
     parts.sort_by_key(|part| (part.get(COLUMN).is_none(), part.get(COLUMN).cloned()));
 }
 
-/// The single expressions of a list as PostgreSQL prints it: split at the commas outside of parentheses and quotes.
+/// The single expressions of a list as PostgreSQL prints it.
 fn split(text: &str) -> Vec<Text> {
-    let mut out = Vec::new();
-    let (mut depth, mut quote, mut start) = (0_i32, None, 0);
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(q), c) if q == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '(' | '[') => depth += 1,
-            (None, ')' | ']') => depth -= 1,
-            (None, ',') if depth == 0 => {
-                out.push(text[start..at].trim().into());
-                start = at + 1;
-            }
-            (None, _) => {}
-        }
-    }
-    out.push(text[start..].trim().into());
-    out
+    sql::lex::split(text, ",").into_iter().map(Text::from).collect()
 }
 
 // ---- DDL ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use crate::model::{
     Text, Within, attr,
 };
 use crate::sql;
+use crate::sql::lex;
 
 use super::firing::{self, ENABLED};
 use super::scope::Scope;
@@ -186,7 +187,7 @@ fn cut(definition: &str, conditional: bool, instead: bool) -> (Option<&str>, Vec
     let text = definition.trim();
     let (condition, rest) = match text.strip_prefix("WHERE").filter(|_| conditional) {
         Some(text) => {
-            let at = outside(text, " DO ").next().unwrap_or(text.len());
+            let at = lex::outside(text).find(|piece| piece.text == "DO").map_or(text.len(), |piece| piece.at);
             (Some(text[..at].trim()), text[at..].trim_start())
         }
         None => (None, text),
@@ -202,31 +203,9 @@ fn cut(definition: &str, conditional: bool, instead: bool) -> (Option<&str>, Vec
     else {
         return (condition, vec![rest]);
     };
-    let mut start = 0;
-    let mut commands = Vec::new();
-    for at in outside(list, ";") {
-        commands.push(list[start..at].trim());
-        start = at + 1;
-    }
+    let mut commands = lex::split(list, ";");
+    commands.pop(); // nothing is behind the last one
     (condition, commands)
-}
-
-/// Where a text stands outside of quotes.
-fn outside<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let mut quote = None;
-    text.char_indices().filter_map(move |(at, c)| match quote {
-        Some(open) => {
-            if c == open {
-                quote = None;
-            }
-            None
-        }
-        None if c == '\'' || c == '"' => {
-            quote = Some(c);
-            None
-        }
-        None => text[at..].starts_with(wanted).then_some(at),
-    })
 }
 
 #[cfg(test)]

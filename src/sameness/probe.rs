@@ -337,24 +337,9 @@ pub fn prints_alike(printed: &str, stored: &str) -> bool {
 fn bare(text: &str) -> &str {
     let text = text.trim();
     match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        Some(inner) if balanced(inner) => bare(inner),
+        Some(inner) if sql::lex::is_balanced(inner) => bare(inner),
         _ => text,
     }
-}
-
-/// True if every parenthesis in the text is closed in it. Parentheses in literals may make it say no, which costs a question.
-fn balanced(text: &str) -> bool {
-    let mut depth = 0_i32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 0 => return false,
-            ')' => depth -= 1,
-            '\'' | '"' => return false,
-            _ => {}
-        }
-    }
-    depth == 0
 }
 
 /// True if the text has the name as a word.

@@ -1,9 +1,8 @@
 //! Finding the names that SQL text uses: chains of identifiers, with what stands around them.
-//!
-//! This scanner knows PostgreSQL's lexical rules (src/backend/parser/scan.l) and no grammar, so that no text can make it fail.
 
 use crate::model::Text;
 
+use super::lex::{self, Kind, Piece};
 use super::reference;
 
 /// A name in SQL text, with its parts unquoted and folded as PostgreSQL folds them.
@@ -224,123 +223,22 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 
 /// Tokens with the places where they begin.
 pub(super) fn spans(text: &str) -> Vec<(Token, usize)> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (token, used) = match c {
-            _ if c.is_whitespace() => (None, c.len_utf8()),
-            '-' if rest.starts_with("--") => (None, rest.find('\n').unwrap_or(rest.len())),
-            '/' if rest.starts_with("/*") => (None, comment(rest)),
-            '\'' => {
-                let (content, used) = quoted(rest, '\'', false);
-                (Some(Token::String(content)), used)
-            }
-            '"' => {
-                let (text, used) = quoted(rest, '"', false);
-                (Some(Token::Word { text, quoted: true }), used)
-            }
-            '$' => match dollar_quoted(rest) {
-                Some(used) => (Some(Token::Other), used),
-                None => (Some(Token::Other), 1),
-            },
-            '.' => (Some(Token::Dot), 1),
-            '(' => (Some(Token::Open), 1),
-            ')' => (Some(Token::Close), 1),
-            ',' => (Some(Token::Comma), 1),
-            '*' => (Some(Token::Star), 1),
-            ':' if rest.starts_with("::") => (Some(Token::Cast), 2),
-            '0'..='9' => (Some(Token::Other), number(rest)),
-            _ if is_start(c) => word(rest),
-            _ => (Some(Token::Other), c.len_utf8()),
-        };
-        out.extend(token.map(|token| (token, text.len() - rest.len())));
-        rest = rest.get(used..).unwrap_or("");
-    }
-    out
-}
-
-fn is_start(c: char) -> bool {
-    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
-}
-
-fn is_inner(c: char) -> bool {
-    is_start(c) || c.is_ascii_digit() || c == '$'
-}
-
-/// A word, or a string or identifier with a prefix: `E'…'`, `B'…'`, `U&"…"`.
-fn word(text: &str) -> (Option<Token>, usize) {
-    let end = text.find(|c| !is_inner(c)).unwrap_or(text.len());
-    let (word, after) = text.split_at(end);
-    let prefix = word.to_ascii_lowercase();
-    if after.starts_with('\'') && matches!(prefix.as_str(), "e" | "b" | "x" | "n") {
-        let (content, used) = quoted(after, '\'', prefix == "e");
-        return (Some(Token::String(content)), end + used);
-    }
-    if prefix == "u" && (after.starts_with("&'") || after.starts_with("&\"")) {
-        let quote = if after.starts_with("&'") { '\'' } else { '"' };
-        let (content, used) = quoted(&after[1..], quote, false);
-        let token = if quote == '"' { Token::Word { text: content, quoted: true } } else { Token::String(content) };
-        return (Some(token), end + 1 + used);
-    }
-    (Some(Token::Word { text: prefix, quoted: false }), end)
-}
-
-/// The content between quotes (doubled ones halved) and how many bytes it took; an open end takes all.
-pub(super) fn quoted(text: &str, quote: char, backslash: bool) -> (String, usize) {
-    let mut content = String::new();
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if c == '\\' && backslash {
-            content.extend(chars.next().map(|(_, c)| c));
-        } else if c == quote {
-            if chars.peek().is_some_and(|(_, next)| *next == quote) {
-                chars.next();
-                content.push(c);
-            } else {
-                return (content, at + 1);
-            }
-        } else {
-            content.push(c);
-        }
-    }
-    (content, text.len())
-}
-
-/// The length of a `/* … */` comment; they nest.
-fn comment(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0_u32, 0);
-    while at < bytes.len() {
-        match bytes.get(at..at + 2) {
-            Some(b"/*") => (depth, at) = (depth + 1, at + 2),
-            Some(b"*/") => {
-                (depth, at) = (depth - 1, at + 2);
-                if depth == 0 {
-                    return at;
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
-/// The length of `$tag$ … $tag$`, if the text begins with one; a parameter (`$1`) is none.
-fn dollar_quoted(text: &str) -> Option<usize> {
-    let tag_end = text[1..].find('$')? + 1;
-    let tag = &text[1..tag_end];
-    if tag.chars().next().is_some_and(|c| !is_start(c)) || tag.chars().any(|c| !is_inner(c) || c == '$') {
-        return None;
-    }
-    let delimiter = &text[..=tag_end];
-    let body = &text[tag_end + 1..];
-    Some(body.find(delimiter).map_or(text.len(), |end| tag_end + 1 + end + delimiter.len()))
-}
-
-fn number(text: &str) -> usize {
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(text.len());
-    // `1..10` and `1.e` cannot stand before a name, so a greedy number loses none.
-    end.max(1)
+    let token = |piece: Piece<'_>| {
+        Some(match (piece.kind, piece.text) {
+            (Kind::Space | Kind::Comment, _) => return None,
+            (Kind::String, _) => Token::String(piece.content()),
+            (Kind::Quoted, _) => Token::Word { text: piece.content(), quoted: true },
+            (Kind::Word, word) => Token::Word { text: word.to_ascii_lowercase(), quoted: false },
+            (Kind::Symbol, ".") => Token::Dot,
+            (Kind::Symbol, "(") => Token::Open,
+            (Kind::Symbol, ")") => Token::Close,
+            (Kind::Symbol, ",") => Token::Comma,
+            (Kind::Symbol, "*") => Token::Star,
+            (Kind::Symbol, "::") => Token::Cast,
+            (Kind::Symbol | Kind::Dollars | Kind::Number, _) => Token::Other,
+        })
+    };
+    lex::pieces(text).filter_map(|piece| Some((token(piece)?, piece.at))).collect()
 }
 
 #[cfg(test)]

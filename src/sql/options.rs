@@ -2,8 +2,8 @@
 
 use crate::model::Text;
 
+use super::lex::{self, Kind};
 use super::literal;
-use super::names::quoted;
 use super::quote::is_plain;
 
 /// `fillfactor='70', toast.autovacuum_enabled='false'`.
@@ -72,26 +72,20 @@ pub fn definitions(text: &str) -> Vec<Text> {
     let mut out = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let (name, used) = match rest.starts_with('"') {
-            true => quoted(rest, '"', false),
-            false => bare(rest, |c| c == '=' || c.is_whitespace()),
-        };
+        let (name, used) = word(rest, |c| c == '=' || c.is_whitespace());
         rest = rest.get(used..).unwrap_or("").trim_start_matches(|c: char| c == '=' || c.is_whitespace());
-        let (value, used) = match (rest.strip_prefix('E'), rest.starts_with('\'')) {
-            (Some(escaped), _) if escaped.starts_with('\'') => {
-                let (value, used) = quoted(escaped, '\'', true);
-                (value, used + 1)
-            }
-            (_, true) => quoted(rest, '\'', false),
-            _ => bare(rest, |c| c == ','),
-        };
+        let (value, used) = word(rest, |c| c == ',');
         rest = rest.get(used..).unwrap_or("").trim_start_matches(|c: char| c == ',' || c.is_whitespace());
         out.push(format!("{name}={value}").into());
     }
     out
 }
 
-fn bare(text: &str, ends: impl Fn(char) -> bool) -> (String, usize) {
+/// What stands at the beginning of the text, and its length: what is in quotes, or all up to an end.
+fn word(text: &str, ends: impl Fn(char) -> bool) -> (String, usize) {
+    if let Some(quoted) = lex::pieces(text).next().filter(|p| matches!(p.kind, Kind::String | Kind::Quoted)) {
+        return (quoted.content(), quoted.text.len());
+    }
     let end = text.find(ends).unwrap_or(text.len());
     (text[..end].trim_end().to_string(), end)
 }
