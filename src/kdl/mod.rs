@@ -1,6 +1,7 @@
 //! KDL v2: nodes with spans, a fast strict reader, a canonical writer, layout, diagnostics. The only user of the KDL crates.
 
 mod diagnose;
+mod explain;
 mod format;
 #[cfg(test)]
 pub(crate) mod layouts;
