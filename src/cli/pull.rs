@@ -9,7 +9,7 @@ use super::App;
 use super::aid::Help;
 use super::plan::shown;
 use crate::introspect;
-use crate::kinds::manage::map_roles;
+use crate::kinds::roles;
 use crate::load::{self, Loaded, edit, whole};
 use crate::model::{Class, Result, State};
 use crate::plan::against;
@@ -55,7 +55,7 @@ fn in_place(
 ) -> Result<u8> {
     // Files are compared in their own words.
     let names = project.manage.names_in_files();
-    let theirs = (!names.is_empty()).then(|| map_roles(&live, &names));
+    let theirs = (!names.is_empty()).then(|| roles::map(&live, &names));
     let manage = Manage { roles: Default::default(), ..project.manage.clone() };
     let help = Help::new(app, session);
     let compared = against::differing(session, theirs.as_ref().unwrap_or(&live), &loaded.state, &manage, &help);

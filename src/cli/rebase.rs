@@ -7,7 +7,7 @@ use super::aid::Help;
 use super::drift::differences;
 use super::plan::{report_unmodelled, shown};
 use crate::catalog::{Connect, Session};
-use crate::kinds::manage;
+use crate::kinds;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Ident, Result, State};
@@ -216,7 +216,7 @@ fn path(project: &Project, plan: &Plan) -> std::path::PathBuf {
 
 /// A throwaway database on which the plans were run.
 fn scratch(app: &App, project: &Project, plans: &[Plan], desired: &State) -> Result<Replay> {
-    let roles = manage::roles(desired).into_iter().map(|(role, _)| role);
+    let roles = kinds::roles::named(desired).into_iter().map(|(role, _)| role);
     let mut roles: Vec<Ident> = roles.chain(project.manage.owner.clone()).collect();
     roles.extend(project.manage.roles.values().cloned());
     let major = plans.last().map_or(0, |plan| plan.server);

@@ -16,6 +16,7 @@ pub mod manage;
 pub mod meant;
 pub mod query;
 pub mod refs;
+pub mod roles;
 mod room;
 mod routine;
 pub mod scope;

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use crate::catalog::{Session, Version};
 use crate::diff::{self, Open, lineage, rename};
 use crate::introspect;
-use crate::kinds::manage::roles;
+use crate::kinds::roles;
 use crate::model::{Change, Edges, Error, Ident, ObjectId, Result, State};
 use crate::project::Manage;
 use crate::sameness::Unverified;
@@ -188,8 +188,9 @@ async fn compare(
 
 /// Makes sure that the roles exist which the files name and the database does not.
 async fn roles_exist(session: &Session, old: &State, new: &State) -> Result<()> {
-    let known: FxHashSet<Ident> = roles(old).into_iter().map(|(role, _)| role).collect();
-    let wanted: Vec<(Ident, ObjectId)> = roles(new).into_iter().filter(|(role, _)| !known.contains(role)).collect();
+    let known: FxHashSet<Ident> = roles::named(old).into_iter().map(|(role, _)| role).collect();
+    let wanted: Vec<(Ident, ObjectId)> =
+        roles::named(new).into_iter().filter(|(role, _)| !known.contains(role)).collect();
     if wanted.is_empty() {
         return Ok(());
     }

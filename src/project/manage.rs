@@ -3,8 +3,9 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Session, Version};
-use crate::kinds::manage::{Managed, leave_out_owners, leave_to_creator, map_roles, settle};
+use crate::kinds::manage::{Managed, leave_out_owners, leave_to_creator, settle};
 use crate::kinds::owner;
+use crate::kinds::roles;
 use crate::model::{Address, Ident, ObjectId, State, Within};
 
 /// What is managed.
@@ -67,7 +68,7 @@ impl Manage {
     /// The desired state as it is to be compared with the managed live one: with the roles of the environment, the owners that
     /// files leave out, and the rights and owners that are left to others.
     pub fn desired(&self, desired: &State, live: &State, server: Version) -> State {
-        let mut out = if self.roles.is_empty() { desired.clone() } else { map_roles(desired, &self.roles) };
+        let mut out = if self.roles.is_empty() { desired.clone() } else { roles::map(desired, &self.roles) };
         out.objects.retain(|id, _| self.covers(id));
         let owner = self.owner.as_ref().map(|role| self.roles.get(role).unwrap_or(role));
         settle(live, &mut out, server, &Managed { owner, owners: self.owners, grants: self.grants });
@@ -92,7 +93,7 @@ impl Manage {
         let mut state = self.apply(live, &State::default());
         let names = self.names_in_files();
         if !names.is_empty() {
-            state = map_roles(&state, &names);
+            state = roles::map(&state, &names);
         }
         let connected = Ident::from(session.user.as_str());
         let connected = names.get(&connected).cloned().unwrap_or(connected);

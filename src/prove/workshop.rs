@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::catalog::{Connect, Session, Version};
 use crate::diff;
 use crate::introspect;
-use crate::kinds::{manage, schema};
+use crate::kinds::{roles, schema};
 use crate::model::{Edges, Object, Result, State};
 use crate::plan::aid::Built;
 use crate::plan::{self, Step, Wanted};
@@ -25,7 +25,7 @@ impl Workshop {
     /// If there is no server of that version to be had, or no plan.
     pub async fn build(&self, state: &State, then: &[Step], version: Version) -> Result<Built> {
         let server = self.server(version)?;
-        let desired = manage::without_roles(state);
+        let desired = roles::without(state);
         let mut empty = State::default();
         empty.put(schema::id("public"), Object::default());
         let comparison = diff::compare(&empty, &desired);

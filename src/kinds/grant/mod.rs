@@ -1,6 +1,8 @@
 //! Rights that were given: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone; what
 //! somebody else than the owner gave (`by=app_admin`) has that role as its signature.
 
+mod grantor;
+
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{
@@ -12,7 +14,7 @@ use crate::sql;
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::refs::Refs;
 use super::scope::Scope;
-use super::{Context, Direction, Disturbance, Folded, Reaction, Room, Statement, generic};
+use super::{Context, Direction, Disturbance, Folded, Reaction, Room, Statement};
 
 const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
@@ -50,7 +52,7 @@ impl Room for Grant {
         let Some((parent, on, grantee)) = acl::parse_address(node, "to", &["by", GRANT_OPTION.name], scope) else {
             return;
         };
-        let Some(grantor) = parse_grantor(node, &parent, scope) else { return };
+        let Some(grantor) = grantor::parse(node, &parent, scope) else { return };
         let mut rights = acl::parse_rights(node, on, scope);
         let mut option = match node.get_prop("grant-option") {
             Some(arg) if arg.value == Scalar::Bool(true) => rights.clone(),
@@ -123,11 +125,11 @@ impl Room for Grant {
     }
 
     fn rests_on(&self, id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
-        givers(id, object, state)
+        grantor::givers(id, object, state)
     }
 
     fn change(&self, id: &ObjectId, old: &Object, new: &Object) -> Direction {
-        if id.signature().is_none() { Direction::Any } else { direction(id, old, new) }
+        if id.signature().is_none() { Direction::Any } else { grantor::direction(id, old, new) }
     }
 
     fn depends_on_facet(&self) -> Option<&'static str> {
@@ -139,7 +141,7 @@ impl Room for Grant {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(in_the_name_of(id, between(id, &Object::default(), object, cx)))
+        Ok(grantor::in_the_name_of(id, between(id, &Object::default(), object, cx)))
     }
 
     fn alter(
@@ -152,7 +154,7 @@ impl Room for Grant {
     ) -> Result<Vec<Statement>> {
         let mut out = between(id, old, new, cx);
         out.extend(again(id, old, new, cx));
-        Ok(in_the_name_of(id, out))
+        Ok(grantor::in_the_name_of(id, out))
     }
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
@@ -162,86 +164,6 @@ impl Room for Grant {
 
 fn list(object: &Object, key: Key<Vec<Text>>) -> Vec<Text> {
     object.get(key).unwrap_or_default().into_iter().cloned().collect()
-}
-
-/// Who gave the rights, if the node says that it was not the owner; the outer `None` is a problem that was told.
-fn parse_grantor(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Option<Text>> {
-    let Some(arg) = node.get_prop("by") else { return Some(None) };
-    let grantor = generic::name_of(arg, scope)?;
-    if parent.kind().word == "default-privileges" {
-        let problem = Problem::new(arg.span, "nobody but the role itself gives rights on what it will create");
-        scope.problem(problem.label("not in default privileges"));
-        return None;
-    }
-    if grantor.as_str() == "public" {
-        scope.problem(Problem::new(arg.span, "PUBLIC gives no rights").label("wants a role"));
-        return None;
-    }
-    Some(Some(grantor.text()))
-}
-
-/// PostgreSQL takes the current role for the grantor, or the owner where that role is the owner or a superuser
-/// (src/backend/utils/adt/acl.c, select_best_grantor). LOCAL: a transaction that fails leaves nothing behind.
-fn in_the_name_of(id: &ObjectId, statements: Vec<Statement>) -> Vec<Statement> {
-    let Some(grantor) = id.signature().filter(|_| !statements.is_empty()) else { return statements };
-    let mut out = vec![Statement::new(format!("SET LOCAL ROLE {}", sql::name(&Ident::new(grantor.clone()))))];
-    out.extend(statements);
-    out.push(Statement::new("RESET ROLE"));
-    out
-}
-
-/// The grants that let the grantor of this one give its rights. One by the owner comes first: if it says enough, no other one counts.
-fn givers(id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
-    let Some((grantor, parent)) = id.signature().map(|g| Ident::new(g.clone())).zip(id.parent()) else { return vec![] };
-    let Some(on) = On::of(parent) else { return vec![] };
-    let newest = Version(u32::MAX);
-    let mut left = acl::expanded(&list(object, PRIVILEGES), on, newest);
-    // Who may give rights on a table may give them on its columns.
-    let whole = parent.parent().filter(|_| on == On::Column);
-    let places: Vec<&ObjectId> = std::iter::once(parent).chain(whole).collect();
-    let own = places.iter().map(|place| ObjectId::new(&KIND, Some((*place).clone()), grantor.clone()));
-    let mut out = Vec::new();
-    let mut look = |giver: &ObjectId, found: &Object, left: &mut Vec<Text>| {
-        let on = giver.parent().and_then(On::of).unwrap_or(on);
-        let may = acl::expanded(&list(found, GRANT_OPTION), on, newest);
-        let before = left.len();
-        left.retain(|right| !may.contains(right));
-        if left.len() < before {
-            out.push(giver.clone());
-        }
-    };
-    for giver in own {
-        if let Some(found) = state.get(&giver) {
-            look(&giver, found, &mut left);
-        }
-    }
-    if !left.is_empty() {
-        let others = state.iter().filter(|(other, _)| {
-            let here = other.parent().is_some_and(|p| places.contains(&p));
-            other.is(&KIND) && here && *other.name() == grantor && other.signature().is_some() && *other != id
-        });
-        for (giver, found) in others {
-            let mut open = acl::expanded(&list(object, PRIVILEGES), on, newest);
-            open.retain(|right| left.contains(right));
-            look(giver, found, &mut open);
-        }
-    }
-    out
-}
-
-/// Whether a change only gives, only takes, or does both.
-fn direction(id: &ObjectId, old: &Object, new: &Object) -> Direction {
-    let Some(on) = id.parent().and_then(On::of) else { return Direction::Any };
-    let more = |a: &Object, b: &Object| {
-        [PRIVILEGES, GRANT_OPTION]
-            .into_iter()
-            .any(|key| !acl::without(&list(a, key), &list(b, key), on, Version(u32::MAX)).is_empty())
-    };
-    match (more(old, new), more(new, old)) {
-        (true, true) => Direction::Both,
-        (true, false) => Direction::Takes,
-        _ => Direction::Any,
-    }
 }
 
 /// A grant of `rights`, of which those in `option` may be given away.

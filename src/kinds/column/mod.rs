@@ -1,10 +1,15 @@
 //! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
 
+mod catalog;
+mod conversion;
+
+pub use catalog::unlike_parent;
+
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
-    Result, Shape, SqlType, State, Text, Value, Within, attr,
+    Address, Attr, Error, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result,
+    Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
 
@@ -149,21 +154,7 @@ impl Room for Column {
     }
 
     fn query(&self, server: Version) -> Option<String> {
-        let (compression, how) = (compression(server), how(server));
-        let collation = collated::columns("a.attcollation", "t.typcollation");
-        let generated = expression("a", "d.adrelid");
-        // Debian's builds keep a version of theirs among the options, which pg_dump leaves out as well.
-        Some(format!(
-            "SELECT a.attrelid, a.attnum, a.attname, {how}, \
-             format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-             {collation}, \
-             a.attgenerated, CASE WHEN a.attgenerated <> '' THEN {generated} END, \
-             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, {compression}, nullif(a.attstattarget, -1)::int8, \
-             CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' THEN a.attoptions END, a.attfdwoptions \
-             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
-             WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
-             ORDER BY a.attrelid, a.attnum"
-        ))
+        Some(catalog::query(server))
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
@@ -174,34 +165,7 @@ impl Room for Column {
     }
 
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
-        let how = row.text();
-        if &*how == "inherited" {
-            return None;
-        }
-        let mut attrs = Attrs::new();
-        let sql_type = row.text();
-        attrs.set(TYPE, (&*how != "override").then(|| SqlType::new(sql_type)));
-        attrs.set(NOT_NULL, row.next::<bool>());
-        attrs.set(COLLATION, collated::read(row).filter(|_| &*how != "override"));
-        let generated = row.char();
-        let expression = row.text_opt().map(Expr::new);
-        if &*how != "override" {
-            attrs.set(GENERATED, expression);
-            attrs.set(VIRTUAL, generated == 'v');
-        }
-        let storage = row.next_opt::<i8>().map(|c| match c as u8 {
-            b'p' => "plain",
-            b'e' => "external",
-            b'm' => "main",
-            _ => "extended",
-        });
-        attrs.set(STORAGE, storage.map(Text::from));
-        attrs.set(COMPRESSION, row.next_opt::<i8>().map(|c| Text::from(if c as u8 == b'l' { "lz4" } else { "pglz" })));
-        attrs.set(STATISTICS, row.next_opt::<i64>());
-        let options = row.next::<Vec<String>>().into_iter().filter(|o| !o.starts_with("pg_attver="));
-        attrs.set(WITH, Options::some(options));
-        attrs.set(OPTIONS, Options::some(row.next::<Vec<String>>()));
-        Some(Object::new(attrs))
+        catalog::read(row)
     }
 
     fn inherited_from(&self, id: &ObjectId, state: &State) -> Vec<ObjectId> {
@@ -287,7 +251,7 @@ impl Room for Column {
                 let collation = collated::clause(new.get(COLLATION));
                 let old_type = old.get(TYPE).filter(|_| !is_foreign(id));
                 let using = old_type
-                    .and_then(|old_type| using(&column, old_type, new_type))
+                    .and_then(|old_type| conversion::using(&column, old_type, new_type))
                     .map_or_else(String::new, |u| format!(" USING {u}"));
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
             } else if *name == NOT_NULL.name {
@@ -356,48 +320,6 @@ impl Room for Column {
     }
 }
 
-/// Whether a column is an object of its own: an inherited one, or a view's, is one only where it says something of its own.
-fn how(server: Version) -> String {
-    let (own, theirs, compression) = (expression("a", "0"), expression("p", "0"), compression(server));
-    format!(
-        "CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') AND c.reloftype = 0 THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
-              WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-                   WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
-                         {theirs} <> {own} END)) THEN 'override' \
-              WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR (c.relkind IN ('v', 'm') OR c.reloftype <> 0) AND (a.atthasdef OR a.attnotnull OR nullif(a.attstattarget, -1) IS NOT NULL \
-                   OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \
-                   OR EXISTS (SELECT FROM pg_description d WHERE d.classoid = 1259 AND d.objoid = a.attrelid AND d.objsubid = a.attnum) THEN 'override' \
-              ELSE 'inherited' END"
-    )
-}
-
-fn expression(of: &str, relation: &str) -> String {
-    format!(
-        "(SELECT pg_get_expr(d.adbin, {relation}) FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid AND d.adnum = {of}.attnum)"
-    )
-}
-
-fn compression(server: Version) -> &'static str {
-    if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" }
-}
-
-/// A query for what no object says: class, OID, schema and name of columns that are only inherited, and have settings of their own.
-/// A new heir is stored as its parent is, but has no statistics target and no options: neither is named where it is so.
-pub fn unlike_parent(server: Version) -> String {
-    let compression = if server.at_least(14) { "a.attcompression <> p.attcompression" } else { "false" };
-    let how = how(server);
-    format!(
-        "SELECT 1259::oid, c.oid, c.relnamespace, (pg_identify_object(1259, c.oid, a.attnum)).identity \
-         FROM (SELECT DISTINCT a.attrelid, a.attnum FROM pg_inherits i JOIN pg_attribute a ON a.attrelid = i.inhrelid \
-               JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-               WHERE a.attnum > 0 AND a.attinhcount > 0 AND (a.attstorage <> p.attstorage OR {compression} \
-               OR a.attstattarget IS DISTINCT FROM p.attstattarget AND nullif(a.attstattarget, -1) IS NOT NULL \
-               OR (cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%') AND EXISTS (SELECT FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\\_attver=%' AND o <> ALL (coalesce(p.attoptions, '{{}}'))))) u \
-         JOIN pg_attribute a ON a.attrelid = u.attrelid AND a.attnum = u.attnum JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
-         WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND {how} = 'inherited'"
-    )
-}
-
 /// PostgreSQL takes no USING for what it has no rows of.
 fn is_foreign(column: &ObjectId) -> bool {
     column.parent().is_some_and(|table| table.kind().word == FOREIGN_TABLE)
@@ -413,69 +335,6 @@ fn usual_storage(column: &Object, server: Version) -> Text {
         (true, _) => "DEFAULT".into(),
         (false, true) => "MAIN".into(),
         (false, false) => "EXTENDED".into(),
-    }
-}
-
-/// How existing values get the new type. Nothing where an assignment does it: an explicit cast would cut values short in silence.
-fn using(column: &str, old: &SqlType, new: &SqlType) -> Option<String> {
-    let (old, new) = (sql::types::parse(old.as_str()).ok()?, sql::types::parse(new.as_str()).ok()?);
-    let base = |t: &sql::types::Parsed| (t.schema.clone(), t.name.clone(), t.suffix, t.array);
-    if base(&old) == base(&new) {
-        return None;
-    }
-    if old.name == "timestamp" && new.name == "timestamp" && !old.array && !new.array {
-        return Some(format!("{column} AT TIME ZONE 'UTC'"));
-    }
-    let through = match () {
-        () if castable(&old, &new) => "",
-        () if old.array && new.array => "::text[]",
-        () => "::text",
-    };
-    let modifier = (new.name == "bit").then(|| new.modifier.clone()).flatten();
-    let target = sql::types::Parsed { modifier, ..new };
-    Some(format!("{column}{through}::{}", target.normalised(|_| None)))
-}
-
-/// True if PostgreSQL has a cast from one to the other, built-in or through text on either side (`pg_cast`; what has none
-/// goes through its text form, which says no to values that do not fit).
-fn castable(old: &sql::types::Parsed, new: &sql::types::Parsed) -> bool {
-    let family = |t: &sql::types::Parsed| match (&t.schema, t.name.as_str()) {
-        (Some(_), _) => None,
-        (None, "text" | "character varying" | "character" | "name") => Some("text"),
-        (None, "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" | "oid") => Some("number"),
-        (None, "date" | "timestamp" | "time" | "interval") => Some("time"),
-        (None, "json" | "jsonb") => Some("json"),
-        (None, "bit" | "bit varying") => Some("bit"),
-        (None, "inet" | "cidr") => Some("network"),
-        _ => None,
-    };
-    let (from, to) = (family(old), family(new));
-    if old.array != new.array {
-        return false;
-    }
-    match (from, to) {
-        (Some("text"), _) | (_, Some("text")) => true,
-        (Some("time"), Some("time")) => {
-            matches!(
-                (old.name.as_str(), new.name.as_str()),
-                ("timestamp", _)
-                    | ("date", "timestamp")
-                    | ("time", "interval")
-                    | ("interval", "time")
-                    | ("time", "time")
-            ) && !(new.name == "interval" && old.name == "timestamp")
-        }
-        (Some(from), Some(to)) if from == to => true,
-        (Some("number"), None) => new.name == "boolean" && old.name == "integer" || new.name == "money",
-        (None, Some("number")) => {
-            old.name == "boolean" && new.name == "integer" || old.name == "money" && new.name == "numeric"
-        }
-        (Some("json"), Some("number")) => old.name == "jsonb",
-        (Some("number"), Some("bit")) | (Some("bit"), Some("number")) => {
-            [old, new].iter().any(|t| matches!(t.name.as_str(), "integer" | "bigint"))
-                && [old, new].iter().any(|t| t.name == "bit")
-        }
-        _ => false,
     }
 }
 
