@@ -176,6 +176,6 @@ mod tests {
         ] {
             assert_eq!(of_expression(text), name, "{text}");
         }
-        assert_eq!(of_expression(&format!("a{}", "::b".repeat(100_000))), "b");
+        assert_eq!(of_expression(&format!("a{}", "::b".repeat(10_000))), "b");
     }
 }
