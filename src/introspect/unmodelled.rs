@@ -80,6 +80,15 @@ const ENTRIES: &[Entry] = &[
         "SELECT d.classid, d.objid, 0::oid, (pg_identify_object(d.classid, d.objid, 0)).identity || ' depends on ' || quote_ident(e.extname) \
          FROM pg_extension e JOIN pg_depend d ON d.refclassid = 3079 AND d.refobjid = e.oid WHERE d.deptype = 'x'",
     ),
+    Entry {
+        kind: "identity-sequence",
+        of: None,
+        since: 15,
+        query: "SELECT 1259::oid, s.oid, s.relnamespace, s.oid::regclass || CASE s.relpersistence WHEN 'u' THEN ' is unlogged, its table is not' \
+                ELSE ' is logged, its table is not' END FROM pg_class s JOIN pg_depend d ON d.classid = 1259 AND d.objid = s.oid \
+                AND d.refclassid = 1259 AND d.deptype = 'i' JOIN pg_class c ON c.oid = d.refobjid \
+                WHERE s.relkind = 'S' AND s.relpersistence <> c.relpersistence",
+    },
     part(
         "range",
         "multirange",
@@ -92,8 +101,8 @@ const ENTRIES: &[Entry] = &[
         since: 18,
         query: "SELECT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_constraint n JOIN pg_class c ON c.oid = n.conrelid \
                 JOIN pg_attribute a ON a.attrelid = n.conrelid AND a.attnum = n.conkey[1] WHERE n.contype = 'n' \
-                AND (NOT n.convalidated OR n.connoinherit OR n.conislocal AND n.coninhcount = 0 \
-                AND length(c.relname || a.attname) < 54 AND n.conname <> c.relname || '_' || a.attname || '_not_null')",
+                AND (NOT n.convalidated OR n.connoinherit \
+                OR n.conislocal AND n.coninhcount = 0 AND right(n.conname::text, 9) <> '_not_null')",
     },
 ];
 

@@ -134,15 +134,22 @@ impl Room for Operator {
             .join(", ");
         let operand =
             |column: &str| format!("CASE WHEN {column} = 0 THEN '{NONE}' ELSE format_type({column}, NULL) END");
+        // From 17 on, an operator that was named before it was made does not name the other one back; they are partners all the same.
+        let partner = |column: &str| {
+            let back = format!("SELECT min(p.oid) FROM pg_operator p WHERE p.{column} = o.oid AND p.oprcode <> 0");
+            format!("coalesce(nullif(o.{column}, 0), ({back}))")
+        };
         // What an operator names as its partner may not be there yet: such a shell has no function.
         Some(format!(
             "SELECT o.oid, o.oprnamespace, o.oprname, {}, {}, {functions}, cn.nspname::text, c.oprname::text, nn.nspname::text, \
              n.oprname::text, o.oprcanhash, o.oprcanmerge FROM pg_operator o \
-             LEFT JOIN pg_operator c ON c.oid = o.oprcom LEFT JOIN pg_namespace cn ON cn.oid = c.oprnamespace \
-             LEFT JOIN pg_operator n ON n.oid = o.oprnegate LEFT JOIN pg_namespace nn ON nn.oid = n.oprnamespace \
+             LEFT JOIN pg_operator c ON c.oid = {} LEFT JOIN pg_namespace cn ON cn.oid = c.oprnamespace \
+             LEFT JOIN pg_operator n ON n.oid = {} LEFT JOIN pg_namespace nn ON nn.oid = n.oprnamespace \
              WHERE o.oid >= 16384 AND o.oprcode <> 0 ORDER BY o.oid",
             operand("o.oprleft"),
-            operand("o.oprright")
+            operand("o.oprright"),
+            partner("oprcom"),
+            partner("oprnegate")
         ))
     }
 

@@ -276,8 +276,8 @@ fn memory() -> usize {
 fn run(seconds: u64) {
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default);
     let seed = number("SETPOINT_FUZZ_SEED", 20_240_601);
-    let (begun, limit) = (Instant::now(), Duration::from_secs(number("SETPOINT_FUZZ_SECONDS", seconds)));
     let (seeds, mut dice, before) = (seeds(), Dice(seed), memory());
+    let (begun, limit) = (Instant::now(), Duration::from_secs(number("SETPOINT_FUZZ_SECONDS", seconds)));
     let (mut inputs, mut accepted) = (0u64, 0u64);
     let current: Arc<Mutex<(Instant, String)>> = Arc::new(Mutex::new((Instant::now(), String::new())));
     let over = Arc::new(AtomicBool::new(false));

@@ -48,11 +48,24 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// Before, all sequences were logged.
+const SINCE_15: (&str, &str, &[&str]) = (
+    "sequences of identity columns",
+    "CREATE UNLOGGED TABLE a (id int GENERATED ALWAYS AS IDENTITY); CREATE TABLE b (id int GENERATED ALWAYS AS IDENTITY);
+     CREATE UNLOGGED TABLE c (id int GENERATED ALWAYS AS IDENTITY);
+     ALTER SEQUENCE a_id_seq SET LOGGED; ALTER SEQUENCE b_id_seq SET UNLOGGED",
+    &[
+        "identity-sequence public.a_id_seq is logged, its table is not",
+        "identity-sequence public.b_id_seq is unlogged, its table is not",
+    ],
+);
+
 #[test]
 fn what_files_cannot_say_is_named() {
     for major in installed().iter().map(|binaries| binaries.major) {
         let db = TestDb::on(major);
-        for (what, sql, expected) in CASES {
+        let since_15 = (major >= 15).then_some(&SINCE_15);
+        for (what, sql, expected) in CASES.iter().chain(since_15) {
             db.execute(sql);
             let named = wait(async { introspect::read(&db.session().await).await.expect("it is read").unmodelled });
             assert_eq!(named, *expected, "{what}, version {major}");
