@@ -281,16 +281,18 @@ pub fn defaults(state: &State) -> State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::kinds::{find, scope::schema_id};
     use crate::model::{Attrs, Text};
 
-    fn table(name: &str) -> ObjectId {
+    /// A table of `public`.
+    pub fn table(name: &str) -> ObjectId {
         ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), name)
     }
 
-    fn right(parent: &ObjectId, to: &str, rights: &[&str]) -> (ObjectId, Object) {
+    /// What somebody may do with an object.
+    pub fn right(parent: &ObjectId, to: &str, rights: &[&str]) -> (ObjectId, Object) {
         let rights: Vec<Text> = rights.iter().map(|r| Text::from(*r)).collect();
         (ObjectId::new(&grant::KIND, Some(parent.clone()), to), Object::new(Attrs::new().with(PRIVILEGES, rights)))
     }

@@ -94,18 +94,10 @@ mod tests {
     use super::*;
     use crate::catalog::Version;
     use crate::kinds::acl::PRIVILEGES;
+    use crate::kinds::manage::tests::{right, table};
     use crate::kinds::manage::{Managed, settle};
-    use crate::kinds::{find, scope::schema_id};
+    use crate::kinds::scope::schema_id;
     use crate::model::{Attrs, Object};
-
-    fn table(name: &str) -> ObjectId {
-        ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), name)
-    }
-
-    fn right(parent: &ObjectId, to: &str, rights: &[&str]) -> (ObjectId, Object) {
-        let rights: Vec<Text> = rights.iter().map(|r| Text::from(*r)).collect();
-        (ObjectId::new(&grant::KIND, Some(parent.clone()), to), Object::new(Attrs::new().with(PRIVILEGES, rights)))
-    }
 
     #[test]
     fn grantors_are_roles_and_the_owner_is_none() {
