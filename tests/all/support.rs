@@ -236,7 +236,7 @@ impl Sandbox {
 
     /// Runs the program.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_setpoint"));
+        let mut command = Command::new(program());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG") || name.starts_with("DATABASE_")) {
             command.env_remove(name);
         }
@@ -273,6 +273,12 @@ impl Sandbox {
         );
         outcome
     }
+}
+
+/// The program under test: the one that was built with the tests, or `SETPOINT_TEST_PROGRAM`, which shows what a test says of an
+/// earlier build.
+pub fn program() -> PathBuf {
+    std::env::var_os("SETPOINT_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_setpoint").into(), PathBuf::from)
 }
 
 /// The repository's directory.

@@ -1,0 +1,1 @@
+//! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
