@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 
+use crate::catalog::PIN_PATH;
 use crate::introspect;
 use crate::kinds;
 use crate::ledger::Journal;
@@ -43,7 +44,7 @@ pub async fn run(
     .await;
     let error = match result {
         Ok(()) => {
-            session.batch("SET search_path TO pg_catalog").await.map_err(at_step)?;
+            session.batch(PIN_PATH).await.map_err(at_step)?;
             journal.done_alone(session, unit.index, unit.sub).await.map_err(at_step)?;
             progress.step(number, unit.step);
             return Ok(());
@@ -56,7 +57,7 @@ pub async fn run(
     }
     shown.details.extend(last.map(|last| format!("in the way: {last}")));
     if !error.is_closed() {
-        let _ = session.batch("SET search_path TO pg_catalog").await;
+        let _ = session.batch(PIN_PATH).await;
         // "It exists already" means that what is there is not ours, whatever its state.
         let foreign = error.code() == Some(&SqlState::DUPLICATE_TABLE);
         let clean = foreign || matches!(settle(executor, unit.step).await, Ok(false));

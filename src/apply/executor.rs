@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 
-use crate::catalog::{Pipeline, Session};
+use crate::catalog::{PIN_PATH, Pipeline, Session};
 use crate::kinds::Mode;
 use crate::ledger::{Direction, Journal, Run};
 use crate::model::{Class, Error, Result, grantor};
@@ -155,10 +155,12 @@ impl Executor<'_> {
             pipeline.batch(unit.step.sql.as_str()).await;
             sent.push(Some(at));
         }
+        // The journal's statements are looked up by the path of the moment, also where they were prepared under another one.
+        pipeline.batch(PIN_PATH).await;
         let rows: Vec<(usize, usize)> = units.iter().map(|unit| (unit.index, unit.sub)).collect();
         journal.done(&mut pipeline, &rows).await.map_err(|error| (None, error))?;
         pipeline.batch("COMMIT").await;
-        sent.extend([None, None]);
+        sent.extend([None, None, None]);
         let mut failure = None;
         let mut shown = None;
         let mut sent = sent.into_iter();

@@ -53,7 +53,19 @@ pub struct Connect {
     open_passfile: Option<String>,
     said_by: Option<String>,
     direct_in: Option<String>,
-    settled: bool,
+    startup: Option<Startup>,
+    unwatched: bool,
+}
+
+/// What the startup message says besides what people say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Startup {
+    /// Nothing: somebody in between refuses it.
+    Bare,
+    /// Where names are looked up.
+    Pinned,
+    /// That, and that no event triggers fire.
+    Quiet,
 }
 
 impl Connect {
@@ -125,7 +137,11 @@ impl Connect {
         config.user(user).dbname(database);
         let host = directory.display().to_string();
         let place = Place { host, nameless: false, address: None, port, password: None };
-        Self::assemble(vec![place], user.to_owned(), database.to_owned(), Arc::new(TlsSettings::none()), config)
+        let tls = Arc::new(TlsSettings::none());
+        let mut target = Self::assemble(vec![place], user.to_owned(), database.to_owned(), tls, config);
+        // A server of our own, where nobody else made event triggers.
+        target.unwatched = true;
+        target
     }
 
     fn assemble(places: Vec<Place>, user: String, database: String, tls: Arc<TlsSettings>, config: Config) -> Self {
@@ -143,7 +159,8 @@ impl Connect {
             open_passfile: None,
             said_by: None,
             direct_in: None,
-            settled: false,
+            startup: None,
+            unwatched: false,
         }
     }
 
@@ -171,11 +188,11 @@ impl Connect {
     }
 
     /// The one server that a session was opened on: the next one goes there, too, and what was found out about it holds.
-    pub(super) fn settled(&self, place: &Place) -> Self {
+    pub(super) fn settled(&self, place: &Place, startup: Startup) -> Self {
         let mut other = self.clone();
         other.hosts = vec![place.host.clone()];
         other.places = vec![place.clone()];
-        (other.wanted, other.settled) = (Wanted::Any, true);
+        (other.wanted, other.startup) = (Wanted::Any, Some(startup));
         other
     }
 
@@ -224,8 +241,14 @@ impl Connect {
         self.timeout
     }
 
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled
+    /// What the server's startup message takes, where that was found out.
+    pub(super) fn startup(&self) -> Option<Startup> {
+        self.startup
+    }
+
+    /// True if nobody but us has event triggers there.
+    pub(super) fn is_unwatched(&self) -> bool {
+        self.unwatched
     }
 
     pub(super) fn direct_variable(&self) -> Option<&str> {

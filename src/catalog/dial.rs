@@ -11,10 +11,12 @@ use tokio_postgres::{Client, NoTls, Socket};
 
 use crate::model::Error;
 
-use super::Connect;
+use super::connect::{Connect, Startup};
 use super::failure::server_error;
+use super::pins;
 use super::place::Place;
 use super::refusal::{Failure, connect_error};
+use super::remembered;
 use super::tls::{SslMode, Tls};
 
 /// A setting that only a session of its own can have: what a pooler hands out began without it.
@@ -29,6 +31,8 @@ pub(super) struct Line {
     pub(super) tls: Option<Tls>,
     /// Where it leads to: the place with the address that answered.
     pub(super) place: Place,
+    /// What it began with.
+    pub(super) startup: Startup,
     /// The value of `MARK` that was sent, unless somebody in between refused it.
     pub(super) mark: Option<String>,
 }
@@ -117,20 +121,50 @@ async fn protected(target: &Connect, place: &Place, purpose: &str) -> Result<Lin
     Err(earlier.unwrap_or_else(|| Failure::Ours(Error::failed("no way to connect is left"))))
 }
 
-/// Connects with the mark, and without it where that is what stands against it.
+/// Connects with what is to be said at startup, and with less of it where that is what stands against it.
 async fn marked(target: &Connect, place: &Place, purpose: &str, way: Way, tls: Option<&Tls>) -> Result<Line, Failure> {
     let config = configured(target, place, purpose, way);
-    let mark = (!target.is_settled()).then(fresh_mark);
-    if let Some(mark) = &mark {
-        let mut config = config.clone();
-        let given = config.get_options().map_or_else(String::new, |options| format!("{options} "));
-        config.options(format!("{given}-c {MARK}={mark}"));
-        match timed(target, place, &config, tls, Some(mark)).await {
-            Err(failure) if failure.is_about_options() => {}
-            outcome => return outcome,
-        }
+    let known = if target.is_unwatched() { Some(false) } else { remembered::takes_quiet(target, place) };
+    let mut startup = target.startup().unwrap_or(if known == Some(false) { Startup::Pinned } else { Startup::Quiet });
+    let mark = target.startup().is_none().then(fresh_mark);
+    loop {
+        let refused = match attempt(target, place, &config, tls, startup, mark.as_ref()).await {
+            Err(failure) if target.startup().is_none() => failure,
+            outcome => {
+                if target.startup().is_none() && known.is_none() && outcome.is_ok() && startup == Startup::Quiet {
+                    remembered::keep(target, place, Some(true));
+                }
+                return outcome;
+            }
+        };
+        startup = match startup {
+            Startup::Quiet if refused.is_about_event_triggers() => {
+                remembered::keep(target, place, Some(false));
+                Startup::Pinned
+            }
+            Startup::Quiet | Startup::Pinned if refused.is_about_options() => Startup::Bare,
+            _ => return Err(refused),
+        };
     }
-    timed(target, place, &config, tls, None).await
+}
+
+async fn attempt(
+    target: &Connect,
+    place: &Place,
+    config: &Config,
+    tls: Option<&Tls>,
+    startup: Startup,
+    mark: Option<&String>,
+) -> Result<Line, Failure> {
+    let (mut config, mark) = (config.clone(), mark.filter(|_| startup != Startup::Bare));
+    if startup != Startup::Bare {
+        let mut options: Vec<String> = config.get_options().map(Into::into).into_iter().collect();
+        options.push(pins::AT_STARTUP.into());
+        options.extend(mark.map(|mark| format!("-c {MARK}={mark}")));
+        options.extend((startup == Startup::Quiet).then(|| pins::QUIETLY.into()));
+        config.options(options.join(" "));
+    }
+    timed(target, place, &config, tls, startup, mark).await
 }
 
 fn configured(target: &Connect, place: &Place, purpose: &str, way: Way) -> Config {
@@ -168,6 +202,7 @@ async fn timed(
     place: &Place,
     config: &Config,
     tls: Option<&Tls>,
+    startup: Startup,
     mark: Option<&String>,
 ) -> Result<Line, Failure> {
     let opened = async {
@@ -181,7 +216,7 @@ async fn timed(
         None => opened.await,
     }
     .map_err(Failure::Driver)?;
-    Ok(Line { client, task, last_words, tls: tls.cloned(), place: place.clone(), mark: mark.cloned() })
+    Ok(Line { client, task, last_words, tls: tls.cloned(), place: place.clone(), startup, mark: mark.cloned() })
 }
 
 async fn open<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>, LastWords), tokio_postgres::Error>

@@ -75,6 +75,11 @@ impl Failure {
             })
     }
 
+    /// True if the server has no such setting, or the user may not set it.
+    pub(super) fn is_about_event_triggers(&self) -> bool {
+        self.answer().is_some_and(|db| db.message().contains("event_triggers"))
+    }
+
     /// Puts the failures of two attempts together; `later` was made with TLS, or without.
     pub(super) fn or_rather(self, later: Self, later_with_tls: bool) -> Self {
         let (first, second) = (self.short(), later.short());

@@ -6,54 +6,21 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::model::{Error, Result};
+use crate::model::{Error, Ident, Result};
 
-use super::dial::{LastWords, Line, MARK, Refused, dial};
+use super::connect::{Connect, Startup};
+use super::dial::{LastWords, Line, Refused, dial};
 use super::failure::{server_error, statement_error};
+use super::pins;
 use super::place::Place;
 use super::pooler::refuse_transaction_mode;
 use super::refusal::{Failure, connect_error};
 use super::tls::Tls;
 use super::wanted::Wanted;
-use super::{Connect, Row, Version};
+use super::{Row, Version, remembered};
 
 /// The oldest major version that is served.
 pub const OLDEST: u32 = 13;
-
-/// What every session sets, whatever the server, the database or the role have set. Those that a server does not know
-/// are skipped.
-const PINNED: &[(&str, &str)] = &[
-    ("search_path", "pg_catalog"),
-    ("client_encoding", "UTF8"),
-    ("client_min_messages", "warning"),
-    ("TimeZone", "UTC"),
-    ("DateStyle", "ISO, MDY"),
-    ("IntervalStyle", "postgres"),
-    ("extra_float_digits", "1"),
-    ("bytea_output", "hex"),
-    ("xmlbinary", "base64"),
-    ("xmloption", "content"),
-    ("lc_monetary", "C"),
-    ("quote_all_identifiers", "off"),
-    ("standard_conforming_strings", "on"),
-    ("escape_string_warning", "off"),
-    ("array_nulls", "on"),
-    ("transform_null_equals", "off"),
-    ("default_tablespace", ""),
-    ("temp_tablespaces", ""),
-    ("default_table_access_method", "heap"),
-    ("default_transaction_isolation", "read committed"),
-    ("default_transaction_deferrable", "off"),
-    ("check_function_bodies", "off"),
-    ("row_security", "on"),
-    ("jit", "off"),
-    ("max_parallel_workers_per_gather", "0"),
-    ("statement_timeout", "0"),
-    ("lock_timeout", "3s"),
-    ("idle_in_transaction_session_timeout", "0"),
-    ("idle_session_timeout", "0"),
-    ("transaction_timeout", "0"),
-];
 
 /// An open connection.
 pub struct Session {
@@ -68,7 +35,9 @@ pub struct Session {
     pub database: String,
     /// The name of the user whose rights apply.
     pub user: String,
-    /// True if that user is a superuser.
+    /// The name of the user that logged in. Code that runs in this session can get back to that user's rights.
+    pub login: String,
+    /// True if the user whose rights apply is a superuser.
     pub superuser: bool,
     /// True if the server is a standby: nothing can be written, not even temporary tables.
     pub standby: bool,
@@ -101,12 +70,18 @@ impl Session {
     async fn open_at(target: &Connect, place: &Place, wanted: Wanted, purpose: &str) -> Result<Self, Refused> {
         let line = dial(target, place, purpose).await?;
         let (row, settled) = greet(&line, target, purpose).await.map_err(|error| Refused { error, next: false })?;
+        let row = own_role(&line, target, row).await.map_err(|error| Refused { error, next: false })?;
         let version = Version(text(&row, 0).parse().unwrap_or(0));
         if !version.at_least(OLDEST) {
             let error = Error::failed(format!("the server runs PostgreSQL {version}, which is too old"))
                 .detail(format!("connected to {settled}"))
                 .remedy(format!("upgrade it to PostgreSQL {OLDEST} or newer"));
             return Err(Refused { error, next: false });
+        }
+        let superuser = text(&row, 4) == "on";
+        if superuser && version.at_least(17) && line.startup == Startup::Pinned && target.startup().is_none() {
+            // What is remembered is from when this user was none.
+            remembered::keep(target, place, None);
         }
         let Line { client, task, last_words, tls, .. } = line;
         let session = Self {
@@ -115,7 +90,8 @@ impl Session {
             backend_pid: text(&row, 1).parse().unwrap_or(0),
             database: text(&row, 2).to_owned(),
             user: text(&row, 3).to_owned(),
-            superuser: text(&row, 4) == "on",
+            login: text(&row, 8).to_owned(),
+            superuser,
             standby: text(&row, 5) == "t",
             read_only: text(&row, 6) == "on",
             target: settled,
@@ -189,6 +165,16 @@ impl Session {
         if error.is_closed() { self.error(error) } else { statement_error(error, sql) }
     }
 
+    /// Sets everything again as it was at the start, role and timeouts included: for after statements that people wrote, which may
+    /// have set anything. Not in a transaction that failed.
+    ///
+    /// # Errors
+    /// What the server reports.
+    pub async fn pin_again(&self) -> Result<()> {
+        let role = (self.user != self.login).then(|| Ident::from(self.user.as_str()));
+        self.batch(&pins::again(role.as_ref())).await
+    }
+
     /// A handle that cancels what this session runs, from elsewhere.
     pub fn canceller(&self) -> Canceller {
         Canceller { token: self.client.cancel_token(), tls: self.tls.clone() }
@@ -224,8 +210,8 @@ impl Canceller {
 /// Pins the settings and asks for the facts in one message. Where the server does not know the mark that we connected with,
 /// somebody stands between: nothing is pinned before it is certain that the session is ours alone.
 async fn greet(line: &Line, target: &Connect, purpose: &str) -> Result<(SimpleQueryRow, Connect)> {
-    let settled = target.settled(&line.place);
-    if line.mark.is_some() || target.is_settled() {
+    let settled = target.settled(&line.place, line.startup);
+    if line.mark.is_some() || target.startup().is_some() {
         let row = ask(line, target, line.mark.as_deref()).await?;
         if text(&row, 7) == "t" {
             return Ok((row, settled));
@@ -239,8 +225,22 @@ async fn greet(line: &Line, target: &Connect, purpose: &str) -> Result<(SimpleQu
     Ok((ask(line, target, None).await?, settled))
 }
 
+/// Takes the session back from a role that the database's owner chose for everybody. The one that a role has for itself stays.
+async fn own_role(line: &Line, target: &Connect, row: SimpleQueryRow) -> Result<SimpleQueryRow> {
+    let chosen_here = target.config().get_options().is_some_and(|options| options.contains("role"));
+    if text(&row, 3) == text(&row, 8) || chosen_here {
+        return Ok(row);
+    }
+    let answer = line.client.simple_query(pins::ROLE_OF_THE_DATABASE).await.map_err(|error| server_error(&error))?;
+    if !answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+        return Ok(row);
+    }
+    line.client.batch_execute("SET ROLE NONE").await.map_err(|error| server_error(&error))?;
+    ask(line, target, None).await
+}
+
 async fn ask(line: &Line, target: &Connect, mark: Option<&str>) -> Result<SimpleQueryRow> {
-    let question = greeting(mark);
+    let question = pins::greeting(mark);
     let asked = line.client.simple_query(&question);
     let answer = match target.timeout().login {
         Some(timeout) => tokio::time::timeout(timeout, asked).await.map_err(|_| Failure::TimedOut),
@@ -248,7 +248,7 @@ async fn ask(line: &Line, target: &Connect, mark: Option<&str>) -> Result<Simple
     };
     let failure = match answer.and_then(|answer| answer.map_err(Failure::Driver)) {
         Ok(messages) => {
-            let row = messages.into_iter().rev().find_map(|message| match message {
+            let row = messages.into_iter().find_map(|message| match message {
                 SimpleQueryMessage::Row(row) => Some(row),
                 _ => None,
             });
@@ -260,22 +260,6 @@ async fn ask(line: &Line, target: &Connect, mark: Option<&str>) -> Result<Simple
         Err(failure) => failure,
     };
     Err(connect_error(&failure, target, &line.place))
-}
-
-fn greeting(mark: Option<&str>) -> String {
-    let settings: Vec<String> = PINNED.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
-    let ours = match mark {
-        Some(mark) => format!("pg_catalog.current_setting('{MARK}', true) = '{mark}'"),
-        None => "true".to_owned(),
-    };
-    format!(
-        "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {}) AS pinned (name, value) \
-         WHERE pg_catalog.current_setting(name, true) IS NOT NULL AND {ours}; \
-         SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
-         pg_catalog.current_database(), CURRENT_USER, pg_catalog.current_setting('is_superuser'), \
-         pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), {ours}",
-        settings.join(", ")
-    )
 }
 
 fn text(row: &SimpleQueryRow, column: usize) -> &str {

@@ -125,13 +125,18 @@ pub struct Step {
 }
 
 impl Step {
-    /// What `search_path` is set to for the step.
-    pub fn search_path(&self) -> String {
+    /// What `search_path` is set to for the step, as a script would say it.
+    pub fn schemas(&self) -> String {
         if self.path.is_empty() {
             return "pg_catalog".into();
         }
         let names: Vec<Ident> = self.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
         sql::name_list(&names)
+    }
+
+    /// What `search_path` is set to while the step runs: temporary objects, which would come first, come last.
+    pub fn search_path(&self) -> String {
+        format!("{}, pg_temp", self.schemas())
     }
 }
 

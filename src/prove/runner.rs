@@ -1,6 +1,6 @@
 //! Runs the steps of plans on a scratch database, where there are no rows and no roles: what is missing of the latter is made.
 
-use crate::catalog::Session;
+use crate::catalog::{PIN_PATH, Session};
 use crate::kinds::{Mode, foreign_options};
 use crate::model::{Error, Ident, Result, grantor};
 use crate::plan::{self, Plan, Step};
@@ -46,7 +46,7 @@ async fn run(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
         patiently(session, now).await?;
         rest = later;
     }
-    session.batch("SET search_path TO pg_catalog").await.map_err(Stop::Failed)
+    session.batch(PIN_PATH).await.map_err(Stop::Failed)
 }
 
 /// Roles in whose name rights are given are no superusers: what those give counts as given by the owner. What such a role may

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::catalog::{Connect, Session, Version};
+use crate::catalog::{Connect, PIN_PATH, Session, Version};
 use crate::diff;
 use crate::introspect;
 use crate::kinds::{roles, schema};
@@ -64,7 +64,7 @@ async fn run(connect: &Connect, steps: impl Iterator<Item = &Step>) -> Result<Bu
             failed.extend(objects.map(|object| (object.clone(), error.message.clone())));
         }
     }
-    session.batch("SET search_path TO pg_catalog").await?;
+    session.batch(PIN_PATH).await?;
     let live = introspect::read(&session).await?;
     session.close().await;
     Ok(Built { state: live.state, failed })

@@ -263,7 +263,7 @@ pub fn script(steps: &[Step]) -> String {
             }
         }
         if path != Some(&step.path) {
-            let _ = writeln!(out, "SET search_path = {};", step.search_path());
+            let _ = writeln!(out, "SET search_path = {};", step.schemas());
             path = Some(&step.path);
         }
         let _ = writeln!(out, "{};", step.sql);

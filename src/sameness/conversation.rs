@@ -138,7 +138,7 @@ impl<'a> Conversation<'a> {
             for at in members {
                 let Some(probe) = probes.get(at) else { continue };
                 let text = format!(
-                    "SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog; {}",
+                    "SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog, pg_temp; {}",
                     probe.make, probe.read
                 );
                 script.push((Part::Probe(at), text));

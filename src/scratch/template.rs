@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use crate::catalog::account::Account;
+use crate::catalog::cache;
 use crate::model::Digest;
 
 use super::Binaries;
@@ -17,12 +18,10 @@ const LABEL: &str = "label";
 
 /// The place of a cluster of these programs; `None` if the user has no cache.
 fn place(binaries: &Binaries) -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     // One for each set of programs: a minor version takes the place of the one before.
     let programs = Digest::of_texts([binaries.dir.to_string_lossy().as_ref()]).to_string();
     let programs = programs.get(..8).unwrap_or_default();
-    Some(cache.join("setpoint").join(format!("cluster-{}-{programs}", binaries.major)))
+    Some(cache()?.join(format!("cluster-{}-{programs}", binaries.major)))
 }
 
 fn label(binaries: &Binaries) -> String {

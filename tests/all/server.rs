@@ -55,7 +55,7 @@ fn settings_are_pinned_against_the_database_and_the_role() {
                    'transform_null_equals']) AS s";
         session.rows(sql, &[]).await.expect("answers").first_mut().expect("one row").text()
     });
-    assert_eq!(&*shown, "ISO, MDY postgres UTC hex 1 0 off C off pg_catalog on 0 off");
+    assert_eq!(&*shown, "ISO, MDY postgres UTC hex 1 0 off C off pg_catalog, pg_temp on 0 off");
 }
 
 #[test]
