@@ -6,11 +6,12 @@ use tokio_postgres::error::SqlState;
 
 use crate::catalog::{PIN_PATH, Pipeline, Session};
 use crate::kinds::Mode;
-use crate::ledger::{Direction, Journal, Run};
+use crate::ledger::{Journal, Run};
 use crate::model::{Class, Error, Result, grantor};
 use crate::plan::{self, Step};
 use crate::sql;
 
+use super::trip::{Doubt, Trip, Witness};
 use super::{Options, Progress, alone, blockers, secrets};
 
 /// One statement to run: a plan's step, or a step of its inverse.
@@ -34,6 +35,8 @@ pub struct Executor<'a> {
     pub watch: &'a Session,
     /// Timeouts and budgets.
     pub options: &'a Options,
+    /// The command that this is part of.
+    pub trip: &'a Trip,
 }
 
 /// Why a transaction did not commit.
@@ -59,14 +62,16 @@ impl Executor<'_> {
             let size = plan::next_transaction(rest.iter().map(|unit| (group(unit), unit.step.mode)));
             let (now, later) = rest.split_at(size);
             let done = units.len() - rest.len();
+            self.trip.sent(in_doubt(label, run.number, now, done));
             let result = match first.step.mode {
                 Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
                 _ => self.transaction(&journal, now, done, progress).await,
             };
             result.map_err(|(at, error)| {
                 let at = at.and_then(|at| now.get(at).map(|unit| (done + at + 1, unit)));
-                explain(label, run.direction, at, units.len(), error)
+                explain(label, self.trip, at, units.len(), error)
             })?;
+            self.trip.answered();
             rest = later;
         }
         Ok(())
@@ -207,10 +212,26 @@ pub(super) fn subject(step: &Step) -> &str {
     step.lock.as_ref().map_or(step.object.as_str(), |(_, on)| on.as_str())
 }
 
+/// What is not known to be committed before the answer to a transaction, or to a step outside of any, is there.
+fn in_doubt(label: &str, number: u32, units: &[Unit<'_>], done: usize) -> Doubt {
+    let steps = match units.len() {
+        1 => format!("step {} of {label}", done + 1),
+        count => format!("the transaction of steps {} to {} of {label}", done + 1, done + count),
+    };
+    let by = match units.first() {
+        Some(Unit { index, sub, step, .. }) if step.mode == Mode::Alone => {
+            Witness::Catalog(Box::new((*step).clone()), *index, *sub)
+        }
+        Some(Unit { index, sub, .. }) => Witness::Journal(*index, *sub),
+        None => Witness::Revision,
+    };
+    Doubt { number, what: steps, by }
+}
+
 /// The error of a step in its plan: which one, what it was to do, what the server said, what to do next.
-fn explain(label: &str, direction: Direction, at: Option<(usize, &Unit<'_>)>, total: usize, error: Error) -> Error {
+fn explain(label: &str, trip: &Trip, at: Option<(usize, &Unit<'_>)>, total: usize, error: Error) -> Error {
     let Some((number, unit)) = at else {
-        return error.detail(format!("while running {label}")).remedy(next_command(direction));
+        return error.detail(format!("while running {label}")).remedy(trip.remedy());
     };
     let step = unit.step;
     let what = if step.object.is_empty() { "a step written by hand" } else { &step.object };
@@ -227,14 +248,5 @@ fn explain(label: &str, direction: Direction, at: Option<(usize, &Unit<'_>)>, to
         ));
     }
     out.sqlstate = error.sqlstate;
-    out.remedy(next_command(direction))
-}
-
-fn next_command(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => {
-            "what is done is kept: remove the cause and run `setpoint apply` again, or take it back with `setpoint rollback`"
-        }
-        Direction::Down => "what is done is kept: remove the cause and run `setpoint rollback` again",
-    }
+    out.remedy(trip.remedy())
 }

@@ -5,9 +5,11 @@ mod blockers;
 mod executor;
 mod learn;
 pub mod lineage;
+mod lost;
 mod rollback;
 mod secrets;
 pub mod stale;
+mod trip;
 mod up;
 
 use std::time::Duration;
@@ -20,7 +22,8 @@ use crate::project::Manage;
 
 pub use learn::learn;
 pub use rollback::{Target, Undo, Way, preview, rollback};
-pub use up::{Goal, pending, run};
+pub use trip::{apply_to, revision, rollback_to};
+pub use up::{Goal, has_begun, pending, run, to_come};
 
 /// How to run.
 #[derive(Debug, Clone)]

@@ -2,12 +2,14 @@
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;
-use crate::ledger::{self, Direction, How, Ledger, NewRun, Revision, Run};
+use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Revision, Run};
 use crate::model::{Class, Error, Result};
 use crate::plan::{Action, Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
-use super::{Opened, Options, Progress, Summary, alone, label, open, refuse_hazards, stale};
+use super::lost;
+use super::trip::{Doubt, Trip, Witness, rollback_to};
+use super::{Opened, Options, Progress, Summary, alone, label, refuse_hazards, stale, under_way};
 
 /// How far to go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +31,25 @@ pub struct Undo {
     pub top: usize,
     /// True if it is a recorded revision; false: a run that has not ended.
     pub recorded: bool,
-    /// True if taking it back was begun already.
-    pub begun: bool,
+    /// The inverse steps that are done: the index of the plan's step, and the index in its inverse.
+    pub done: Vec<(usize, usize)>,
 }
 
 impl Undo {
-    /// The inverse steps, in the order in which they run.
+    /// The inverse steps that are still to come, in the order in which they run.
     pub fn steps(&self) -> Vec<Step> {
-        self.units().into_iter().map(|unit| Step { transaction: unit.group, ..unit.step.clone() }).collect()
+        self.to_come().map(|unit| Step { transaction: unit.group, ..unit.step.clone() }).collect()
+    }
+
+    fn to_come(&self) -> impl Iterator<Item = Unit<'_>> {
+        self.units().into_iter().filter(|unit| !self.done.contains(&(unit.index, unit.sub)))
+    }
+
+    /// The first step that has no inverse because nobody wrote one, as far as the way back has not passed it.
+    fn without_inverse(&self) -> Option<&Step> {
+        let passed = self.done.iter().map(|(index, _)| *index).min().unwrap_or(self.top);
+        let by_hand = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
+        self.plan.steps.iter().take(self.top.min(passed)).find(by_hand)
     }
 
     /// The inverse steps with the index of their step, in the order in which they run.
@@ -56,6 +69,8 @@ impl Undo {
 pub struct Way {
     /// Newest first.
     pub undo: Vec<Undo>,
+    /// The revision that was asked for.
+    pub asked: u32,
     /// Where it ends.
     pub goal: u32,
     /// The floor, where it is above the target.
@@ -67,24 +82,28 @@ pub struct Way {
 /// # Errors
 /// `Usage` for a target that does not exist, and the server's.
 pub async fn preview(session: &Session, ledger: &Ledger, target: Target) -> Result<Way> {
-    let goal = goal(ledger, target)?;
+    let asked = goal(ledger, target)?;
+    let goal = asked;
     let floor = ledger.revisions.iter().rev().find(|revision| revision.how != How::Applied && revision.number > goal);
     let goal = floor.map_or(goal, |floor| floor.number);
     let mut undo = Vec::new();
     if let Some(run) = ledger.run.as_ref().filter(|run| run.number > goal) {
         let plan = read(run.number, &run.name, &run.plan)?;
-        let begun = run.direction == Direction::Down;
-        let done = run.entries.iter().filter(|e| e.direction == Direction::Up).map(|e| e.step + 1).max().unwrap_or(0);
-        let top = if begun { run.top } else { done };
-        undo.push(Undo { plan, text: run.plan.clone(), top, recorded: run.recorded, begun });
+        let entries = |direction| run.entries.iter().filter(move |entry| entry.direction == direction);
+        let top = match run.direction {
+            Direction::Down => run.top,
+            Direction::Up => entries(Direction::Up).map(|entry| entry.step + 1).max().unwrap_or(0),
+        };
+        let done = entries(Direction::Down).filter(|entry| entry.done).map(|entry| (entry.step, entry.sub)).collect();
+        undo.push(Undo { plan, text: run.plan.clone(), top, recorded: run.recorded, done });
     }
     let running = ledger.run.as_ref().map(|run| run.number);
     for revision in ledger.revisions.iter().rev().filter(|r| r.number > goal && Some(r.number) != running) {
         let text = ledger::plan_text(session, revision.number).await?.unwrap_or_default();
         let plan = read(revision.number, &revision.name, &text)?;
-        undo.push(Undo { top: plan.steps.len(), plan, text, recorded: true, begun: false });
+        undo.push(Undo { top: plan.steps.len(), plan, text, recorded: true, done: Vec::new() });
     }
-    Ok(Way { undo, goal, floor: floor.cloned() })
+    Ok(Way { undo, asked, goal, floor: floor.cloned() })
 }
 
 fn read(number: u32, name: &str, text: &str) -> Result<Plan> {
@@ -102,6 +121,7 @@ fn goal(ledger: &Ledger, target: Target) -> Result<u32> {
     match (target, run) {
         // A rollback that was interrupted knows where its command was going.
         (Target::Back(_), Some(run)) if run.direction == Direction::Down => Ok(run.goal),
+        (Target::Back(_), _) if headed(ledger).is_some() => Ok(headed(ledger).unwrap_or_default()),
         (Target::Back(count), _) => {
             let kept = stack.len().checked_sub(count as usize).filter(|kept| *kept > 0);
             let goal = kept.and_then(|kept| stack.get(kept - 1)).copied();
@@ -110,6 +130,13 @@ fn goal(ledger: &Ledger, target: Target) -> Result<u32> {
         (Target::To(number), _) if number == 0 || ledger.revision(number).is_some() => Ok(number),
         (Target::To(number), _) => Err(usage(format!("this database has no revision {number}"))),
     }
+}
+
+/// Where an earlier relative command was going that has not heard of its end.
+fn headed(ledger: &Ledger) -> Option<u32> {
+    let headed = ledger.headed.filter(|headed| headed.direction == Direction::Down)?;
+    let known = headed.goal == 0 || ledger.revision(headed.goal).is_some();
+    known.then_some(headed.goal)
 }
 
 /// Takes plans back. Each is recorded in the journal like an apply, and can be taken up again like one.
@@ -122,22 +149,40 @@ pub async fn rollback(
     options: &Options,
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
-    let opened = open(connect, "rollback", options, progress).await?;
-    let result = take_back(&opened, target, options, progress).await;
-    opened.close().await;
-    result
+    let trip = Trip::new(Direction::Down);
+    let (mut target, mut all) = (target, Summary::default());
+    lost::through(connect, &trip, options, progress, async |opened, progress| {
+        let result = take_back(opened, target, &trip, options, &mut all, progress).await;
+        if let Some(goal) = trip.goal.get() {
+            target = Target::To(goal);
+        }
+        result.map_err(|error| trip.advise(error))
+    })
+    .await?;
+    Ok(all)
 }
 
-async fn take_back(opened: &Opened, target: Target, options: &Options, progress: &mut dyn Progress) -> Result<Summary> {
+async fn take_back(
+    opened: &Opened,
+    target: Target,
+    trip: &Trip,
+    options: &Options,
+    summary: &mut Summary,
+    progress: &mut dyn Progress,
+) -> Result<()> {
     let session = &opened.session;
     let mut ledger = Ledger::read(session).await?;
     if let Some(run) = ledger.run.as_mut().filter(|run| run.direction == Direction::Up) {
-        settle(opened, options, run).await?;
+        settle(opened, options, trip, run).await?;
     }
     let mut way = preview(session, &ledger, target).await?;
+    trip.goal.set(Some(way.asked));
     allowed(&way, options)?;
     let run = ledger.run.take();
-    let mut summary = Summary { resumed: run.is_some(), current: ledger.current(), ..Summary::default() };
+    summary.resumed |= run.is_some();
+    summary.current = ledger.current();
+    refuse_other_way(run.as_ref(), &way)?;
+    head(session, &ledger, target, &way, progress).await?;
     if let Some(run) = run.as_ref().filter(|run| run.direction == Direction::Up && run.number > way.goal) {
         let top = way.undo.first().map_or(0, |undo| undo.top);
         ledger::turn_down(session, run.number, top, way.goal).await?;
@@ -145,6 +190,8 @@ async fn take_back(opened: &Opened, target: Target, options: &Options, progress:
     let mut current = run.map(|run| Run { direction: Direction::Down, ..run });
     let undo = std::mem::take(&mut way.undo);
     for (at, one) in undo.iter().enumerate() {
+        let before = ledger.revisions.iter().rev().map(|r| r.number).find(|number| *number < one.plan.number);
+        trip.before.set(before.unwrap_or(0));
         let taken_up = current.take().filter(|run| run.number == one.plan.number);
         let fresh = one.recorded
             && taken_up.as_ref().is_none_or(|run| !run.entries.iter().any(|e| e.direction == Direction::Down));
@@ -163,24 +210,17 @@ async fn take_back(opened: &Opened, target: Target, options: &Options, progress:
             ledger::start(session, &new).await?;
         }
         let run = taken_up.unwrap_or_else(|| super::up::begun(&new));
-        let executor = Executor { session, watch: &opened.watch, options };
+        let executor = Executor { session, watch: &opened.watch, options, trip };
         let label = label(one.plan.number, &one.plan.name);
         executor.run(&label, &run, &one.units(), progress).await?;
-        let live = introspect::read(session).await?.state;
-        let before = ledger.revisions.iter().rev().map(|r| r.number).find(|number| *number < one.plan.number);
-        let snapshot = match before {
-            Some(number) => ledger::snapshot_of(session, number).await?,
-            None => None,
-        };
-        stale::reached_back(&one.plan, &live, snapshot.as_ref())?;
         let next = undo.get(at + 1).map(|next| new_run(next, way.goal));
-        if let (Some(number), Some(snapshot)) = (before, &snapshot) {
-            ledger::refresh_snapshot(session, number, &stale::put_back(&one.plan, &live, snapshot)).await?;
-        }
-        ledger::finish_down(session, &new, one.recorded, next.as_ref()).await?;
+        finish(session, trip, one, &new, before, next.as_ref()).await?;
         progress.end(&label, Direction::Down);
         summary.plans.push((one.plan.number, one.plan.name.clone()));
         summary.current = before.unwrap_or(0);
+    }
+    if matches!(target, Target::Back(_)) || ledger.headed.is_some() {
+        let _ = ledger::arrived(session).await; // if it stays, the next relative command only finds out that nothing is left
     }
     match way.floor {
         Some(floor) => {
@@ -193,7 +233,69 @@ async fn take_back(opened: &Opened, target: Target, options: &Options, progress:
                 ))
                 .remedy(format!("the database is at revision {} now; drop by hand what should go", floor.number)))
         }
-        None => Ok(summary),
+        None => Ok(()),
+    }
+}
+
+/// Looks whether taking a plan back led where it came from, and records that it is gone.
+async fn finish(
+    session: &Session,
+    trip: &Trip,
+    one: &Undo,
+    run: &NewRun<'_>,
+    before: Option<u32>,
+    next: Option<&NewRun<'_>>,
+) -> Result<()> {
+    let live = introspect::read(session).await?.state;
+    let snapshot = match before {
+        Some(number) => ledger::snapshot_of(session, number).await?,
+        None => None,
+    };
+    stale::reached_back(&one.plan, &live, snapshot.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
+    if let (Some(number), Some(snapshot)) = (before, &snapshot) {
+        ledger::refresh_snapshot(session, number, &stale::put_back(&one.plan, &live, snapshot)).await?;
+    }
+    let what = format!("the record that {} was taken back", label(one.plan.number, &one.plan.name));
+    trip.sent(Doubt { number: one.plan.number, what, by: Witness::Revision });
+    ledger::finish_down(session, run, one.recorded, next).await?;
+    trip.answered();
+    Ok(())
+}
+
+/// A rollback that has not ended, of a revision that this one wants to keep, has to end first.
+fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
+    match run.filter(|run| run.direction == Direction::Down && run.number <= way.goal && run.recorded) {
+        Some(run) => Err(Error::refused("a rollback of that revision has not ended")
+            .detail(under_way(run))
+            .remedy(format!("finish it with {}, then apply again", rollback_to(run.goal)))),
+        None => Ok(()),
+    }
+}
+
+/// Notes where a relative command is going, so that the same command goes no further after a fault.
+async fn head(
+    session: &Session,
+    ledger: &Ledger,
+    target: Target,
+    way: &Way,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    match (target, ledger.headed) {
+        (Target::Back(_), noted) => {
+            if way.undo.is_empty() && noted.is_some() {
+                progress.note(&format!(
+                    "an earlier rollback to revision {} was cut off before it heard that it had arrived: nothing is left of it to do",
+                    way.goal
+                ));
+            } else if !way.undo.is_empty() {
+                ledger::head_for(session, Headed { direction: Direction::Down, goal: way.asked }).await?;
+            }
+            Ok(())
+        }
+        // Going on after the connection was lost: the command is still the relative one.
+        (Target::To(goal), Some(noted)) if noted == (Headed { direction: Direction::Down, goal }) => Ok(()),
+        (Target::To(_), Some(_)) => ledger::arrived(session).await,
+        (Target::To(_), None) => Ok(()),
     }
 }
 
@@ -210,9 +312,9 @@ fn new_run(undo: &Undo, goal: u32) -> NewRun<'_> {
 }
 
 /// Finds out about steps of the way up that were begun outside transactions with unknown outcome.
-async fn settle(opened: &Opened, options: &Options, run: &mut Run) -> Result<()> {
+async fn settle(opened: &Opened, options: &Options, trip: &Trip, run: &mut Run) -> Result<()> {
     let plan = read(run.number, &run.name, &run.plan)?;
-    let executor = Executor { session: &opened.session, watch: &opened.watch, options };
+    let executor = Executor { session: &opened.session, watch: &opened.watch, options, trip };
     let journal = ledger::Journal::open(&opened.session, run.number, Direction::Up).await?;
     let mut kept = Vec::new();
     for mut entry in std::mem::take(&mut run.entries) {
@@ -233,19 +335,17 @@ async fn settle(opened: &Opened, options: &Options, run: &mut Run) -> Result<()>
     Ok(())
 }
 
-/// Refuses hazards of the inverse steps, and steps by hand that nobody wrote an inverse for.
+/// Refuses hazards of the inverse steps that are still to come, whoever began to take them, and steps by hand that nobody wrote an inverse for.
 fn allowed(way: &Way, options: &Options) -> Result<()> {
-    for undo in way.undo.iter().filter(|undo| !undo.begun) {
-        let by_hand = |step: &&crate::plan::Step| step.action == Action::Manual && step.inverse.is_empty();
-        let lost = undo.plan.steps.iter().take(undo.top).find(by_hand);
-        if let Some(step) = lost.filter(|_| !options.allow.covers(Hazard::Irreversible)) {
+    for undo in &way.undo {
+        if let Some(step) = undo.without_inverse().filter(|_| !options.allow.covers(Hazard::Irreversible)) {
             let label = label(undo.plan.number, &undo.plan.name);
             let mut error = Error::refused(format!("{label} has a step that nobody wrote an inverse for"));
             error.details.extend(step.sql.lines().take(5).map(|line| format!("    {line}")));
             return Err(error.remedy("take it back by hand if need be, then add `--allow irreversible` to go past it"));
         }
     }
-    let units: Vec<Unit<'_>> = way.undo.iter().filter(|undo| !undo.begun).flat_map(Undo::units).collect();
+    let units: Vec<Unit<'_>> = way.undo.iter().flat_map(Undo::to_come).collect();
     let findings =
         units.iter().flat_map(|unit| unit.step.hazards.iter().map(|finding| (unit.step.object.as_str(), finding)));
     refuse_hazards(findings, &options.allow)

@@ -129,9 +129,7 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> 
         "all steps of plan {} ({}) ran, but the database is not what the plan leads to",
         plan.number, plan.name
     ));
-    let remedy =
-        "put right what differs and run `setpoint apply` again, or take the plan back with `setpoint rollback`";
-    Err(listed(error, problems).remedy(remedy))
+    Err(listed(error, problems))
 }
 
 /// What stands in the plan's tables now, although neither the plan nor the state before it knows of it.
@@ -195,7 +193,7 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
         "plan {} ({}) was taken back, but the database is not what it was before",
         plan.number, plan.name
     ));
-    Err(listed(error, problems).remedy("put right what differs and run `setpoint rollback` again"))
+    Err(listed(error, problems))
 }
 
 /// The snapshot of the revision before a plan that was taken back, with the plan's footprint as it is now: what was put back may

@@ -2,15 +2,15 @@
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;
-use crate::ledger::{self, Direction, How, Ledger, NewRevision, NewRun, Run};
+use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
-use crate::plan::Plan;
 use crate::plan::chain::{Chain, Link};
+use crate::plan::{Plan, Step};
 
 use super::executor::{Executor, Unit};
-use super::{
-    Opened, Options, Progress, Summary, label, last_snapshot, lineage, open, refuse_hazards, stale, under_way,
-};
+use super::lost;
+use super::trip::{Doubt, Trip, Witness, rollback_to};
+use super::{Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_hazards, stale, under_way};
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,9 +34,9 @@ pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<
     let head = chain.head().map_or(0, |link| link.number);
     let goal = match (goal, &ledger.run) {
         (Goal::Head, _) => head,
-        // A run that was interrupted knows where its command was going.
-        (Goal::Plus(_), Some(run)) if run.direction == Direction::Up && !run.entries.is_empty() => run.goal,
-        (Goal::Plus(count), _) => current.saturating_add(count).min(head),
+        // A run that was interrupted knows where its command was going, and so does a command that has not heard of its end.
+        (Goal::Plus(_), Some(run)) if run.direction == Direction::Up => run.goal.min(head),
+        (Goal::Plus(count), _) => headed(ledger).unwrap_or_else(|| current.saturating_add(count)).min(head),
         (Goal::To(number), _) => number,
     };
     if goal > head && goal > current {
@@ -63,35 +63,49 @@ pub async fn run(
     options: &Options,
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
-    let opened = open(connect, "apply", options, progress).await?;
-    let result = apply(&opened, chain, goal, options, progress).await;
-    opened.close().await;
-    result
+    let trip = Trip::new(Direction::Up);
+    let (mut goal, mut all) = (goal, Summary::default());
+    lost::through(connect, &trip, options, progress, async |opened, progress| {
+        let result = apply(opened, chain, goal, &trip, options, &mut all, progress).await;
+        if let Some(absolute) = trip.goal.get() {
+            goal = Goal::To(absolute);
+        }
+        result.map_err(|error| trip.advise(error))
+    })
+    .await?;
+    Ok(all)
+}
+
+/// Where an earlier relative command was going that has not heard of its end.
+fn headed(ledger: &Ledger) -> Option<u32> {
+    ledger.headed.filter(|headed| headed.direction == Direction::Up).map(|headed| headed.goal.max(ledger.current()))
 }
 
 async fn apply(
     opened: &Opened,
     chain: &Chain,
-    goal: Goal,
+    asked: Goal,
+    trip: &Trip,
     options: &Options,
+    summary: &mut Summary,
     progress: &mut dyn Progress,
-) -> Result<Summary> {
+) -> Result<()> {
     let session = &opened.session;
     let mut ledger = Ledger::read(session).await?;
-    let links = pending(&ledger, chain, goal)?;
+    let links = pending(&ledger, chain, asked)?;
     let goal = links.last().map_or(ledger.current(), |link| link.number);
+    trip.goal.set(Some(goal));
+    trip.before.set(ledger.current());
+    summary.current = ledger.current();
     let mut under_way = unfinished(session, &mut ledger, &links).await?;
     if links.is_empty() {
-        return Ok(Summary { current: ledger.current(), ..Summary::default() });
+        return arrived(session, &ledger, asked, progress).await;
     }
     let read = links.iter().map(|link| chain.plan_and_text(link)).collect::<Result<Vec<_>>>()?;
     let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
-    let done = |plan: &Plan, at: usize| {
-        under_way.as_ref().is_some_and(|run| run.number == plan.number && run.entry(Direction::Up, at, 0) == Some(true))
-    };
     let findings = plans.iter().flat_map(|plan| {
-        let steps = plan.steps.iter().enumerate().filter(move |(at, _)| !done(plan, *at));
-        steps.flat_map(|(_, step)| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
+        let steps = to_come(under_way.as_ref(), plan);
+        steps.flat_map(|step| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
     });
     refuse_hazards(findings, &options.allow)?;
     let runs: Vec<NewRun<'_>> = links
@@ -107,59 +121,43 @@ async fn apply(
             top: 0,
         })
         .collect();
-    let mut summary = Summary { resumed: under_way.is_some(), current: ledger.current(), ..Summary::default() };
+    summary.resumed |= under_way.is_some();
     // The live state before the plan, and what the ledger holds of it.
     let (mut before, mut snapshot): (Option<State>, Option<State>) = (None, None);
     let mut started = false;
     for (at, (plan, new)) in plans.iter().zip(&runs).enumerate() {
         let next = runs.get(at + 1);
         let resumed = under_way.take();
+        trip.before.set(summary.current);
         if resumed.is_some() {
             snapshot = last_snapshot(session, &ledger).await?;
-        } else {
-            if let Err(error) = check(opened, &ledger, plan, &mut before, &mut snapshot).await {
-                if started {
-                    ledger::cancel_run(session, plan.number).await?;
-                }
-                return Err(error);
+        } else if let Err(error) = check(opened, &ledger, plan, &mut before, &mut snapshot).await {
+            if started {
+                ledger::cancel_run(session, plan.number).await?;
             }
-            if !started {
-                ledger::create(session).await?;
-                ledger::start(session, new).await?;
-            }
+            return Err(error);
+        }
+        if at == 0 {
+            begin(session, &ledger, asked, goal, resumed.is_none().then_some(new)).await?;
         }
         let run = resumed.unwrap_or_else(|| begun(new));
-        let executor = Executor { session, watch: &opened.watch, options };
-        let units: Vec<Unit<'_>> = plan
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction })
-            .collect();
+        let executor = Executor { session, watch: &opened.watch, options, trip };
         let label = label(plan.number, &plan.name);
-        if let Err(error) = executor.run(&label, &run, &units, progress).await {
-            return Err(forget_if_undone(session, plan.number, error).await);
+        if let Err(error) = executor.run(&label, &run, &units(plan), progress).await {
+            return Err(forget_if_undone(session, trip, plan.number, error).await);
         }
         let (live, reading) = match next {
             Some(_) => (introspect::read(session).await?, None),
             None => introspect::read_to_keep(session).await?,
         };
         let live = live.state;
-        stale::reached(plan, &live, before.as_ref())?;
+        stale::reached(plan, &live, before.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
         if let Some(before) = &before {
             let others = stale::elsewhere(plan, before, &live);
             tell_elsewhere(others.into_iter().filter(|id| options.manage.covers(id)).collect(), progress);
         }
         let recorded = recorded(options, plan, snapshot.as_ref(), &live);
-        let revision = NewRevision {
-            number: plan.number,
-            name: &plan.name,
-            plan_hash: new.plan_hash,
-            plan: new.plan,
-            how: How::Applied,
-            state: &recorded,
-        };
-        ledger::finish_up(session, &revision, next).await?;
+        finish(session, trip, new, &recorded, next).await?;
         if let Some(reading) = reading {
             let _ = ledger::keep(session, &reading).await; // it only saves time later
         }
@@ -170,8 +168,82 @@ async fn apply(
         before = Some(live);
         snapshot = Some(recorded);
     }
+    if matches!(asked, Goal::Plus(_)) || ledger.headed.is_some() {
+        let _ = ledger::arrived(session).await; // if it stays, the next relative command only finds out that nothing is left
+    }
     summary.reached = plans.pop().zip(before);
-    Ok(summary)
+    Ok(())
+}
+
+/// The steps of a plan that are still to come.
+pub fn to_come<'a>(run: Option<&Run>, plan: &'a Plan) -> impl Iterator<Item = &'a Step> {
+    let run = run.filter(|run| run.number == plan.number && run.direction == Direction::Up);
+    let done = move |at: usize| run.is_some_and(|run| run.entry(Direction::Up, at, 0) == Some(true));
+    plan.steps.iter().enumerate().filter(move |(at, _)| !done(*at)).map(|(_, step)| step)
+}
+
+/// True if something of a plan was done, or may have been.
+pub fn has_begun(ledger: &Ledger, number: u32) -> bool {
+    let run = ledger.run.as_ref().filter(|run| run.number == number);
+    ledger.revision(number).is_some() || run.is_some_and(|run| !run.entries.is_empty())
+}
+
+fn units(plan: &Plan) -> Vec<Unit<'_>> {
+    let steps = plan.steps.iter().enumerate();
+    steps.map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction }).collect()
+}
+
+/// Nothing is pending: a relative command that has not heard of its end has arrived.
+async fn arrived(session: &Session, ledger: &Ledger, asked: Goal, progress: &mut dyn Progress) -> Result<()> {
+    let Some(noted) = ledger.headed else { return Ok(()) };
+    if matches!(asked, Goal::Plus(_)) && noted.direction == Direction::Up && noted.goal == ledger.current() {
+        progress.note(&format!(
+            "an earlier apply to revision {} was cut off before it heard that it had arrived: nothing is left of it to do",
+            noted.goal
+        ));
+    }
+    ledger::arrived(session).await
+}
+
+/// Notes that the first plan begins, and where a relative command is going, so that it goes no further after a fault.
+async fn begin(session: &Session, ledger: &Ledger, asked: Goal, goal: u32, new: Option<&NewRun<'_>>) -> Result<()> {
+    if new.is_some() {
+        ledger::create(session).await?;
+    }
+    let ours = Headed { direction: Direction::Up, goal };
+    match (asked, ledger.headed) {
+        (Goal::Plus(_), _) => ledger::head_for(session, ours).await?,
+        // Going on after the connection was lost: the command is still the relative one.
+        (_, Some(noted)) if noted != ours => ledger::arrived(session).await?,
+        _ => {}
+    }
+    match new {
+        Some(new) => ledger::start(session, new).await,
+        None => Ok(()),
+    }
+}
+
+/// Records the revision that a plan led to.
+async fn finish(
+    session: &Session,
+    trip: &Trip,
+    new: &NewRun<'_>,
+    state: &State,
+    next: Option<&NewRun<'_>>,
+) -> Result<()> {
+    let revision = NewRevision {
+        number: new.number,
+        name: new.name,
+        plan_hash: new.plan_hash,
+        plan: new.plan,
+        how: How::Applied,
+        state,
+    };
+    let what = format!("revision {} ({})", new.number, new.name);
+    trip.sent(Doubt { number: new.number, what, by: Witness::Revision });
+    ledger::finish_up(session, &revision, next).await?;
+    trip.answered();
+    Ok(())
 }
 
 /// The run that has to be taken up. One that has not done anything is forgotten.
@@ -180,7 +252,7 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
     if run.direction == Direction::Down {
         return Err(Error::refused("a rollback has not ended")
             .detail(under_way(&run))
-            .remedy("finish it with `setpoint rollback`"));
+            .remedy(format!("finish it with {}", rollback_to(run.goal))));
     }
     if run.entries.is_empty() {
         ledger::cancel_run(session, run.number).await?;
@@ -190,14 +262,15 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
         Some(link) if link.number == run.number && link.hash == run.plan_hash => Ok(Some(run)),
         _ => Err(Error::stale("a run that has not ended used another plan than the project has now")
             .detail(under_way(&run))
-            .remedy(
-                "restore the plan from version control and apply again, or take the run back with `setpoint rollback`",
-            )),
+            .remedy(format!(
+                "restore the plan from version control and apply again, or take the run back with {}",
+                rollback_to(ledger.current())
+            ))),
     }
 }
 
 /// A run that failed before anything was committed is no run to go on with.
-async fn forget_if_undone(session: &Session, number: u32, error: Error) -> Error {
+async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Error) -> Error {
     let undone =
         |ledger: &Ledger| ledger.run.as_ref().is_some_and(|run| run.number == number && run.entries.is_empty());
     let forgotten = match Ledger::read(session).await {
@@ -205,7 +278,7 @@ async fn forget_if_undone(session: &Session, number: u32, error: Error) -> Error
         _ => false,
     };
     if forgotten {
-        return error.remedy("nothing of this plan was done: remove the cause and run `setpoint apply` again");
+        return error.remedy(format!("nothing of this plan was done: remove the cause and run {}", trip.again()));
     }
     error
 }

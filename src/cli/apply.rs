@@ -35,7 +35,7 @@ pub struct Apply {
 impl Apply {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
-        let goal = goal(self.to.as_deref().unwrap_or(&self.goal))?;
+        let mut goal = goal(self.to.as_deref().unwrap_or(&self.goal))?;
         let chain = Chain::read(&project.plans_dir)?;
         let target = app.target(&project)?;
         let mut options = self.approval.options(&project)?;
@@ -60,8 +60,13 @@ impl Apply {
                     report::plan::plan(plan, app.globals.verbose)
                 ));
             }
-            check_hazards(plans.iter().flat_map(|p| &p.steps), &options.allow)?;
+            let run = ledger.run.as_ref();
+            check_hazards(plans.iter().flat_map(|plan| apply::to_come(run, plan)), &options.allow)?;
             app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
+            // What was approved is what was shown, whoever is faster meanwhile.
+            if let Some(last) = plans.last() {
+                goal = Goal::To(last.number);
+            }
         }
         // What the files say is learnt from afterwards, and read meanwhile.
         let files = Loading::start(project.schema_dir.clone());

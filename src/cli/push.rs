@@ -15,6 +15,7 @@ use crate::model::{Error, Result};
 use crate::plan::against::against;
 use crate::plan::chain::Chain;
 use crate::plan::{self as plans};
+use crate::project::Project;
 use crate::report;
 
 /// Plan, show, ask, save and apply in one go
@@ -42,7 +43,9 @@ impl Push {
         let pending: Vec<String> =
             apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
         if !pending.is_empty() {
-            return Err(Error::refused(format!("{} pending", list(&pending))).remedy("apply first: `setpoint apply`"));
+            return Err(Error::refused(format!("{} pending", list(&pending))).remedy(
+                "apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl",
+            ));
         }
         let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
@@ -78,11 +81,39 @@ impl Push {
         let path = chain.append(&plan)?;
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;
-        let summary = app.wait(apply::run(&target, &chain, Goal::Head, &options, &mut Tell(app)))?;
+        let goal = Goal::To(plan.number);
+        let summary = match app.wait(apply::run(&target, &chain, goal, &options, &mut Tell(app))) {
+            Ok(summary) => summary,
+            Err(error) => return Err(take_back(app, &project, &mut chain, error)),
+        };
         app.say(&format!("the database is at revision {}", summary.current));
         if let Some((plan, live)) = summary.reached {
             remember(app, &project, &desired.state, &plan, live, &session);
         }
         Ok(0)
+    }
+}
+
+/// A plan of which nothing was done would be in the way of the next push: it goes again. Where that cannot be known, it stays.
+fn take_back(app: &App, project: &Project, chain: &mut Chain, error: Error) -> Error {
+    let Some((number, name)) = chain.head().map(|head| (head.number, head.name.clone())) else { return error };
+    let ledger = app.session(project, "push").and_then(|session| app.wait(Ledger::read(&session)));
+    match ledger {
+        Ok(ledger) if !apply::has_begun(&ledger, number) => match chain.take_back() {
+            Ok(()) => {
+                let mut error = error.detail(format!("nothing of plan {number} ({name}) was done, so it is not saved"));
+                if error.remedy.as_deref().is_none_or(|remedy| remedy.contains("setpoint apply")) {
+                    error.remedy = Some("remove the cause and run `setpoint push` again".to_owned());
+                }
+                error
+            }
+            Err(why) => {
+                error.detail(format!("nothing of plan {number} ({name}) was done, but it stays saved: {}", why.message))
+            }
+        },
+        Ok(_) => error.detail(format!("plan {number} ({name}) is saved, and part of it was done")),
+        Err(why) => {
+            error.detail(format!("plan {number} ({name}) is saved; what was done of it is unknown: {}", why.message))
+        }
     }
 }

@@ -29,7 +29,7 @@ pub struct Rollback {
 impl Rollback {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
-        let target = self.target()?;
+        let mut target = self.target()?;
         let database = app.target(&project)?;
         let options = self.approval.options(&project)?;
         app.await_server(&database, options.wait)?;
@@ -50,6 +50,8 @@ impl Rollback {
             // With nothing to take back there is nothing to ask: the rollback says why.
             if !way.undo.is_empty() {
                 app.confirm(&format!("Do this to database {}?", database.database()), false)?;
+                // What was approved is what was shown, whoever is faster meanwhile.
+                target = Target::To(way.asked);
             }
         }
         note_strangers(app, &project);

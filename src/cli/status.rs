@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::App;
 use super::drift::{Drifted, against_snapshot};
+use crate::apply;
 use crate::apply::lineage::{self, Stranger};
 use crate::introspect;
 use crate::ledger::{self, Direction, Ledger, Revision, Run};
@@ -120,18 +121,20 @@ fn described(drifted: &Drifted) -> String {
 }
 
 /// The command that comes next, and why.
-fn next(
-    ledger: &Ledger,
-    pending: &[&Link],
-    drift: &[Drifted],
-    foreign: Option<&Revision>,
-    no_plans: bool,
-) -> &'static str {
-    match () {
-        () if ledger.run.as_ref().is_some_and(|run| run.direction == Direction::Up) => {
-            "setpoint apply (goes on with the unfinished run), or setpoint rollback -1 (takes it back)"
-        }
-        () if ledger.run.is_some() => "setpoint rollback -1 (goes on with the unfinished rollback)",
+fn next(ledger: &Ledger, pending: &[&Link], drift: &[Drifted], foreign: Option<&Revision>, no_plans: bool) -> String {
+    if let Some(run) = &ledger.run {
+        return match run.direction {
+            Direction::Up => format!(
+                "setpoint apply --to {} (goes on with the unfinished run), or setpoint rollback --to {} (takes it back)",
+                run.goal,
+                apply::revision(ledger.current())
+            ),
+            Direction::Down => {
+                format!("setpoint rollback --to {} (goes on with the unfinished rollback)", apply::revision(run.goal))
+            }
+        };
+    }
+    let next = match () {
         () if foreign.is_some() => "git pull (gets the plans of the other checkout), or setpoint history",
         () if !drift.is_empty() => {
             "setpoint drift (what was changed behind our back), or setpoint pull (takes it into the files)"
@@ -141,5 +144,6 @@ fn next(
             "setpoint baseline (takes over what is there), or setpoint plan --save NAME (begins with the files)"
         }
         () => "setpoint plan (whether the files say something else)",
-    }
+    };
+    next.to_owned()
 }

@@ -49,6 +49,10 @@ impl Room for Policy {
         &KIND
     }
 
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let mut node = node.clone();
         // `to=app` is `{ to app }`.

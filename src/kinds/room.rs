@@ -89,6 +89,11 @@ pub trait Room: Sync {
         false
     }
 
+    /// True for a part that decides who sees what of its parent: it is never there without what else decides that, nor away.
+    fn guards(&self) -> bool {
+        false
+    }
+
     /// Puts in order what is kept sorted by names, after some of them changed.
     fn sort(&self, _object: &mut Object) {}
 

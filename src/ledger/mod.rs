@@ -1,6 +1,7 @@
 //! The ledger of a database: which revisions it is at, which run is under way, what expressions became. Schema `setpoint`.
 
 mod adopt;
+mod headed;
 mod layout;
 pub mod lock;
 mod memo;
@@ -12,6 +13,7 @@ mod write;
 use crate::model::Digest;
 
 pub use adopt::{Adoption, stamp};
+pub use headed::{Headed, arrived, head_for};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
 pub use read::{events, plan_text, snapshot_of};
@@ -165,6 +167,8 @@ pub struct Ledger {
     pub revisions: Vec<Revision>,
     /// The run that has not ended.
     pub run: Option<Run>,
+    /// A relative command that has not heard of its end.
+    pub headed: Option<Headed>,
 }
 
 impl Ledger {

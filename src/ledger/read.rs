@@ -6,7 +6,7 @@ use tokio_postgres::types::FromSql;
 use crate::catalog::{Session, server_error};
 use crate::model::{Digest, Error, Result, State};
 
-use super::{Direction, Entry, Event, How, Ledger, Revision, Run, layout, snapshot};
+use super::{Direction, Entry, Event, Headed, How, Ledger, Revision, Run, headed, layout, snapshot};
 
 /// A time in UTC as text that sorts.
 const AT: &str = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
@@ -29,10 +29,12 @@ impl Ledger {
         let journal =
             "SELECT number, direction, step, sub, done FROM setpoint.journal ORDER BY number, direction, step, sub";
         let client = &session.client;
-        let (revisions, runs, journal) = futures_util::future::try_join3(
+        let headed = headed::query();
+        let (revisions, runs, journal, headed) = futures_util::future::try_join4(
             client.query(&revisions, &[]),
             client.query(&runs, &[]),
             client.query(journal, &[]),
+            client.query_opt(&headed, &[]),
         )
         .await
         .map_err(|e| server_error(&e))?;
@@ -44,7 +46,8 @@ impl Ledger {
                 entries.into_iter().filter(|(number, _)| *number == run.number).map(|(_, entry)| entry).collect();
             run.recorded = revisions.iter().any(|revision| revision.number == run.number);
         }
-        Ok(Self { exists: true, revisions, run })
+        let headed = headed.as_ref().map(|row| get(row, 0)).transpose()?.and_then(Headed::parse);
+        Ok(Self { exists: true, revisions, run, headed })
     }
 }
 

@@ -88,6 +88,17 @@ impl Error {
         self
     }
 
+    /// Puts a command in the place of `SAME_COMMAND`, for whoever knows which one goes on and goes no further.
+    #[must_use]
+    pub fn naming(mut self, command: &str) -> Self {
+        for text in self.details.iter_mut().chain(&mut self.remedy) {
+            if text.contains(SAME_COMMAND) {
+                *text = text.replace(SAME_COMMAND, command);
+            }
+        }
+        self
+    }
+
     /// Keeps the server's SQLSTATE.
     #[must_use]
     pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
@@ -110,6 +121,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// How a remedy calls the command that failed, where it does not know which one that is.
+pub const SAME_COMMAND: &str = "the same command again";
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

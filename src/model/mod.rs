@@ -8,7 +8,7 @@ mod kind;
 mod state;
 mod value;
 
-pub use error::{Class, Error, Result};
+pub use error::{Class, Error, Result, SAME_COMMAND};
 pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};

@@ -136,6 +136,19 @@ impl Chain {
         Ok(path)
     }
 
+    /// Takes the last plan away again: its line and its file.
+    ///
+    /// # Errors
+    /// `Failed` if the files cannot be written.
+    pub fn take_back(&mut self) -> Result<()> {
+        let Some(link) = self.links.pop() else { return Ok(()) };
+        // The line goes first: a file that no line names is nobody's plan.
+        self.save()?;
+        let path = self.path(&link);
+        std::fs::remove_file(&path)
+            .map_err(|error| Error::failed(format!("cannot remove {}", path.display())).detail(error.to_string()))
+    }
+
     /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already; which
     /// these are is the result.
     ///

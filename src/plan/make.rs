@@ -7,11 +7,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::catalog::Version;
 use crate::diff::Open;
 use crate::diff::lineage::Completed;
-use crate::kinds::{Context, Folded, Statement, manage, room};
-use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State};
+use crate::kinds::{Context, Folded, Mode, Statement, manage, room};
+use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State, Within};
 
 use super::fold::{self, Turn};
-use super::graph::{Act, Graph, Side};
+use super::graph::{Act, Graph, Node, Side};
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
@@ -95,7 +95,11 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     let maker = Maker::new(wanted, &graph);
     let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
     let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
-    let needs = |before: usize, after: usize| graph.needs(&turns[before].nodes(), &turns[after].nodes());
+    // That something goes before its type changes is no reason to wait where the type only grows.
+    let needs = |before: usize, after: usize| {
+        let stays = graph.nodes[turns[before].node].act != Act::Drop;
+        stays && graph.needs(&turns[before].nodes(), &turns[after].nodes())
+    };
     for (from, to) in transactions::moves(&blocks(&graph, &turns, &statements), &needs) {
         turns[to..=from].rotate_right(1);
         statements[to..=from].rotate_right(1);
@@ -158,9 +162,21 @@ fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]
             drops: node.act == Act::Drop,
             opens: node.opens(),
             goes_on: node.goes_on(),
+            whose: whose(node).filter(|_| statements.iter().all(|statement| statement.mode == Mode::Normal)),
+            guards_new: room(node.id.kind()).guards() && graph.created(node.id.root()),
         }
     };
     turns.iter().zip(statements).map(block).collect()
+}
+
+/// The object that the node makes, alters, or says something about that is never to be seen without it: whose it is, who may do what
+/// with it, and what it is for.
+fn whose(node: &Node) -> Option<&ObjectId> {
+    let kind = node.id.kind();
+    let itself = node.id.parent().is_none_or(|parent| parent.kind().address == Address::Schema);
+    let facet = kind.within == Within::Any || room(kind).guards();
+    let acts = !matches!(node.act, Act::Drop | Act::Rename(_));
+    (itself && acts || facet).then(|| node.id.root())
 }
 
 fn action(act: &Act) -> Action {

@@ -1,4 +1,5 @@
-//! Which steps share a transaction: one per existing table touched, new objects together, what is taken down and put back in one.
+//! Which steps share a transaction: one per existing table touched, new objects together, what is taken down and put back in one,
+//! and whatever decides who may do what with an object.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -20,6 +21,21 @@ pub struct Block<'a> {
     pub opens: bool,
     /// It goes on with what another block of the object began.
     pub goes_on: bool,
+    /// The object that it makes or alters, or whose owner, rights or comment it is about.
+    pub whose: Option<&'a ObjectId>,
+    /// It lets people see rows of a table that the plan makes: until then they see none, so that it may come later.
+    pub guards_new: bool,
+}
+
+/// How a block belongs to the transaction of the block before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Bond {
+    /// Not at all.
+    Free,
+    /// As long as there is room for the locks.
+    Rather,
+    /// Whatever comes.
+    Must,
 }
 
 /// A transaction number per block, counting from 1.
@@ -40,7 +56,13 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
             .filter(|on| old.has(on))
             .collect();
         let other_table = existing.iter().any(|table| !touched.contains(table)) && !touched.is_empty();
-        if closed || alone || (!together[i] && (other_table || made + block.makes > NEW_OBJECTS)) {
+        let full = made + block.makes > NEW_OBJECTS;
+        let parts = match together[i] {
+            Bond::Free => other_table || full,
+            Bond::Rather => full,
+            Bond::Must => false,
+        };
+        if closed || alone || parts {
             number += 1;
             touched.clear();
             made = 0;
@@ -71,16 +93,24 @@ pub fn next(steps: impl IntoIterator<Item = (u32, Mode)>) -> usize {
     size
 }
 
-/// True for blocks that belong to the transaction of the block before them: between a drop and the create that puts the object, or
-/// what hung on it, back; and as long as an object is a placeholder.
-fn windows(blocks: &[Block<'_>]) -> Vec<bool> {
+/// Which blocks belong to the transaction of the block before them: between a drop and the create that puts the object, or
+/// what hung on it, back; as long as an object is a placeholder; and from the first that decides who may do what with an object to
+/// the last.
+fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
     let mut first: FxHashMap<&ObjectId, usize> = FxHashMap::default();
-    let mut together = vec![false; blocks.len()];
+    let mut seen: FxHashMap<&ObjectId, usize> = FxHashMap::default();
+    let mut together = vec![Bond::Free; blocks.len()];
     for (i, block) in blocks.iter().enumerate() {
         let own = block.goes_on.then(|| first.get(block.id)).flatten();
         let around = || block.id.ancestors().filter(|_| !block.drops).find_map(|id| first.get(id));
         if let Some(start) = own.or_else(around) {
-            together[start + 1..=i].fill(true);
+            together[start + 1..=i].fill(Bond::Must);
+        }
+        if let Some(whose) = block.whose {
+            let bond = if block.guards_new { Bond::Rather } else { Bond::Must };
+            let last = *seen.get(whose).unwrap_or(&i);
+            together[last + 1..=i].iter_mut().for_each(|between| *between = bond.max(*between));
+            seen.insert(whose, i);
         }
         if block.opens {
             first.entry(block.id).or_insert(i);
@@ -96,10 +126,10 @@ pub fn moves(blocks: &[Block<'_>], needs: &dyn Fn(usize, usize) -> bool) -> Vec<
     let mut moves = Vec::new();
     for (i, block) in blocks.iter().enumerate() {
         let ends = block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
-        if !ends || !together[i] {
+        if !ends || together[i] == Bond::Free {
             continue;
         }
-        let start = (0..i).rev().find(|at| !together[*at]).unwrap_or(0);
+        let start = (0..i).rev().find(|at| together[*at] == Bond::Free).unwrap_or(0);
         if !(start..i).any(|earlier| needs(earlier, i)) {
             moves.push((i, start));
         }

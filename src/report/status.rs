@@ -25,7 +25,7 @@ pub struct Report {
     /// How many objects the model does not cover.
     pub unmodelled: usize,
     /// The command to type next.
-    pub next: &'static str,
+    pub next: String,
 }
 
 /// A plan that is not applied yet.
@@ -78,7 +78,7 @@ pub fn status(report: &Report) -> String {
         let text = format!("{} not covered by setpoint, left alone", many(report.unmodelled, "object"));
         row("unmodelled", &text);
     }
-    row("next", report.next);
+    row("next", &report.next);
     out
 }
 

@@ -1,0 +1,128 @@
+//! Where a command is going, and what it has sent without knowing yet whether it was committed.
+
+use std::cell::{Cell, RefCell};
+
+use crate::ledger::{Direction, Ledger};
+use crate::model::{Error, SAME_COMMAND};
+use crate::plan::Step;
+
+/// One `apply` or `rollback`, however often it has to connect.
+pub struct Trip {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The revision that it goes to, once that is known: relative targets are made absolute before anything runs, so that going on
+    /// after a fault never goes further.
+    pub goal: Cell<Option<u32>>,
+    /// The revision before the plan that is under way.
+    pub before: Cell<u32>,
+    /// What was sent and not answered.
+    pub doubt: RefCell<Option<Doubt>>,
+}
+
+/// Something whose COMMIT was sent and not answered.
+#[derive(Debug, Clone)]
+pub struct Doubt {
+    /// The plan's number.
+    pub number: u32,
+    /// For messages: `step 3 of plan 2 (add-email)`.
+    pub what: String,
+    /// How the ledger tells.
+    pub by: Witness,
+}
+
+/// What tells whether something was committed.
+#[derive(Debug, Clone)]
+pub enum Witness {
+    /// The journal's row of that step (with the index in its inverse), which the step's transaction wrote.
+    Journal(usize, usize),
+    /// The catalog: the step cannot run in a transaction.
+    Catalog(Box<Step>, usize, usize),
+    /// The revision: it is recorded, or is so no more.
+    Revision,
+}
+
+impl Trip {
+    /// A command that has not begun.
+    pub fn new(direction: Direction) -> Self {
+        Self { direction, goal: Cell::new(None), before: Cell::new(0), doubt: RefCell::new(None) }
+    }
+
+    /// Something is sent whose outcome is not known before its answer is there.
+    pub fn sent(&self, doubt: Doubt) {
+        *self.doubt.borrow_mut() = Some(doubt);
+    }
+
+    /// The answer is there.
+    pub fn answered(&self) {
+        *self.doubt.borrow_mut() = None;
+    }
+
+    /// The command that goes on with this one. It is absolute: running it twice does no more than running it once.
+    pub fn again(&self) -> String {
+        match (self.direction, self.goal.get()) {
+            (Direction::Up, Some(goal)) => apply_to(goal),
+            (Direction::Down, Some(goal)) => rollback_to(goal),
+            // Nothing has run yet.
+            (_, None) => SAME_COMMAND.to_owned(),
+        }
+    }
+
+    /// What is to be done about a failure after which what is done stays done.
+    pub fn remedy(&self) -> String {
+        let again = self.again();
+        match self.direction {
+            Direction::Up => format!(
+                "what is done is kept: remove the cause and run {again}, or take it back with {}",
+                rollback_to(self.before.get())
+            ),
+            Direction::Down => format!("what is done is kept: remove the cause and run {again}"),
+        }
+    }
+
+    /// Gives an error the command that goes on, where it says to run "the same command", or nothing.
+    pub fn advise(&self, error: Error) -> Error {
+        if self.goal.get().is_none() {
+            return error;
+        }
+        let again = self.again();
+        let mut error = error.naming(&again);
+        error.remedy.get_or_insert_with(|| format!("remove the cause and run {again}"));
+        error
+    }
+}
+
+impl Doubt {
+    /// True if the ledger says that it was committed; `None` if only the catalog can tell.
+    pub fn committed(&self, direction: Direction, ledger: &Ledger) -> Option<bool> {
+        let run = ledger.run.as_ref().filter(|run| run.number == self.number && run.direction == direction);
+        match &self.by {
+            Witness::Journal(step, sub) => Some(run.and_then(|run| run.entry(direction, *step, *sub)) == Some(true)),
+            Witness::Catalog(_, step, sub) => match run.and_then(|run| run.entry(direction, *step, *sub)) {
+                Some(false) => None,
+                done => Some(done == Some(true)),
+            },
+            Witness::Revision => match direction {
+                Direction::Up => Some(run.is_none() && ledger.revision(self.number).is_some()),
+                Direction::Down => Some(run.is_none() && ledger.revision(self.number).is_none()),
+            },
+        }
+    }
+}
+
+/// The command that applies plans as far as that one.
+pub fn apply_to(number: u32) -> String {
+    format!("`setpoint apply --to {number}`")
+}
+
+/// The command that goes back to that revision.
+pub fn rollback_to(number: u32) -> String {
+    format!("`setpoint rollback --to {}`", revision(number))
+}
+
+/// A revision as commands take it.
+pub fn revision(number: u32) -> String {
+    match number {
+        0 => "base".to_owned(),
+        number => number.to_string(),
+    }
+}

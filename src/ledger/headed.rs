@@ -1,0 +1,52 @@
+//! Where a relative command (`rollback -1`, `apply +1`) is going, noted until it knows that it arrived: run again after a fault,
+//! it goes there and no further.
+
+use crate::catalog::Session;
+use crate::model::Result;
+
+use super::Direction;
+use super::write::execute;
+
+/// The key in `setpoint.meta`.
+const KEY: &str = "headed";
+
+/// A relative command that has not heard of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headed {
+    /// Which way.
+    pub direction: Direction,
+    /// The revision that it was going to.
+    pub goal: u32,
+}
+
+impl Headed {
+    /// Reads the note. What makes no sense says nothing.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (word, goal) = text.split_once(' ')?;
+        let direction = [Direction::Up, Direction::Down].into_iter().find(|direction| direction.word() == word)?;
+        Some(Self { direction, goal: goal.parse().ok()? })
+    }
+}
+
+/// Notes where a relative command is going, before it begins.
+///
+/// # Errors
+/// The server's.
+pub async fn head_for(session: &Session, headed: Headed) -> Result<()> {
+    let insert =
+        "INSERT INTO setpoint.meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value";
+    execute(session, insert, &[&KEY, &format!("{} {}", headed.direction.word(), headed.goal)]).await
+}
+
+/// Forgets it: the command knows how it ended, or another one says where to go.
+///
+/// # Errors
+/// The server's.
+pub async fn arrived(session: &Session) -> Result<()> {
+    execute(session, "DELETE FROM setpoint.meta WHERE key = $1", &[&KEY]).await
+}
+
+/// The query that reads the note.
+pub(super) fn query() -> String {
+    format!("SELECT value FROM setpoint.meta WHERE key = '{KEY}'")
+}
