@@ -112,10 +112,12 @@ impl Bench {
     fn places(&self, command: &[&str], seed: usize) -> Vec<(Cut, bool)> {
         let seen = self.count(command);
         let all = std::env::var("SETPOINT_TEST_CUTS").is_ok_and(|value| value == "all");
-        let chosen = |at: &usize, of: usize| all || of - at < LAST && (at + seed) % 4 == 0 || (at + seed) % 53 == 0;
+        let chosen = |at: &usize, of: usize| {
+            all || of - at < LAST && (at + seed).is_multiple_of(4) || (at + seed).is_multiple_of(53)
+        };
         let backend = (1..=seen.backend).filter(|at| chosen(at, seen.backend)).map(Cut::Backend);
         let frontend = (1..=seen.frontend).filter(|at| chosen(at, seen.frontend)).map(Cut::AfterFrontend);
-        let deaf = |(at, cut): (usize, Cut)| (cut, at % 4 == 1);
+        let deaf = |(at, cut): (usize, Cut)| (cut, at.is_multiple_of(4));
         let mut places: Vec<_> = backend.chain(frontend).enumerate().map(deaf).collect();
         if all {
             let others: Vec<_> = places.iter().map(|(cut, deaf)| (*cut, !deaf)).collect();
