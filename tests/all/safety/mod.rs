@@ -1,5 +1,7 @@
 //! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
-#[cfg(unix)]
+mod conninfo;
+pub mod fake;
 mod lost_answers;
 mod resumed_runs;
+mod strangers;
