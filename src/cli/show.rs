@@ -41,7 +41,7 @@ impl Show {
             }
         };
         app.print(&if self.json {
-            format!("{:#}\n", json::saved(&plan))
+            json::text(&json::saved(&plan))
         } else if self.sql {
             shows::script(&plan.steps)
         } else if self.markdown {

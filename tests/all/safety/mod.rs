@@ -5,3 +5,4 @@ pub mod fake;
 mod lost_answers;
 mod resumed_runs;
 mod strangers;
+mod terminal;
