@@ -2,6 +2,7 @@
 
 mod conninfo;
 pub mod fake;
+#[cfg(unix)]
 mod lost_answers;
 mod resumed_runs;
 mod strangers;
