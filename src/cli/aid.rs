@@ -23,7 +23,7 @@ pub struct Help<'a> {
 impl<'a> Help<'a> {
     /// For the database of that session.
     pub fn new(app: &'a App, session: &'a Session) -> Self {
-        Self { app, session, workshop: Workshop::default(), told: Cell::new(false) }
+        Self { app, session, workshop: Workshop::of(app.globals.author()), told: Cell::new(false) }
     }
 }
 
@@ -44,9 +44,14 @@ impl Aid for Help<'_> {
     }
 
     async fn build(&self, state: &State, then: &[Step], server: Version) -> Result<Built> {
-        if !self.told.replace(true) {
+        let first = !self.told.replace(true);
+        if first {
             self.app.say("comparing on a throwaway server what the database itself cannot be asked about");
         }
-        self.workshop.build(state, then, server).await
+        let built = self.workshop.build(state, then, server).await;
+        if let (true, Some(walls)) = (first, self.workshop.walls()) {
+            self.app.tell_of_walls(walls);
+        }
+        built
     }
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, ObjectId, Result, State, without_passwords};
+use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
-use crate::report::finish;
+use crate::scratch::Walls;
 
 use super::Globals;
 use super::loading::Loading;
@@ -160,29 +160,34 @@ impl App {
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout().lock();
         // A closed pipe (`| head`) is no error of ours.
-        let _ = write!(out, "{}", finish(text)).and_then(|()| out.flush());
-    }
-
-    /// A file's text: stdout, byte for byte unless that is a terminal.
-    pub fn print_file(&self, text: &str) {
-        if std::io::stdout().is_terminal() {
-            return self.print(text);
-        }
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let _ = write!(out, "{text}").and_then(|()| out.flush());
     }
 
     /// Everything else: stderr, unless `--quiet`.
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
-            tell(text);
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// What only those want to know who ask for more: stderr, with `--verbose`.
+    pub fn detail(&self, text: &str) {
+        if self.globals.verbose {
+            self.say(text);
+        }
+    }
+
+    /// Says to those who ask for more what this machine has not to keep a throwaway server in. What files say has no rights there in any
+    /// case.
+    pub fn tell_of_walls(&self, walls: Walls) {
+        if let Some(missing) = walls.missing() {
+            self.detail(&format!("note: this machine cannot limit what the throwaway server reaches: {missing}"));
         }
     }
 
     /// A warning: stderr in any case.
     pub fn warn(&self, text: &str) {
-        // A line of somebody else's text is not to look like one of ours.
-        tell(&format!("warning: {}", text.replace('\n', "\n  ")));
+        anstream::eprintln!("warning: {text}");
     }
 
     /// Asks before a database is changed.
@@ -197,7 +202,7 @@ impl App {
             return Err(Error::refused(format!("{question} Nobody is here to answer"))
                 .remedy("run it on a terminal, or answer yes beforehand with --auto-approve"));
         }
-        anstream::eprint!("{} [y/N] ", finish(question));
+        anstream::eprint!("{question} [y/N] ");
         let mut answer = String::new();
         let read = std::io::stdin().lock().read_line(&mut answer);
         match (read, answer.trim()) {
@@ -205,11 +210,6 @@ impl App {
             _ => Err(Error::refused("not approved; nothing was changed")),
         }
     }
-}
-
-/// A line on stderr. Nothing of it is obeyed by a terminal, and no address in it shows its password.
-pub fn tell(text: &str) {
-    anstream::eprintln!("{}", finish(&without_passwords(text)));
 }
 
 /// Reads `--allow`'s words.

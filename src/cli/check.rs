@@ -81,7 +81,7 @@ impl Check {
         if !missing.is_empty() {
             let names: Vec<String> = missing.iter().map(|link| format!("{} {}", link.number, link.name)).collect();
             app.say(&format!("proving {}", names.join(", ")));
-            let proofs = super::prove::run(app, chain, &missing, self.postgres.as_deref()).map_err(|error| {
+            let proved = super::prove::run(app, chain, &missing, self.postgres.as_deref()).map_err(|error| {
                 let mut out = Error::failed(format!("not proved, and it cannot be done here: {}", names.join(", ")));
                 out.details.push(error.message);
                 out.details.extend(error.details);
@@ -90,7 +90,13 @@ impl Check {
                     "run `setpoint prove --all` where PostgreSQL is installed and commit plans/, or here: {install}"
                 ))
             })?;
-            failed.extend(proofs.iter().flat_map(|(plan, proof)| problems(plan, proof)));
+            if !proved.untrusted.is_empty() {
+                let plans = proved.proofs.iter().map(|(plan, _)| plan);
+                let names = super::prove::list(plans.filter(|plan| proved.untrusted.contains(&plan.number)));
+                return Err(super::prove::refused(&names)
+                    .detail("or run `setpoint prove --trust-files` where that may be, and commit plans/"));
+            }
+            failed.extend(proved.proofs.iter().flat_map(|(plan, proof)| problems(plan, proof)));
         }
         if failed.is_empty() {
             return Ok(());

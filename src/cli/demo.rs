@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::App;
-use crate::catalog::Session;
 use crate::model::{Error, Result};
-use crate::scratch::{self, Server};
+use crate::scratch::{self, Author, Server, Site};
 
 /// Show the main job on a private throwaway server: plan, apply, drift, a further change, rollback
 #[derive(Args, Debug)]
@@ -36,10 +36,10 @@ impl Demo {
     pub fn run(self, app: &App) -> Result<u8> {
         let binaries = scratch::find_in(self.postgres.as_deref(), None)?;
         app.say(&format!("starting a private PostgreSQL {} that goes away again", binaries.version));
-        let server = Server::start(&binaries)?;
-        app.wait(server.create_database("demo"))?;
+        let server = Arc::new(Server::start_closed(&binaries)?);
+        let site = app.wait(Site::new(&server, "demo", app.globals.author()))?;
         let dir = Scratch::new()?;
-        let stage = Stage { app, dir: &dir.0, url: server.url("demo") };
+        let stage = Stage { app, dir: &dir.0, site: &site };
         let copied = match app.project() {
             Ok(project) => {
                 copy(&project.root.join("setpoint.kdl"), &dir.0.join("setpoint.kdl"))?;
@@ -82,7 +82,7 @@ impl Demo {
 struct Stage<'a> {
     app: &'a App,
     dir: &'a Path,
-    url: String,
+    site: &'a Site,
 }
 
 impl Stage<'_> {
@@ -93,7 +93,9 @@ impl Stage<'_> {
         let status = Command::new(program)
             .args(args)
             .current_dir(self.dir)
-            .env("DATABASE_URL", &self.url)
+            .args((self.site.author() == Author::Trusted).then_some(Author::OPTION))
+            .env("DATABASE_URL", self.site.connect().to_string())
+            .envs(self.site.password().map(|password| ("PGPASSWORD", password)))
             .status()
             .map_err(|error| Error::failed("cannot run this program again").detail(error.to_string()))?;
         match status.code() {
@@ -104,9 +106,8 @@ impl Stage<'_> {
 
     fn psql(&self, sql: &str) -> Result<()> {
         self.app.say(&format!("\n$ psql -c \"{sql}\""));
-        let target = crate::catalog::Connect::parse(&self.url)?;
         self.app.wait(async {
-            let session = Session::open(&target, "demo").await?;
+            let session = self.site.session("demo").await?;
             session.batch(sql).await?;
             session.close().await;
             Ok(())

@@ -38,7 +38,7 @@ impl History {
                     json!({ "number": e.number, "name": e.name, "what": e.what, "at": e.at, "by": e.by, "tool": e.tool, "hash": e.plan_hash.to_string() })
                 })
                 .collect();
-            app.print(&crate::report::json::text(&json!({ "format": FORMAT, "events": events })));
+            app.print(&format!("{:#}\n", json!({ "format": FORMAT, "events": events })));
             return Ok(0);
         }
         if events.is_empty() {

@@ -30,7 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::{Class, harmless, without_passwords};
+use crate::model::Class;
+use crate::scratch::Author;
 
 pub use app::App;
 
@@ -59,6 +60,9 @@ pub struct Globals {
     /// The database, as a URL or as key=value pairs
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
+    /// On throwaway servers on this machine, run what schema/ and plans/ say as a superuser: only for files whose authors may run programs here
+    #[arg(long, global = true)]
+    trust_files: bool,
     /// When to colour the output
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", value_parser = ["auto", "always", "never"])]
     color: String,
@@ -68,6 +72,13 @@ pub struct Globals {
     /// Say more
     #[arg(short, long, global = true)]
     verbose: bool,
+}
+
+impl Globals {
+    /// Whether those who wrote files and plans may run programs on this machine. No file and no variable can say so.
+    fn author(&self) -> Author {
+        if self.trust_files { Author::Trusted } else { Author::Stranger }
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -100,13 +111,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
-            let plain = error.render().to_string();
-            if usage && (harmless(&plain) != plain || without_passwords(&plain) != plain) {
-                app::tell(plain.trim_end());
-            } else {
-                // Nothing more can be said if the terminal is gone.
-                let _ = error.print();
-            }
+            // Nothing more can be said if the terminal is gone.
+            let _ = error.print();
             return ExitCode::from(if usage { Class::Usage.exit_code() } else { 0 });
         }
     };
@@ -123,7 +129,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            app::tell(&crate::report::text::error(&error));
+            anstream::eprintln!("{}", crate::report::text::error(&error));
             ExitCode::from(error.class.exit_code())
         }
     }

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::plan::chain::{Chain, Link};
 use crate::plan::proof::{Proof, Verdict};
 use crate::project::Project;
-use crate::prove::Prover;
+use crate::prove::{Prover, untrusted};
 use crate::report::{json, plan as shows};
 
 /// Run plans up, down and up again on a scratch database, and compare its catalog at each end
@@ -38,8 +38,8 @@ impl Prove {
         let chain = Chain::read(&project.plans_dir)?;
         let links = self.links(app, &project, &chain)?;
         let begin = Instant::now();
-        let proofs = run(app, &chain, &links, self.postgres.as_deref())?;
-        for (plan, proof) in &proofs {
+        let Proved { proofs, untrusted } = run(app, &chain, &links, self.postgres.as_deref())?;
+        for (plan, proof) in proofs.iter().filter(|(plan, _)| !untrusted.contains(&plan.number)) {
             if let Some(link) = chain.link(plan.number) {
                 chain.prove(link, proof)?;
             }
@@ -49,16 +49,23 @@ impl Prove {
                 .iter()
                 .map(|(plan, proof)| json!({ "number": plan.number, "name": plan.name, "proof": json::proof(proof) }))
                 .collect();
-            app.print(&json::text(&json!({ "format": json::FORMAT, "plans": list })));
+            app.print(&format!("{:#}\n", json!({ "format": json::FORMAT, "plans": list })));
         } else {
             for (plan, proof) in &proofs {
                 app.print(&format!("plan {} {}: {}", plan.number, plan.name, shows::proved(proof)));
             }
             app.say(&format!(
                 "{} in {:.1} seconds; written into plans/",
-                if proofs.len() == 1 { "1 plan".to_string() } else { format!("{} plans", proofs.len()) },
+                match proofs.len() - untrusted.len() {
+                    1 => "1 plan".to_string(),
+                    many => format!("{many} plans"),
+                },
                 begin.elapsed().as_secs_f32()
             ));
+        }
+        if !untrusted.is_empty() {
+            let names = proofs.iter().filter(|(plan, _)| untrusted.contains(&plan.number));
+            return Err(refused(&list(names.map(|(plan, _)| plan))));
         }
         Ok(u8::from(proofs.iter().any(|(_, proof)| matches!(proof.verdict(), Verdict::Failed | Verdict::Unproved))))
     }
@@ -92,15 +99,34 @@ impl Prove {
     }
 }
 
+/// Plans with their proofs.
+#[derive(Default)]
+pub struct Proved {
+    pub proofs: Vec<(Plan, Proof)>,
+    /// The numbers of those that need more rights than their authors have on this machine.
+    pub untrusted: Vec<u32>,
+}
+
+/// The names of plans, for messages.
+pub fn list<'a>(plans: impl Iterator<Item = &'a Plan>) -> String {
+    plans.map(|plan| format!("{} {}", plan.number, plan.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The error of plans that only a superuser can run.
+pub fn refused(names: &str) -> Error {
+    Error::refused(format!("not proved, since only a superuser can run all of their steps: {names}"))
+        .remedy(untrusted())
+}
+
 /// Proves these plans of the chain; those before and between them run on the way.
-pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -> Result<Vec<(Plan, Proof)>> {
-    let (Some(first), Some(last)) = (links.first(), links.last()) else { return Ok(Vec::new()) };
+pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -> Result<Proved> {
+    let (Some(first), Some(last)) = (links.first(), links.last()) else { return Ok(Proved::default()) };
     let read = |from: u32, to: u32| -> Result<Vec<Plan>> {
         chain.links.iter().filter(|l| l.number >= from && l.number < to).map(|l| chain.plan(l)).collect()
     };
     let (before, plans) = (read(0, first.number)?, read(first.number, last.number + 1)?);
     let wanted = plans.last().map_or(0, |plan| plan.server);
-    let prover = Prover::start(postgres, wanted)?;
+    let prover = Prover::start(postgres, wanted, app.globals.author())?;
     if prover.major() != wanted {
         app.warn(&format!("made for PostgreSQL {wanted}, which is not installed here; proved on {}", prover.version()));
     }
@@ -108,11 +134,13 @@ pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -
         app.warn("pg_dump was not found beside the server's programs: nobody but setpoint compares");
     }
     app.say(&format!("running on a private PostgreSQL {} that goes away again", prover.version()));
+    app.tell_of_walls(prover.walls());
     let mut proofs = Vec::new();
-    app.wait(prover.prove(&before, &plans, &mut |plan, proof| {
+    let mut numbers = app.wait(prover.prove(&before, &plans, &mut |plan, proof| {
         if links.iter().any(|link| link.number == plan.number) {
             proofs.push((plan.clone(), proof));
         }
     }))?;
-    Ok(proofs)
+    numbers.retain(|number| links.iter().any(|link| link.number == *number));
+    Ok(Proved { proofs, untrusted: numbers })
 }

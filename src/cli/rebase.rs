@@ -221,11 +221,15 @@ fn scratch(app: &App, project: &Project, plans: &[Plan], desired: &State) -> Res
     roles.extend(project.manage.roles.values().cloned());
     let major = plans.last().map_or(0, |plan| plan.server);
     app.wait(async {
-        let replay = Replay::start(major, &roles).await?;
+        let replay = Replay::start(major, &roles, app.globals.author()).await?;
         replay.run(plans).await?;
         Ok(replay)
     })
-    .map_err(|error: Error| {
+    .map_err(|mut error: Error| {
+        if let Some(other) = &error.remedy {
+            let other = other.clone();
+            error = error.detail(other);
+        }
         error.remedy(format!(
             "bring a database of yours to revision {} and run `setpoint rebase` again with it: it is used instead",
             plans.len()
@@ -241,7 +245,7 @@ fn stages(app: &App, project: &Project, place: &Place, common: &[Plan], moved: &
     }
     app.wait(async {
         let theirs = replay.state().await?;
-        let own = Replay::start(replay.major(), &[]).await?;
+        let own = Replay::start(replay.major(), &[], app.globals.author()).await?;
         own.run(common).await?;
         let base = own.state().await?;
         let mut stages = Vec::new();

@@ -41,7 +41,7 @@ impl Show {
             }
         };
         app.print(&if self.json {
-            json::text(&json::saved(&plan))
+            format!("{:#}\n", json::saved(&plan))
         } else if self.sql {
             shows::script(&plan.steps)
         } else if self.markdown {

@@ -46,7 +46,9 @@ impl Status {
             Stranger::Other(revision, _) | Stranger::Unknown(revision) => revision,
         });
         if self.json {
-            app.print(&crate::report::json::text(&json!({
+            app.print(&format!(
+                "{:#}\n",
+                json!({
                     "format": FORMAT,
                     "database": session.target().database(),
                     "server": session.version.to_string(),

@@ -1,9 +1,9 @@
 //! What a database is like, by our own model and by `pg_dump`, and how it differs from what it was.
 
-use crate::catalog::{Connect, Session};
+use crate::catalog::Session;
 use crate::model::{Address, ObjectId, Result, State};
 use crate::plan::about;
-use crate::scratch::Binaries;
+use crate::scratch::Site;
 use crate::{diff, introspect, sameness};
 
 use super::dump::{self, Dump};
@@ -23,10 +23,10 @@ impl Look {
     ///
     /// # Errors
     /// The server's, and what `pg_dump` reports.
-    pub async fn at(session: &Session, database: &Connect, witness: Option<&Binaries>) -> Result<Self> {
+    pub async fn at(session: &Session, witness: Option<&Site>) -> Result<Self> {
         let dump = async {
             match witness {
-                Some(binaries) => dump::dump(binaries, database).await.map(Some),
+                Some(site) => dump::dump(site).await.map(Some),
                 None => Ok(None),
             }
         };

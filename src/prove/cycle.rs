@@ -1,13 +1,14 @@
 //! Up, down and up again: a plan on a scratch database, looked at between the ways.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::apply::stale;
-use crate::catalog::{Connect, Session};
+use crate::catalog::Session;
 use crate::model::{ObjectId, Result};
 use crate::plan::proof::{Leg, Proof};
 use crate::plan::{Action, Hazard, Plan, Step};
-use crate::scratch::{self, Server};
+use crate::scratch::{self, Author, Server, Site, Walls};
 
 use super::compare::{self, Difference, Look};
 use super::dump;
@@ -15,7 +16,8 @@ use super::runner::{self, Stop};
 
 /// A throwaway server on which plans are proved.
 pub struct Prover {
-    server: Server,
+    server: Arc<Server>,
+    author: Author,
     witness: Option<String>,
 }
 
@@ -24,10 +26,10 @@ impl Prover {
     ///
     /// # Errors
     /// If there are no programs of a server, or they do not start.
-    pub fn start(postgres: Option<&Path>, major: u32) -> Result<Self> {
+    pub fn start(postgres: Option<&Path>, major: u32, author: Author) -> Result<Self> {
         let binaries = scratch::find_in(postgres, Some(major)).or_else(|_| scratch::find_in(postgres, None))?;
         let witness = dump::witness(&binaries);
-        Ok(Self { server: Server::start(&binaries)?, witness })
+        Ok(Self { server: Arc::new(Server::start_closed(&binaries)?), author, witness })
     }
 
     /// The version of the server: `15.18`.
@@ -40,41 +42,56 @@ impl Prover {
         self.server.binaries.major
     }
 
+    /// What keeps what it runs in.
+    pub fn walls(&self) -> Walls {
+        self.server.walls()
+    }
+
     /// Who compares besides our own model.
     pub fn witness(&self) -> Option<&str> {
         self.witness.as_deref()
     }
 
     /// Runs the plans of `before` on an empty database, then each of `plans` up, down and up again. A plan that does not run
-    /// leaves those after it unproved.
+    /// leaves those after it unproved. Gives the numbers of those that need more rights than their authors have here.
     ///
     /// # Errors
     /// What has nothing to do with the plans: the server's end, a `pg_dump` that does not run.
-    pub async fn prove(&self, before: &[Plan], plans: &[Plan], each: &mut dyn FnMut(&Plan, Proof)) -> Result<()> {
-        let database = self.server.fresh_database("prove").await?;
-        let session = Session::open(&database, "prove").await?;
-        let bench = Bench { prover: self, database, session };
-        let mut hindrance = None;
+    pub async fn prove(&self, before: &[Plan], plans: &[Plan], each: &mut dyn FnMut(&Plan, Proof)) -> Result<Vec<u32>> {
+        let site = Site::new(&self.server, "prove", self.author).await?;
+        let session = site.session("prove").await?;
+        let bench = Bench { prover: self, site, session };
+        let (mut hindrance, mut all, mut untrusted) = (None, false, Vec::new());
         for plan in before {
-            if let Err(stop) = runner::up(&bench.session, plan).await {
+            if let Err(stop) = runner::up(&bench.site, &bench.session, plan).await {
                 hindrance = Some(hinders(plan, &stop.lines().join("; ")));
+                all = matches!(stop, Stop::Untrusted(_));
                 break;
             }
         }
         for plan in plans {
             let mut proof = bench.blank(plan).await?;
-            match &hindrance {
-                Some(reason) => proof.up = Leg::Unproved(reason.clone()),
+            let stop = match &hindrance {
+                Some(reason) => {
+                    proof.up = Leg::Unproved(reason.clone());
+                    None
+                }
                 None => bench.prove(plan, &mut proof).await?,
+            };
+            let own = matches!(stop, Some(Stop::Untrusted(_)));
+            if all || own {
+                untrusted.push(plan.number);
             }
+            all |= own && proof.up != Leg::Proved;
             if let (None, Leg::Failed(_) | Leg::Unproved(_)) = (&hindrance, &proof.up) {
                 hindrance = Some(hinders(plan, &proof.up.lines().join("; ")));
             }
             each(plan, proof);
         }
-        let Bench { database, session, .. } = bench;
+        let Bench { site, session, .. } = bench;
         session.close().await;
-        self.server.drop_database(database.database()).await
+        site.drop().await?;
+        Ok(untrusted)
     }
 }
 
@@ -84,14 +101,14 @@ fn hinders(plan: &Plan, why: &str) -> String {
 
 struct Bench<'a> {
     prover: &'a Prover,
-    database: Connect,
+    site: Site,
     session: Session,
 }
 
 impl Bench<'_> {
     async fn look(&self) -> Result<Look> {
-        let witness = self.prover.witness.as_ref().map(|_| &self.prover.server.binaries);
-        Look::at(&self.session, &self.database, witness).await
+        let witness = self.prover.witness.as_ref().map(|_| &self.site);
+        Look::at(&self.session, witness).await
     }
 
     /// A proof of nothing yet.
@@ -110,38 +127,40 @@ impl Bench<'_> {
         })
     }
 
-    async fn prove(&self, plan: &Plan, proof: &mut Proof) -> Result<()> {
+    /// Gives what stopped it, if it was stopped.
+    async fn prove(&self, plan: &Plan, proof: &mut Proof) -> Result<Option<Stop>> {
         let start = self.look().await?;
-        if let Err(stop) = runner::up(&self.session, plan).await {
+        if let Err(stop) = runner::up(&self.site, &self.session, plan).await {
             proof.up = stopped(&stop);
-            return Ok(());
+            return Ok(Some(stop));
         }
         let top = self.look().await?;
         proof.up = match stale::reached(plan, &top.state, Some(&start.state)) {
             Ok(()) => Leg::Proved,
             Err(error) => Leg::Failed(Difference::shown(error.details.into_iter())),
         };
-        if let Err(stop) = runner::down(&self.session, plan).await {
+        if let Err(stop) = runner::down(&self.site, &self.session, plan).await {
             proof.down = stopped(&stop);
-            return Ok(());
+            return Ok(Some(stop));
         }
         let bottom = self.look().await?;
         let difference = compare::between(&self.session, &start, &bottom).await?;
         proof.down = down(plan, difference);
-        if let Err(stop) = runner::up(&self.session, plan).await {
+        if let Err(stop) = runner::up(&self.site, &self.session, plan).await {
             proof.again = stopped(&stop);
-            return Ok(());
+            return Ok(Some(stop));
         }
         let again = self.look().await?;
         let difference = compare::between(&self.session, &top, &again).await?;
         proof.again = leg(difference.lines.into_iter().map(|(_, line)| line), difference.unverified);
-        Ok(())
+        Ok(None)
     }
 }
 
 fn stopped(stop: &Stop) -> Leg {
     match stop {
         Stop::Lacks(what) => Leg::Unproved(what.clone()),
+        Stop::Untrusted(_) => Leg::Unproved(stop.lines().join("; ")),
         Stop::Failed(_) => Leg::Failed(stop.lines()),
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use crate::catalog::Connect;
 use crate::model::{Error, Result};
-use crate::scratch::Binaries;
+use crate::scratch::{Binaries, Site};
 
 /// What `pg_dump` prints for each object, with its heading (`Name: orders; Type: TABLE; …`).
 pub type Dump = BTreeMap<String, Vec<String>>;
@@ -15,13 +14,15 @@ pub fn witness(binaries: &Binaries) -> Option<String> {
     binaries.dir.join("pg_dump").is_file().then(|| format!("pg_dump {}", binaries.version))
 }
 
-/// Dumps the schema of a database on a throwaway server.
+/// Dumps the schema of a database on a throwaway server, with the rights of whoever built it.
 ///
 /// # Errors
 /// If `pg_dump` cannot be run, or fails.
-pub async fn dump(binaries: &Binaries, database: &Connect) -> Result<Dump> {
+pub async fn dump(site: &Site) -> Result<Dump> {
+    let database = site.connect();
     let socket = database.hosts().first().cloned().unwrap_or_default();
-    let mut command = binaries.command("pg_dump");
+    let mut command = site.binaries().command("pg_dump");
+    command.envs(site.password().map(|password| ("PGPASSWORD", password)));
     command.args(["--schema-only", "--no-password", "-p", "5432", "-h", &socket, "-U", database.user()]);
     command.arg(database.database()).stdin(Stdio::null());
     // It takes a moment in which the server can be asked other things.

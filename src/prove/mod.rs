@@ -9,4 +9,5 @@ mod workshop;
 
 pub use cycle::Prover;
 pub use replay::Replay;
+pub use runner::untrusted;
 pub use workshop::Workshop;

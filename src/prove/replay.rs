@@ -1,18 +1,18 @@
 //! A throwaway database on which saved plans are run, so that a plan can be computed from where they lead.
 
-use crate::catalog::{Connect, Session};
+use std::sync::Arc;
+
+use crate::catalog::Session;
 use crate::introspect;
 use crate::model::{Error, Ident, Result, State};
 use crate::plan::Plan;
-use crate::scratch::{self, Server};
-use crate::sql;
+use crate::scratch::{self, Author, Server, Site};
 
-use super::runner::{self, Stop};
+use super::runner::{self, Stop, untrusted};
 
 /// A server of its own, and a database on it.
 pub struct Replay {
-    server: Server,
-    connect: Connect,
+    site: Site,
 }
 
 impl Replay {
@@ -20,22 +20,19 @@ impl Replay {
     ///
     /// # Errors
     /// If no server can be started.
-    pub async fn start(major: u32, roles: &[Ident]) -> Result<Self> {
+    pub async fn start(major: u32, roles: &[Ident], author: Author) -> Result<Self> {
         let binaries = scratch::find(Some(major)).or_else(|_| scratch::find(None))?;
-        let server = Server::start(&binaries)?;
-        let connect = server.fresh_database("replay").await?;
-        let replay = Self { server, connect };
-        let session = replay.session().await?;
+        let server = Arc::new(Server::start_closed(&binaries)?);
+        let replay = Self { site: Site::new(&server, "replay", author).await? };
         for role in roles {
-            let _ = session.batch(&format!("CREATE ROLE {}", sql::name(role))).await; // it may be there
+            replay.site.make_role(role).await?;
         }
-        session.close().await;
         Ok(replay)
     }
 
     /// The major version of its server.
     pub fn major(&self) -> u32 {
-        self.server.binaries.major
+        self.site.binaries().major
     }
 
     /// A session in the database.
@@ -43,7 +40,7 @@ impl Replay {
     /// # Errors
     /// The server's.
     pub async fn session(&self) -> Result<Session> {
-        Session::open(&self.connect, "scratch").await
+        self.site.session("scratch").await
     }
 
     /// What the database holds.
@@ -64,7 +61,7 @@ impl Replay {
     pub async fn run(&self, plans: &[Plan]) -> Result<()> {
         let session = self.session().await?;
         for plan in plans {
-            runner::up(&session, plan).await.map_err(|stop| refused(plan, &stop))?;
+            runner::up(&self.site, &session, plan).await.map_err(|stop| refused(plan, &stop))?;
         }
         session.close().await;
         Ok(())
@@ -74,5 +71,8 @@ impl Replay {
 fn refused(plan: &Plan, stop: &Stop) -> Error {
     let mut out = Error::failed(format!("plan {} ({}) does not run on a throwaway server", plan.number, plan.name));
     out.details.extend(stop.lines());
-    out
+    match stop {
+        Stop::Untrusted(_) => out.remedy(untrusted()),
+        Stop::Lacks(_) | Stop::Failed(_) => out,
+    }
 }

@@ -3,7 +3,8 @@
 use crate::catalog::{PIN_PATH, Session};
 use crate::kinds::{Mode, foreign_options};
 use crate::model::{Error, Ident, Result, grantor};
-use crate::plan::{self, Plan, Step};
+use crate::plan::{self, Action, Plan, Step};
+use crate::scratch::{Author, Site, lacks_rights};
 use crate::sql;
 
 /// How often one transaction is tried again after something that it missed was made.
@@ -14,72 +15,84 @@ const TRIES: usize = 200;
 pub enum Stop {
     /// The machine lacks something that the plan needs; nothing can be said about the plan.
     Lacks(String),
+    /// A step needs rights that those who wrote the plan do not have on this machine.
+    Untrusted(Error),
     /// A step failed.
     Failed(Error),
+}
+
+/// What to do about steps that a stranger's plan may not run.
+pub fn untrusted() -> String {
+    format!(
+        "if you would run programs of whoever wrote schema/ and plans/ on this machine: {}; it makes their steps as a superuser",
+        Author::OPTION
+    )
 }
 
 /// Runs a plan's steps in their transactions.
 ///
 /// # Errors
 /// What stopped it; the transaction it was in is rolled back.
-pub async fn up(session: &Session, plan: &Plan) -> Result<(), Stop> {
+pub async fn up(site: &Site, session: &Session, plan: &Plan) -> Result<(), Stop> {
     let units: Vec<(u32, &Step)> = plan.steps.iter().map(|step| (step.transaction, step)).collect();
-    run(session, &units).await
+    run(site, session, &units).await
 }
 
 /// Runs the inverses of a plan's steps, newest first.
 ///
 /// # Errors
 /// As `up`.
-pub async fn down(session: &Session, plan: &Plan) -> Result<(), Stop> {
+pub async fn down(site: &Site, session: &Session, plan: &Plan) -> Result<(), Stop> {
     let units = plan.steps.iter().rev().flat_map(|step| step.inverse.iter().map(move |i| (step.transaction, i)));
     let units: Vec<(u32, &Step)> = units.collect();
-    run(session, &units).await
+    run(site, session, &units).await
 }
 
-async fn run(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
-    make_grantors(session, units).await.map_err(Stop::Failed)?;
+async fn run(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
+    make_grantors(site, units).await.map_err(Stop::Failed)?;
     let mut rest = units;
     while !rest.is_empty() {
         let size = plan::next_transaction(rest.iter().map(|(transaction, step)| (*transaction, step.mode)));
         let (now, later) = rest.split_at(size);
-        patiently(session, now).await?;
+        patiently(site, session, now).await?;
         rest = later;
     }
     session.batch(PIN_PATH).await.map_err(Stop::Failed)
 }
 
-/// Roles in whose name rights are given are no superusers: what those give counts as given by the owner. What such a role may
-/// look into by its memberships, which are no part of a plan, it may look into here.
-async fn make_grantors(session: &Session, units: &[(u32, &Step)]) -> Result<()> {
+/// Makes the roles in whose name rights are given.
+async fn make_grantors(site: &Site, units: &[(u32, &Step)]) -> Result<()> {
     let mut seen: Vec<Ident> = Vec::new();
     for role in units.iter().filter_map(|(_, step)| grantor(&step.object)) {
-        if seen.contains(&role) {
-            continue;
+        if !seen.contains(&role) {
+            site.make_grantor(&role).await?;
+            seen.push(role);
         }
-        let name = sql::name(&role).to_string();
-        let _ = session.batch(&format!("CREATE ROLE {name} NOLOGIN")).await; // it may be there
-        session.batch(&format!("ALTER ROLE {name} NOSUPERUSER")).await?;
-        if session.version.at_least(14) {
-            session.batch(&format!("GRANT pg_read_all_data TO {name}")).await?;
-        }
-        seen.push(role);
     }
     Ok(())
 }
 
 /// Runs one transaction, or one step outside of any. What is missing and can be made here is made, and the steps are tried again.
-async fn patiently(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
+async fn patiently(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
+    let mut units = units;
     for _ in 0..TRIES {
-        let Err((step, error)) = attempt(session, units).await else { return Ok(()) };
+        let Err((at, error)) = attempt(site, session, units).await else { return Ok(()) };
+        let Some((_, step)) = units.get(at) else { return Err(Stop::Failed(error)) };
         if let Some(role) = missing_role(&error) {
-            // A superuser: some objects belong to nobody else, and on this server nothing is to be protected.
-            let role = sql::role(&Ident::from(role));
-            session.batch(&format!("CREATE ROLE {role} SUPERUSER NOLOGIN")).await.map_err(Stop::Failed)?;
+            site.make_role(&Ident::from(role)).await.map_err(Stop::Failed)?;
         } else if let Some(variable) = missing_secret(&error) {
             let setting = foreign_options::setting(variable);
             let lent = session.rows("SELECT pg_catalog.set_config($1, 'scratch', false)", &[&setting]).await;
             lent.map_err(Stop::Failed)?;
+        } else if lacks_rights(&error) && site.author() == Author::Stranger {
+            // Others see what a transaction did only after it: what comes before the step is run for good first.
+            let (before, after) = (units.get(..at).unwrap_or_default(), units.get(at + 1..).unwrap_or_default());
+            attempt(site, session, before).await.map_err(|(_, error)| Stop::Failed(error))?;
+            match site.help(&step.sql).await {
+                Ok(true) => units = after,
+                Ok(false) => return Err(Stop::Untrusted(about(step, error))),
+                Err(error) => return Err(stop(session, step, error).await),
+            }
         } else {
             return Err(stop(session, step, error).await);
         }
@@ -87,35 +100,44 @@ async fn patiently(session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop
     Err(Stop::Failed(Error::failed(format!("a transaction still misses something after {TRIES} tries"))))
 }
 
-async fn attempt<'a>(session: &Session, units: &[(u32, &'a Step)]) -> Result<(), (&'a Step, Error)> {
+/// Runs one transaction; an error comes with the place of its step.
+async fn attempt(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), (usize, Error)> {
     let Some((_, first)) = units.first() else { return Ok(()) };
     let alone = first.mode == Mode::Alone;
     let local = if alone { "" } else { "LOCAL " };
-    let at = |step: &'a Step| move |error: Error| (step, error);
     if !alone {
-        session.batch("BEGIN; SET LOCAL check_function_bodies = off").await.map_err(at(first))?;
+        session.batch("BEGIN; SET LOCAL check_function_bodies = off").await.map_err(|error| (0, error))?;
     }
     let mut path = None;
-    for (_, step) in units {
+    for (at, (_, step)) in units.iter().enumerate() {
         let result = async {
             if path != Some(&step.path) {
                 session.batch(&format!("SET {local}search_path TO {}", step.search_path())).await?;
                 path = Some(&step.path);
             }
-            session.batch(&step.sql).await
+            match site.schemas_owner().filter(|_| !alone && makes_schema(step)) {
+                Some(owner) => {
+                    session.batch(&format!("SET LOCAL ROLE {}; {}; RESET ROLE", sql::name(owner), step.sql)).await
+                }
+                None => session.batch(&step.sql).await,
+            }
         };
         if let Err(error) = result.await {
             if !alone {
                 // The error is what there is to tell.
                 let _ = session.batch("ROLLBACK").await;
             }
-            return Err((step, error));
+            return Err((at, error));
         }
     }
     match alone {
         true => Ok(()),
-        false => session.batch("COMMIT").await.map_err(at(units.last().map_or(first, |(_, step)| step))),
+        false => session.batch("COMMIT").await.map_err(|error| (units.len() - 1, error)),
     }
+}
+
+fn makes_schema(step: &Step) -> bool {
+    step.action == Action::Create && step.object.starts_with("schema ")
 }
 
 /// The role in `role "app" does not exist`; the server was started with messages in English.
@@ -140,10 +162,15 @@ async fn stop(session: &Session, step: &Step, error: Error) -> Stop {
             return Stop::Lacks(format!("extension {name} is not available here"));
         }
     }
+    Stop::Failed(about(step, error))
+}
+
+/// The error with its step.
+fn about(step: &Step, error: Error) -> Error {
     let what = if step.object.is_empty() { "a step by hand" } else { &step.object };
     let mut out = Error::failed(format!("{} {what}: {}", step.action.word(), error.message));
     out.details = error.details;
-    Stop::Failed(out)
+    out
 }
 
 impl Stop {
@@ -151,6 +178,9 @@ impl Stop {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Lacks(what) => vec![what.clone()],
+            Self::Untrusted(error) => {
+                vec![format!("{} (not built without {})", error.message, Author::OPTION)]
+            }
             Self::Failed(error) => std::iter::once(&error.message).chain(&error.details).cloned().collect(),
         }
     }

@@ -1,23 +1,29 @@
 //! A throwaway server on which states are built and read back, started when it is first needed.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::catalog::{Connect, PIN_PATH, Session, Version};
+use crate::catalog::{PIN_PATH, Version};
 use crate::diff;
 use crate::introspect;
 use crate::kinds::{roles, schema};
 use crate::model::{Edges, Object, Result, State};
 use crate::plan::aid::Built;
 use crate::plan::{self, Step, Wanted};
-use crate::scratch::{self, Server};
+use crate::scratch::{self, Author, Server, Site, Walls, lacks_rights};
 
 /// Where states are built.
 #[derive(Debug, Default)]
 pub struct Workshop {
-    server: OnceLock<Server>,
+    author: Author,
+    server: OnceLock<Arc<Server>>,
 }
 
 impl Workshop {
+    /// For states that are from such an author.
+    pub fn of(author: Author) -> Self {
+        Self { author, server: OnceLock::new() }
+    }
+
     /// Builds a state in a database of its own, runs the steps that follow, reads what the server made of it, and throws the database
     /// away. Owners, rights and roles are left out; what fails is named and left out, and so is what needs it.
     ///
@@ -31,25 +37,30 @@ impl Workshop {
         let comparison = diff::compare(&empty, &desired);
         let changes = diff::changes(&comparison, &diff::Answers::default(), &empty, &desired);
         let made = plan::plan(&Wanted::new(&empty, &desired, &Edges::default(), changes, version))?;
-        let connect = server.fresh_database("build").await?;
-        let built = run(&connect, made.steps.iter().chain(then)).await;
-        let dropped = server.drop_database(connect.database()).await;
+        let site = Site::new(server, "build", self.author).await?;
+        let built = run(&site, made.steps.iter().chain(then)).await;
+        let dropped = site.drop().await;
         let built = built?;
         dropped?;
         Ok(built)
     }
 
-    fn server(&self, version: Version) -> Result<&Server> {
+    /// What keeps in what is built, once something was.
+    pub fn walls(&self) -> Option<Walls> {
+        self.server.get().map(|server| server.walls())
+    }
+
+    fn server(&self, version: Version) -> Result<&Arc<Server>> {
         if let Some(server) = self.server.get() {
             return Ok(server);
         }
-        let server = Server::start(&scratch::find(Some(version.major()))?)?;
+        let server = Arc::new(Server::start_closed(&scratch::find(Some(version.major()))?)?);
         Ok(self.server.get_or_init(|| server))
     }
 }
 
-async fn run(connect: &Connect, steps: impl Iterator<Item = &Step>) -> Result<Built> {
-    let session = Session::open(connect, "scratch").await?;
+async fn run(site: &Site, steps: impl Iterator<Item = &Step>) -> Result<Built> {
+    let session = site.session("scratch").await?;
     let mut failed: Vec<(String, String)> = Vec::new();
     let mut path = String::new();
     for step in steps {
@@ -59,10 +70,17 @@ async fn run(connect: &Connect, steps: impl Iterator<Item = &Step>) -> Result<Bu
             session.batch(&format!("SET search_path TO {own}")).await?;
             path = own;
         }
-        if let Err(error) = session.batch(&step.sql).await {
-            let objects = std::iter::once(&step.object).chain(&step.with);
-            failed.extend(objects.map(|object| (object.clone(), error.message.clone())));
+        let Err(error) = session.batch(&step.sql).await else { continue };
+        let mut reason = error.message.clone();
+        if lacks_rights(&error) && site.author() == Author::Stranger {
+            match site.help(&step.sql).await {
+                Ok(true) => continue,
+                Ok(false) => reason = format!("{reason} (not built without {})", Author::OPTION),
+                Err(error) => reason = error.message,
+            }
         }
+        let objects = std::iter::once(&step.object).chain(&step.with);
+        failed.extend(objects.map(|object| (object.clone(), reason.clone())));
     }
     session.batch(PIN_PATH).await?;
     let live = introspect::read(&session).await?;

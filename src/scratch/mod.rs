@@ -1,10 +1,16 @@
 //! Throwaway PostgreSQL servers and databases: nothing of the user's is touched, nothing stays behind.
 
 mod binaries;
+mod confine;
+mod helped;
+mod keeper;
 mod process;
 mod server;
+mod site;
 mod sweep;
 mod template;
 
 pub use binaries::{Binaries, VARIABLE, find, find_in};
+pub use confine::Walls;
 pub use server::Server;
+pub use site::{Author, Site, lacks_rights};

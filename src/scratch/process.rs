@@ -1,6 +1,7 @@
 //! Runs a server's programs as an ordinary user, and ends them with us, however we end.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,24 +14,19 @@ use crate::catalog::account::{self, Account};
 use crate::model::{Error, Result};
 
 use super::Binaries;
+use super::confine::{self, Walls};
 
-/// Becomes the server, and leaves a watcher behind that holds our pipe: when we close it, or die, the watcher stops the
-/// server at once and removes its directory. `$1` is the directory, the rest the server's command line. The watcher is
-/// forked twice, since the server must not find a child that it does not know. It looks for the server's pid file as well as
-/// for its process, which may stay a zombie for long where nobody is left to wait for it.
-const SUPERVISE: &str = r#"
-exec 3<&0
-(
-    (
-        read -r line <&3
-        kill -QUIT $$ 2>/dev/null
-        tries=0
-        while [ $tries -lt 100 ] && [ -e "$1/data/postmaster.pid" ] && kill -0 $$ 2>/dev/null; do sleep 0.05; tries=$((tries + 1)); done
-        rm -rf "$1"
-    ) >/dev/null 2>&1 &
-)
-shift
-exec "$@" 3<&- </dev/null
+/// Waits beside the server: when we close the pipe, or die, it stops the server at once and removes its directory, `$1`. The first
+/// line that it reads is the server's process; if we died before we could say, the server's own file does. It looks for that file
+/// as well as for the process, which may stay a zombie for long where nobody is left to wait for it.
+const WATCH: &str = r#"
+read -r pid
+read -r line
+if [ -z "$pid" ]; then sleep 1; read -r pid <"$1/data/postmaster.pid"; fi
+[ -n "$pid" ] && kill -QUIT "$pid"
+tries=0
+while [ $tries -lt 100 ] && [ -e "$1/data/postmaster.pid" ] && kill -0 "$pid"; do sleep 0.05; tries=$((tries + 1)); done
+rm -rf "$1"
 "#;
 
 /// The name that every directory of ours starts with; the number of the process that made it follows.
@@ -115,29 +111,45 @@ fn become_account(command: &mut Command, account: Option<&Account>) {
 /// A running server that ends with this value.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
+    server: Child,
+    watcher: Child,
     dir: PathBuf,
+    /// What keeps it in.
+    pub(super) walls: Walls,
 }
 
 impl Process {
-    /// Starts `postgres` with those arguments; its log goes to `log` in `dir`.
+    /// Starts `postgres` with those arguments behind those walls; its log goes to `log` in `dir`.
     pub(super) fn start(
         binaries: &Binaries,
         dir: &Path,
         arguments: &[String],
         account: Option<&Account>,
+        wanted: Walls,
     ) -> Result<Self> {
         let path = dir.join("log");
         let log = fs::File::create(&path).map_err(|error| cannot("create", &path, &error))?;
         let errors = log.try_clone().map_err(|error| cannot("open", &path, &error))?;
-        let mut command = Command::new("/bin/sh");
-        binaries.environment(&mut command);
+        let mut watcher = watch(dir, account)?;
+        let mut command = binaries.command("postgres");
         become_account(&mut command, account);
-        command.arg("-c").arg(SUPERVISE).arg("setpoint").arg(dir).arg(binaries.dir.join("postgres")).args(arguments);
         // A group of its own: Ctrl-C in the terminal is ours to handle, the server ends when we let go of it.
-        command.current_dir(dir).process_group(0).stdin(Stdio::piped()).stdout(log).stderr(errors);
-        let child = command.spawn().map_err(|error| Error::failed(format!("cannot start a server: {error}")))?;
-        Ok(Self { child, dir: dir.to_path_buf() })
+        command.args(arguments).current_dir(dir).process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
+        let needs = confine::needs(&binaries.dir, binaries.libraries.as_deref(), dir);
+        let started = confine::spawn(command, &needs, wanted);
+        let (server, walls) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                _ = watcher.kill();
+                _ = watcher.wait();
+                return Err(error);
+            }
+        };
+        if let Some(pipe) = &mut watcher.stdin {
+            // If it is gone, there is nobody to tell.
+            _ = writeln!(pipe, "{}", server.id());
+        }
+        Ok(Self { server, watcher, dir: dir.to_path_buf(), walls })
     }
 
     /// Waits until the server accepts connections.
@@ -149,7 +161,7 @@ impl Process {
             if text.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
                 return Ok(());
             }
-            let ended = self.child.try_wait().ok().flatten();
+            let ended = self.server.try_wait().ok().flatten();
             if ended.is_some() || begin.elapsed() > timeout {
                 let what = ended.map_or_else(
                     || format!("did not accept connections within {} seconds", timeout.as_secs()),
@@ -165,20 +177,32 @@ impl Process {
     }
 }
 
+/// Starts the watcher of a directory.
+fn watch(dir: &Path, account: Option<&Account>) -> Result<Child> {
+    let mut command = Command::new("/bin/sh");
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    command.env_clear().env("PATH", path);
+    become_account(&mut command, account);
+    command.arg("-c").arg(WATCH).arg("setpoint").arg(dir);
+    command.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map_err(|error| Error::failed(format!("cannot start a server: {error}")))
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // The watcher reads the end of the pipe and stops the server.
-        drop(self.child.stdin.take());
+        drop(self.watcher.stdin.take());
         let begin = Instant::now();
-        while self.child.try_wait().is_ok_and(|status| status.is_none()) {
+        while self.server.try_wait().is_ok_and(|status| status.is_none()) {
             if begin.elapsed() > Duration::from_secs(10) {
                 // Whether this succeeds or not, there is nobody left to tell.
-                _ = self.child.kill();
-                _ = self.child.wait();
+                _ = self.server.kill();
+                _ = self.server.wait();
                 break;
             }
             sleep(Duration::from_millis(5));
         }
         _ = fs::remove_dir_all(&self.dir);
+        _ = self.watcher.wait();
     }
 }

@@ -9,11 +9,10 @@ use crate::catalog::{Connect, Session};
 use crate::model::{Ident, Result};
 use crate::sql;
 
-use super::process::{Process, private_directory, run, server_account};
-use super::{Binaries, sweep, template};
+use super::keeper::{Access, Keeper};
+use super::process::{Process, cannot, private_directory, run, server_account};
+use super::{Binaries, Walls, sweep, template};
 
-/// The superuser of a throwaway server.
-const SUPERUSER: &str = "postgres";
 /// The port only names the socket, and the socket's directory is private.
 const PORT: u16 = 5432;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,43 +45,60 @@ pub struct Server {
     /// The programs that it runs.
     pub binaries: Binaries,
     directory: PathBuf,
+    keeper: Keeper,
     databases: AtomicU32,
-    // A server that outlives its process, kept in the user's cache, has none of its own.
-    _process: Option<Process>,
+    process: Process,
 }
 
 impl Server {
-    /// Makes a cluster and starts it: two to three seconds the first time, a fifth of that from then on.
+    /// Makes a cluster and starts it: two to three seconds the first time, a fifth of that from then on. Everybody who reaches its
+    /// socket is the superuser `postgres`: for databases of which nobody runs what others wrote.
     pub fn start(binaries: &Binaries) -> Result<Self> {
         Self::start_with(binaries, &[])
     }
 
     /// As `start`, with further settings.
     pub fn start_with(binaries: &Binaries, settings: &[(&str, &str)]) -> Result<Self> {
+        sweep::sweep(server_account()?.as_ref());
+        Self::begin(binaries, settings, Access::Open, Walls::NONE, true)
+            .or_else(|_| Self::begin(binaries, settings, Access::Open, Walls::NONE, false))
+    }
+
+    /// A server for what strangers wrote: its superuser is known to nobody else, and it runs behind as many walls as this machine has.
+    pub fn start_closed(binaries: &Binaries) -> Result<Self> {
+        sweep::sweep(server_account()?.as_ref());
+        let begin = |walls, kept| Self::begin(binaries, &[], Access::Closed, walls, kept);
+        // A kept cluster may be broken, and the walls too narrow for a server that was built in another way than most.
+        begin(Walls::ALL, true)
+            .or_else(|_| begin(Walls::ALL, false))
+            .or_else(|error| begin(Walls { network: true, files: false }, true).map_err(|_| error))
+            .or_else(|error| begin(Walls::NONE, true).map_err(|_| error))
+    }
+
+    /// Makes or copies a cluster and starts it.
+    fn begin(binaries: &Binaries, settings: &[(&str, &str)], access: Access, walls: Walls, kept: bool) -> Result<Self> {
         let account = server_account()?;
-        sweep::sweep(account.as_ref());
         let directory = private_directory(account.as_ref())?;
-        let fresh = || {
-            initialise(binaries, &directory, account.as_ref())?;
-            template::keep(&directory.join("data"), binaries);
-            launch(binaries, &directory, settings, account.as_ref())
+        let begun = || {
+            let data = directory.join("data");
+            let copied = if kept { template::copy_to(&data, binaries, access, account.as_ref()) } else { None };
+            let keeper = match copied {
+                Some(keeper) => keeper,
+                None => {
+                    let keeper = Keeper::new(access)?;
+                    initialise(binaries, &directory, &keeper, account.as_ref())?;
+                    template::keep(&data, binaries, access, &keeper);
+                    keeper
+                }
+            };
+            let process = launch(binaries, &directory, settings, &keeper, account.as_ref(), walls)?;
+            Ok((keeper, process))
         };
-        let started = if template::copy_to(&directory.join("data"), binaries, account.as_ref()) {
-            launch(binaries, &directory, settings, account.as_ref()).or_else(|_| {
-                template::forget(binaries);
-                _ = std::fs::remove_dir_all(directory.join("data"));
-                fresh()
-            })
-        } else {
-            fresh()
-        };
-        match started {
-            Ok(process) => Ok(Self {
-                binaries: binaries.clone(),
-                directory,
-                databases: AtomicU32::new(0),
-                _process: Some(process),
-            }),
+        match begun() {
+            Ok((keeper, process)) => {
+                let databases = AtomicU32::new(0);
+                Ok(Self { binaries: binaries.clone(), directory, keeper, databases, process })
+            }
             Err(error) => {
                 _ = std::fs::remove_dir_all(&directory);
                 Err(error)
@@ -90,12 +106,36 @@ impl Server {
         }
     }
 
-    /// How to reach a database of this server, as its superuser.
-    pub fn connect(&self, database: &str) -> Connect {
-        Connect::socket(&self.directory, PORT, SUPERUSER, database)
+    /// What keeps it in.
+    pub fn walls(&self) -> Walls {
+        self.process.walls
     }
 
-    /// The same as a URL.
+    /// How to reach a database of this server, as its superuser.
+    pub fn connect(&self, database: &str) -> Connect {
+        let connect = self.connect_as(&self.keeper.name, database);
+        match &self.keeper.password {
+            Some(password) => connect.with_password(password),
+            None => connect,
+        }
+    }
+
+    /// The superuser's name.
+    pub(super) fn superuser(&self) -> &str {
+        &self.keeper.name
+    }
+
+    /// The superuser's password, where one is asked for.
+    pub(super) fn password(&self) -> Option<&str> {
+        self.keeper.password.as_deref()
+    }
+
+    /// How to reach a database of this server as somebody else.
+    pub(super) fn connect_as(&self, user: &str, database: &str) -> Connect {
+        Connect::socket(&self.directory, PORT, user, database)
+    }
+
+    /// The same as a URL, without a password.
     pub fn url(&self, database: &str) -> String {
         self.connect(database).to_string()
     }
@@ -110,8 +150,12 @@ impl Server {
 
     /// Creates an empty database with a name that this server has not seen.
     pub async fn fresh_database(&self, purpose: &str) -> Result<Connect> {
-        let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        self.create_database(&format!("{purpose}_{number}")).await
+        self.create_database(&self.fresh_name(purpose)).await
+    }
+
+    /// A name for a database that this server has not seen.
+    pub(super) fn fresh_name(&self, purpose: &str) -> String {
+        format!("{purpose}_{}", self.databases.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Drops a database, whoever is connected to it.
@@ -123,39 +167,54 @@ impl Server {
     }
 }
 
-fn initialise(binaries: &Binaries, directory: &Path, account: Option<&Account>) -> Result<()> {
+fn initialise(binaries: &Binaries, directory: &Path, keeper: &Keeper, account: Option<&Account>) -> Result<()> {
+    let secret = directory.join("secret");
+    if let Some(password) = &keeper.password {
+        std::fs::write(&secret, password).map_err(|error| cannot("write", &secret, &error))?;
+        template::give(&secret, account).map_err(|error| cannot("give away", &secret, &error))?;
+    }
     let attempt = |locale: &str| {
         let mut command = binaries.command("initdb");
-        command.arg("-D").arg(directory.join("data")).args(["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]);
-        run(
-            {
-                command.arg(format!("--locale={locale}"));
-                command
-            },
-            directory,
-            account,
-        )
+        command.arg("-D").arg(directory.join("data")).args(["-U", &keeper.name, "-E", "UTF8", "--no-sync"]);
+        command.arg(format!("--locale={locale}"));
+        match &keeper.password {
+            Some(_) => command.args(["-A", "scram-sha-256"]).arg("--pwfile").arg(&secret),
+            None => command.args(["-A", "trust"]),
+        };
+        run(command, directory, account)
     };
     // C.UTF-8 knows the letters of all languages, but not every system has it; C always works.
-    attempt("C.UTF-8").or_else(|_| attempt("C"))
+    let made = attempt("C.UTF-8").or_else(|_| attempt("C"));
+    _ = std::fs::remove_file(&secret);
+    made
 }
 
 fn launch(
     binaries: &Binaries,
     directory: &Path,
     settings: &[(&str, &str)],
+    keeper: &Keeper,
     account: Option<&Account>,
+    walls: Walls,
 ) -> Result<Process> {
     let mut arguments = vec!["-D".to_owned(), directory.join("data").display().to_string()];
-    let own = [
+    let mut own = vec![
         ("unix_socket_directories".to_owned(), directory.display().to_string()),
         ("port".to_owned(), PORT.to_string()),
     ];
+    if let Some(rules) = keeper.rules() {
+        let file = directory.join("access");
+        std::fs::write(&file, rules).map_err(|error| cannot("write", &file, &error))?;
+        template::give(&file, account).map_err(|error| cannot("give away", &file, &error))?;
+        own.push(("hba_file".to_owned(), file.display().to_string()));
+        // Shared memory has a folder of the machine's own, which is closed to it.
+        own.push(("dynamic_shared_memory_type".to_owned(), "mmap".to_owned()));
+    }
     let fixed = SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     for (name, value) in own.into_iter().chain(fixed) {
         arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
     }
-    let mut process = Process::start(binaries, directory, &arguments, account)?;
+    let mut process = Process::start(binaries, directory, &arguments, account, walls)?;
     process.wait_ready(START_TIMEOUT)?;
     Ok(process)
 }

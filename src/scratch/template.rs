@@ -2,71 +2,83 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::catalog::account::Account;
+use crate::catalog::account::{self, Account};
 use crate::catalog::cache;
 use crate::model::Digest;
 
 use super::Binaries;
+use super::keeper::{Access, Keeper};
 
 /// Changed whenever clusters are made in another way.
-const FORM: &str = "1";
-/// The file beside the cluster that says which version made it.
+const FORM: &str = "2";
+/// The file beside the cluster that says which version made it, and who its superuser is.
 const LABEL: &str = "label";
 
 /// The place of a cluster of these programs; `None` if the user has no cache.
-fn place(binaries: &Binaries) -> Option<PathBuf> {
+fn place(binaries: &Binaries, access: Access) -> Option<PathBuf> {
     // One for each set of programs: a minor version takes the place of the one before.
     let programs = Digest::of_texts([binaries.dir.to_string_lossy().as_ref()]).to_string();
     let programs = programs.get(..8).unwrap_or_default();
-    Some(cache()?.join(format!("cluster-{}-{programs}", binaries.major)))
+    Some(cache()?.join(format!("cluster-{}-{programs}-{}", binaries.major, access.word())))
 }
 
-fn label(binaries: &Binaries) -> String {
-    format!("{FORM} {}\n", binaries.version)
+fn label(binaries: &Binaries, keeper: &Keeper) -> String {
+    let password = keeper.password.as_deref().unwrap_or_default();
+    format!("{FORM} {}\n{}\n{password}\n", binaries.version, keeper.name)
 }
 
-/// Copies the kept cluster to `data`. False: there is none, or it could not be copied whole.
-pub(super) fn copy_to(data: &Path, binaries: &Binaries, account: Option<&Account>) -> bool {
-    let Some(place) = place(binaries) else { return false };
-    let fits = fs::read_to_string(place.join(LABEL)).is_ok_and(|text| text == label(binaries));
-    if !fits {
-        return false;
+/// The superuser that a label names, if the label fits.
+fn labelled(place: &Path, binaries: &Binaries) -> Option<Keeper> {
+    let text = fs::read_to_string(place.join(LABEL)).ok()?;
+    let mut lines = text.lines().skip(1).map(str::to_owned);
+    let keeper = Keeper { name: lines.next()?, password: lines.next().filter(|password| !password.is_empty()) };
+    (text == label(binaries, &keeper)).then_some(keeper)
+}
+
+/// True if that is a directory of ours that nobody else may write to: a cluster that others put there would be theirs.
+fn is_ours(directory: &Path) -> bool {
+    let ours = account::current_uid();
+    fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o022 == 0 && ours.is_none_or(|ours| meta.uid() == ours))
+}
+
+/// Copies the kept cluster to `data`, and gives its superuser. `None`: there is none, or it could not be copied whole.
+pub(super) fn copy_to(data: &Path, binaries: &Binaries, access: Access, account: Option<&Account>) -> Option<Keeper> {
+    let place = place(binaries, access)?;
+    if !is_ours(place.parent()?) || !is_ours(&place) {
+        return None;
     }
+    let keeper = labelled(&place, binaries)?;
     let copied = copy(&place.join("data"), data, account).is_ok() && data.join("global/pg_control").is_file();
     if !copied {
         _ = fs::remove_dir_all(data);
     }
-    copied
+    copied.then_some(keeper)
 }
 
 /// Keeps a cluster that was never started for the next time. Whatever is in the way is no error: it only saves time.
-pub(super) fn keep(data: &Path, binaries: &Binaries) {
-    let Some(place) = place(binaries) else { return };
+pub(super) fn keep(data: &Path, binaries: &Binaries, access: Access, keeper: &Keeper) {
+    let Some(place) = place(binaries, access) else { return };
     let Some(parent) = place.parent() else { return };
     let new = place.with_extension(format!("new-{}", std::process::id()));
     let kept = fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(parent)
+        .and_then(|()| if is_ours(parent) { Ok(()) } else { Err(io::Error::other("not ours")) })
         .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&new))
         .and_then(|()| copy(data, &new.join("data"), None))
-        .and_then(|()| fs::write(new.join(LABEL), label(binaries)))
+        .and_then(|()| fs::write(new.join(LABEL), label(binaries, keeper)))
+        .and_then(|()| fs::set_permissions(new.join(LABEL), fs::Permissions::from_mode(0o600)))
         .and_then(|()| {
             _ = fs::remove_dir_all(&place);
             fs::rename(&new, &place)
         });
     if kept.is_err() {
         _ = fs::remove_dir_all(&new);
-    }
-}
-
-/// Forgets the kept cluster: it did not start.
-pub(super) fn forget(binaries: &Binaries) {
-    if let Some(place) = place(binaries) {
-        _ = fs::remove_dir_all(place);
     }
 }
 
@@ -90,6 +102,7 @@ fn copy(from: &Path, to: &Path, account: Option<&Account>) -> io::Result<()> {
     give(to, account)
 }
 
-fn give(path: &Path, account: Option<&Account>) -> io::Result<()> {
+/// Gives a file to the account that the server runs as.
+pub(super) fn give(path: &Path, account: Option<&Account>) -> io::Result<()> {
     account.map_or(Ok(()), |account| chown(path, Some(account.uid), Some(account.gid)))
 }

@@ -7,7 +7,6 @@ pub mod operators;
 mod options;
 mod quote;
 pub mod reference;
-mod respell;
 pub mod signature;
 pub mod stars;
 pub mod types;
@@ -16,4 +15,3 @@ pub use options::{
     definition, definition_changes, definitions, foreign_option_changes, foreign_options, option_changes, options,
 };
 pub use quote::{literal, name, name_list, operator_path, path, role, schema_path, target};
-pub use respell::respelled;

@@ -1,9 +1,6 @@
 //! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
-mod conninfo;
-pub mod fake;
 #[cfg(unix)]
 mod lost_answers;
 mod resumed_runs;
-mod strangers;
-mod terminal;
+mod throwaway;
