@@ -40,7 +40,7 @@ fmt:
 
 # A guided run on a throwaway server.
 demo: setup
-	$(CARGO) run --locked --quiet -- demo
+	$(CARGO) run --locked -- demo
 
 clean:
 	$(CARGO) clean
