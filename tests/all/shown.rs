@@ -88,7 +88,10 @@ fn is_time(word: &str) -> bool {
 #[test]
 fn versions_durations_and_times_are_masked_wherever_they_stand() {
     for (line, masked) in [
-        ("on PostgreSQL 15.20, compared by pg_dump 15.20, 2026-11-21T12:56:15Z", "on PostgreSQL N, compared by pg_dump N, DATE"),
+        (
+            "on PostgreSQL 15.20, compared by pg_dump 15.20, 2026-11-21T12:56:15Z",
+            "on PostgreSQL N, compared by pg_dump N, DATE",
+        ),
         ("on PostgreSQL 18.4.", "on PostgreSQL N."),
         ("a private PostgreSQL 19beta1 that goes away", "a private PostgreSQL N that goes away"),
         ("app (PostgreSQL 15.18 (Debian 15.18-0+deb12u1))", "app (PostgreSQL N)"),
