@@ -2,6 +2,7 @@
 
 use crate::ledger::{Ledger, Revision};
 use crate::model::{Digest, Error, Result};
+use crate::plan::Plan;
 use crate::plan::chain::{Chain, Link};
 
 /// A revision of the database that the project's plans do not have.
@@ -31,6 +32,31 @@ pub fn check(ledger: &Ledger, chain: &Chain) -> Result<()> {
         Some(Stranger::Other(revision, link)) => Err(other(ledger, chain, revision, link)),
         Some(Stranger::Unknown(revision)) => Err(unknown(ledger, chain, revision)),
     }
+}
+
+/// Makes sure that a plan of a ledger that others may have written to is one of the project's own.
+///
+/// # Errors
+/// `Refused`, with the role to connect as.
+pub fn own(ledger: &Ledger, plan: &Plan, chain: &Chain) -> Result<()> {
+    let Some(other) = ledger.others.iter().find(|other| other.maker).or_else(|| ledger.others.first()) else {
+        return Ok(());
+    };
+    if chain.link(plan.number).is_some_and(|link| link.hash == plan.hash()) {
+        return Ok(());
+    }
+    let remedy = match &other.role {
+        Some(_) => format!(
+            "connect as {}, whose rights are all that it can use then; or get the plan from version control",
+            other.name()
+        ),
+        None => "get the plan from version control; and REVOKE from PUBLIC what it may do in schema setpoint".into(),
+    };
+    let error =
+        Error::refused(format!("plan {} {} of this database's ledger is not in plans/", plan.number, plan.name));
+    Err(error
+        .detail(format!("{} {}, and could have put it there for you to run", other.name(), other.why))
+        .remedy(remedy))
 }
 
 fn other(ledger: &Ledger, chain: &Chain, revision: &Revision, link: &Link) -> Error {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::catalog::{Connect, Session};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, Result, State};
+use crate::plan::chain::Chain;
 use crate::plan::{Finding, Hazard, Plan, Step};
 use crate::project::Manage;
 
@@ -40,6 +41,8 @@ pub struct Options {
     pub statement_timeout: Option<Duration>,
     /// The hazards that are allowed.
     pub allow: Allow,
+    /// The project's plans: what a ledger holds that others may have written to is run only if it is one of them.
+    pub plans: Chain,
     /// What of the database belongs to the project; the rest is not recorded.
     pub manage: Manage,
     /// Nobody else uses the database: one transaction where PostgreSQL allows it.
@@ -55,6 +58,7 @@ impl Default for Options {
             concurrent_budget: Duration::from_secs(600),
             statement_timeout: None,
             allow: Allow::default(),
+            plans: Chain::default(),
             manage: Manage::default(),
             offline: false,
         }

@@ -3,13 +3,13 @@
 use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Revision, Run};
-use crate::model::{Class, Error, Result};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::{Action, Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, alone, label, refuse_hazards, stale, under_way};
+use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, stale, under_way};
 
 /// How far to go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub async fn preview(session: &Session, ledger: &Ledger, target: Target) -> Resu
     let running = ledger.run.as_ref().map(|run| run.number);
     for revision in ledger.revisions.iter().rev().filter(|r| r.number > goal && Some(r.number) != running) {
         let text = ledger::plan_text(session, revision.number).await?.unwrap_or_default();
-        let plan = read(revision.number, &revision.name, &text)?;
+        let plan = ledger.plan(revision, &text)?;
         undo.push(Undo { top: plan.steps.len(), plan, text, recorded: true, done: Vec::new() });
     }
     Ok(Way { undo, asked, goal, floor: floor.cloned() })
@@ -171,11 +171,13 @@ async fn take_back(
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let session = &opened.session;
-    let mut ledger = Ledger::read(session).await?;
+    let mut ledger = Ledger::read_closely(session).await?;
+    ledger.writable(session)?;
     if let Some(run) = ledger.run.as_mut().filter(|run| run.direction == Direction::Up) {
         settle(opened, options, trip, run).await?;
     }
     let mut way = preview(session, &ledger, target).await?;
+    way.undo.iter().try_for_each(|undo| lineage::own(&ledger, &undo.plan, &options.plans))?;
     trip.goal.set(Some(way.asked));
     allowed(&way, options)?;
     let run = ledger.run.take();
@@ -214,7 +216,7 @@ async fn take_back(
         let label = label(one.plan.number, &one.plan.name);
         executor.run(&label, &run, &one.units(), progress).await?;
         let next = undo.get(at + 1).map(|next| new_run(next, way.goal));
-        finish(session, trip, one, &new, before, next.as_ref()).await?;
+        finish(session, trip, one, &new, before, next.as_ref(), options).await?;
         progress.end(&label, Direction::Down);
         summary.plans.push((one.plan.number, one.plan.name.clone()));
         summary.current = before.unwrap_or(0);
@@ -245,15 +247,20 @@ async fn finish(
     run: &NewRun<'_>,
     before: Option<u32>,
     next: Option<&NewRun<'_>>,
+    options: &Options,
 ) -> Result<()> {
     let live = introspect::read(session).await?.state;
     let snapshot = match before {
-        Some(number) => ledger::snapshot_of(session, number).await?,
+        Some(number) => known_snapshot(session, number).await?,
         None => None,
     };
     stale::reached_back(&one.plan, &live, snapshot.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
-    if let (Some(number), Some(snapshot)) = (before, &snapshot) {
-        ledger::refresh_snapshot(session, number, &stale::put_back(&one.plan, &live, snapshot)).await?;
+    if let Some(number) = before {
+        let again = match &snapshot {
+            Some(snapshot) => stale::put_back(&one.plan, &live, snapshot),
+            None => options.manage.apply(live, &State::default()),
+        };
+        ledger::refresh_snapshot(session, number, &again).await?;
     }
     let what = format!("the record that {} was taken back", label(one.plan.number, &one.plan.name));
     trip.sent(Doubt { number: one.plan.number, what, by: Witness::Revision });
@@ -296,6 +303,16 @@ async fn head(
         (Target::To(goal), Some(noted)) if noted == (Headed { direction: Direction::Down, goal }) => Ok(()),
         (Target::To(_), Some(_)) => ledger::arrived(session).await,
         (Target::To(_), None) => Ok(()),
+    }
+}
+
+/// The snapshot of a revision that the database comes back to; none where it cannot be read, or where nobody knew what to record: the
+/// database itself says it then.
+async fn known_snapshot(session: &Session, number: u32) -> Result<Option<State>> {
+    match ledger::snapshot_of(session, number).await {
+        Ok(snapshot) => Ok(snapshot.filter(|state| !state.is_empty())),
+        Err(error) if error.class == Class::Failed && error.sqlstate.is_none() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

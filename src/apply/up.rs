@@ -97,6 +97,9 @@ async fn apply(
     trip.goal.set(Some(goal));
     trip.before.set(ledger.current());
     summary.current = ledger.current();
+    if ledger.run.is_some() || ledger.headed.is_some() || !links.is_empty() {
+        ledger.writable(session)?;
+    }
     let mut under_way = unfinished(session, &mut ledger, &links).await?;
     if links.is_empty() {
         return arrived(session, &ledger, asked, progress).await;

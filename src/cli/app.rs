@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::apply::{Allow, Options};
 use crate::catalog::{Connect, Session};
+use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
 use crate::model::{Class, Error, ObjectId, Result, State};
+use crate::plan::chain::Chain;
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
 use crate::scratch::Walls;
@@ -90,6 +92,23 @@ impl App {
     pub fn session(&self, project: &Project, purpose: &str) -> Result<Session> {
         let target = self.target(project)?;
         self.wait(Session::open(&target, purpose))
+    }
+
+    /// Reads the ledger, and says who else could have written to it.
+    ///
+    /// # Errors
+    /// As `Ledger::read`.
+    pub fn ledger(&self, session: &Session) -> Result<Ledger> {
+        let ledger = self.wait(Ledger::read(session))?;
+        self.warn_of_others(&ledger);
+        Ok(ledger)
+    }
+
+    /// Says who else could have written to the ledger.
+    pub fn warn_of_others(&self, ledger: &Ledger) {
+        if let Some(warning) = ledger.warning() {
+            self.warn(&warning);
+        }
     }
 
     /// Waits until the server accepts connections: containers start side by side. Without time to wait, whoever connects first finds out.
@@ -292,6 +311,8 @@ impl Approval {
             lock_timeout: self.lock_timeout,
             statement_timeout: (!self.statement_timeout.is_zero()).then_some(self.statement_timeout),
             allow: allowed(&self.allow)?,
+            // Plans that cannot be read are none that could be compared with.
+            plans: Chain::read(&project.plans_dir).unwrap_or_default(),
             manage: project.manage.clone(),
             ..Options::default()
         })

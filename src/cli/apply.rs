@@ -8,7 +8,6 @@ use super::loading::Loading;
 use super::progress::Tell;
 use crate::apply::{self, Goal};
 use crate::catalog::Session;
-use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result, State};
 use crate::plan::Plan;
@@ -43,7 +42,7 @@ impl Apply {
         app.await_server(&target, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "apply")?;
-            let ledger = app.wait(Ledger::read(&session))?;
+            let ledger = app.ledger(&session)?;
             let plans: Vec<Plan> = apply::pending(&ledger, &chain, goal)?
                 .into_iter()
                 .map(|link| chain.plan(link))

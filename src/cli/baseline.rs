@@ -10,7 +10,7 @@ use super::aid::Help;
 use super::plan::{report_unmodelled, shown};
 use crate::catalog::Version;
 use crate::kinds::schema;
-use crate::ledger::{Adoption, Ledger};
+use crate::ledger::Adoption;
 use crate::load::{self, Loaded};
 use crate::model::{Digest, Edges, Error, Ident, Object, Result, State};
 use crate::plan::against::against;
@@ -47,7 +47,7 @@ impl Baseline {
                 .remedy("move them away, or plan from them with `setpoint plan`"));
         }
         let session = app.session(&project, "baseline")?;
-        let ledger = app.wait(Ledger::read(&session))?;
+        let ledger = app.ledger(&session)?;
         if ledger.exists && ledger.current() > 0 {
             return Err(Error::refused(format!(
                 "this database has a ledger already, at revision {}",

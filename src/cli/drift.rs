@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::App;
 use crate::catalog::Session;
-use crate::ledger::{self, Ledger};
+use crate::ledger;
 use crate::model::{Error, Result, State};
 use crate::project::Manage;
 use crate::report::{json::FORMAT, text};
@@ -32,7 +32,7 @@ impl Drift {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
         let session = app.session(&project, "drift")?;
-        let ledger = app.wait(Ledger::read(&session))?;
+        let ledger = app.ledger(&session)?;
         let current = ledger.current();
         if current == 0 {
             return Err(Error::failed("this database has no revision to compare with").remedy(

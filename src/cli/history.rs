@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::App;
+use crate::apply::lineage::{self, Stranger};
 use crate::catalog::Session;
 use crate::ledger::{self, Event, Ledger};
 use crate::model::Result;
@@ -30,7 +31,10 @@ impl History {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
         let session = app.session(&project, "history")?;
-        let events = app.wait(ledger::events(&session))?;
+        let ledger = app.wait(Ledger::look_closely(&session))?;
+        app.warn_of_others(&ledger);
+        let (events, odd) = app.wait(ledger::events_and_odd(&session))?;
+        odd.iter().for_each(|what| app.warn(what));
         if self.json {
             let events: Vec<_> = events
                 .iter()
@@ -39,13 +43,12 @@ impl History {
                 })
                 .collect();
             app.print(&format!("{:#}\n", json!({ "format": FORMAT, "events": events })));
-            return Ok(0);
+            return ledger.sound().map(|()| 0);
         }
         if events.is_empty() {
             app.say("nothing was applied to this database yet");
-            return Ok(0);
+            return ledger.sound().map(|()| 0);
         }
-        let ledger = app.wait(Ledger::read(&session))?;
         // What stands is the newest event of a revision that the database has.
         let stands = |at: usize, event: &Event| {
             ledger.revision(event.number).is_some()
@@ -72,7 +75,10 @@ impl History {
             });
         }
         app.print(&status::history(&list, events.len().saturating_sub(shown), app.globals.verbose));
-        Ok(0)
+        if let Some(Stranger::Other(revision, _) | Stranger::Unknown(revision)) = lineage::stranger(&ledger, &chain) {
+            app.say(&format!("note: revision {} {} is not in plans/", revision.number, revision.name));
+        }
+        ledger.sound().map(|()| 0)
     }
 }
 

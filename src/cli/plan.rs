@@ -5,7 +5,6 @@ use clap::Args;
 use super::App;
 use super::aid::Help;
 use crate::apply::lineage;
-use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Class, Error, Result};
 use crate::plan::against::against_loading;
@@ -49,7 +48,7 @@ impl Plan {
             check_name(name)?;
         }
         let session = loading.before(app.session(&project, "plan"))?;
-        let ledger = app.wait(Ledger::read(&session))?;
+        let ledger = app.ledger(&session)?;
         lineage::check(&ledger, &chain)?;
         let pending: Vec<String> = chain
             .links

@@ -39,7 +39,7 @@ impl Push {
         let mut chain = Chain::read(&project.plans_dir)?;
         let options = self.approval.options(&project)?;
         let session = app.session(&project, "push")?;
-        let ledger = app.wait(Ledger::read(&session))?;
+        let ledger = app.ledger(&session)?;
         let pending: Vec<String> =
             apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
         if !pending.is_empty() {

@@ -35,9 +35,11 @@ impl Rollback {
         app.await_server(&database, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "rollback")?;
-            let ledger = app.wait(Ledger::read(&session))?;
+            let ledger = app.wait(Ledger::read_closely(&session))?;
+            app.warn_of_others(&ledger);
             let way = app.wait(apply::preview(&session, &ledger, target))?;
             for undo in &way.undo {
+                lineage::own(&ledger, &undo.plan, &options.plans)?;
                 let steps = undo.steps();
                 app.say(&format!(
                     "taking back plan {} {}\n{}",

@@ -2,11 +2,18 @@
 
 use clap::Args;
 
+use std::time::Duration;
+
 use super::App;
-use crate::ledger;
+use crate::catalog::Session;
+use crate::ledger::{self, Ledger};
 use crate::model::{Error, Result};
-use crate::plan::{chain::Chain, file};
+use crate::plan::{Plan, chain::Chain, file};
+use crate::project::Project;
 use crate::report::{json, markdown, plan as shows};
+
+/// How long a database may take to say whether it has the plan, too.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Show one plan or revision
 #[derive(Args, Debug)]
@@ -29,16 +36,12 @@ impl Show {
         let project = app.project()?;
         let chain = Chain::read(&project.plans_dir)?;
         let plan = match chain.link(self.number) {
-            Some(link) => chain.plan(link)?,
-            None => {
-                let unknown = || {
-                    Error::failed(format!("there is no plan {}, neither in plans/ nor in the ledger", self.number))
-                        .remedy("`setpoint history` lists what the database has")
-                };
-                let session = app.session(&project, "show").map_err(|_| unknown())?;
-                let text = app.wait(ledger::plan_text(&session, self.number))?.ok_or_else(unknown)?;
-                file::read(&format!("revision {}", self.number), &text)?
+            Some(link) => {
+                let plan = chain.plan(link)?;
+                self.compare(app, &project, &plan);
+                plan
             }
+            None => self.recorded(app, &project)?,
         };
         app.print(&if self.json {
             format!("{:#}\n", json::saved(&plan))
@@ -50,5 +53,61 @@ impl Show {
             shows::show(&plan)
         });
         Ok(0)
+    }
+
+    /// The plan as the ledger recorded it, with a warning where its row says something else.
+    fn recorded(&self, app: &App, project: &Project) -> Result<Plan> {
+        let unknown = || {
+            Error::failed(format!("there is no plan {}, neither in plans/ nor in the ledger", self.number))
+                .remedy("`setpoint history` lists what the database has")
+        };
+        let session = app.session(project, "show").map_err(|_| unknown())?;
+        let ledger = app.wait(Ledger::look(&session))?;
+        app.warn_of_others(&ledger);
+        let text = app.wait(ledger::plan_text(&session, self.number))?.ok_or_else(unknown)?;
+        let read = file::read(&format!("revision {}", self.number), &text);
+        match ledger.revision(self.number) {
+            Some(revision) => match (ledger.plan(revision, &text), read) {
+                (Ok(plan), _) => Ok(plan),
+                (Err(error), Ok(plan)) => {
+                    app.warn(&error.to_string());
+                    Ok(plan)
+                }
+                (Err(error), Err(_)) => Err(error),
+            },
+            None => {
+                let plan = read.map_err(|error| Error { remedy: None, ..error })?;
+                let events = app.wait(ledger::events(&session))?;
+                let event = events.iter().rev().find(|event| event.number == self.number);
+                if let Some(event) = event.filter(|event| event.plan_hash != plan.hash()) {
+                    app.warn(&format!(
+                        "plan {} {} was {} with the hash {}",
+                        event.number, event.name, event.what, event.plan_hash
+                    ));
+                }
+                Ok(plan)
+            }
+        }
+    }
+
+    /// Says so where the database recorded another plan under that number. A database that is not at hand does not matter.
+    fn compare(&self, app: &App, project: &Project, plan: &Plan) {
+        let Ok(target) = project.target(app.globals.url.as_deref(), app.globals.env.as_deref()) else { return };
+        let opened = async { tokio::time::timeout(PATIENCE, Session::open(&target, "show")).await };
+        let Ok(Ok(session)) = app.wait(opened) else { return };
+        let ledger = match app.wait(Ledger::look_closely(&session)) {
+            Ok(ledger) => ledger,
+            Err(error) => return app.warn(&error.to_string()),
+        };
+        app.warn_of_others(&ledger);
+        if let Err(error) = ledger.sound() {
+            app.warn(&error.to_string());
+        }
+        if let Some(revision) = ledger.revision(plan.number).filter(|revision| revision.plan_hash != plan.hash()) {
+            app.warn(&format!(
+                "this is what plans/ has; the database is at another plan {}: {} ({})",
+                revision.number, revision.name, revision.plan_hash
+            ));
+        }
     }
 }

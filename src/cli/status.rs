@@ -29,7 +29,8 @@ impl Status {
         let project = app.project()?;
         let chain = Chain::read(&project.plans_dir)?;
         let session = app.session(&project, "status")?;
-        let ledger = app.wait(Ledger::read(&session))?;
+        let mut ledger = app.wait(Ledger::look_closely(&session))?;
+        app.warn_of_others(&ledger);
         let current = ledger.current();
         let pending: Vec<&Link> = chain.links.iter().filter(|l| l.number > current).collect();
         let live = app.wait(async {
@@ -39,8 +40,14 @@ impl Status {
         let unmodelled = live.unmodelled.len();
         let drift = match current {
             0 => Vec::new(),
-            _ => app.wait(against_snapshot(&session, live.state, current, &project.manage))?,
+            _ => app.wait(against_snapshot(&session, live.state, current, &project.manage)).unwrap_or_else(|error| {
+                let details =
+                    if error.details.is_empty() { String::new() } else { format!(" ({})", error.details.join("; ")) };
+                ledger.problems.push(format!("{}{details}", error.message));
+                Vec::new()
+            }),
         };
+        let sound = ledger.sound();
         let fits = lineage::check(&ledger, &chain);
         let foreign = lineage::stranger(&ledger, &chain).map(|stranger| match stranger {
             Stranger::Other(revision, _) | Stranger::Unknown(revision) => revision,
@@ -58,9 +65,10 @@ impl Status {
                     "drift": drift.iter().map(|d| json!({ "change": d.sign, "object": d.object, "attributes": d.attrs })).collect::<Vec<_>>(),
                     "unknown": foreign.map(|r| r.number),
                     "unmodelled": live.unmodelled,
+                    "problems": ledger.problems,
                 })
             ));
-            return fits.map(|()| 0);
+            return sound.and(fits).map(|()| 0);
         }
         let report = Report {
             database: session.target().database().to_string(),
@@ -74,7 +82,7 @@ impl Status {
             next: next(&ledger, &pending, &drift, foreign, chain.links.is_empty()),
         };
         app.print(&report::status::status(&report));
-        fits.map(|()| 0)
+        sound.and(fits).map(|()| 0)
     }
 }
 
@@ -122,6 +130,9 @@ fn described(drifted: &Drifted) -> String {
 
 /// The command that comes next, and why.
 fn next(ledger: &Ledger, pending: &[&Link], drift: &[Drifted], foreign: Option<&Revision>, no_plans: bool) -> String {
+    if !ledger.problems.is_empty() {
+        return "setpoint stamp N (writes anew what the ledger contradicts itself in)".to_owned();
+    }
     if let Some(run) = &ledger.run {
         return match run.direction {
             Direction::Up => format!(

@@ -8,7 +8,7 @@ use super::Direction;
 use super::write::execute;
 
 /// The key in `setpoint.meta`.
-const KEY: &str = "headed";
+pub(super) const KEY: &str = "headed";
 
 /// A relative command that has not heard of its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,4 @@ pub async fn head_for(session: &Session, headed: Headed) -> Result<()> {
 /// The server's.
 pub async fn arrived(session: &Session) -> Result<()> {
     execute(session, "DELETE FROM setpoint.meta WHERE key = $1", &[&KEY]).await
-}
-
-/// The query that reads the note.
-pub(super) fn query() -> String {
-    format!("SELECT value FROM setpoint.meta WHERE key = '{KEY}'")
 }

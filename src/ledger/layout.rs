@@ -1,54 +1,236 @@
-//! The ledger's tables, and how they come to be.
+//! The ledger's tables: what they are exactly, and how they come to be.
+
+use std::fmt::Write as _;
 
 use crate::catalog::{Session, server_error};
-use crate::model::{Error, Result};
+use crate::model::{Error, Ident, Result};
+use crate::sql;
+
+use super::trust::{self, Standing};
 
 /// The version of the ledger's own layout.
 pub const FORMAT: i32 = 3;
 
-/// Every table has a primary key: publications FOR ALL TABLES exist, and would refuse updates without one. What is large is not
-/// compressed by the server: bytes are already, and a plan of a thousand tables would cost more time than its megabytes are worth.
-/// A reading can be had again, so that an older layout's need not be kept.
-const TABLES: &str = "
-CREATE SCHEMA IF NOT EXISTS setpoint;
-COMMENT ON SCHEMA setpoint IS 'The ledger of setpoint: which revisions of its schema this database has. Made by the tool; leave it alone.';
-CREATE TABLE IF NOT EXISTS setpoint.meta (key text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.revision (
-    number integer PRIMARY KEY, name text NOT NULL, plan_hash text NOT NULL, how text NOT NULL, by_role text NOT NULL,
-    at timestamptz NOT NULL, tool text NOT NULL, plan text NOT NULL, snapshot bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.event (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer NOT NULL, name text NOT NULL, plan_hash text NOT NULL,
-    what text NOT NULL, by_role text NOT NULL, at timestamptz NOT NULL, tool text NOT NULL, plan text NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.run (
-    number integer PRIMARY KEY, name text NOT NULL, direction text NOT NULL, plan_hash text NOT NULL, plan text NOT NULL,
-    goal integer NOT NULL, top integer NOT NULL, by_role text NOT NULL, at timestamptz NOT NULL, tool text NOT NULL);
-CREATE TABLE IF NOT EXISTS setpoint.journal (
-    number integer, direction text, step integer, sub integer, done boolean NOT NULL, at timestamptz NOT NULL,
-    PRIMARY KEY (number, direction, step, sub));
-CREATE TABLE IF NOT EXISTS setpoint.memo (key text PRIMARY KEY, stored text[] NOT NULL);
-DROP TABLE IF EXISTS setpoint.reading;
-CREATE TABLE setpoint.reading (by_role text PRIMARY KEY, digest text NOT NULL, next bigint NOT NULL, reading bytea NOT NULL);
-ALTER TABLE setpoint.reading ALTER COLUMN reading SET STORAGE EXTERNAL;
-ALTER TABLE setpoint.revision ALTER COLUMN plan SET STORAGE EXTERNAL, ALTER COLUMN snapshot SET STORAGE EXTERNAL;
-ALTER TABLE setpoint.run ALTER COLUMN plan SET STORAGE EXTERNAL;
-ALTER TABLE setpoint.event ALTER COLUMN plan SET STORAGE EXTERNAL;
-";
+/// The type of a column. Nothing but types of the server's own is in the ledger.
+#[derive(Clone, Copy)]
+pub(super) enum Type {
+    Boolean,
+    Bytes,
+    Bigint,
+    Integer,
+    Text,
+    Texts,
+    Time,
+}
+
+impl Type {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Boolean => "pg_catalog.bool",
+            Self::Bytes => "pg_catalog.bytea",
+            Self::Bigint => "pg_catalog.int8",
+            Self::Integer => "pg_catalog.int4",
+            Self::Text => "pg_catalog.text",
+            Self::Texts => "pg_catalog.text[]",
+            Self::Time => "pg_catalog.timestamptz",
+        }
+    }
+
+    /// Its OID, which is the same on every server (src/include/catalog/pg_type.dat), and that of its B-tree operator class.
+    const fn oids(self) -> (u32, u32) {
+        match self {
+            Self::Boolean => (16, 424),
+            Self::Bytes => (17, 428),
+            Self::Bigint => (20, 3124),
+            Self::Integer => (23, 1978),
+            Self::Text => (25, 3126),
+            Self::Texts => (1009, 397),
+            Self::Time => (1184, 3127),
+        }
+    }
+}
+
+/// A table of the ledger; every column is NOT NULL, and its key are its first columns.
+pub(super) struct Table {
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, Type)],
+    pub key: usize,
+    /// True if the first column is an identity.
+    pub identity: bool,
+}
+
+const fn table(name: &'static str, key: usize, columns: &'static [(&'static str, Type)]) -> Table {
+    Table { name, columns, key, identity: false }
+}
+
+const META: Table = table("meta", 1, &[("key", Type::Text), ("value", Type::Text)]);
+const REVISION: Table = table(
+    "revision",
+    1,
+    &[
+        ("number", Type::Integer),
+        ("name", Type::Text),
+        ("plan_hash", Type::Text),
+        ("how", Type::Text),
+        ("by_role", Type::Text),
+        ("at", Type::Time),
+        ("tool", Type::Text),
+        ("plan", Type::Text),
+        ("snapshot", Type::Bytes),
+    ],
+);
+const EVENT: Table = Table {
+    name: "event",
+    key: 1,
+    identity: true,
+    columns: &[
+        ("id", Type::Bigint),
+        ("number", Type::Integer),
+        ("name", Type::Text),
+        ("plan_hash", Type::Text),
+        ("what", Type::Text),
+        ("by_role", Type::Text),
+        ("at", Type::Time),
+        ("tool", Type::Text),
+        ("plan", Type::Text),
+    ],
+};
+const RUN: Table = table(
+    "run",
+    1,
+    &[
+        ("number", Type::Integer),
+        ("name", Type::Text),
+        ("direction", Type::Text),
+        ("plan_hash", Type::Text),
+        ("plan", Type::Text),
+        ("goal", Type::Integer),
+        ("top", Type::Integer),
+        ("by_role", Type::Text),
+        ("at", Type::Time),
+        ("tool", Type::Text),
+    ],
+);
+const JOURNAL: Table = table(
+    "journal",
+    4,
+    &[
+        ("number", Type::Integer),
+        ("direction", Type::Text),
+        ("step", Type::Integer),
+        ("sub", Type::Integer),
+        ("done", Type::Boolean),
+        ("at", Type::Time),
+    ],
+);
+const MEMO: Table = table("memo", 1, &[("key", Type::Text), ("stored", Type::Texts)]);
+const READING: Table = table(
+    "reading",
+    1,
+    &[("by_role", Type::Text), ("digest", Type::Text), ("next", Type::Bigint), ("reading", Type::Bytes)],
+);
+
+/// The tables of all layouts.
+pub(super) const TABLES: &[Table] = &[META, REVISION, EVENT, RUN, JOURNAL, MEMO];
+
+/// The form of `reading` in each layout that had one, newest first; layout 1 had none.
+pub(super) const READINGS: &[(i32, Table)] = &[
+    (3, READING),
+    (
+        2,
+        table(
+            "reading",
+            1,
+            &[
+                ("by_role", Type::Text),
+                ("digest", Type::Text),
+                ("next", Type::Bigint),
+                ("state", Type::Bytes),
+                ("addresses", Type::Bytes),
+            ],
+        ),
+    ),
+    (
+        2,
+        table(
+            "reading",
+            1,
+            &[("by_role", Type::Text), ("digest", Type::Text), ("next", Type::Bigint), ("body", Type::Bytes)],
+        ),
+    ),
+];
+
+/// The sequence behind the events' identity, as the catalog describes it to `trust`.
+pub(super) const SEQUENCE: (&str, &str) = ("event_id_seq", "S p 0 f f 20 1 1 9223372036854775807 1 1 f event 1");
+
+impl Table {
+    /// What the catalog says of it to `trust`.
+    pub fn shape(&self) -> String {
+        let mut out = "r p 2 f f".to_owned();
+        for (at, (name, kind)) in self.columns.iter().enumerate() {
+            let identity = if self.identity && at == 0 { "a" } else { "-" };
+            _ = write!(out, " {name} {} t {identity}", kind.oids().0);
+        }
+        out.push_str(" key");
+        let key = self.columns.iter().take(self.key);
+        (1..=self.key).for_each(|at| _ = write!(out, " {at}"));
+        key.for_each(|(_, kind)| _ = write!(out, " {}", kind.oids().1));
+        out
+    }
+
+    /// The statement that makes it. Every table has a primary key: publications FOR ALL TABLES exist, and would refuse updates without
+    /// one. What is large is not compressed by the server: bytes are already, and a plan of a thousand tables would cost more
+    /// time than its megabytes are worth.
+    fn create(&self) -> String {
+        let mut out = format!("CREATE TABLE setpoint.{} (", self.name);
+        for (at, (name, kind)) in self.columns.iter().enumerate() {
+            let identity = if self.identity && at == 0 { " GENERATED ALWAYS AS IDENTITY" } else { "" };
+            _ = write!(out, "{name} {} NOT NULL{identity}, ", kind.sql());
+        }
+        let key: Vec<&str> = self.columns.iter().take(self.key).map(|(name, _)| *name).collect();
+        _ = write!(out, "PRIMARY KEY ({})); ", key.join(", "));
+        out + &self.storage()
+    }
+
+    /// The statement that has the server keep large values as they are.
+    fn storage(&self) -> String {
+        let large = ["plan", "snapshot", "reading"];
+        let columns = self.columns.iter().filter(|(name, _)| large.contains(name));
+        let alter: Vec<String> = columns.map(|(name, _)| format!("ALTER COLUMN {name} SET STORAGE EXTERNAL")).collect();
+        match alter.is_empty() {
+            true => String::new(),
+            false => format!("ALTER TABLE setpoint.{} {}; ", self.name, alter.join(", ")),
+        }
+    }
+}
 
 /// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only.
 ///
 /// # Errors
-/// The server's, and a ledger of a newer layout.
+/// The server's, a ledger of a newer layout, and a schema `setpoint` that is not ours to write to.
 pub async fn create(session: &Session) -> Result<()> {
     super::write::transaction(session, async || create_within(session).await.map(drop)).await
 }
 
-/// The same in the session's transaction, with the number of that transaction if anything had to be done.
+/// The same in the session's transaction, with the number of that transaction if anything had to be done. Nothing is taken over that
+/// somebody else made in the meantime: without IF NOT EXISTS, whoever comes second fails. What was made is looked at like any other
+/// ledger before the transaction commits.
 pub(super) async fn create_within(session: &Session) -> Result<Option<String>> {
-    if exists(session).await? && check_format(session).await? == FORMAT {
+    let standing = trust::look(session).await?;
+    standing.writable(session)?;
+    if standing.layout == Some(FORMAT) {
         return Ok(None);
     }
     session.batch("SET LOCAL client_min_messages = warning").await?;
-    session.batch(TABLES).await?;
+    session.batch(&statements(&standing)).await?;
+    let made: &[&str] = if standing.layout.is_some() {
+        &["reading"]
+    } else {
+        &["meta", "revision", "event", "run", "journal", "memo", "reading"]
+    };
+    withdraw(session, made).await?;
+    let after = trust::look(session).await?;
+    after.writable(session)?;
     let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
                   ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value \
                   RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";
@@ -56,29 +238,67 @@ pub(super) async fn create_within(session: &Session) -> Result<Option<String>> {
     row.try_get(0).map(Some).map_err(|e| server_error(&e))
 }
 
-/// True if the database has a ledger.
-pub(super) async fn exists(session: &Session) -> Result<bool> {
-    let query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = 'setpoint' AND c.relname = 'meta')";
-    let row = session.client.query_one(query, &[]).await.map_err(|e| server_error(&e))?;
-    row.try_get(0).map_err(|e| server_error(&e))
+/// What leads from what is there to the layout of today. A reading can be had again, so that an older layout's need not be kept.
+fn statements(standing: &Standing) -> String {
+    let mut out = String::new();
+    if !standing.schema {
+        out.push_str(
+            "CREATE SCHEMA setpoint; COMMENT ON SCHEMA setpoint IS \
+             'The ledger of setpoint: which revisions of its schema this database has. Made by the tool; leave it alone.'; ",
+        );
+    }
+    match standing.layout {
+        None => TABLES.iter().for_each(|table| out.push_str(&table.create())),
+        Some(1) => TABLES.iter().for_each(|table| out.push_str(&table.storage())),
+        Some(_) => {
+            out.push_str("DROP TABLE setpoint.reading; ");
+            TABLES.iter().for_each(|table| out.push_str(&table.storage()));
+        }
+    }
+    out + &READING.create()
 }
 
-/// The ledger's layout; one that a newer tool has written is refused.
-pub(super) async fn check_format(session: &Session) -> Result<i32> {
-    let query = "SELECT value FROM setpoint.meta WHERE key = 'format'";
-    let row = session.client.query_opt(query, &[]).await.map_err(|e| server_error(&e))?;
-    let format: String = match row {
-        Some(row) => row.try_get(0).map_err(|e| server_error(&e))?,
-        None => String::new(),
-    };
-    match format.parse::<i32>() {
-        Ok(format) if format <= FORMAT => Ok(format),
-        Ok(format) => Err(Error::refused("this database's ledger was written by a newer version of setpoint")
-            .detail(format!("schema setpoint has layout {format}, this tool knows {FORMAT}"))
-            .remedy("upgrade setpoint")),
-        Err(_) => Err(Error::failed("schema setpoint is not a ledger of this tool")
-            .detail(format!("setpoint.meta says that its format is `{format}`"))
-            .remedy("rename the schema if it is yours")),
+/// Takes back what default privileges gave to others on tables that were just made.
+async fn withdraw(session: &Session, tables: &[&str]) -> Result<()> {
+    let query = "SELECT DISTINCT c.relkind::text, c.relname::text, a.grantee = 0, pg_get_userbyid(a.grantee)::text \
+                 FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND \
+                 (c.relname = ANY ($1::text[]) OR c.relkind = 'S' AND 'event' = ANY ($1::text[])), aclexplode(c.relacl) a \
+                 WHERE n.nspname = 'setpoint' AND a.grantee <> c.relowner";
+    let mut out = String::new();
+    for mut row in session.rows(query, &[&tables]).await? {
+        let kind = if &*row.text() == "S" { "SEQUENCE" } else { "TABLE" };
+        let (relation, public, role) = (row.text(), row.next::<bool>(), row.text());
+        let role = if public { "PUBLIC".to_owned() } else { sql::name(&Ident::from(&*role)).to_string() };
+        _ = write!(out, "REVOKE ALL ON {kind} setpoint.{} FROM {role}; ", sql::name(&Ident::from(&*relation)));
     }
+    if out.is_empty() { Ok(()) } else { session.batch(&out).await }
+}
+
+/// Makes sure that the ledger says of itself what its tables are like; one that a newer tool has written is refused.
+pub(super) fn check_format(said: Option<&str>, layout: i32) -> Result<()> {
+    let format = said.unwrap_or_default();
+    if format.parse() == Ok(layout) {
+        return Ok(());
+    }
+    let mend = format!(
+        "INSERT INTO setpoint.meta VALUES ('format', '{layout}') ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value"
+    );
+    if let Some(newer) = newer(said) {
+        let upgrade = newer.remedy.clone().unwrap_or_default();
+        return Err(newer.remedy(format!("{upgrade}; if no later one was ever used here: {mend}")));
+    }
+    Err(Error::stale("this database's ledger says of itself what it is not")
+        .detail(format!("its tables have layout {layout}, and setpoint.meta says `{format}`"))
+        .remedy(mend))
+}
+
+/// A layout that is not known is perhaps a later one.
+pub(super) fn newer(said: Option<&str>) -> Option<Error> {
+    let format = said?.parse::<i32>().ok().filter(|format| *format > FORMAT)?;
+    let error = Error::refused("this database's ledger was written by a newer version of setpoint");
+    Some(
+        error
+            .detail(format!("schema setpoint has layout {format}, this tool knows {FORMAT}"))
+            .remedy("upgrade setpoint"),
+    )
 }

@@ -1,9 +1,11 @@
 //! One tool at a time: a session-level advisory lock per database, and the pooler that would make it worthless.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Session, transaction_mode};
-use crate::model::{Class, Error, Result};
+use crate::model::{Class, Error, Ident, Result, Text};
+use crate::sql::{literal, name};
 
 /// The key: the tool's name in ASCII. Advisory locks are per database.
 const KEY: i64 = 0x7365_7470_6f69_6e74;
@@ -27,14 +29,12 @@ pub async fn take(session: &Session, wait: Duration, waiting: &mut dyn FnMut(&st
             return Ok(());
         }
         if begun.elapsed() >= wait {
-            let mut error = Error::new(Class::Busy, "another setpoint is at work on this database");
-            error.details.extend(holder(session).await.map(|holder| format!("the lock is held by {holder}")));
-            return Err(error.remedy("wait for it to end, or let this one wait with `--wait SECONDS`"));
+            return Err(busy(holder(session).await));
         }
         if !told {
             told = true;
-            let holder = holder(session).await.unwrap_or_else(|| "another session".into());
-            waiting(&format!("waiting for the lock, which {holder} holds"));
+            let holder = holder(session).await.map_or_else(|| "another session".into(), |holder| holder.to_string());
+            waiting(&format!("waiting for setpoint's lock on this database, held by {holder}"));
         }
         tokio::time::sleep(POLL.min(wait.saturating_sub(begun.elapsed()))).await;
     }
@@ -45,16 +45,70 @@ pub async fn release(session: &Session) {
     let _ = session.rows("SELECT pg_catalog.pg_advisory_unlock($1)", &[&KEY]).await;
 }
 
-/// Who holds the lock: `pid 123 (setpoint apply, user app, from 10.0.0.7)`.
-async fn holder(session: &Session) -> Option<String> {
-    let query = "SELECT a.pid, a.application_name, a.usename::text, a.client_addr::text FROM pg_locks l \
-                 JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-                 AND (l.classid::bigint << 32) | l.objid::bigint = $1";
+/// Who holds the lock. Any role may take an advisory lock and call itself what it likes, so the process and its role come first.
+struct Holder {
+    pid: i32,
+    role: Option<Text>,
+    program: Text,
+    address: Option<Text>,
+    since: Option<Text>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} of ", self.pid)?;
+        match &self.role {
+            Some(role) => write!(f, "role {}", name(&Ident::from(&**role)))?,
+            None => f.write_str("an unknown role")?,
+        }
+        if !self.program.is_empty() {
+            write!(f, ", application_name {}", literal(&self.program))?;
+        }
+        if let Some(address) = &self.address {
+            write!(f, ", from {address}")?;
+        }
+        match &self.since {
+            Some(since) => write!(f, ", connected since {since}"),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn holder(session: &Session) -> Option<Holder> {
+    let query = "SELECT l.pid, a.usename::pg_catalog.text, coalesce(a.application_name, ''), pg_catalog.host(a.client_addr), \
+                 pg_catalog.to_char(a.backend_start, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+                 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = \
+                 (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+                 AND (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8 = $1 LIMIT 1";
     let mut row = session.rows(query, &[&KEY]).await.ok()?.into_iter().next()?;
-    let (pid, program, user, address) = (row.next::<i32>(), row.text(), row.text(), row.text_opt());
-    let from = address.map_or_else(String::new, |address| format!(", from {address}"));
-    Some(format!("pid {pid} ({program}, user {user}{from})"))
+    Some(Holder {
+        pid: row.next(),
+        role: row.text_opt(),
+        program: row.text(),
+        address: row.text_opt(),
+        since: row.text_opt(),
+    })
+}
+
+/// The lock was not to be had.
+fn busy(holder: Option<Holder>) -> Error {
+    let setpoint = holder.as_ref().is_none_or(|holder| holder.program.starts_with("setpoint "));
+    let what = if setpoint {
+        "another setpoint is at work on this database"
+    } else {
+        "another session holds setpoint's lock on this database"
+    };
+    let error = Error::new(Class::Busy, what);
+    let wait = "wait for it to end, or let this command wait with `--wait SECONDS`";
+    match holder {
+        Some(holder) => {
+            let end = format!("SELECT pg_terminate_backend({})", holder.pid);
+            let error = error.detail(format!("the lock is held by {holder}"));
+            error.remedy(format!("{wait}; if that session is not a setpoint at work, end it: {end}"))
+        }
+        None => error.detail("it was released in the meantime, or its holder is not visible").remedy(wait),
+    }
 }
 
 /// Refuses a pooler that hands a server connection to another client between transactions: session locks and settings would end

@@ -5,12 +5,15 @@ use rustc_hash::FxHashMap;
 use crate::catalog::{Session, server_error};
 use crate::model::Result;
 
-/// The stored texts of each key that the memo knows. A database without a ledger knows none.
+use super::trust;
+
+/// The stored texts of each key that the memo knows. A database without a ledger knows none, and what another role may have written
+/// is not believed.
 ///
 /// # Errors
 /// The server's.
 pub async fn recall(session: &Session, keys: &[String]) -> Result<FxHashMap<String, Vec<String>>> {
-    if keys.is_empty() || !super::layout::exists(session).await? {
+    if keys.is_empty() || !trust::look(session).await?.believed() {
         return Ok(FxHashMap::default());
     }
     let query = "SELECT key, stored FROM setpoint.memo WHERE key = ANY ($1)";
@@ -24,7 +27,7 @@ pub async fn recall(session: &Session, keys: &[String]) -> Result<FxHashMap<Stri
 /// # Errors
 /// The server's.
 pub async fn learn(session: &Session, facts: &[(String, String)]) -> Result<()> {
-    if facts.is_empty() {
+    if facts.is_empty() || !trust::look(session).await?.believed() {
         return Ok(());
     }
     let insert = "INSERT INTO setpoint.memo AS m (key, stored) \

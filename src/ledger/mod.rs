@@ -1,6 +1,8 @@
 //! The ledger of a database: which revisions it is at, which run is under way, what expressions became. Schema `setpoint`.
 
 mod adopt;
+mod audit;
+mod copy;
 mod headed;
 mod layout;
 pub mod lock;
@@ -8,16 +10,19 @@ mod memo;
 mod read;
 mod reading;
 pub mod snapshot;
+mod trust;
 mod write;
 
-use crate::model::Digest;
+use crate::catalog::Session;
+use crate::model::{Digest, Result};
 
 pub use adopt::{Adoption, stamp};
 pub use headed::{Headed, arrived, head_for};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
-pub use read::{events, plan_text, snapshot_of};
+pub use read::{events, events_and_odd, plan_text, snapshot_of};
 pub use reading::{keep, reading};
+pub use trust::Other;
 pub use write::{Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up, refresh_snapshot, start, turn_down};
 
 /// Which way a run goes.
@@ -38,8 +43,8 @@ impl Direction {
         }
     }
 
-    fn of(word: &str) -> Self {
-        if word == "down" { Self::Down } else { Self::Up }
+    fn of(word: &str) -> Option<Self> {
+        [Self::Up, Self::Down].into_iter().find(|direction| direction.word() == word)
     }
 }
 
@@ -64,12 +69,8 @@ impl How {
         }
     }
 
-    fn of(word: &str) -> Self {
-        match word {
-            "applied" => Self::Applied,
-            "baselined" => Self::Baselined,
-            _ => Self::Stamped,
-        }
+    fn of(word: &str) -> Option<Self> {
+        [Self::Applied, Self::Baselined, Self::Stamped].into_iter().find(|how| how.word() == word)
     }
 }
 
@@ -169,12 +170,34 @@ pub struct Ledger {
     pub run: Option<Run>,
     /// A relative command that has not heard of its end.
     pub headed: Option<Headed>,
+    /// Roles that could have written to it, and have not all of the rights of whoever reads it.
+    pub others: Vec<Other>,
+    /// Where it contradicts itself.
+    pub problems: Vec<String>,
 }
 
 impl Ledger {
     /// The number of the newest revision, 0 for none.
     pub fn current(&self) -> u32 {
         self.revisions.last().map_or(0, |revision| revision.number)
+    }
+
+    /// Makes sure that writing to it runs nobody else's code.
+    ///
+    /// # Errors
+    /// `Refused`, with the role to connect as.
+    pub fn writable(&self, session: &Session) -> Result<()> {
+        trust::writable(&self.others, session)
+    }
+
+    /// What a person should know before believing what it says.
+    pub fn warning(&self) -> Option<String> {
+        let other = self.others.iter().find(|other| other.maker).or_else(|| self.others.first())?;
+        Some(format!(
+            "this database's ledger is not yours alone: {} {}. What it holds is shown, and run only where plans/ has the same plan",
+            other.name(),
+            other.why
+        ))
     }
 
     /// The revision of that number.

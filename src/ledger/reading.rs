@@ -4,17 +4,18 @@ use crate::catalog::{Session, server_error};
 use crate::introspect::{self, Fingerprint, Stored};
 use crate::model::Result;
 
+use super::layout::FORMAT;
 use super::read::as_i64;
+use super::trust;
 
-/// The reading that was kept for this user; none in a database without a ledger, or with one of an older layout.
+/// The reading that was kept for this user; none in a database without a ledger, with one of an older layout, or with one that
+/// another role may have written to.
 ///
 /// # Errors
 /// The server's.
 pub async fn reading(session: &Session) -> Result<Option<Stored>> {
-    let there = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('setpoint.reading') AND attname = 'reading')";
-    let there: bool =
-        session.client.query_one(there, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| server_error(&e))?;
-    if !there {
+    let standing = trust::look(session).await?;
+    if !standing.believed() || standing.layout != Some(FORMAT) {
         return Ok(None);
     }
     let query = "SELECT digest, next, reading FROM setpoint.reading WHERE by_role = session_user";

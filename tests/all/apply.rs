@@ -236,7 +236,7 @@ fn of_several_at_once_one_does_the_work() {
     assert_eq!(applied, 1);
     for error in results.iter().filter_map(|result| result.as_ref().err()) {
         assert_eq!(error.class, Class::Busy, "{error}");
-        assert!(error.to_string().contains("held by pid"), "{error}");
+        assert!(error.to_string().contains("held by process"), "{error}");
     }
     assert_same(&db, AFTER);
 }

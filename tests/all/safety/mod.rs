@@ -1,6 +1,8 @@
 //! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
+mod altered_ledger;
 #[cfg(unix)]
 mod lost_answers;
+mod planted_ledger;
 mod resumed_runs;
 mod throwaway;
