@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,21 +46,15 @@ pub(super) fn server_account() -> Result<Option<Account>> {
     }
 }
 
-/// Makes a private directory with a path short enough for a socket (107 bytes).
-pub(super) fn private_directory(account: Option<&Account>) -> Result<PathBuf> {
+/// Makes a private directory with a path short enough for a socket (107 bytes). It is ours until it is given away.
+pub(super) fn private_directory() -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let base = base_directory();
     for _ in 0..1000 {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => {
-                if let Some(account) = account {
-                    chown(&dir, Some(account.uid), Some(account.gid))
-                        .map_err(|error| cannot("give away", &dir, &error))?;
-                }
-                return Ok(dir);
-            }
+            Ok(()) => return Ok(dir),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot("create", &dir, &error)),
         }
@@ -77,6 +71,15 @@ pub(super) fn base_directory() -> PathBuf {
     } else {
         own
     }
+}
+
+/// Writes a new file for the server's account to read.
+pub(super) fn write_for(path: &Path, text: &str, account: Option<&Account>) -> Result<()> {
+    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        account.map_or(Ok(()), |account| fchown(&file, Some(account.uid), Some(account.gid)))
+    });
+    written.map_err(|error| cannot("write", path, &error))
 }
 
 pub(super) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -128,7 +131,8 @@ impl Process {
         wanted: Walls,
     ) -> Result<Self> {
         let path = dir.join("log");
-        let log = fs::File::create(&path).map_err(|error| cannot("create", &path, &error))?;
+        // What stands there already was put there by somebody else, and may lead elsewhere.
+        let log = fs::File::create_new(&path).map_err(|error| cannot("create", &path, &error))?;
         let errors = log.try_clone().map_err(|error| cannot("open", &path, &error))?;
         let mut watcher = watch(dir, account)?;
         let mut command = binaries.command("postgres");

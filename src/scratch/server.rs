@@ -10,7 +10,7 @@ use crate::model::{Ident, Result};
 use crate::sql;
 
 use super::keeper::{Access, Keeper};
-use super::process::{Process, cannot, private_directory, run, server_account};
+use super::process::{Process, cannot, private_directory, run, server_account, write_for};
 use super::{Binaries, Walls, sweep, template};
 
 /// The port only names the socket, and the socket's directory is private.
@@ -78,10 +78,13 @@ impl Server {
     /// Makes or copies a cluster and starts it.
     fn begin(binaries: &Binaries, settings: &[(&str, &str)], access: Access, walls: Walls, kept: bool) -> Result<Self> {
         let account = server_account()?;
-        let directory = private_directory(account.as_ref())?;
+        let directory = private_directory()?;
         let begun = || {
             let data = directory.join("data");
             let copied = if kept { template::copy_to(&data, binaries, access, account.as_ref()) } else { None };
+            // From here on it is the server's: nothing of ours follows a name in it any more.
+            let given = template::give(&directory, account.as_ref());
+            given.map_err(|error| cannot("give away", &directory, &error))?;
             let keeper = match copied {
                 Some(keeper) => keeper,
                 None => {
@@ -170,8 +173,7 @@ impl Server {
 fn initialise(binaries: &Binaries, directory: &Path, keeper: &Keeper, account: Option<&Account>) -> Result<()> {
     let secret = directory.join("secret");
     if let Some(password) = &keeper.password {
-        std::fs::write(&secret, password).map_err(|error| cannot("write", &secret, &error))?;
-        template::give(&secret, account).map_err(|error| cannot("give away", &secret, &error))?;
+        write_for(&secret, password, account)?;
     }
     let attempt = |locale: &str| {
         let mut command = binaries.command("initdb");
@@ -204,8 +206,7 @@ fn launch(
     ];
     if let Some(rules) = keeper.rules() {
         let file = directory.join("access");
-        std::fs::write(&file, rules).map_err(|error| cannot("write", &file, &error))?;
-        template::give(&file, account).map_err(|error| cannot("give away", &file, &error))?;
+        write_for(&file, &rules, account)?;
         own.push(("hba_file".to_owned(), file.display().to_string()));
         // Shared memory has a folder of the machine's own, which is closed to it.
         own.push(("dynamic_shared_memory_type".to_owned(), "mmap".to_owned()));

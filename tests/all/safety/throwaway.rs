@@ -126,12 +126,12 @@ impl Trap {
     fn run(&self, args: &[&str]) -> Outcome {
         let outcome = self.sandbox.run(args);
         let text = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(!text.contains("the secret words"), "setpoint {}: a file was read\n{text}", args.join(" "));
         let names = fs::read_dir(self.marks.path()).expect("is there").flatten().map(|entry| entry.file_name());
         let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
         names.retain(|name| name != "secret");
         names.sort();
         assert!(names.is_empty(), "setpoint {}: done on the machine: {}\n{text}", args.join(" "), names.join(", "));
+        assert!(!text.contains("the secret words"), "setpoint {}: a file was read\n{text}", args.join(" "));
         let calls = self.calls.load(Ordering::SeqCst);
         assert_eq!(calls, 0, "setpoint {}: connections arrived\n{text}", args.join(" "));
         outcome
@@ -316,7 +316,11 @@ fn a_cluster_that_others_may_write_to_is_not_taken() {
     assert_eq!(label(), before, "it is used again");
     // Somebody else could have put it there.
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).expect("permissions");
-    fs::write(kept.join("witness"), "").expect("can be written");
+    let planted = fs::read_dir(&kept).expect("is there").flatten().map(|entry| entry.path().join("data"));
+    let mut planted: Vec<_> = planted.filter(|data| data.is_dir()).collect();
+    planted
+        .retain(|data| fs::write(data.join("postgresql.auto.conf"), "session_preload_libraries = 'planted'\n").is_ok());
+    assert!(!planted.is_empty(), "a cluster is there to be changed");
     sandbox.ok(&["prove", "1"]);
     assert_eq!(label(), before, "nothing is kept there, either");
 }
