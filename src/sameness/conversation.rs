@@ -1,7 +1,9 @@
 //! The transaction in which the server is asked: probes sent without waiting for each other, each in a savepoint of its own, and
 //! everything rolled back at the end.
 
-use futures_util::poll;
+use std::pin::Pin;
+
+use futures_util::{TryFutureExt, poll};
 use rustc_hash::FxHashMap;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -30,6 +32,8 @@ impl Reply {
         }
     }
 }
+
+type Answer = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 
 /// A transaction for scratch objects. It begins together with the first question, so that one question is one round trip.
 pub struct Conversation<'a> {
@@ -123,7 +127,9 @@ impl<'a> Conversation<'a> {
     ) -> Result<()> {
         enum Part {
             Begin,
+            Group,
             Setup(Vec<usize>),
+            Make,
             Probe(usize),
             Undo,
         }
@@ -132,16 +138,13 @@ impl<'a> Conversation<'a> {
             script.push((Part::Begin, BEGIN.into()));
         }
         for ((path, setup), members) in groups {
-            let make = setup.map_or_else(String::new, |setup| format!("; {setup}"));
-            let begin = format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}{make}");
-            script.push((Part::Setup(members.clone()), begin));
+            script.push((Part::Group, format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}")));
+            script.extend(setup.map(|setup| (Part::Setup(members.clone()), setup.to_owned())));
             for at in members {
                 let Some(probe) = probes.get(at) else { continue };
-                let text = format!(
-                    "SAVEPOINT setpoint_probe; {}\n; SET LOCAL search_path TO pg_catalog, pg_temp; {}",
-                    probe.make, probe.read
-                );
-                script.push((Part::Probe(at), text));
+                script.push((Part::Undo, "SAVEPOINT setpoint_probe".into()));
+                script.extend(probe.make.iter().map(|statement| (Part::Make, statement.clone())));
+                script.push((Part::Probe(at), format!("SET LOCAL search_path TO pg_catalog, pg_temp; {}", probe.read)));
                 script.push((
                     Part::Undo,
                     "ROLLBACK TO SAVEPOINT setpoint_probe; RELEASE SAVEPOINT setpoint_probe".into(),
@@ -152,7 +155,13 @@ impl<'a> Conversation<'a> {
         // Polled once in order, all are sent in order before the first answer is waited for.
         let mut sent = Vec::with_capacity(script.len());
         for (part, text) in &script {
-            let mut future = Box::pin(self.session.client.simple_query(text));
+            let mut future: Pin<Box<dyn Future<Output = Answer> + Send>> = match part {
+                // By themselves, and as one statement each: nothing in a text of the files can be a second one.
+                Part::Setup(_) | Part::Make => {
+                    Box::pin(self.session.client.query_typed(text, &[]).map_ok(|_| Vec::new()))
+                }
+                _ => Box::pin(self.session.client.simple_query(text)),
+            };
             let early = match poll!(future.as_mut()) {
                 std::task::Poll::Ready(answer) => Some(answer),
                 std::task::Poll::Pending => None,
@@ -160,6 +169,7 @@ impl<'a> Conversation<'a> {
             sent.push((part, future, early));
         }
         let mut broken: Option<String> = None;
+        let mut unmade: Option<Reply> = None;
         for (part, future, early) in sent {
             let answer = match early {
                 Some(answer) => answer,
@@ -184,9 +194,12 @@ impl<'a> Conversation<'a> {
                         }
                     }
                 }
-                (Part::Probe(at), answer) if broken.is_none() => {
-                    if let Some(slot) = replies.get_mut(*at) {
-                        *slot = Some(self.reply(answer));
+                (Part::Group, _) => broken = None,
+                (Part::Make, Err(error)) if unmade.is_none() => unmade = Some(self.refusal(&error)),
+                (Part::Probe(at), answer) => {
+                    let reply = unmade.take().unwrap_or_else(|| self.reply(answer));
+                    if let Some(slot) = replies.get_mut(*at).filter(|_| broken.is_none()) {
+                        *slot = Some(reply);
                     }
                 }
                 _ => {}
@@ -195,7 +208,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn reply(&self, answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>) -> Reply {
+    fn reply(&self, answer: Answer) -> Reply {
         match answer {
             Ok(messages) => {
                 let row = messages
@@ -207,14 +220,16 @@ impl<'a> Conversation<'a> {
                     None => Reply::Refused("the server printed nothing".into()),
                 }
             }
-            Err(error) => {
-                // undefined_column, _table, _function, _object (types, collations), invalid_schema_name
-                let code = error.code().map_or("", tokio_postgres::error::SqlState::code);
-                let missing = matches!(code, "42703" | "42P01" | "42883" | "42704" | "3F000");
-                let text = message(&self.session.error(&error));
-                if missing { Reply::Missing(text) } else { Reply::Refused(text) }
-            }
+            Err(error) => self.refusal(&error),
         }
+    }
+
+    fn refusal(&self, error: &tokio_postgres::Error) -> Reply {
+        // undefined_column, _table, _function, _object (types, collations), invalid_schema_name
+        let code = error.code().map_or("", tokio_postgres::error::SqlState::code);
+        let missing = matches!(code, "42703" | "42P01" | "42883" | "42704" | "3F000");
+        let text = message(&self.session.error(error));
+        if missing { Reply::Missing(text) } else { Reply::Refused(text) }
     }
 }
 

@@ -6,6 +6,7 @@
 mod columns;
 mod conversation;
 pub mod memo;
+mod partitions;
 mod probe;
 mod replacing;
 
@@ -17,9 +18,12 @@ use crate::model::{Object, ObjectId, Result, State, Value};
 
 use columns::Tables;
 use conversation::{Conversation, Reply};
+use partitions::PartitionKey;
 use probe::{Leaf, Probe};
 
 pub use probe::mentions;
+
+const PARTITION_BY: &str = "partition-by";
 
 /// A difference in text that nobody could verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +173,24 @@ fn leaves(question: &Open, before: &Object, after: &Object) -> Vec<Leaf> {
 }
 
 fn walk(question: &Open, name: &'static str, stored: &Value, written: &Value, out: &mut Vec<Leaf>) {
+    if let (PARTITION_BY, Value::Expr(a), Value::Expr(b)) = (name, stored, written) {
+        // Expressions are asked about one by one: a partitioned table would evaluate them.
+        let keys = (PartitionKey::parse(a.as_str()), PartitionKey::parse(b.as_str()));
+        if let Some(pairs) = keys.0.as_ref().zip(keys.1.as_ref()).and_then(|(a, b)| a.expressions(b))
+            && keys.0.as_ref().is_some_and(|key| key.columns().is_none())
+        {
+            let (id, attr) = (&question.id, question.attr);
+            out.extend(pairs.into_iter().map(|(stored, written)| Leaf {
+                id: id.clone(),
+                attr,
+                name: probe::KEY_PART,
+                is_type: false,
+                stored: stored.into(),
+                written: written.into(),
+            }));
+            return;
+        }
+    }
     let (stored, written, is_type) = match (stored, written) {
         (a, b) if a == b => return,
         (Value::Expr(a), Value::Expr(b)) => (&a.0, &b.0, false),

@@ -6,6 +6,7 @@ use crate::model::{Attrs, Expr, Key, ObjectId, SqlType, State, Text, Value};
 use crate::sql;
 
 use super::columns::Tables;
+use super::partitions::{self, PartitionKey};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const PARTITION_BY: Key<Expr> = Key::new("partition-by");
@@ -50,11 +51,20 @@ pub struct Probe {
     pub path: String,
     /// Ways to make what the text is about, best first; probes with the same ones share it. Empty: nothing is needed.
     pub setups: Vec<String>,
-    /// What makes the scratch object.
-    pub make: String,
+    /// What makes the scratch object, statement by statement.
+    pub make: Vec<String>,
     /// Reads its text back: one row, one column.
     pub read: String,
 }
+
+/// The expressions in a partition key, which `walk` takes apart.
+pub const KEY_PART: &str = "key-expression";
+
+/// Why nobody shows a text to the server that people work with.
+const EVALUATED: &str = "the server would evaluate it";
+
+/// What a text in a routine may depend on.
+const ROUTINE_HEAD: &[&str] = &["arg", "returns", "setof", "volatility", "sql-body"];
 
 /// The scratch objects' own name.
 pub const SCRATCH: &str = "pg_temp.setpoint_scratch";
@@ -62,7 +72,14 @@ pub const SCRATCH: &str = "pg_temp.setpoint_scratch";
 /// The probe for a text at the place of a leaf; the reason if there is none. `renamed`: the text is from before columns got
 /// their new names.
 pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Probe, String> {
-    let probe = |setups: Vec<String>, make: String, read: String| Probe { path: path(&leaf.id), setups, make, read };
+    let probe = |setups: Vec<String>, make: String, read: String| Probe {
+        path: path(&leaf.id),
+        setups,
+        make: vec![make],
+        read,
+    };
+    // Nothing in a text ends the place where it stands.
+    sql::balance::check(text)?;
     let parent = leaf.id.parent();
     let parent_word = parent.map_or("", |p| p.kind().word);
     const ABOUT_COLUMNS: &[&str] =
@@ -94,15 +111,15 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 format!("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = '{SCRATCH}'::regclass");
             Ok(match sql_type {
                 Some(t) => {
-                    probe(vec![], format!("CREATE TEMPORARY TABLE {SCRATCH} (c {} DEFAULT {text})", t.as_str()), read)
+                    probe(vec![], format!("CREATE TEMPORARY TABLE {SCRATCH} (c {} DEFAULT ({text}))", t.as_str()), read)
                 }
                 None => {
                     let column = sql::name(column.name());
-                    let make = format!(
-                        "CREATE TEMPORARY TABLE {SCRATCH} (LIKE {}); ALTER TABLE {SCRATCH} ALTER {column} SET DEFAULT {text}",
-                        sql::path(table)
-                    );
-                    probe(vec![], make, read)
+                    let make = vec![
+                        format!("CREATE TEMPORARY TABLE {SCRATCH} (LIKE {})", sql::path(table)),
+                        format!("ALTER TABLE {SCRATCH} ALTER {column} SET DEFAULT ({text})"),
+                    ];
+                    Probe { path: path(&leaf.id), setups: vec![], make, read }
                 }
             })
         }
@@ -130,7 +147,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         }
         ("domain", "default") => {
             let sql_type = domain_type(cx, Some(&leaf.id))?;
-            let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} DEFAULT {text}");
+            let make = format!("CREATE DOMAIN {SCRATCH} AS {sql_type} DEFAULT ({text})");
             Ok(probe(
                 vec![],
                 make,
@@ -139,7 +156,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         }
         ("rule", part) => rule(cx, leaf, text, part == "where", renamed),
         ("check" | "policy", _) | (_, "where") => on_table(cx, leaf, renamed, |table| {
-            let make = format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})");
+            let make = vec![format!("CREATE POLICY setpoint_scratch ON {table} USING ({text})")];
             (
                 make,
                 format!(
@@ -148,28 +165,13 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                 ),
             )
         }),
-        ("index" | "exclude" | "statistics", "expression") => on_table(cx, leaf, renamed, |table| {
+        ("index" | "exclude" | "statistics", "expression") | (_, KEY_PART) => on_table(cx, leaf, renamed, |table| {
             // A policy takes any expression, whatever operator classes there are for its type.
-            let make = format!("CREATE POLICY setpoint_scratch ON {table} USING (({text}) IS NOT NULL)");
+            let make = vec![format!("CREATE POLICY setpoint_scratch ON {table} USING (({text}) IS NOT NULL)")];
             let read = "SELECT regexp_replace(pg_get_expr(polqual, polrelid), '^\\((.*) IS NOT NULL\\)$', '\\1') FROM pg_policy";
             (make, format!("{read} WHERE polrelid = {}::regclass", sql::literal(table)))
         }),
-        ("column", "generated") => {
-            let sql_type =
-                cx.new.get(&leaf.id).and_then(|c| c.get(TYPE)).ok_or("the column has no type of its own")?.as_str();
-            on_table(cx, leaf, renamed, |table| {
-                let make = format!(
-                    "ALTER TABLE {table} ADD COLUMN setpoint_scratch {sql_type} GENERATED ALWAYS AS ({text}) STORED"
-                );
-                (
-                    make,
-                    format!(
-                        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = {}::regclass",
-                        sql::literal(table)
-                    ),
-                )
-            })
-        }
+        ("column", "generated") => generated(cx, leaf, text, renamed),
         ("trigger", "when") => {
             let trigger = cx.new.get(&leaf.id).ok_or("it is not in the files")?;
             let timing = trigger.get(TIMING).map_or("before", |t| t).replace('-', " ").to_uppercase();
@@ -182,6 +184,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
                      EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()",
                     events.join(" OR ")
                 );
+                let make = vec![make];
                 let read = "SELECT regexp_replace(pg_get_triggerdef(oid, false), '^.*? FOR EACH (ROW|STATEMENT) WHEN \\((.*)\\) EXECUTE FUNCTION .*$', '\\2') FROM pg_trigger";
                 (make, format!("{read} WHERE tgrelid = {}::regclass", sql::literal(table)))
             })
@@ -194,25 +197,11 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
             Ok(probe(vec![], make, format!("SELECT rtrim(btrim(pg_get_viewdef('{SCRATCH}'::regclass), E' \\n'), ';')")))
         }
         ("table", "partition-by") => {
+            PartitionKey::parse(text).as_ref().and_then(PartitionKey::columns).ok_or(EVALUATED)?;
             let make = format!("CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {text}", cx.is.list(&leaf.id));
             Ok(probe(vec![], make, format!("SELECT pg_get_partkeydef('{SCRATCH}'::regclass)")))
         }
-        ("table" | "foreign-table", "bound") => {
-            let record =
-                cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
-            let parent = record.get(PARENT).ok_or("its parent is not known")?;
-            let key = cx.new.get(parent).and_then(|p| p.get(PARTITION_BY)).ok_or("its parent's key is not known")?;
-            let make = format!(
-                "CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {}; CREATE TEMPORARY TABLE {SCRATCH}_part PARTITION OF {SCRATCH} {text}",
-                cx.is.list(parent),
-                key.as_str()
-            );
-            Ok(probe(
-                vec![],
-                make,
-                format!("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{SCRATCH}_part'::regclass"),
-            ))
-        }
+        ("table" | "foreign-table", "bound") => bound(cx, leaf, text),
         ("function" | "procedure", _) => routine(cx, leaf, text),
         (kind, _) => {
             Err(format!("there is no way to show the server this part of {} {kind}", kinds::scope::article(kind)))
@@ -220,15 +209,65 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
     }
 }
 
+/// An UPDATE in a rule is only parsed, and takes what it assigns to the column's type as a generated column does; making such a
+/// column would evaluate its expression.
+fn generated(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Probe, String> {
+    let sql_type = cx.new.get(&leaf.id).and_then(|c| c.get(TYPE)).ok_or("the column has no type of its own")?.as_str();
+    let probe = on_table(cx, leaf, renamed, |table| {
+        let target = format!("{SCRATCH}_target");
+        let make = vec![
+            format!("CREATE TEMPORARY TABLE {target} (LIKE {table}, setpoint_scratch {sql_type})"),
+            format!(
+                "CREATE RULE setpoint_scratch AS ON INSERT TO {target} DO INSTEAD UPDATE {target} AS {} \
+                 SET setpoint_scratch = ({text})",
+                table.trim_start_matches("pg_temp.")
+            ),
+        ];
+        let read = format!(
+            "SELECT btrim(rtrim(substr(d, strpos(d, ' SET setpoint_scratch =') + 23), ';'), E' \\n') FROM \
+             (SELECT pg_get_ruledef(oid) AS d FROM pg_rewrite WHERE ev_class = '{target}'::regclass) s"
+        );
+        (make, read)
+    })?;
+    Ok(probe)
+}
+
+/// A bound is evaluated when its partition is made, and so is what brings its values to the types of the key.
+fn bound(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
+    let record = cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
+    let parent = record.get(PARENT).ok_or("its parent is not known")?;
+    let key = cx.new.get(parent).and_then(|p| p.get(PARTITION_BY)).ok_or("its parent's key is not known")?.as_str();
+    let parsed = PartitionKey::parse(key).ok_or(EVALUATED)?;
+    let columns = parsed.columns().ok_or(EVALUATED)?;
+    let types = cx.is.types(parent, &columns).ok_or("its key's columns are not known")?;
+    let harmless = |sql_type: &&SqlType| {
+        let built_in = sql::types::parse(sql_type.as_str()).is_ok_and(|parsed| partitions::is_built_in(&parsed));
+        let named = |id: &ObjectId| id.kind().word == "enum" && sql::path(id) == sql_type.as_str();
+        built_in || cx.new.iter().chain(cx.old.iter()).any(|(id, _)| named(id))
+    };
+    if !partitions::is_constant(text) || !types.iter().all(harmless) {
+        return Err(EVALUATED.into());
+    }
+    let make = vec![
+        format!("CREATE TEMPORARY TABLE {SCRATCH} ({}) PARTITION BY {key}", cx.is.list(parent)),
+        format!("CREATE TEMPORARY TABLE {SCRATCH}_part PARTITION OF {SCRATCH} {text}"),
+    ];
+    let read = format!("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{SCRATCH}_part'::regclass");
+    Ok(Probe { path: path(&leaf.id), setups: vec![], make, read })
+}
+
 /// A probe on a scratch table with the columns of the leaf's table, under that table's name, so that qualified columns mean it.
 fn on_table(
     cx: &Context<'_>,
     leaf: &Leaf,
     renamed: bool,
-    statements: impl Fn(&str) -> (String, String),
+    statements: impl Fn(&str) -> (Vec<String>, String),
 ) -> Result<Probe, String> {
     let object = cx.new.get(&leaf.id).or_else(|| cx.old.get(&leaf.id)).ok_or("it is in no state")?;
-    let table = &kinds::room(leaf.id.kind()).relation(&leaf.id, object).ok_or("it has no table")?;
+    let table = &match leaf.name {
+        KEY_PART => leaf.id.clone(),
+        _ => kinds::room(leaf.id.kind()).relation(&leaf.id, object).ok_or("it has no table")?,
+    };
     let scratch = format!("pg_temp.{}", sql::name(table.name()));
     let (mut make, read) = statements(&scratch);
     let create = |columns: &str| format!("CREATE TEMPORARY TABLE {scratch} ({columns})");
@@ -237,7 +276,7 @@ fn on_table(
     } else if renamed {
         let (list, renames) = cx.is.list_before_renames(table).ok_or("no column was renamed")?;
         for (from, to) in renames {
-            make.push_str(&format!("; ALTER TABLE {scratch} RENAME COLUMN {} TO {}", sql::name(&from), sql::name(&to)));
+            make.push(format!("ALTER TABLE {scratch} RENAME COLUMN {} TO {}", sql::name(&from), sql::name(&to)));
         }
         vec![create(&list)]
     } else {
@@ -257,7 +296,7 @@ fn rule(cx: &Context<'_>, leaf: &Leaf, text: &str, condition: bool, renamed: boo
             true => (format!("WHERE {text}\nDO INSTEAD NOTHING"), "\n  WHERE", " DO INSTEAD NOTHING;"),
             false => (format!("DO INSTEAD ({text}\n)"), " DO INSTEAD", ";"),
         };
-        let make = format!("CREATE RULE setpoint_scratch AS ON {event} TO {table} {what}");
+        let make = vec![format!("CREATE RULE setpoint_scratch AS ON {event} TO {table} {what}")];
         // Newer versions call the scratch table's schema by its alias.
         let read = format!(
             "SELECT substr(d, {}, length(d) - {}) FROM (SELECT {} AS d FROM pg_rewrite r \
@@ -286,16 +325,25 @@ fn routine(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
         }
     }
     let id = leaf.id.moved(Some(kinds::scope::schema_id("pg_temp")));
+    // Only what the text may depend on: a language's own check may load a library, whatever the settings say.
+    let mut head = Attrs::new();
+    for (name, value) in object.attrs.iter().filter(|(name, _)| ROUTINE_HEAD.contains(name)) {
+        head.put(name, value.clone());
+    }
+    object.attrs = head;
+    if object.value("sql-body").is_none() {
+        object.attrs.put("body", Value::Text("".into()));
+    }
     let context = kinds::Context::new(cx.server, cx.new);
     let statements = kinds::room(id.kind()).create(&id, &object, &[], &context).map_err(|error| error.to_string())?;
-    let make: Vec<String> = statements.into_iter().map(|s| s.sql).collect();
+    let make = statements.into_iter().map(|s| s.sql).collect();
     let body = if cx.server.at_least(14) { "coalesce(pg_get_function_sqlbody(p.oid), '')" } else { "''" };
     let read = format!(
         "SELECT {body} || array_to_string(ARRAY(SELECT pg_get_function_arg_default(p.oid, i) FROM generate_series(1, 2 * p.pronargs) i), '|') \
          FROM pg_proc p WHERE p.pronamespace = pg_my_temp_schema() AND p.proname = {}",
         sql::literal(id.name().as_str())
     );
-    Ok(Probe { path: path(&leaf.id), setups: vec![], make: make.join(";\n"), read })
+    Ok(Probe { path: path(&leaf.id), setups: vec![], make, read })
 }
 
 /// Puts a text where the leaf stands: where the two states have the leaf's two texts.

@@ -50,9 +50,9 @@ pub async fn columns(
 fn probe(new: &State, tables: &Tables<'_>, view: &ObjectId, early: bool) -> Result<Probe, String> {
     let object = new.get(view).ok_or("it is not in the files")?;
     let query = object.get(SQL).ok_or("it has no query")?.as_str();
-    let mut make = if early { scratch_tables(new, tables, view, query) } else { String::new() };
+    let mut make = if early { scratch_tables(new, tables, view, query) } else { Vec::new() };
     let query = query.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    make.push_str(&format!("CREATE TEMPORARY VIEW {SCRATCH} AS {query}"));
+    make.push(format!("CREATE TEMPORARY VIEW {SCRATCH} AS {query}"));
     let live = |id: &ObjectId| format!("to_regclass({})", sql::literal(&sql::path(id).to_string()));
     // A rename is only planned yet.
     let live = match &object.was {
@@ -77,7 +77,7 @@ fn probe(new: &State, tables: &Tables<'_>, view: &ObjectId, early: bool) -> Resu
 }
 
 /// The tables that the query names without a schema, with the columns that they will have.
-fn scratch_tables(new: &State, tables: &Tables<'_>, view: &ObjectId, query: &str) -> String {
+fn scratch_tables(new: &State, tables: &Tables<'_>, view: &ObjectId, query: &str) -> Vec<String> {
     let mut made: Vec<&ObjectId> = Vec::new();
     let found = names::find(query);
     let named = |id: &ObjectId| found.iter().any(|n| n.parts.first().is_some_and(|first| first == id.name().as_str()));
@@ -94,6 +94,6 @@ fn scratch_tables(new: &State, tables: &Tables<'_>, view: &ObjectId, query: &str
         }
     }
     let table =
-        |id: &&ObjectId| format!("CREATE TEMPORARY TABLE pg_temp.{} ({}); ", sql::name(id.name()), tables.list(id));
+        |id: &&ObjectId| format!("CREATE TEMPORARY TABLE pg_temp.{} ({})", sql::name(id.name()), tables.list(id));
     made.iter().map(table).collect()
 }

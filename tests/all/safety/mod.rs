@@ -5,4 +5,5 @@ mod altered_ledger;
 mod lost_answers;
 mod planted_ledger;
 mod resumed_runs;
+mod target_runs_nothing;
 mod throwaway;
