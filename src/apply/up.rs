@@ -5,7 +5,7 @@ use crate::introspect;
 use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, captured};
 
 use super::executor::{Executor, Unit};
 use super::lost;
@@ -81,6 +81,21 @@ fn headed(ledger: &Ledger) -> Option<u32> {
     ledger.headed.filter(|headed| headed.direction == Direction::Up).map(|headed| headed.goal.max(ledger.current()))
 }
 
+/// Refuses names that would bind to what a stranger made since the plan was saved.
+async fn refuse_captured(session: &Session, ledger: &Ledger, plans: &[Plan]) -> Result<()> {
+    let steps = || plans.iter().flat_map(|plan| &plan.steps);
+    let found = captured::find(session, steps()).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let recorded = last_snapshot(session, ledger).await?;
+    let made = |id: &ObjectId| {
+        let id = id.to_string();
+        steps().any(|step| step.object == id || step.with.contains(&id))
+    };
+    captured::refuse(found, |id| recorded.as_ref().is_some_and(|state| state.has(id)) || made(id))
+}
+
 async fn apply(
     opened: &Opened,
     chain: &Chain,
@@ -111,6 +126,7 @@ async fn apply(
         steps.flat_map(|step| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
     });
     refuse_hazards(findings, &options.allow)?;
+    refuse_captured(session, &ledger, &plans).await?;
     let runs: Vec<NewRun<'_>> = links
         .iter()
         .zip(&texts)

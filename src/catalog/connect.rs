@@ -55,6 +55,7 @@ pub struct Connect {
     direct_in: Option<String>,
     startup: Option<Startup>,
     unwatched: bool,
+    untested: bool,
 }
 
 /// What the startup message says besides what people say.
@@ -169,6 +170,7 @@ impl Connect {
             direct_in: None,
             startup: None,
             unwatched: false,
+            untested: false,
         }
     }
 
@@ -179,6 +181,17 @@ impl Connect {
         database.clone_into(&mut other.database);
         other.config.dbname(database);
         other
+    }
+
+    /// Says that servers newer than the newest that was tested may be changed, too.
+    #[must_use]
+    pub fn untested(mut self, may_be_changed: bool) -> Self {
+        self.untested = may_be_changed;
+        self
+    }
+
+    pub(super) fn may_be_untested(&self) -> bool {
+        self.untested
     }
 
     /// Keeps where the target was named, for errors: `DATABASE_URL in .env`.

@@ -30,4 +30,4 @@ pub use remembered::cache;
 pub use row::Row;
 pub use session::{Canceller, OLDEST, Session};
 pub use tls::SslMode;
-pub use version::Version;
+pub use version::{NEWEST, Version};

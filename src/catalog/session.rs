@@ -16,6 +16,7 @@ use super::place::Place;
 use super::pooler::refuse_transaction_mode;
 use super::refusal::{Failure, connect_error};
 use super::tls::Tls;
+use super::version::NEWEST;
 use super::wanted::Wanted;
 use super::{Row, Version, remembered};
 
@@ -122,6 +123,23 @@ impl Session {
             Wanted::Standby if !standby => Some("is a primary"),
             _ => None,
         }
+    }
+
+    /// Refuses to change a server that nobody has tested, unless the person said so.
+    ///
+    /// # Errors
+    /// `Refused` with the way to say so.
+    pub fn may_change(&self) -> Result<()> {
+        if !self.version.is_untested() || self.target.may_be_untested() {
+            return Ok(());
+        }
+        let (version, newest) = (self.version, NEWEST);
+        Err(Error::refused(format!(
+            "PostgreSQL {version} is newer than {newest}, the newest that this setpoint was tested with"
+        ))
+        .detail("what it has that is new would be neither seen nor kept")
+        .detail(format!("connected to {}", self.target))
+        .remedy("use a newer setpoint; or, if you know what is new there, `--untested-server`"))
     }
 
     /// Another connection to the same database.

@@ -1,5 +1,8 @@
 //! Server versions.
 
+/// The newest major version that all of this was tested with.
+pub const NEWEST: u32 = 18;
+
 /// `server_version_num`: 150018 is 15.18.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u32);
@@ -13,6 +16,11 @@ impl Version {
     /// The major version.
     pub const fn major(self) -> u32 {
         self.0 / 10_000
+    }
+
+    /// True for servers that nobody has tested yet.
+    pub const fn is_untested(self) -> bool {
+        self.major() > NEWEST
     }
 
     /// True from that major version on.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::apply::{Allow, Options};
-use crate::catalog::{Connect, Session};
+use crate::catalog::{Connect, NEWEST, Session};
+use crate::introspect::untested;
 use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
 use crate::model::{Class, Error, ObjectId, Result, State};
@@ -16,6 +17,9 @@ use crate::scratch::Walls;
 
 use super::Globals;
 use super::loading::Loading;
+
+/// The commands that change a database or its ledger.
+const CHANGING: &[&str] = &["apply", "baseline", "push", "rollback", "stamp"];
 
 /// One run of the command line.
 pub struct App {
@@ -82,7 +86,8 @@ impl App {
         if self.globals.url.as_deref().is_some_and(Connect::holds_password) {
             self.warn("the password in --url is visible to everyone on this machine; use DATABASE_URL or .pgpass");
         }
-        project.target(self.globals.url.as_deref(), self.globals.env.as_deref())
+        let target = project.target(self.globals.url.as_deref(), self.globals.env.as_deref())?;
+        Ok(target.untested(self.globals.untested_server))
     }
 
     /// Connects.
@@ -91,7 +96,26 @@ impl App {
     /// What the server or the network reports.
     pub fn session(&self, project: &Project, purpose: &str) -> Result<Session> {
         let target = self.target(project)?;
-        self.wait(Session::open(&target, purpose))
+        let session = self.wait(Session::open(&target, purpose))?;
+        if session.version.is_untested() {
+            if CHANGING.contains(&purpose) {
+                session.may_change()?;
+            }
+            self.warn_of_untested(&session)?;
+        }
+        Ok(session)
+    }
+
+    /// Says that a server is read as if it were an older one, and what is not read.
+    fn warn_of_untested(&self, session: &Session) -> Result<()> {
+        let (version, newest) = (session.version, NEWEST);
+        self.warn(&format!(
+            "PostgreSQL {version} is newer than {newest}, the newest that was tested: it is read as if it were {newest}"
+        ));
+        for name in self.wait(untested::unread(session))? {
+            self.warn(&format!("not known to this setpoint, and not read: {name}"));
+        }
+        Ok(())
     }
 
     /// Reads the ledger, and says who else could have written to it.

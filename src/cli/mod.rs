@@ -63,6 +63,9 @@ pub struct Globals {
     /// On throwaway servers on this machine, run what schema/ and plans/ say as a superuser: only for files whose authors may run programs here
     #[arg(long, global = true)]
     trust_files: bool,
+    /// Change a server newer than the newest that this setpoint was tested with
+    #[arg(long, global = true)]
+    untested_server: bool,
     /// When to colour the output
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", value_parser = ["auto", "always", "never"])]
     color: String,

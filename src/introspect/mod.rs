@@ -5,6 +5,7 @@ mod encoding;
 mod fingerprint;
 mod stored;
 pub mod unmodelled;
+pub mod untested;
 
 pub use edges::{Dependencies, edges};
 pub use encoding::{Decoder, Encoder};

@@ -21,6 +21,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// # Errors
 /// `Busy` naming the holder once `wait` is over.
 pub async fn take(session: &Session, wait: Duration, waiting: &mut dyn FnMut(&str)) -> Result<()> {
+    session.may_change()?;
     let begun = Instant::now();
     let mut told = false;
     loop {

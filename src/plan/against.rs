@@ -12,6 +12,7 @@ use crate::sameness::Unverified;
 use crate::sql;
 
 use super::aid::Aid;
+use super::captured;
 use super::ladder::{Following, Ladder};
 use super::renamed::Renames;
 use super::{Made, Wanted, make};
@@ -111,6 +112,7 @@ pub async fn against_loading<'a>(
     };
     wanted.recorded = recorded.as_ref();
     let made = make::plan(&wanted)?;
+    captured::refuse(captured::find(session, made.steps.iter()).await?, |id| new.has(id))?;
     Ok(Difference {
         live: managed,
         changes: wanted.changes,

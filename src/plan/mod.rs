@@ -3,6 +3,7 @@
 pub mod about;
 pub mod against;
 pub mod aid;
+pub mod captured;
 pub mod carry;
 pub mod chain;
 mod circles;

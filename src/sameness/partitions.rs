@@ -118,10 +118,19 @@ pub fn is_constant(bound: &str) -> bool {
         let next = pieces.get(at);
         match (piece.kind, piece.text) {
             (Kind::String | Kind::Dollars | Kind::Number, _) | (Kind::Symbol, "(" | ")" | ",") => {}
-            (Kind::Symbol, "-" | "+") if next.is_some_and(|next| next.kind == Kind::Number) => {}
+            (Kind::Symbol, "-" | "+")
+                if next.is_some_and(|next| next.kind == Kind::Number)
+                    && at
+                        .checked_sub(2)
+                        .and_then(|at| pieces.get(at))
+                        .is_some_and(|last| matches!(last.text, "(" | ",")) => {}
             (Kind::Symbol, "::") => {
                 let from = piece.at + 2;
-                let end = pieces[at..].iter().find(|piece| matches!(piece.text, "," | ")" | "::"));
+                let mut depth = 0_i32;
+                let end = pieces[at..].iter().find(|piece| {
+                    depth += i32::from(piece.text == "(") - i32::from(piece.text == ")");
+                    depth < 0 || depth == 0 && matches!(piece.text, "," | "::")
+                });
                 let name = bound.get(from..end.map_or(bound.len(), |end| end.at)).unwrap_or_default();
                 if !types::parse(name).is_ok_and(|parsed| is_built_in(&parsed)) {
                     return false;

@@ -1,8 +1,10 @@
 //! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
 mod altered_ledger;
+mod captured_names;
 #[cfg(unix)]
 mod lost_answers;
+mod newer_server;
 mod planted_ledger;
 mod resumed_runs;
 mod target_runs_nothing;
