@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 
 use crate::catalog::PIN_PATH;
+use crate::catalog::interrupt;
 use crate::introspect;
 use crate::kinds;
 use crate::ledger::Journal;
@@ -52,8 +53,12 @@ pub async fn run(
         Err(error) => error,
     };
     let mut shown = session.error(&error);
-    if error.code() == Some(&SqlState::QUERY_CANCELED) && last.is_some() {
-        shown.class = Class::Busy;
+    if error.code() == Some(&SqlState::QUERY_CANCELED) {
+        match (interrupt::is_asked(), &last) {
+            (true, _) => shown.class = Class::Interrupted,
+            (false, Some(_)) => shown.class = Class::Busy,
+            (false, None) => {}
+        }
     }
     shown.details.extend(last.map(|last| format!("in the way: {last}")));
     if !error.is_closed() {

@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::catalog::interrupt;
+
 use super::executor::Executor;
 
 /// Waits for `work` and looks every `tick` who blocks it; `seen` is told, and says whether to give up. Giving up cancels the
@@ -18,6 +20,15 @@ pub async fn watched<T>(
         tokio::select! {
             biased;
             done = &mut work => return done,
+            () = interrupt::asked() => {
+                // If it fails, the statement goes on, and so do we.
+                let _ = executor.session.canceller().cancel().await;
+                tokio::select! {
+                    biased;
+                    done = &mut work => return done,
+                    () = tokio::time::sleep(interrupt::AGAIN) => continue,
+                }
+            }
             () = tokio::time::sleep(tick) => {}
         }
         // Both go on at once: the statement may end while the question is out.

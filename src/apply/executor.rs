@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 
-use crate::catalog::{PIN_PATH, Pipeline, Session};
+use crate::catalog::{PIN_PATH, Pipeline, Session, interrupt};
 use crate::kinds::Mode;
 use crate::ledger::{Journal, Run};
 use crate::model::{Class, Error, Result, grantor};
 use crate::plan::{self, Step};
 use crate::sql;
 
+use super::locks::{self, Claims};
 use super::trip::{Doubt, Trip, Witness};
 use super::{Options, Progress, alone, blockers, secrets};
 
@@ -42,8 +43,27 @@ pub struct Executor<'a> {
 /// Why a transaction did not commit.
 struct Failure {
     error: tokio_postgres::Error,
-    /// The unit that failed; `None`: BEGIN, the journal or COMMIT.
-    unit: Option<usize>,
+    at: At,
+}
+
+/// A part of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// BEGIN, settings, the journal or COMMIT.
+    Frame,
+    /// That one of the claims.
+    Lock(usize),
+    /// That unit.
+    Unit(usize),
+}
+
+impl At {
+    const fn unit(self) -> Option<usize> {
+        match self {
+            Self::Unit(at) => Some(at),
+            Self::Frame | Self::Lock(_) => None,
+        }
+    }
 }
 
 impl Executor<'_> {
@@ -62,12 +82,18 @@ impl Executor<'_> {
             let size = plan::next_transaction(rest.iter().map(|unit| (group(unit), unit.step.mode)));
             let (now, later) = rest.split_at(size);
             let done = units.len() - rest.len();
+            if interrupt::is_asked() {
+                return Err(self.stopped(label, done, units.len()));
+            }
             self.trip.sent(in_doubt(label, run.number, now, done));
             let result = match first.step.mode {
                 Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
                 _ => self.transaction(&journal, now, done, progress).await,
             };
             result.map_err(|(at, error)| {
+                if error.class == Class::Interrupted {
+                    return self.stopped(label, done, units.len());
+                }
                 let at = at.and_then(|at| now.get(at).map(|unit| (done + at + 1, unit)));
                 explain(label, self.trip, at, units.len(), error)
             })?;
@@ -75,6 +101,14 @@ impl Executor<'_> {
             rest = later;
         }
         Ok(())
+    }
+
+    /// What a run says that was told to stop.
+    fn stopped(&self, label: &str, done: usize, total: usize) -> Error {
+        interrupt::error()
+            .detail(format!("{done} of the {total} statements of {label} are done, and stay so"))
+            .detail("what was under way was cancelled, and left nothing behind")
+            .remedy(self.trip.go_on())
     }
 
     /// The units that are not done; what was begun outside a transaction is looked up in the catalog.
@@ -109,9 +143,11 @@ impl Executor<'_> {
     ) -> Result<(), (Option<usize>, Error)> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(50);
+        let mut refused: Option<String> = None;
         loop {
             let mut blocked = None;
-            let attempt = self.attempt(journal, units, done, progress);
+            let claims = locks::claims(self, units, refused.as_deref()).await.map_err(|error| (None, error))?;
+            let attempt = self.attempt(journal, units, &claims, done, progress);
             let look = (self.options.lock_timeout / 2).clamp(Duration::from_millis(20), Duration::from_secs(2));
             let result = blockers::watched(self, attempt, look, async |seen| {
                 blocked = Some(seen);
@@ -120,20 +156,37 @@ impl Executor<'_> {
             .await;
             let Err(failure) = result? else { return Ok(()) };
             let error = self.session.error(&failure.error);
+            if interrupt::is_asked() && !failure.error.is_closed() {
+                return Err((None, interrupt::error()));
+            }
             if !worth_another_try(failure.error.code()) {
-                return Err((failure.unit, error));
+                return Err((failure.at.unit(), error));
             }
             let mut error = error;
             error.details.extend(blocked.iter().map(|blocked| format!("in the way: {blocked}")));
             if begun.elapsed() + pause > self.options.lock_budget {
                 error.class = Class::Busy;
                 error.details.push(format!("tried for {} seconds", begun.elapsed().as_secs()));
-                return Err((failure.unit, error));
+                return Err((failure.at.unit(), error));
             }
-            let object = failure.unit.and_then(|at| units.get(at)).map_or("a lock", |unit| subject(unit.step));
             let blocked = blocked.unwrap_or_else(|| "other sessions".into());
-            progress.waiting(&format!("{object} is in use by {blocked}; trying again"));
-            tokio::time::sleep(pause).await;
+            match failure.at {
+                At::Lock(at) => {
+                    refused = claims.tables.get(at).map(|claim| claim.table.clone());
+                    let table = refused.as_deref().unwrap_or("a table");
+                    progress.waiting(&format!(
+                        "table {table} is in use by {blocked}; asking for it again, before anything is done"
+                    ));
+                }
+                at => {
+                    let object = at.unit().and_then(|at| units.get(at)).map_or("a lock", |unit| subject(unit.step));
+                    progress.waiting(&format!("{object} is in use by {blocked}; trying again"));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = interrupt::asked() => return Err((None, interrupt::error())),
+            }
             pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
@@ -143,43 +196,54 @@ impl Executor<'_> {
         &self,
         journal: &Journal,
         units: &[Unit<'_>],
+        claims: &Claims,
         done: usize,
         progress: &mut dyn Progress,
     ) -> Result<Result<(), Failure>, (Option<usize>, Error)> {
         let mut pipeline = Pipeline::new(&self.session.client);
-        let mut sent: Vec<Option<usize>> = vec![None];
+        let mut sent: Vec<At> = vec![At::Frame];
         pipeline.batch(self.opening()).await;
+        let statements = claims.statements(self.options.lock_timeout);
+        if !statements.is_empty() {
+            for (at, lock) in statements.into_iter().enumerate() {
+                pipeline.batch(lock).await;
+                sent.push(At::Lock(at));
+            }
+            let patience = claims.patience(self.options.lock_timeout).as_millis();
+            pipeline.batch(format!("SET LOCAL lock_timeout = {patience}")).await;
+            sent.push(At::Frame);
+        }
         let mut path = None;
         for (at, unit) in units.iter().enumerate() {
             let wanted = unit.step.search_path();
             if path.as_ref() != Some(&wanted) {
                 pipeline.batch(format!("SET LOCAL search_path TO {wanted}")).await;
-                sent.push(Some(at));
+                sent.push(At::Unit(at));
                 path = Some(wanted);
             }
             pipeline.batch(unit.step.sql.as_str()).await;
-            sent.push(Some(at));
+            sent.push(At::Unit(at));
         }
         // The journal's statements are looked up by the path of the moment, also where they were prepared under another one.
         pipeline.batch(PIN_PATH).await;
         let rows: Vec<(usize, usize)> = units.iter().map(|unit| (unit.index, unit.sub)).collect();
         journal.done(&mut pipeline, &rows).await.map_err(|error| (None, error))?;
         pipeline.batch("COMMIT").await;
-        sent.extend([None, None, None]);
+        sent.extend([At::Frame; 3]);
         let mut failure = None;
         let mut shown = None;
         let mut sent = sent.into_iter();
         while let Some(answer) = pipeline.next().await {
-            let unit = sent.next().flatten();
+            let at = sent.next().unwrap_or(At::Frame);
             if failure.is_some() {
                 continue; // the rest only says that the transaction is aborted, and COMMIT became ROLLBACK
             }
             match answer {
-                Err(error) => failure = Some(Failure { error, unit }),
-                Ok(()) if unit.is_some() && unit != shown => {
-                    shown = unit;
-                    if let Some(step) = unit.and_then(|at| units.get(at)).map(|unit| unit.step) {
-                        progress.step(done + unit.unwrap_or(0) + 1, step);
+                Err(error) => failure = Some(Failure { error, at }),
+                Ok(()) if at.unit().is_some() && at.unit() != shown => {
+                    shown = at.unit();
+                    if let Some((at, unit)) = shown.and_then(|at| Some((at, units.get(at)?))) {
+                        progress.step(done + at + 1, unit.step);
                     }
                 }
                 Ok(()) => {}

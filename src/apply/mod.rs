@@ -5,7 +5,9 @@ mod blockers;
 mod executor;
 mod learn;
 pub mod lineage;
+mod locks;
 mod lost;
+mod rights;
 mod rollback;
 mod secrets;
 pub mod stale;
@@ -130,7 +132,8 @@ async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mu
             .detail(format!("connected to {}", session.target()))
             .remedy("turn it off for this database or role first"));
     }
-    let watch = session.another(&format!("{purpose} (watching)")).await?;
+    let session = session.unlisted();
+    let watch = session.another(&format!("{purpose} (watching)")).await?.unlisted();
     lock::refuse_pooler(&session, &watch).await?;
     lock::take(&session, options.wait, &mut |message| progress.waiting(message)).await?;
     Ok(Opened { session, watch })

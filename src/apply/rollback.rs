@@ -9,7 +9,7 @@ use crate::plan::{Action, Hazard, Plan, Step, file};
 use super::executor::{Executor, Unit};
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, stale, under_way};
+use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, rights, stale, under_way};
 
 /// How far to go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,7 @@ async fn take_back(
     way.undo.iter().try_for_each(|undo| lineage::own(&ledger, &undo.plan, &options.plans))?;
     trip.goal.set(Some(way.asked));
     allowed(&way, options)?;
+    rights::check(session, true, way.undo.iter().flat_map(Undo::to_come).map(|unit| unit.step)).await?;
     let run = ledger.run.take();
     summary.resumed |= run.is_some();
     summary.current = ledger.current();

@@ -79,6 +79,15 @@ impl Trip {
         }
     }
 
+    /// The command that goes on with what was stopped, and the one that takes it back.
+    pub fn go_on(&self) -> String {
+        let again = self.again();
+        match self.direction {
+            Direction::Up => format!("{again} goes on, {} takes it back", rollback_to(self.before.get())),
+            Direction::Down => format!("{again} goes on"),
+        }
+    }
+
     /// Gives an error the command that goes on, where it says to run "the same command", or nothing.
     pub fn advise(&self, error: Error) -> Error {
         if self.goal.get().is_none() {

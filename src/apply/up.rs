@@ -10,7 +10,9 @@ use crate::plan::{Plan, Step, captured};
 use super::executor::{Executor, Unit};
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_hazards, stale, under_way};
+use super::{
+    Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_hazards, rights, stale, under_way,
+};
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,6 +129,7 @@ async fn apply(
     });
     refuse_hazards(findings, &options.allow)?;
     refuse_captured(session, &ledger, &plans).await?;
+    rights::check(session, ledger.exists, plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan))).await?;
     let runs: Vec<NewRun<'_>> = links
         .iter()
         .zip(&texts)
@@ -297,6 +300,9 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
         _ => false,
     };
     if forgotten {
+        if error.class == Class::Interrupted {
+            return error.remedy(format!("nothing of this plan was done: {} begins it anew", trip.again()));
+        }
         return error.remedy(format!("nothing of this plan was done: remove the cause and run {}", trip.again()));
     }
     error

@@ -6,6 +6,7 @@ mod certificate;
 mod connect;
 mod dial;
 mod failure;
+pub mod interrupt;
 mod parameters;
 mod passfile;
 mod pins;

@@ -11,6 +11,7 @@ use crate::model::{Error, Ident, Result};
 use super::connect::{Connect, Startup};
 use super::dial::{LastWords, Line, Refused, dial};
 use super::failure::{server_error, statement_error};
+use super::interrupt::Listed;
 use super::pins;
 use super::place::Place;
 use super::pooler::refuse_transaction_mode;
@@ -48,6 +49,7 @@ pub struct Session {
     tls: Option<Tls>,
     last_words: LastWords,
     task: JoinHandle<()>,
+    listed: Option<Listed>,
 }
 
 impl Session {
@@ -99,7 +101,9 @@ impl Session {
             tls,
             last_words,
             task,
+            listed: None,
         };
+        let session = Self { listed: Some(Listed::new(session.canceller())), ..session };
         match session.unwanted(wanted) {
             None => Ok(session),
             Some(why) => {
@@ -198,9 +202,17 @@ impl Session {
         Canceller { token: self.client.cancel_token(), tls: self.tls.clone() }
     }
 
+    /// Takes it from those that Ctrl-C cancels: whoever runs something here that is to be brought to an end sees to that.
+    #[must_use]
+    pub fn unlisted(mut self) -> Self {
+        self.listed = None;
+        self
+    }
+
     /// Ends the connection and waits until it is closed on this side.
     pub async fn close(self) {
-        let Self { client, task, .. } = self;
+        let Self { client, task, listed, .. } = self;
+        drop(listed);
         drop(client);
         // The task only fails if it was aborted, and then the connection is closed too.
         _ = task.await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::apply::{Allow, Options};
-use crate::catalog::{Connect, NEWEST, Session};
+use crate::catalog::{Connect, NEWEST, Session, interrupt};
 use crate::introspect::untested;
 use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
@@ -40,8 +40,24 @@ impl App {
         Ok(Self { globals, runtime })
     }
 
-    /// Runs something that waits for the server.
-    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs something that waits for the server. Ctrl-C cancels what runs there.
+    ///
+    /// # Errors
+    /// Those of the work, and `Interrupted`.
+    pub fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        interrupt::listen();
+        if interrupt::is_asked() {
+            return Err(interrupt::error());
+        }
+        let cancelled = |error: &Error| error.class == Class::Failed && interrupt::is_asked();
+        self.runtime.block_on(future).map_err(|error| match cancelled(&error) {
+            true => interrupt::error().detail(error.message),
+            false => error,
+        })
+    }
+
+    /// The same for what has to be brought to an end, whoever asks to stop.
+    pub fn settle<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
@@ -144,12 +160,15 @@ impl App {
         while !wait.is_zero() {
             let error = match self.wait(Session::open(target, "waiting")) {
                 Ok(session) => {
-                    self.wait(session.close());
+                    self.settle(session.close());
                     return Ok(());
                 }
                 Err(error) => error,
             };
             // A server that answers has its reasons, unless it only starts up.
+            if error.class == Class::Interrupted {
+                return Err(error);
+            }
             let later = error.sqlstate.as_deref().is_none_or(|code| code == "57P03");
             if !later || begun.elapsed() >= wait {
                 return Err(if later { error.detail(format!("waited {} seconds", wait.as_secs())) } else { error });
@@ -247,7 +266,7 @@ impl App {
         }
         anstream::eprint!("{question} [y/N] ");
         let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
+        let read = interrupt::while_prompting(|| std::io::stdin().lock().read_line(&mut answer));
         match (read, answer.trim()) {
             (Ok(_), "y" | "Y" | "yes") => Ok(()),
             _ => Err(Error::refused("not approved; nothing was changed")),

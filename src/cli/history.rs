@@ -59,7 +59,7 @@ impl History {
         let mut list = Vec::new();
         for (at, event) in events.iter().enumerate().rev().take(shown) {
             let steps = match app.globals.verbose {
-                true => app.wait(steps(&session, &chain, event)),
+                true => app.settle(steps(&session, &chain, event)),
                 false => None,
             };
             list.push(Happening {

@@ -9,6 +9,7 @@ use super::apply::remember;
 use super::plan::{check_name, list, report_unmodelled, shown};
 use super::progress::Tell;
 use crate::apply::{self, Goal};
+use crate::catalog::Session;
 use crate::ledger::Ledger;
 use crate::load;
 use crate::model::{Error, Result};
@@ -97,7 +98,12 @@ impl Push {
 /// A plan of which nothing was done would be in the way of the next push: it goes again. Where that cannot be known, it stays.
 fn take_back(app: &App, project: &Project, chain: &mut Chain, error: Error) -> Error {
     let Some((number, name)) = chain.head().map(|head| (head.number, head.name.clone())) else { return error };
-    let ledger = app.session(project, "push").and_then(|session| app.wait(Ledger::read(&session)));
+    let ledger = app.target(project).and_then(|target| {
+        app.settle(async {
+            let session = Session::open(&target, "push").await?;
+            Ledger::read(&session).await
+        })
+    });
     match ledger {
         Ok(ledger) if !apply::has_begun(&ledger, number) => match chain.take_back() {
             Ok(()) => {

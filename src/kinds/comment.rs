@@ -31,6 +31,10 @@ impl Room for Comment {
         &KIND
     }
 
+    fn reaches_children(&self) -> bool {
+        false
+    }
+
     fn query(&self, _: Version) -> Option<String> {
         // CREATE EXTENSION comments the extension with what its control file says.
         Some(

@@ -394,5 +394,5 @@ pub fn alter_index(id: &ObjectId, old: &Object, new: &Object, changed: &[&'stati
 
 /// `ALTER TABLE … VALIDATE CONSTRAINT …`: reads all rows, but lets others read and write.
 pub fn validate(id: &ObjectId) -> Statement {
-    alter_parent(id, LockMode::ShareUpdateExclusive, &format!("VALIDATE CONSTRAINT {}", sql::name(id.name())))
+    alter_parent(id, LockMode::ShareUpdateExclusive, &format!("VALIDATE CONSTRAINT {}", sql::name(id.name()))).scans()
 }

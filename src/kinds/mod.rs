@@ -30,7 +30,7 @@ mod target;
 mod testing;
 mod text_search;
 
-pub use room::{BuiltIns, Context, Direction, Disturbance, Folded, LockMode, Mode, Reaction, Room, Statement};
+pub use room::{BuiltIns, Context, Direction, Disturbance, Folded, LockMode, Mode, Need, Reaction, Room, Statement};
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement};
+use super::{Context, Disturbance, Folded, LockMode, Reaction, Need, Room, Statement};
 
 const ROLE: Key<Ident> = Key::new("role");
 
@@ -73,6 +73,14 @@ const OWNED: [(u32, &str, &str, &str); 16] = [
 impl Room for Owner {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Unknown
+    }
+
+    fn reaches_children(&self) -> bool {
+        false
     }
 
     fn query(&self, _: Version) -> Option<String> {

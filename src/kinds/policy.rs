@@ -49,6 +49,10 @@ impl Room for Policy {
         &KIND
     }
 
+    fn reaches_children(&self) -> bool {
+        false
+    }
+
     fn guards(&self) -> bool {
         true
     }

@@ -8,7 +8,7 @@ use crate::model::{
 
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::scope::{Scope, article};
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Folded, Reaction, Need, Room, Statement};
 
 static ATTRS: [Attr; 1] =
     [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in rights, or `all`.")];
@@ -30,6 +30,10 @@ pub static ROOM: Revoke = Revoke;
 impl Room for Revoke {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Unknown
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

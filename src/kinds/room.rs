@@ -89,6 +89,21 @@ pub trait Room: Sync {
         false
     }
 
+    /// What whoever makes, alters or drops an object on a table has to have there.
+    fn need(&self) -> Need {
+        Need::Owner
+    }
+
+    /// The other table that is locked when the object is made (so that nobody writes) or dropped (so that nobody reads).
+    fn reaches(&self, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
+    /// True if what is done to the object on a table is done to all that inherit from the table, too.
+    fn reaches_children(&self) -> bool {
+        true
+    }
+
     /// True for a part that decides who sees what of its parent: it is never there without what else decides that, nor away.
     fn guards(&self) -> bool {
         false
@@ -286,6 +301,17 @@ pub struct Folded {
     pub clause: String,
 }
 
+/// What somebody has to have on a table to do something there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Its owner's rights.
+    Owner,
+    /// TRIGGER, to make the object; its owner's rights for the rest.
+    Trigger,
+    /// That depends, and it may change what others have.
+    Unknown,
+}
+
 /// What happens to something that others depend on.
 pub enum Disturbance {
     /// It is dropped and created again (or, for types, rebuilt under the same name).
@@ -340,6 +366,8 @@ pub struct Statement {
     pub lock: Option<(LockMode, ObjectId)>,
     /// How it goes together with transactions.
     pub mode: Mode,
+    /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
+    pub scans: bool,
 }
 
 /// How a statement goes together with transactions.
@@ -356,13 +384,20 @@ pub enum Mode {
 impl Statement {
     /// An ordinary statement without a lock worth showing.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), lock: None, mode: Mode::Normal }
+        Self { sql: sql.into(), lock: None, mode: Mode::Normal, scans: false }
     }
 
     /// Says which lock it takes, on what.
     #[must_use]
     pub fn locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
         self.lock = Some((mode, on.clone()));
+        self
+    }
+
+    /// Says that it reads a whole table while others write.
+    #[must_use]
+    pub fn scans(mut self) -> Self {
+        self.scans = true;
         self
     }
 

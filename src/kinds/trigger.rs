@@ -12,7 +12,7 @@ use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, defer
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::meant;
 use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Room, Statement, find, generic};
+use super::{Context, Folded, LockMode, Need, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -77,6 +77,14 @@ pub static ROOM: Trigger = Trigger;
 impl Room for Trigger {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Trigger
+    }
+
+    fn reaches_children(&self) -> bool {
+        false
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

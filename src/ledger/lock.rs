@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Session, transaction_mode};
+use crate::catalog::{Session, interrupt, transaction_mode};
 use crate::model::{Class, Error, Ident, Result, Text};
 use crate::sql::{literal, name};
 
@@ -28,6 +28,9 @@ pub async fn take(session: &Session, wait: Duration, waiting: &mut dyn FnMut(&st
         let row = session.rows("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&KEY]).await?.into_iter().next();
         if row.is_some_and(|mut row| row.next()) {
             return Ok(());
+        }
+        if interrupt::is_asked() {
+            return Err(interrupt::error());
         }
         if begun.elapsed() >= wait {
             return Err(busy(holder(session).await));

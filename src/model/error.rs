@@ -13,6 +13,8 @@ pub enum Class {
     Stale,
     /// A lock was not to be had; trying again may help (exit 5).
     Busy,
+    /// Somebody stopped it: Ctrl-C or SIGTERM (exit 130).
+    Interrupted,
     /// The command line is wrong (exit 64).
     Usage,
     /// The configuration or a schema file is wrong (exit 78).
@@ -27,6 +29,7 @@ impl Class {
             Class::Refused => 3,
             Class::Stale => 4,
             Class::Busy => 5,
+            Class::Interrupted => 130,
             Class::Usage => 64,
             Class::Config => 78,
         }

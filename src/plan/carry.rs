@@ -123,6 +123,7 @@ mod tests {
             path: Vec::new(),
             lock: None,
             hazards: Vec::new(),
+            locks: Vec::new(),
             inverse: Vec::new(),
         }
     }

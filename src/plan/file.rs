@@ -84,6 +84,9 @@ fn step_node(word: &str, step: &Step) -> Node {
     if let Some((mode, on)) = &step.lock {
         node = node.child(Node::new("lock").arg(mode.words()).arg(&**on));
     }
+    for (mode, on) in &step.locks {
+        node = node.child(Node::new("lock-too").arg(mode.words()).arg(&**on));
+    }
     for finding in &step.hazards {
         node = node.child(Node::new("hazard").arg(finding.hazard.word()).arg(&*finding.reason));
     }
@@ -273,11 +276,13 @@ impl Reader {
             path: node.get_child("path").map_or_else(Vec::new, |p| {
                 p.args.iter().filter_map(|a| a.as_text().map(ToString::to_string)).collect()
             }),
-            lock: node.get_child("lock").and_then(|lock| {
-                let words = self.text(lock, 0);
-                let mode = LockMode::ALL.into_iter().find(|m| m.words() == words)?;
-                Some((mode, self.text(lock, 1)))
-            }),
+            lock: node.get_child("lock").and_then(|lock| self.lock(lock)),
+            locks: node
+                .children
+                .iter()
+                .filter(|child| &*child.name == "lock-too")
+                .filter_map(|lock| self.lock(lock))
+                .collect(),
             hazards: node
                 .children
                 .iter()
@@ -293,6 +298,12 @@ impl Reader {
                 .collect(),
             inverse: node.children.iter().filter(|c| &*c.name == "inverse").map(|c| self.step(c)).collect(),
         }
+    }
+
+    fn lock(&mut self, node: &Node) -> Option<(LockMode, String)> {
+        let words = self.text(node, 0);
+        let mode = LockMode::ALL.into_iter().find(|mode| mode.words() == words)?;
+        Some((mode, self.text(node, 1)))
     }
 }
 

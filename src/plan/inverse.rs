@@ -6,13 +6,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::diff::Open;
-use crate::kinds::{Statement, room};
+use crate::kinds::{LockMode, Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::Turn;
 use super::graph::{Act, Node, Side};
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
-use super::make::{Maker, Wanted, path, steps};
+use super::make::{Maker, Wanted, path, reached, steps};
 use super::needs::Names;
 use super::{Action, Step, rebuild};
 
@@ -38,7 +38,12 @@ impl Maker<'_> {
                 }
                 let statements = room.drop(id, object, &new)?;
                 let hazards = self.hazards_back(node, Action::Drop, &statements);
-                Ok(plain(id, Action::Drop, statements, hazards))
+                let mut back = plain(id, Action::Drop, statements, hazards);
+                if let Some(first) = back.first_mut() {
+                    let ids = std::iter::once(id).chain(&with);
+                    first.locks = reached(ids, self.wanted.new, LockMode::AccessExclusive);
+                }
+                Ok(back)
             }
             Act::Drop => {
                 let mut gone = vec![id.clone()];
@@ -178,6 +183,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             transaction: 1,
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
+            locks: Vec::new(),
             hazards: std::mem::take(&mut hazards),
             sql: statement.sql,
             inverse: Vec::new(),

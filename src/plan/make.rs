@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::catalog::Version;
 use crate::diff::Open;
 use crate::diff::lineage::Completed;
-use crate::kinds::{Context, Folded, Mode, Statement, manage, room};
+use crate::kinds::{Context, Folded, LockMode, Mode, Statement, manage, room};
 use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State, Within};
 
 use super::fold::{self, Turn};
@@ -142,6 +142,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                     .as_ref()
                     .filter(|(_, on)| wanted.old.has(on))
                     .map(|(mode, on)| (*mode, on.to_string())),
+                locks: if i == 0 { maker.reached(turn) } else { Vec::new() },
                 hazards: if i == 0 { hazards.clone() } else { Vec::new() },
                 inverse: if last { inverse.clone() } else { Vec::new() },
             };
@@ -292,6 +293,17 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// The locks on other tables that the turn takes.
+    fn reached(&self, turn: &Turn) -> Vec<(LockMode, String)> {
+        let node = &self.graph.nodes[turn.node];
+        let (state, mode) = match node.act {
+            Act::Create => (self.wanted.new, LockMode::ShareRowExclusive),
+            Act::Drop => (self.wanted.old, LockMode::AccessExclusive),
+            _ => return Vec::new(),
+        };
+        reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, mode)
+    }
+
     /// What the turn makes of its objects, for people. What goes says nothing.
     fn about(&self, turn: &Turn) -> Vec<String> {
         let (old, new) = (self.wanted.old, self.wanted.new);
@@ -374,6 +386,23 @@ impl<'a> Maker<'a> {
     pub(super) fn made_new(&self, root: &ObjectId) -> bool {
         self.graph.created(root)
     }
+}
+
+/// The other tables that are locked when these objects are made or dropped.
+pub(super) fn reached<'i>(
+    ids: impl Iterator<Item = &'i ObjectId>,
+    state: &State,
+    mode: LockMode,
+) -> Vec<(LockMode, String)> {
+    let mut out: Vec<(LockMode, String)> = Vec::new();
+    for id in ids {
+        let other = state.get(id).and_then(|object| room(id.kind()).reaches(object)).filter(|other| other != id.root());
+        let Some(other) = other.map(|other| (mode, other.to_string())) else { continue };
+        if !out.contains(&other) {
+            out.push(other);
+        }
+    }
+    out
 }
 
 /// The touched objects, their siblings and what depends on them, with what they must be before and after.

@@ -119,6 +119,8 @@ pub struct Step {
     pub path: Vec<String>,
     /// The strongest lock on something that exists, and on what.
     pub lock: Option<(LockMode, String)>,
+    /// Locks on other tables: a foreign key's.
+    pub locks: Vec<(LockMode, String)>,
     /// Reasons to stop.
     pub hazards: Vec<Finding>,
     /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
@@ -199,7 +201,7 @@ fn feed(steps: &[Step], texts: &mut Texts) {
         texts.add(&step.sql);
         texts.add(&format!("{:?} {}", step.mode, step.transaction));
         texts.add(&step.path.join(","));
-        step.lock.iter().for_each(|(mode, on)| texts.add(&format!("{} {on}", mode.words())));
+        step.lock.iter().chain(&step.locks).for_each(|(mode, on)| texts.add(&format!("{} {on}", mode.words())));
         step.hazards.iter().for_each(|f| texts.add(&format!("{} {}", f.hazard.word(), f.reason)));
         feed(&step.inverse, texts);
     }

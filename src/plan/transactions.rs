@@ -45,7 +45,7 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
     let mut number = 0;
     let mut touched: FxHashSet<&ObjectId> = FxHashSet::default();
     let mut made = 0;
-    let mut closed = true;
+    let (mut closed, mut scanned) = (true, false);
     for (i, block) in blocks.iter().enumerate() {
         let alone = block.statements.iter().any(|s| s.mode == Mode::Alone);
         let existing: Vec<&ObjectId> = block
@@ -57,8 +57,10 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
             .collect();
         let other_table = existing.iter().any(|table| !touched.contains(table)) && !touched.is_empty();
         let full = made + block.makes > NEW_OBJECTS;
+        // A long look at a table that lets others write goes on without what keeps them waiting.
+        let scans = block.statements.iter().any(|statement| statement.scans);
         let parts = match together[i] {
-            Bond::Free => other_table || full,
+            Bond::Free => other_table || full || scans || scanned,
             Bond::Rather => full,
             Bond::Must => false,
         };
@@ -69,6 +71,7 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
         }
         touched.extend(existing);
         made += block.makes;
+        scanned = scans;
         closed = alone || block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
         numbers.push(number);
     }

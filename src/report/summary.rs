@@ -119,6 +119,7 @@ mod tests {
             path: Vec::new(),
             lock: None,
             hazards: Vec::new(),
+            locks: Vec::new(),
             inverse: Vec::new(),
         }
     }

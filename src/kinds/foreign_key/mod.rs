@@ -178,6 +178,10 @@ impl Room for ForeignKey {
         Some(Object::new(attrs))
     }
 
+    fn reaches(&self, object: &Object) -> Option<ObjectId> {
+        object.get(REFERENCES).cloned()
+    }
+
     fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {
         if attr.name == NOT_VALID.name && new.is(NOT_VALID) { OnChange::Replace } else { attr.on_change }
     }

@@ -14,7 +14,7 @@ use crate::sql;
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::refs::Refs;
 use super::scope::Scope;
-use super::{Context, Direction, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Direction, Disturbance, Folded, Reaction, Need, Room, Statement};
 
 const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
@@ -46,6 +46,10 @@ pub static ROOM: Grant = Grant;
 impl Room for Grant {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Unknown
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -3,9 +3,14 @@
 mod altered_ledger;
 mod captured_names;
 #[cfg(unix)]
+mod interrupted;
+mod locks_first;
+#[cfg(unix)]
 mod lost_answers;
 mod newer_server;
 mod planted_ledger;
 mod resumed_runs;
+mod rights;
 mod target_runs_nothing;
 mod throwaway;
+mod together;

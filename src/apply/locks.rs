@@ -1,0 +1,136 @@
+//! A transaction's table locks, taken before its first step: what is to be waited for is waited for while nothing was done and
+//! nobody else is kept waiting.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::kinds::{LockMode, find};
+use crate::model::{Ident, Result};
+use crate::plan::{Action, Step};
+use crate::sql;
+
+use super::executor::{Executor, Unit};
+use super::stale;
+
+/// A table to be locked.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    /// Its name as SQL.
+    pub table: String,
+    /// The strongest mode that the steps claim.
+    pub mode: LockMode,
+    /// How many locks others hold on it.
+    busy: i64,
+}
+
+/// The tables that a transaction claims, in the order in which they are locked.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// The one that refused last time, then the busiest.
+    pub tables: Vec<Claim>,
+    /// How long all but the first may be waited for together, and whatever no claim names: half of what a client waits before it
+    /// looks for a deadlock. One who holds a lock and waits longer for the next makes clients fail.
+    pub rest: Duration,
+}
+
+/// What `LOCK TABLE` takes of the tables that steps name: those that exist, with all that inherits from them. What somebody has no right
+/// to lock is left to the step itself.
+const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
+         SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]), \
+             pg_catalog.unnest($3::pg_catalog.int4[]), pg_catalog.unnest($4::pg_catalog.bool[])) AS n), \
+     found (oid, mode, down) AS ( \
+         SELECT c.oid, n.mode, n.down FROM named n \
+         JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) n.schema::pg_catalog.name \
+         JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) s.oid AND c.relname OPERATOR(pg_catalog.=) n.name::pg_catalog.name \
+         UNION SELECT i.inhrelid, f.mode, f.down FROM found f JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) f.oid WHERE f.down) \
+     SELECT s.nspname::pg_catalog.text, c.relname::pg_catalog.text, pg_catalog.max(f.mode), \
+         (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l WHERE l.relation OPERATOR(pg_catalog.=) c.oid \
+             AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) \
+             AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()), \
+         (SELECT setting::pg_catalog.int8 FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'deadlock_timeout') \
+     FROM found f JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.oid \
+     JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace \
+     WHERE c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') \
+     GROUP BY c.oid, s.nspname, c.relname";
+
+/// The claims of the steps of a transaction; `refused` is the table that was not to be had last time.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused: Option<&str>) -> Result<Claims> {
+    let wanted = wanted(units.iter().map(|unit| unit.step));
+    if wanted.is_empty() {
+        return Ok(Claims::default());
+    }
+    let column = |of: fn(&[String]) -> Option<&String>| -> Vec<&str> {
+        wanted.keys().map(|names| of(names).map_or("", String::as_str)).collect()
+    };
+    let (schemas, names) = (column(|names| names.first()), column(|names| names.last()));
+    let modes: Vec<i32> = wanted.values().map(|(mode, _)| *mode as i32).collect();
+    let down: Vec<bool> = wanted.values().map(|(_, down)| *down).collect();
+    let rows = executor.session.rows(RESOLVE, &[&schemas, &names, &modes, &down]).await?;
+    let mut claims = Claims::default();
+    for mut row in rows {
+        let (schema, name, mode) = (row.text(), row.text(), row.next::<i32>());
+        let (busy, deadlock) = (row.next::<i64>(), row.next::<i64>());
+        let Some(mode) = LockMode::ALL.into_iter().find(|known| *known as i32 == mode) else { continue };
+        let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
+        let table = format!("{}.{}", quoted(&schema), quoted(&name));
+        claims.rest = Duration::from_millis(u64::try_from(deadlock / 2).unwrap_or(0).max(1));
+        claims.tables.push(Claim { table, mode, busy });
+    }
+    claims.tables.sort_by(|a, b| {
+        let key = |claim: &Claim| (Some(claim.table.as_str()) != refused, -claim.busy);
+        key(a).cmp(&key(b)).then_with(|| a.table.cmp(&b.table))
+    });
+    Ok(claims)
+}
+
+/// Schema and name of each table, the strongest mode that a step claims, and whether the steps reach what inherits from it. Tables that
+/// the transaction renames are there under their old names still.
+fn wanted<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<Vec<String>, (LockMode, bool)> {
+    let renames: BTreeMap<&str, &str> = steps
+        .clone()
+        .filter(|step| step.action == Action::Rename)
+        .filter_map(|step| Some((step.object.as_str(), step.with.first()?.as_str())))
+        .collect();
+    let mut wanted: BTreeMap<Vec<String>, (LockMode, bool)> = BTreeMap::new();
+    for step in steps {
+        let reaches = step.object.split(' ').next().and_then(find).is_some_and(|room| room.reaches_children());
+        for (mode, on) in step.lock.iter().chain(&step.locks) {
+            // What does not keep anybody from writing is had at once, nearly always, and `LOCK TABLE` asks for more rights.
+            if *mode < LockMode::ShareUpdateExclusive {
+                continue;
+            }
+            for object in [Some(on.as_str()), renames.get(on.as_str()).copied()].into_iter().flatten() {
+                let Some(names) = stale::names(object).filter(|names| names.len() == 2) else { continue };
+                let entry = wanted.entry(names).or_insert((*mode, false));
+                entry.0 = entry.0.max(*mode);
+                entry.1 |= reaches && *mode > LockMode::ShareUpdateExclusive;
+            }
+        }
+    }
+    wanted
+}
+
+impl Claims {
+    /// The statements, one per table. All but the first share the time that is left.
+    pub(super) fn statements(&self, first: Duration) -> Vec<String> {
+        let others = u32::try_from(self.tables.len().saturating_sub(1)).unwrap_or(u32::MAX).max(1);
+        let share = (self.rest / others).max(Duration::from_millis(1)).min(first.max(Duration::from_millis(1)));
+        let lock = |(at, claim): (usize, &Claim)| {
+            let wait = if at == 0 { first } else { share };
+            let mode = claim.mode.words();
+            format!("SET LOCAL lock_timeout = {}; LOCK TABLE ONLY {} IN {mode} MODE", wait.as_millis(), claim.table)
+        };
+        self.tables.iter().enumerate().map(lock).collect()
+    }
+
+    /// How long the steps themselves may wait for locks that no claim names.
+    pub(super) fn patience(&self, ordinary: Duration) -> Duration {
+        match self.tables.is_empty() || ordinary.is_zero() {
+            true => ordinary,
+            false => ordinary.min(self.rest),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Ctrl-C and SIGTERM: what runs on the server is cancelled, and the command says where things stand. A second signal ends it at once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::model::{Class, Error};
+
+use super::session::Canceller;
+
+/// The exit code of a command that was ended by a signal, as shells have it for Ctrl-C.
+pub const EXIT: i32 = 130;
+
+/// How long to wait before what goes on is cancelled again: a request that came between two statements did nothing.
+pub const AGAIN: Duration = Duration::from_millis(250);
+
+/// How often the sessions of commands that only read are cancelled.
+const TIMES: u32 = 20;
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+static PROMPTING: AtomicBool = AtomicBool::new(false);
+static NOTICE: Notify = Notify::const_new();
+static SESSIONS: Mutex<Vec<(u64, Canceller)>> = Mutex::new(Vec::new());
+
+/// True once somebody asked to stop.
+pub fn is_asked() -> bool {
+    ASKED.load(Ordering::SeqCst)
+}
+
+/// Waits until somebody asks to stop.
+pub async fn asked() {
+    loop {
+        let notice = NOTICE.notified();
+        if is_asked() {
+            return;
+        }
+        notice.await;
+    }
+}
+
+/// What a command says that was told to stop.
+pub fn error() -> Error {
+    Error::new(Class::Interrupted, "interrupted")
+}
+
+/// While a question is on the terminal nothing runs: a signal ends the command then.
+pub fn while_prompting<T>(ask: impl FnOnce() -> T) -> T {
+    PROMPTING.store(true, Ordering::SeqCst);
+    let answer = ask();
+    PROMPTING.store(false, Ordering::SeqCst);
+    answer
+}
+
+/// A session that is cancelled with the others, as long as this lives.
+pub(super) struct Listed(u64);
+
+impl Listed {
+    pub(super) fn new(canceller: Canceller) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).push((number, canceller));
+        Self(number)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != self.0);
+    }
+}
+
+/// Begins to listen for signals, in a thread of its own: the main one may be busy. Where that cannot be, signals do what they always do.
+pub fn listen() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        let (ready, listens) = std::sync::mpsc::channel();
+        let listener = std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(heed(&ready));
+        });
+        if listener.is_ok() {
+            let _ = listens.recv(); // an error means that nobody listens
+        }
+    });
+}
+
+#[cfg(unix)]
+async fn heed(ready: &std::sync::mpsc::Sender<()>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let _ = ready.send(()); // whoever waits for it is there
+    let mut next = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    next().await;
+    first();
+    tokio::select! {
+        () = next() => {}
+        () = cancel_all() => next().await,
+    }
+    std::process::exit(EXIT);
+}
+
+#[cfg(not(unix))]
+async fn heed(ready: &std::sync::mpsc::Sender<()>) {
+    let _ = ready.send(()); // whoever waits for it is there
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    first();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = cancel_all() => _ = tokio::signal::ctrl_c().await,
+    }
+    std::process::exit(EXIT);
+}
+
+fn first() {
+    if PROMPTING.load(Ordering::SeqCst) {
+        std::process::exit(EXIT);
+    }
+    ASKED.store(true, Ordering::SeqCst);
+    NOTICE.notify_waiters();
+}
+
+/// Cancels what the listed sessions run, now and then again.
+async fn cancel_all() {
+    for _ in 0..TIMES {
+        let all: Vec<Canceller> =
+            SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, one)| one.clone()).collect();
+        for one in all {
+            // A server that does not answer is not waited for.
+            let _ = tokio::time::timeout(AGAIN, one.cancel()).await;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! A role that lacks rights finds out before the first step, with what gives them.
+
+use crate::support::{Outcome, Sandbox, TestDb};
+
+/// A role of its own, dropped at the end.
+struct Role<'a> {
+    db: &'a TestDb,
+    name: String,
+}
+
+impl<'a> Role<'a> {
+    /// One that may make schemas, and so the ledger, in the database, and has schema public.
+    fn new(db: &'a TestDb, suffix: &str) -> Self {
+        let name = format!("{}_{suffix}", db.connect.database());
+        db.execute(&format!(
+            "CREATE ROLE {name} LOGIN; GRANT CREATE ON DATABASE {} TO {name}; GRANT CREATE, USAGE ON SCHEMA public TO {name}",
+            db.connect.database()
+        ));
+        Self { db, name }
+    }
+
+    fn run(&self, sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+        let user = format!("//{}@", self.db.connect.user());
+        let url = self.db.url().replacen(&user, &format!("//{}@", self.name), 1);
+        assert_ne!(url, self.db.url());
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--url", &url]).collect();
+        sandbox.run(&arguments)
+    }
+}
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        let _ = self.db.try_execute(&format!("DROP OWNED BY {0} CASCADE; DROP ROLE {0}", self.name));
+    }
+}
+
+fn project(db: &TestDb, before: &str, after: &str) -> Sandbox {
+    let sandbox = Sandbox::new(db);
+    sandbox.write("schema/a.kdl", before);
+    sandbox.ok(&["plan", "--save", "one"]);
+    db.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)");
+    if before.contains("schema s") {
+        db.execute("CREATE SCHEMA s");
+    }
+    sandbox.ok(&["stamp", "1", "--auto-approve"]);
+    sandbox.write("schema/a.kdl", after);
+    sandbox.ok(&["plan", "--save", "two"]);
+    db.execute("DROP SCHEMA setpoint CASCADE");
+    sandbox
+}
+
+const BEFORE: &str = "table a {\n    column id int not-null\n    primary-key id\n}\ntable b {\n    column id int not-null\n    primary-key id\n}\n";
+
+/// Lets the role have the ledger, at revision 1.
+fn hand_over(role: &Role<'_>, sandbox: &Sandbox) {
+    let stamped = role.run(sandbox, &["stamp", "1", "--auto-approve"]);
+    assert_eq!(stamped.code, 0, "{}", stamped.stderr);
+}
+
+#[test]
+fn a_table_of_somebody_else_is_found_before_the_first_step() {
+    let db = TestDb::new();
+    let after = BEFORE.replace("int not-null\n", "int not-null\n    column more text\n");
+    let sandbox = project(&db, BEFORE, &after);
+    let role = Role::new(&db, "alters");
+    db.execute(&format!("ALTER TABLE a OWNER TO {}; GRANT SELECT ON b TO {0}", role.name));
+    hand_over(&role, &sandbox);
+    let refused = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let owner = db.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'b'");
+    assert!(
+        refused.stderr.contains(&format!("public.b belongs to {owner}: GRANT {owner} TO {}", role.name)),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("public.a"), "{}", refused.stderr);
+    assert_eq!(db.query("SELECT * FROM a"), ["1"], "nothing was done");
+    db.execute(&format!("ALTER TABLE b OWNER TO {}", role.name));
+    let applied = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+}
+
+#[test]
+fn rights_to_create_refer_and_fire_are_found_before_the_first_step() {
+    let db = TestDb::new();
+    let after = format!(
+        "{}{}",
+        BEFORE.replace(
+            "table b {\n    column id int not-null\n",
+            "table b {\n    column id int not-null\n    column more text\n"
+        ),
+        "schema s {\n    table t {\n        column id int { references public.a id }\n    }\n}\n"
+    );
+    let sandbox = project(&db, &format!("schema s\n{BEFORE}"), &after);
+    let role = Role::new(&db, "creates");
+    db.execute(&format!("ALTER TABLE b OWNER TO {}", role.name));
+    db.execute(&format!("GRANT SELECT ON a TO {0}; GRANT USAGE ON SCHEMA s TO {0}", role.name));
+    hand_over(&role, &sandbox);
+    let refused = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    for cure in ["GRANT CREATE ON SCHEMA s TO", "GRANT REFERENCES ON public.a TO"] {
+        assert!(refused.stderr.contains(cure), "{cure}\n{}", refused.stderr);
+    }
+    assert_eq!(db.query("SELECT * FROM b"), ["1"], "nothing was done");
+    db.execute(&format!("GRANT CREATE ON SCHEMA s TO {0}; GRANT REFERENCES ON a TO {0}", role.name));
+    let applied = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+}
