@@ -94,7 +94,7 @@ impl Show {
     fn compare(&self, app: &App, project: &Project, plan: &Plan) {
         let Ok(target) = project.target(app.globals.url.as_deref(), app.globals.env.as_deref()) else { return };
         let opened = async { tokio::time::timeout(PATIENCE, Session::open(&target, "show")).await };
-        let Ok(Ok(session)) = app.wait(opened) else { return };
+        let Ok(Ok(session)) = app.settle(opened) else { return };
         let ledger = match app.wait(Ledger::look_closely(&session)) {
             Ok(ledger) => ledger,
             Err(error) => return app.warn(&error.to_string()),

@@ -113,7 +113,7 @@ impl Bench {
         let seen = self.count(command);
         let all = std::env::var("SETPOINT_TEST_CUTS").is_ok_and(|value| value == "all");
         let chosen = |at: &usize, of: usize| {
-            all || of - at < LAST && (at + seed).is_multiple_of(4) || (at + seed).is_multiple_of(53)
+            all || of - at < LAST && (at + seed).is_multiple_of(5) || (at + seed).is_multiple_of(97)
         };
         let backend = (1..=seen.backend).filter(|at| chosen(at, seen.backend)).map(Cut::Backend);
         let frontend = (1..=seen.frontend).filter(|at| chosen(at, seen.frontend)).map(Cut::AfterFrontend);
