@@ -163,7 +163,7 @@ impl Copy<'_> {
                 "SELECT c.relname || '.' || a.attname || ' ' || a.attnotnull FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
                  WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT attisdropped ORDER BY 1",
                 "SELECT 'enum ' || enumlabel FROM pg_enum ORDER BY 1",
-                "SELECT relname || ' ' || (xpath('//row', query_to_xml('SELECT * FROM public.' || relname, true, true, '')))::text \
+                "SELECT relname || ' ' || query_to_xml('SELECT * FROM public.' || relname, true, false, '')::text \
                  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1",
             ] {
                 let rows = session.rows(query, &[]).await.unwrap_or_else(|error| panic!("{error}"));

@@ -18,11 +18,12 @@ fn saved(sandbox: &Sandbox, name: &str) -> Plan {
 fn split(plan: &Plan) -> Vec<String> {
     let mut seen: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for step in plan.steps.iter().filter(|step| step.mode == Mode::Normal) {
-        let Some((word, rest)) = step.object.split_once(' ') else { continue };
+        let Some((word, _)) = step.object.split_once(' ') else { continue };
+        let rest = step.object.as_str();
         let facet = kinds::find(word).is_some_and(|room| room.kind().within == Within::Any);
         let object = match facet {
-            // `revoke public of function public.f()`, `comment of table public.t`.
-            true => rest.split_once("of ").map_or(rest, |(_, object)| object).to_owned(),
+            // `revoke public on function public.f()`, `comment on table public.t`.
+            true => rest.split_once(" on ").map_or(rest, |(_, object)| object).to_owned(),
             false => step.object.clone(),
         };
         if step.action == Action::Create || facet {
