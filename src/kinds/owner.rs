@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Need, Room, Statement};
+use super::{Context, Disturbance, Folded, LockMode, Need, Reaction, Room, Statement};
 
 const ROLE: Key<Ident> = Key::new("role");
 

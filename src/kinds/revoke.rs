@@ -8,7 +8,7 @@ use crate::model::{
 
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::scope::{Scope, article};
-use super::{Context, Disturbance, Folded, Reaction, Need, Room, Statement};
+use super::{Context, Disturbance, Folded, Need, Reaction, Room, Statement};
 
 static ATTRS: [Attr; 1] =
     [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in rights, or `all`.")];

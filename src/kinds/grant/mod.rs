@@ -14,7 +14,7 @@ use crate::sql;
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::refs::Refs;
 use super::scope::Scope;
-use super::{Context, Direction, Disturbance, Folded, Reaction, Need, Room, Statement};
+use super::{Context, Direction, Disturbance, Folded, Need, Reaction, Room, Statement};
 
 const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
