@@ -113,7 +113,10 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
             let bond = if block.guards_new { Bond::Rather } else { Bond::Must };
             let last = *seen.get(whose).unwrap_or(&i);
             together[last + 1..=i].iter_mut().for_each(|between| *between = bond.max(*between));
-            seen.insert(whose, i);
+            // What may come later does not hold together what is on both sides of it.
+            if !block.guards_new {
+                seen.insert(whose, i);
+            }
         }
         if block.opens {
             first.entry(block.id).or_insert(i);
