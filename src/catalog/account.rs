@@ -1,7 +1,6 @@
 //! Operating-system accounts, as `/etc/passwd` lists them.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 
 /// One line of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +27,14 @@ pub fn current_name() -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
-/// The number of the user who runs this process, where `/proc` tells.
+/// The name of the account with that number.
+pub fn name_of(uid: u32) -> Option<String> {
+    accounts().into_iter().find(|account| account.uid == uid).map(|account| account.name)
+}
+
+/// The number of the user whose rights this process has.
 pub fn current_uid() -> Option<u32> {
-    fs::metadata("/proc/self").ok().map(|meta| meta.uid())
+    Some(rustix::process::geteuid().as_raw())
 }
 
 fn accounts() -> Vec<Account> {

@@ -10,6 +10,7 @@ use tokio_postgres::config::{ChannelBinding, Config};
 use crate::model::Result;
 
 use super::account;
+use super::methods::Methods;
 use super::parameters::{self, Lookup, Parameters, Resolved};
 use super::passfile::{self, Passfile};
 use super::place::{self, Place, invalid};
@@ -49,6 +50,8 @@ pub struct Connect {
     random: bool,
     timeout: Timeout,
     config: Config,
+    methods: Methods,
+    peer: Option<String>,
     password_from: Option<String>,
     open_passfile: Option<String>,
     said_by: Option<String>,
@@ -83,11 +86,11 @@ impl Connect {
 
     /// True if the connection string itself holds a password, where process lists and shell histories show it.
     pub fn holds_password(text: &str) -> bool {
-        parameters::parse(text).is_ok_and(|found| found.contains_key("password"))
+        parameters::holds_password(text)
     }
 
     fn from_parameters(resolved: Resolved, env: Lookup<'_>) -> Result<Self> {
-        let Resolved { parameters: found, mut password_from } = resolved;
+        let Resolved { parameters: found, password, mut password_from } = resolved;
         let get = |key: &str| found.get(key).map(String::as_str);
         let mut places = place::places(&found)?;
         let user =
@@ -95,15 +98,16 @@ impl Connect {
         let database = get("dbname").map_or_else(|| user.clone(), str::to_owned);
         let home = env("HOME").filter(|home| !home.is_empty());
         let mut open_passfile = None;
-        if let Some(password) = get("password") {
-            places.iter_mut().for_each(|place| place.password = Some(password.to_owned()));
+        if let Some(password) = password {
+            places.iter_mut().for_each(|place| place.password = Some(password.clone()));
         } else {
             match Passfile::find(get("passfile"), home.as_deref()) {
                 Passfile::Missing => {}
                 Passfile::Open(file) => open_passfile = Some(file.display().to_string()),
                 Passfile::Read(file, text) => {
                     for place in &mut places {
-                        place.password = passfile::pgpass(&text, &place.host, place.port, &database, &user);
+                        place.password = passfile::pgpass(&text, place.in_passfile(), place.port, &database, &user)
+                            .filter(|password| !password.is_empty());
                     }
                     if places.iter().any(|place| place.password.is_some()) {
                         password_from = Some(file.display().to_string());
@@ -115,7 +119,7 @@ impl Connect {
         let random = match get("load_balance_hosts") {
             None | Some("disable") => false,
             Some("random") => true,
-            Some(other) => return Err(invalid("load_balance_hosts", other, "disable or random")),
+            Some(_) => return Err(invalid("load_balance_hosts", "disable or random")),
         };
         let timeout = match get("connect_timeout").map(|text| number("connect_timeout", text)).transpose()? {
             None => Timeout::default(),
@@ -128,6 +132,8 @@ impl Connect {
         let tls = Arc::new(TlsSettings::from_parameters(&found, home.as_deref())?);
         let mut target = Self::assemble(places, user, database, tls, config);
         (target.wanted, target.random, target.timeout) = (wanted, random, timeout);
+        target.methods = get("require_auth").map(Methods::parse).transpose()?.unwrap_or_default();
+        target.peer = get("requirepeer").map(str::to_owned);
         (target.password_from, target.open_passfile) = (password_from, open_passfile);
         Ok(target)
     }
@@ -137,7 +143,7 @@ impl Connect {
         let mut config = Config::new();
         config.user(user).dbname(database);
         let host = directory.display().to_string();
-        let place = Place { host, nameless: false, address: None, port, password: None };
+        let place = Place { host, nameless: false, unnamed: false, address: None, port, password: None };
         let tls = Arc::new(TlsSettings::none());
         let mut target = Self::assemble(vec![place], user.to_owned(), database.to_owned(), tls, config);
         // A server of our own, where nobody else made event triggers.
@@ -164,6 +170,8 @@ impl Connect {
             random: false,
             timeout: Timeout::default(),
             config,
+            methods: Methods::default(),
+            peer: None,
             password_from: None,
             open_passfile: None,
             said_by: None,
@@ -272,6 +280,16 @@ impl Connect {
         self.unwatched
     }
 
+    /// The ways of logging in that a server may ask for.
+    pub(super) fn methods(&self) -> &Methods {
+        &self.methods
+    }
+
+    /// The user who must run the server at a socket.
+    pub(super) fn required_peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
     pub(super) fn direct_variable(&self) -> Option<&str> {
         self.direct_in.as_deref()
     }
@@ -310,7 +328,7 @@ impl Connect {
         self.url(self.places.iter().find_map(|place| place.password.as_deref()))
     }
 
-    fn url(&self, password: Option<&str>) -> String {
+    fn url(&self, password: Option<&[u8]>) -> String {
         let mut url = format!("postgresql://{}", encode(&self.user));
         if let Some(password) = password {
             url.push(':');
@@ -349,8 +367,9 @@ impl fmt::Debug for Connect {
     }
 }
 
-fn encode(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+fn encode(text: impl AsRef<[u8]>) -> String {
+    let bytes = text.as_ref();
+    bytes.iter().fold(String::with_capacity(bytes.len()), |mut out, &byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
@@ -378,20 +397,20 @@ fn driver_settings(found: &Parameters) -> Result<Config> {
         config.keepalives_interval(Duration::from_secs(number("keepalives_interval", text)?));
     }
     if let Some(text) = get("keepalives_count") {
-        let count = text.parse().map_err(|_| invalid("keepalives_count", text, "a whole number"))?;
+        let count = text.parse().map_err(|_| invalid("keepalives_count", "a whole number"))?;
         config.keepalives_retries(count);
     }
     match get("channel_binding") {
         None | Some("prefer") => {}
         Some("disable") => _ = config.channel_binding(ChannelBinding::Disable),
         Some("require") => _ = config.channel_binding(ChannelBinding::Require),
-        Some(other) => return Err(invalid("channel_binding", other, "disable, prefer or require")),
+        Some(_) => return Err(invalid("channel_binding", "disable, prefer or require")),
     }
     Ok(config)
 }
 
 fn number(key: &str, text: &str) -> Result<u64> {
-    text.trim().parse().map_err(|_| invalid(key, text, "a whole number"))
+    text.trim().parse().map_err(|_| invalid(key, "a whole number"))
 }
 
 #[cfg(test)]

@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, NoTls, Socket};
+use tokio_postgres::{CancelToken, Client, NoTls};
 
 use crate::model::Error;
 
 use super::connect::{Connect, Startup};
 use super::failure::server_error;
+use super::guard::{Guarded, Guarding, Rules};
+use super::neighbour;
 use super::pins;
 use super::place::Place;
 use super::refusal::{Failure, connect_error};
 use super::remembered;
 use super::tls::{SslMode, Tls};
+use super::wire::Wire;
 
 /// A setting that only a session of its own can have: what a pooler hands out began without it.
 pub(super) const MARK: &str = "setpoint.session";
@@ -169,19 +172,7 @@ async fn attempt(
 
 fn configured(target: &Connect, place: &Place, purpose: &str, way: Way) -> Config {
     let mut config = target.config().clone();
-    config.application_name(format!("setpoint {purpose}")).port(place.port);
-    if place.is_socket() {
-        config.host_path(&place.host);
-    } else {
-        // The driver wants a name for TLS, also where there is none and nobody looks at it.
-        config.host(&place.host);
-        if let Some(address) = place.address {
-            config.hostaddr(address);
-        }
-    }
-    if let Some(timeout) = target.timeout().reach {
-        config.connect_timeout(timeout);
-    }
+    config.application_name(format!("setpoint {purpose}"));
     if let Some(password) = &place.password {
         config.password(password);
     }
@@ -196,7 +187,7 @@ fn configured(target: &Connect, place: &Place, purpose: &str, way: Way) -> Confi
     config
 }
 
-/// The driver's own timeout ends with the TCP connection; a server that then keeps silent must not hold us forever.
+/// The time for reaching the server ends with the TCP connection; one that then keeps silent must not hold us forever.
 async fn timed(
     target: &Connect,
     place: &Place,
@@ -206,27 +197,53 @@ async fn timed(
     mark: Option<&String>,
 ) -> Result<Line, Failure> {
     let opened = async {
+        let (wire, rules) = reach(target, place).await?;
+        let asked = tls.is_some() && config.get_ssl_negotiation() == SslNegotiation::Postgres;
+        let stream = Guarded::new(wire, Arc::new(rules), asked);
         match tls {
-            Some(tls) => open(config, tls.clone()).await,
-            None => open(config, NoTls).await,
+            // The driver wants a name for TLS, also where there is none and nobody looks at it.
+            Some(tls) => log_in(config, stream, begin(tls, &place.host).map_err(Failure::Unreached)?).await,
+            None => log_in(config, stream, NoTls).await,
         }
+        .map_err(Failure::Driver)
     };
     let (client, task, last_words) = match target.timeout().login {
-        Some(timeout) => tokio::time::timeout(timeout, opened).await.map_err(|_| Failure::TimedOut)?,
-        None => opened.await,
-    }
-    .map_err(Failure::Driver)?;
+        Some(timeout) => tokio::time::timeout(timeout, opened).await.map_err(|_| Failure::TimedOut)??,
+        None => opened.await?,
+    };
     Ok(Line { client, task, last_words, tls: tls.cloned(), place: place.clone(), startup, mark: mark.cloned() })
 }
 
-async fn open<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>, LastWords), tokio_postgres::Error>
+/// Connects to the server, and finds out what it may ask for.
+async fn reach(target: &Connect, place: &Place) -> Result<(Wire, Rules), Failure> {
+    if place.is_socket() && place.unnamed {
+        neighbour::vet(place).map_err(Failure::Ours)?;
+    }
+    let opened = Wire::open(place, target.config(), target.timeout().reach).await;
+    let wire = opened.map_err(Failure::Unreached)?;
+    let stranger = match wire.peer() {
+        None => None,
+        Some(Err(error)) => return Err(Failure::Unreached(error)),
+        Some(Ok(peer)) => neighbour::check(place, peer, target.required_peer()).map_err(Failure::Ours)?,
+    };
+    let stranger = stranger.filter(|_| place.password.is_some());
+    Ok((wire, Rules { methods: target.methods().clone(), stranger }))
+}
+
+fn begin(tls: &Tls, host: &str) -> io::Result<Guarding<<Tls as MakeTlsConnect<Wire>>::TlsConnect>> {
+    MakeTlsConnect::<Wire>::make_tls_connect(&mut tls.clone(), host).map(Guarding).map_err(io::Error::other)
+}
+
+async fn log_in<T>(
+    config: &Config,
+    stream: Guarded<Wire>,
+    tls: T,
+) -> Result<(Client, JoinHandle<()>, LastWords), tokio_postgres::Error>
 where
-    T: MakeTlsConnect<Socket>,
+    T: TlsConnect<Guarded<Wire>>,
     T::Stream: Send + 'static,
-    T::TlsConnect: Send,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    let (client, connection) = config.connect(tls).await?;
+    let (client, connection) = config.connect_raw(stream, tls).await?;
     let last_words = LastWords::default();
     let hears = Arc::clone(&last_words);
     let task = tokio::spawn(async move {
@@ -235,6 +252,28 @@ where
         }
     });
     Ok((client, task, last_words))
+}
+
+/// Asks the server to cancel what a session runs, over a connection of its own.
+pub(super) async fn cancel(
+    target: &Connect,
+    place: &Place,
+    token: &CancelToken,
+    tls: Option<&Tls>,
+) -> Result<(), Error> {
+    let failed = |failure: Failure| connect_error(&failure, target, place);
+    let wire = Wire::open(place, target.config(), target.timeout().reach).await;
+    let wire = wire.map_err(|error| failed(Failure::Unreached(error)))?;
+    let asked = match tls {
+        Some(tls) => {
+            let tls = MakeTlsConnect::<Wire>::make_tls_connect(&mut tls.clone(), &place.host);
+            token
+                .cancel_query_raw(wire, tls.map_err(|error| failed(Failure::Unreached(io::Error::other(error))))?)
+                .await
+        }
+        None => token.cancel_query_raw(wire, NoTls).await,
+    };
+    asked.map_err(|error| failed(Failure::Driver(error)))
 }
 
 /// A value that no other session has.

@@ -1,4 +1,4 @@
-//! Passwords from `.pgpass`.
+//! Passwords from `.pgpass`, read as libpq reads it: bytes, lines in order, the first that fits.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 pub(super) enum Passfile {
     /// There is none.
     Missing,
-    /// Others may read it: ignored, as libpq does.
+    /// Others may read it, or it is no plain file: ignored, as libpq does.
     Open(PathBuf),
-    /// Its text.
-    Read(PathBuf, String),
+    /// What it holds.
+    Read(PathBuf, Vec<u8>),
 }
 
 impl Passfile {
@@ -22,57 +22,82 @@ impl Passfile {
         };
         match fs::metadata(&file) {
             Ok(meta) if meta.is_file() && meta.mode() & 0o077 != 0 => Self::Open(file),
-            Ok(meta) if meta.is_file() => {
-                fs::read_to_string(&file).map_or(Self::Missing, |text| Self::Read(file, text))
-            }
+            Ok(meta) if meta.is_file() => fs::read(&file).map_or(Self::Missing, |text| Self::Read(file, text)),
             _ => Self::Missing,
         }
     }
 }
 
-/// The password that a `.pgpass` file has for a server; a socket is `localhost` there, unless a line names its directory.
-pub(super) fn pgpass(text: &str, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
-    let named = |line: &str| line.starts_with(host);
-    let host = if host.starts_with('/') && !text.lines().any(named) { "localhost" } else { host };
+/// The password of the first line that fits; it may be empty, which then is all there is.
+pub(super) fn pgpass(text: &[u8], host: &str, port: u16, database: &str, user: &str) -> Option<Vec<u8>> {
     let port = port.to_string();
-    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let fields = pgpass_fields(line);
-        let [h, p, d, u, password] = fields.as_slice() else { return None };
-        let fits = |field: &str, value: &str| field == "*" || field == value;
-        (fits(h, host) && fits(p, &port) && fits(d, database) && fits(u, user)).then(|| password.clone())
+    text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#")).find_map(|line| {
+        let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+        // Where C's strings end.
+        let line = line.get(..end)?.split(|byte| *byte == 0).next()?;
+        let fields = [host, &port, database, user];
+        let rest = fields.into_iter().try_fold(line, |line, field| after(line, field.as_bytes()))?;
+        Some(password(rest))
     })
 }
 
-fn pgpass_fields(line: &str) -> Vec<String> {
-    let mut fields = Vec::new();
-    let mut field = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => field.extend(chars.next()),
-            ':' if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
+/// What follows a field and its colon, if the field is a star or that value.
+fn after<'a>(line: &'a [u8], value: &[u8]) -> Option<&'a [u8]> {
+    if let Some(rest) = line.strip_prefix(b"*:") {
+        return Some(rest);
     }
-    fields.push(field);
-    fields
+    let (mut rest, mut value) = (line, value);
+    loop {
+        rest = match (rest, value) {
+            ([b':', rest @ ..], []) => return Some(rest),
+            ([b'\\', rest @ ..], _) => rest,
+            _ => rest,
+        };
+        let ([found, later @ ..], [wanted, others @ ..]) = (rest, value) else { return None };
+        if found != wanted {
+            return None;
+        }
+        (rest, value) = (later, others);
+    }
+}
+
+/// Up to the next colon, with what is escaped by `\` taken as it is.
+fn password(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = line;
+    while let [first, later @ ..] = rest {
+        (rest, _) = match (first, later) {
+            (b':', _) => break,
+            (b'\\', [escaped, later @ ..]) => (later, out.push(*escaped)),
+            _ => (later, out.push(*first)),
+        };
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lines_are_tried_in_order() {
-        let text = "# comment\nh:5432:*:u:pa\\:ss\n*:*:*:*:other";
-        assert_eq!(pgpass(text, "h", 5432, "d", "u").as_deref(), Some("pa:ss"));
-        assert_eq!(pgpass(text, "x", 1, "d", "u").as_deref(), Some("other"));
-        assert_eq!(pgpass("h:1:d:u:p", "x", 1, "d", "u"), None);
+    fn found(text: &str, host: &str) -> Option<String> {
+        pgpass(text.as_bytes(), host, 5432, "d", "u").map(|bytes| String::from_utf8(bytes).expect("is UTF-8"))
     }
 
     #[test]
-    fn a_socket_goes_by_localhost_or_by_its_directory() {
-        assert_eq!(pgpass("localhost:1:d:u:p", "/run/pg", 1, "d", "u").as_deref(), Some("p"));
-        assert_eq!(pgpass("localhost:1:d:u:p\n/run/pg:1:d:u:q", "/run/pg", 1, "d", "u").as_deref(), Some("q"));
+    fn lines_are_tried_in_order() {
+        let text = "# comment\nh:5432:*:u:pa\\:ss\r\n*:*:*:*:other";
+        assert_eq!(found(text, "h").as_deref(), Some("pa:ss"));
+        assert_eq!(found(text, "x").as_deref(), Some("other"));
+        assert_eq!(found("h:1:d:u:p", "x"), None);
+        assert_eq!(found("h:5432:d:u:\n*:*:*:*:other", "h").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn passwords_end_at_a_colon() {
+        assert_eq!(found("h:5432:d:u:one:two", "h").as_deref(), Some("one"));
+        assert_eq!(found("h:5432:d:u:a\\\\b\\", "h").as_deref(), Some("a\\b\\"));
+        assert_eq!(pgpass(b"h:5432:d:u:\xff", "h", 5432, "d", "u"), Some(vec![0xff]));
+        assert_eq!(found("\\h:5432:d:u:p", "h").as_deref(), Some("p"));
+        assert_eq!(found("\\*:5432:d:u:p", "h"), None);
     }
 }

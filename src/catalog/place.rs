@@ -4,14 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::model::{Error, Result};
 
+use super::neighbour;
 use super::parameters::Parameters;
-
-/// Where servers put their sockets: Debian's place, then PostgreSQL's own default.
-const SOCKET_DIRS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
 /// One server.
 #[derive(Clone)]
@@ -20,18 +18,31 @@ pub(super) struct Place {
     pub(super) host: String,
     /// True if only an address was given: there is no name that a certificate could be compared with.
     pub(super) nameless: bool,
+    /// True if neither host nor address was given: the server is looked for where the platform keeps its sockets.
+    pub(super) unnamed: bool,
     /// Where to connect to, if `host` is not to be looked up.
     pub(super) address: Option<IpAddr>,
     /// The port; part of a socket's name.
     pub(super) port: u16,
     /// The password for this server.
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Vec<u8>>,
 }
 
 impl Place {
     /// True if this is a socket of this machine.
     pub(super) fn is_socket(&self) -> bool {
         self.address.is_none() && self.host.starts_with('/')
+    }
+
+    /// The socket's file.
+    pub(super) fn socket_file(&self) -> PathBuf {
+        neighbour::socket_file(&self.host, self.port)
+    }
+
+    /// What password files call it.
+    pub(super) fn in_passfile(&self) -> &str {
+        let default = self.unnamed || self.host == neighbour::default_folder();
+        if self.is_socket() && default { "localhost" } else { &self.host }
     }
 }
 
@@ -64,33 +75,28 @@ pub(super) fn places(found: &Parameters) -> Result<Vec<Place>> {
         .map(|index| {
             let port = match ports.get(index).or(ports.first()).map(|text| text.trim()) {
                 None | Some("") => 5432,
-                Some(text) => text.parse().map_err(|_| invalid("port", text, "a number up to 65535"))?,
+                Some(text) => text.parse().map_err(|_| invalid("port", "a number up to 65535"))?,
             };
             let address: Option<IpAddr> = match addresses.get(index).map(|text| text.trim()) {
                 None | Some("") => None,
-                Some(text) => Some(text.parse().map_err(|_| invalid("hostaddr", text, "an IP address"))?),
+                Some(text) => Some(text.parse().map_err(|_| invalid("hostaddr", "an IP address"))?),
             };
             let host = hosts.get(index).map(|host| host.trim()).filter(|host| !host.is_empty());
             let shown = match (host, address) {
                 (Some(host), _) => host.to_owned(),
                 (None, Some(address)) => address.to_string(),
-                (None, None) => default_host(port),
+                (None, None) => neighbour::folder_for(port).to_owned(),
             };
-            Ok(Place { host: shown, nameless: host.is_none() && address.is_some(), address, port, password: None })
+            let (nameless, unnamed) = (host.is_none() && address.is_some(), host.is_none() && address.is_none());
+            Ok(Place { host: shown, nameless, unnamed, address, port, password: None })
         })
         .collect()
 }
 
-/// A parameter whose value makes no sense.
-pub(super) fn invalid(key: &str, value: &str, wanted: &str) -> Error {
-    Error::config(format!("the connection parameter {key}={value} is not valid")).remedy(format!("{key} is {wanted}"))
-}
-
-fn default_host(port: u16) -> String {
-    SOCKET_DIRS
-        .iter()
-        .find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
-        .map_or_else(|| "localhost".to_owned(), |dir| (*dir).to_owned())
+/// A parameter whose value makes no sense. The value is not repeated: an odd password in a URL ends up in other parameters.
+pub(super) fn invalid(key: &str, wanted: &str) -> Error {
+    Error::config(format!("the value of the connection parameter {key} is not valid"))
+        .remedy(format!("{key} is {wanted}"))
 }
 
 /// Puts things into a random order.

@@ -10,6 +10,7 @@ use crate::model::{Class, Error};
 use super::Connect;
 use super::certificate::{self, Refusal};
 use super::failure::server_error;
+use super::guard::Breach;
 use super::place::Place;
 use super::pooler;
 use super::tls::SslMode;
@@ -27,6 +28,8 @@ const ENCRYPTED: &[&str] = &["SSL encryption", "SSL on"];
 pub(super) enum Failure {
     /// The host's name has no address.
     Lookup(io::Error),
+    /// The network or the system does not lead there.
+    Unreached(io::Error),
     /// Nobody answered in time.
     TimedOut,
     /// What the driver or the server says.
@@ -41,12 +44,8 @@ impl Failure {
     /// True if no server was reached: another address or host may do better.
     pub(super) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Lookup(_) | Self::TimedOut => true,
-            Self::Driver(error) => {
-                // The driver keeps its kinds to itself; these are their texts.
-                matches!(error.to_string().as_str(), "error connecting to server" | "timeout waiting for server")
-            }
-            Self::Ours(_) => false,
+            Self::Lookup(_) | Self::Unreached(_) | Self::TimedOut => true,
+            Self::Driver(_) | Self::Ours(_) => false,
             Self::Both(main, _) => main.is_unreachable(),
         }
     }
@@ -103,7 +102,7 @@ impl Failure {
 
     fn short(&self) -> String {
         match self {
-            Self::Lookup(error) => error.to_string(),
+            Self::Lookup(error) | Self::Unreached(error) => error.to_string(),
             Self::TimedOut => "no answer".to_owned(),
             Self::Driver(error) => match (error.as_db_error(), tls_error(error)) {
                 (Some(db), _) => db.message().to_owned(),
@@ -123,6 +122,7 @@ impl Failure {
 pub(super) fn connect_error(failure: &Failure, target: &Connect, place: &Place) -> Error {
     let error = match failure {
         Failure::Lookup(_) => lookup(place),
+        Failure::Unreached(error) => unreached(error, place),
         Failure::TimedOut => silent(place),
         Failure::Ours(error) => error.clone(),
         Failure::Both(main, other) => {
@@ -133,7 +133,10 @@ pub(super) fn connect_error(failure: &Failure, target: &Connect, place: &Place) 
         Failure::Driver(error) => match (error.as_db_error(), tls_error(error)) {
             (Some(db), _) => answered(error, db, target, place),
             (None, Some(tls)) => untrusted(tls, target, place),
-            (None, None) => broken(error, target, place),
+            (None, None) => match breach(error) {
+                Some(breach) => broke_rules(breach, target, place),
+                None => broken(error, target, place),
+            },
         },
     };
     error.detail(format!("connecting to {}", target.described()))
@@ -282,37 +285,59 @@ fn alert(tls: &rustls::Error) -> String {
     }
 }
 
-/// Nobody answered, or the conversation broke off.
+/// What the server did that it must not do before the login is done.
+fn breach(error: &tokio_postgres::Error) -> Option<&Breach> {
+    error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+}
+
+fn broke_rules(breach: &Breach, target: &Connect, place: &Place) -> Error {
+    match breach {
+        Breach::TooLong | Breach::NoAnswer => {
+            Error::failed(format!("what answers at {place} is no PostgreSQL server")).detail(breach.to_string()).remedy("check host and port")
+        }
+        Breach::Method(_) => Error::refused(format!("{breach}, and require_auth={} does not allow that", target.methods().said()))
+            .detail(format!("the server at {place} got no password"))
+            .remedy("have the server's pg_hba.conf ask for an allowed method, or allow another one in require_auth (PGREQUIREAUTH)"),
+        Breach::Stranger(who) => Error::refused(format!("the server at {place} is run by {who}, and asks for a password"))
+            .detail("it got none: the socket may have been put there by a stranger")
+            .remedy("if it is the right server, say whose it is: requirepeer=USER (PGREQUIREPEER)"),
+    }
+}
+
+/// Nobody answered.
+fn unreached(error: &io::Error, place: &Place) -> Error {
+    let refused = |message: String, remedy: &str| Error::failed(message).remedy(remedy);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused if place.is_socket() => refused(
+            format!("no server listens on the socket {place}"),
+            "start PostgreSQL: the socket is left over from a server that ended",
+        ),
+        io::ErrorKind::ConnectionRefused => refused(
+            format!("no server accepts connections at {place}"),
+            "check that PostgreSQL runs there and listens on that port (pg_isready tells), and that host and port are right",
+        ),
+        io::ErrorKind::NotFound if place.is_socket() => refused(
+            format!("no server listens on a socket in {}", place.host),
+            "check that PostgreSQL runs and that the port is right, or name a host: postgresql://USER@HOST/DATABASE",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            refused(format!("access to {place} is denied"), "check the rights on the socket's directory")
+        }
+        io::ErrorKind::TimedOut => silent(place),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            refused(format!("there is no way to {place}"), "check the address, the network and the VPN")
+        }
+        _ => refused(format!("cannot connect to {place}: {error}"), "check the address and the network"),
+    }
+}
+
+/// The conversation broke off.
 fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Error {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let cause = error.source().map_or_else(String::new, ToString::to_string);
     let mode = target.tls().mode().word();
     let refused = |message: String, remedy: &str| Error::failed(message).remedy(remedy);
     match (error.to_string().as_str(), io.map(io::Error::kind)) {
-        (_, Some(io::ErrorKind::ConnectionRefused)) if place.is_socket() => refused(
-            format!("no server listens on the socket {place}"),
-            "start PostgreSQL: the socket is left over from a server that ended",
-        ),
-        (_, Some(io::ErrorKind::ConnectionRefused)) => refused(
-            format!("no server accepts connections at {place}"),
-            "check that PostgreSQL runs there and listens on that port (pg_isready tells), and that host and port are right",
-        ),
-        (_, Some(io::ErrorKind::NotFound)) if place.is_socket() => refused(
-            format!("no server listens on a socket in {}", place.host),
-            "check that PostgreSQL runs and that the port is right, or name a host: postgresql://USER@HOST/DATABASE",
-        ),
-        (_, Some(io::ErrorKind::PermissionDenied)) => {
-            refused(format!("access to {place} is denied"), "check the rights on the socket's directory")
-        }
-        (_, Some(io::ErrorKind::TimedOut)) => silent(place),
-        (_, Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)) => {
-            refused(format!("there is no way to {place}"), "check the address, the network and the VPN")
-        }
-        ("error connecting to server" | "timeout waiting for server", None | Some(_))
-            if cause.is_empty() || cause.contains("timed out") =>
-        {
-            silent(place)
-        }
         (_, _) if cause.contains("server does not support TLS") => refused(
             format!("the server at {place} does not offer TLS, and sslmode={mode} insists on it"),
             "turn it on there: ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf; where the way to the server is \

@@ -4,12 +4,12 @@ use std::sync::PoisonError;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::model::{Error, Ident, Result};
 
 use super::connect::{Connect, Startup};
-use super::dial::{LastWords, Line, Refused, dial};
+use super::dial::{LastWords, Line, Refused, cancel, dial};
 use super::failure::{server_error, statement_error};
 use super::interrupt::Listed;
 use super::pins;
@@ -46,6 +46,7 @@ pub struct Session {
     /// True if transactions are read-only unless they say otherwise.
     pub read_only: bool,
     target: Connect,
+    place: Place,
     tls: Option<Tls>,
     last_words: LastWords,
     task: JoinHandle<()>,
@@ -86,7 +87,7 @@ impl Session {
             // What is remembered is from when this user was none.
             remembered::keep(target, place, None);
         }
-        let Line { client, task, last_words, tls, .. } = line;
+        let Line { client, task, last_words, tls, place: at, .. } = line;
         let session = Self {
             client,
             version,
@@ -98,6 +99,7 @@ impl Session {
             standby: text(&row, 5) == "t",
             read_only: text(&row, 6) == "on",
             target: settled,
+            place: at,
             tls,
             last_words,
             task,
@@ -199,7 +201,12 @@ impl Session {
 
     /// A handle that cancels what this session runs, from elsewhere.
     pub fn canceller(&self) -> Canceller {
-        Canceller { token: self.client.cancel_token(), tls: self.tls.clone() }
+        Canceller {
+            token: self.client.cancel_token(),
+            target: self.target.clone(),
+            place: self.place.clone(),
+            tls: self.tls.clone(),
+        }
     }
 
     /// Takes it from those that Ctrl-C cancels: whoever runs something here that is to be brought to an end sees to that.
@@ -223,17 +230,15 @@ impl Session {
 #[derive(Clone)]
 pub struct Canceller {
     token: CancelToken,
+    target: Connect,
+    place: Place,
     tls: Option<Tls>,
 }
 
 impl Canceller {
     /// Asks the server to cancel; the statement then fails with SQLSTATE 57014.
     pub async fn cancel(&self) -> Result<()> {
-        let cancelled = match &self.tls {
-            Some(tls) => self.token.cancel_query(tls.clone()).await,
-            None => self.token.cancel_query(NoTls).await,
-        };
-        cancelled.map_err(|error| server_error(&error))
+        cancel(&self.target, &self.place, &self.token, self.tls.as_ref()).await
     }
 }
 

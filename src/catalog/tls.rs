@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use tokio_postgres::Socket;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -20,6 +20,7 @@ use crate::model::{Error, Result};
 use super::certificate::{Authorities, Verifier};
 use super::parameters::Parameters;
 use super::place::{Place, invalid};
+use super::wire::Wire;
 
 /// How much protection the connection must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl SslMode {
             Some(mode) => Ok(mode),
             // Drivers of Node's world call it so.
             None if word == "no-verify" => Ok(Self::Require),
-            None => Err(invalid("sslmode", word, "disable, allow, prefer, require, verify-ca or verify-full")),
+            None => Err(invalid("sslmode", "disable, allow, prefer, require, verify-ca or verify-full")),
         }
     }
 
@@ -126,7 +127,7 @@ impl TlsSettings {
         let direct = match get("sslnegotiation") {
             None | Some("postgres") => false,
             Some("direct") => true,
-            Some(other) => return Err(invalid("sslnegotiation", other, "postgres or direct")),
+            Some(_) => return Err(invalid("sslnegotiation", "postgres or direct")),
         };
         if direct && matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
             let said = format!("sslmode={} is too weak for sslnegotiation=direct", mode.word());
@@ -135,7 +136,7 @@ impl TlsSettings {
         let sni = match get("sslsni") {
             None | Some("1") => true,
             Some("0") => false,
-            Some(other) => return Err(invalid("sslsni", other, "0 or 1")),
+            Some(_) => return Err(invalid("sslsni", "0 or 1")),
         };
         let version = |key: &str, open: u8| match get(key).map(str::to_ascii_lowercase).as_deref() {
             None => Ok(open),
@@ -143,7 +144,7 @@ impl TlsSettings {
             Some("tlsv1" | "tlsv1.1") if key == "ssl_min_protocol_version" => Ok(2),
             Some("tlsv1.2") => Ok(2),
             Some("tlsv1.3") => Ok(3),
-            Some(_) => Err(invalid(key, get(key).unwrap_or_default(), "TLSv1.2 or TLSv1.3")),
+            Some(_) => Err(invalid(key, "TLSv1.2 or TLSv1.3")),
         };
         let (oldest, newest) = (version("ssl_min_protocol_version", 2)?, version("ssl_max_protocol_version", 3)?);
         if oldest > newest {
@@ -356,18 +357,18 @@ impl Tls {
     }
 }
 
-impl MakeTlsConnect<Socket> for Tls {
-    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Tls {
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
     type TlsConnect = Handshake;
-    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, Self::Error> {
-        let inner = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.inner, domain)?;
+        let inner = MakeTlsConnect::<S>::make_tls_connect(&mut self.inner, domain)?;
         Ok(Handshake { inner, begun: Arc::clone(&self.begun) })
     }
 }
 
-type Inner = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+type Inner = <MakeRustlsConnect as MakeTlsConnect<Wire>>::TlsConnect;
 
 /// One handshake.
 pub(super) struct Handshake {
@@ -375,12 +376,12 @@ pub(super) struct Handshake {
     begun: Arc<AtomicBool>,
 }
 
-impl TlsConnect<Socket> for Handshake {
-    type Stream = <Inner as TlsConnect<Socket>>::Stream;
-    type Error = <Inner as TlsConnect<Socket>>::Error;
-    type Future = <Inner as TlsConnect<Socket>>::Future;
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Handshake {
+    type Stream = <Inner as TlsConnect<S>>::Stream;
+    type Error = <Inner as TlsConnect<S>>::Error;
+    type Future = <Inner as TlsConnect<S>>::Future;
 
-    fn connect(self, stream: Socket) -> Self::Future {
+    fn connect(self, stream: S) -> Self::Future {
         self.begun.store(true, Ordering::Relaxed);
         self.inner.connect(stream)
     }

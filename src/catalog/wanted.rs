@@ -36,7 +36,7 @@ impl Wanted {
         let all = [Self::Any, Self::ReadWrite, Self::ReadOnly, Self::Primary, Self::Standby, Self::PreferStandby];
         let Some(word) = word else { return Ok(Self::Any) };
         all.into_iter().find(|one| one.word() == word).ok_or_else(|| {
-            invalid("target_session_attrs", word, "any, read-write, read-only, primary, standby or prefer-standby")
+            invalid("target_session_attrs", "any, read-write, read-only, primary, standby or prefer-standby")
         })
     }
 
