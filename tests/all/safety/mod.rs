@@ -5,12 +5,15 @@ mod captured_names;
 #[cfg(unix)]
 mod interrupted;
 mod locks_first;
+mod conninfo;
+pub mod fake;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;
 mod planted_ledger;
 mod resumed_runs;
 mod rights;
+mod strangers;
 mod target_runs_nothing;
 mod throwaway;
 mod together;
