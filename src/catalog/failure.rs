@@ -48,7 +48,8 @@ fn from_db(db: &tokio_postgres::error::DbError) -> Error {
         "55P03" | "40P01" | "40001" | "53300" => Class::Busy,
         _ => Class::Failed,
     };
-    let mut error = Error::new(class, db.message()).sqlstate(code);
+    // What is not the first line must not look like one of ours.
+    let mut error = Error::new(class, db.message().trim_end().replace('\n', "\n  ")).sqlstate(code);
     if let Some(detail) = db.detail() {
         error = error.detail(format!("detail: {detail}"));
     }

@@ -11,9 +11,11 @@ use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::Chain;
+use crate::model::{Class, Error, ObjectId, Result, State, without_passwords};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
 use crate::scratch::Walls;
+use crate::report::finish;
 
 use super::Globals;
 use super::loading::Loading;
@@ -222,13 +224,22 @@ impl App {
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout().lock();
         // A closed pipe (`| head`) is no error of ours.
-        let _ = write!(out, "{text}").and_then(|()| out.flush());
+        let _ = write!(out, "{}", finish(text)).and_then(|()| out.flush());
+    }
+
+    /// A file's text: stdout, byte for byte unless that is a terminal.
+    pub fn print_file(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            return self.print(text);
+        }
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Everything else: stderr, unless `--quiet`.
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
-            anstream::eprintln!("{text}");
+            tell(text);
         }
     }
 
@@ -249,7 +260,8 @@ impl App {
 
     /// A warning: stderr in any case.
     pub fn warn(&self, text: &str) {
-        anstream::eprintln!("warning: {text}");
+        // A line of somebody else's text is not to look like one of ours.
+        tell(&format!("warning: {}", text.replace('\n', "\n  ")));
     }
 
     /// Asks before a database is changed.
@@ -264,7 +276,7 @@ impl App {
             return Err(Error::refused(format!("{question} Nobody is here to answer"))
                 .remedy("run it on a terminal, or answer yes beforehand with --auto-approve"));
         }
-        anstream::eprint!("{question} [y/N] ");
+        anstream::eprint!("{} [y/N] ", finish(question));
         let mut answer = String::new();
         let read = interrupt::while_prompting(|| std::io::stdin().lock().read_line(&mut answer));
         match (read, answer.trim()) {
@@ -272,6 +284,11 @@ impl App {
             _ => Err(Error::refused("not approved; nothing was changed")),
         }
     }
+}
+
+/// A line on stderr. Nothing of it is obeyed by a terminal, and no address in it shows its password.
+pub fn tell(text: &str) {
+    anstream::eprintln!("{}", finish(&without_passwords(text)));
 }
 
 /// Reads `--allow`'s words.

@@ -43,7 +43,7 @@ impl Drift {
         if self.json {
             let list: Vec<_> =
                 drift.iter().map(|d| json!({ "change": d.sign, "object": d.object, "attributes": d.attrs })).collect();
-            app.print(&format!("{:#}\n", json!({ "format": FORMAT, "revision": current, "drift": list })));
+            app.print(&crate::report::json::text(&json!({ "format": FORMAT, "revision": current, "drift": list })));
         } else {
             app.print(&text::drift(current, drift.iter().map(|d| (d.sign, d.object.as_str(), d.attrs.as_slice()))));
         }

@@ -102,7 +102,7 @@ impl Fmt {
         match laid_out.into_iter().next() {
             Some((_, Some(_))) if self.check => Err(unformatted("stdin is not in the canonical layout".into(), &[])),
             Some((text, new)) if !self.check => {
-                app.print(&new.unwrap_or(text));
+                app.print_file(&new.unwrap_or(text));
                 Ok(0)
             }
             _ => Ok(0),

@@ -44,6 +44,8 @@ impl History {
                 .collect();
             app.print(&format!("{:#}\n", json!({ "format": FORMAT, "events": events })));
             return ledger.sound().map(|()| 0);
+            app.print(&crate::report::json::text(&json!({ "format": FORMAT, "events": events })));
+            return Ok(0);
         }
         if events.is_empty() {
             app.say("nothing was applied to this database yet");

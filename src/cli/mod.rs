@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::Class;
 use crate::scratch::Author;
+use crate::model::{Class, harmless, without_passwords};
 
 pub use app::App;
 
@@ -114,8 +114,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
-            // Nothing more can be said if the terminal is gone.
-            let _ = error.print();
+            let plain = error.render().to_string();
+            if usage && (harmless(&plain) != plain || without_passwords(&plain) != plain) {
+                app::tell(plain.trim_end());
+            } else {
+                // Nothing more can be said if the terminal is gone.
+                let _ = error.print();
+            }
             return ExitCode::from(if usage { Class::Usage.exit_code() } else { 0 });
         }
     };
@@ -132,7 +137,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            anstream::eprintln!("{}", crate::report::text::error(&error));
+            app::tell(&crate::report::text::error(&error));
             ExitCode::from(error.class.exit_code())
         }
     }

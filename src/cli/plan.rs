@@ -81,7 +81,7 @@ impl Plan {
             (!nothing).then(|| plans::Plan::new(&chain, name, files, session.version.major(), made))
         };
         if self.json {
-            app.print(&format!("{:#}\n", json::plan(&made.steps, &unverified, &difference.unmodelled)));
+            app.print(&json::text(&json::plan(&made.steps, &unverified, &difference.unmodelled)));
         } else if self.sql {
             app.print(&shows::script(&made.steps));
         } else if self.markdown {

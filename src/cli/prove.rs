@@ -49,7 +49,7 @@ impl Prove {
                 .iter()
                 .map(|(plan, proof)| json!({ "number": plan.number, "name": plan.name, "proof": json::proof(proof) }))
                 .collect();
-            app.print(&format!("{:#}\n", json!({ "format": json::FORMAT, "plans": list })));
+            app.print(&json::text(&json!({ "format": json::FORMAT, "plans": list })));
         } else {
             for (plan, proof) in &proofs {
                 app.print(&format!("plan {} {}: {}", plan.number, plan.name, shows::proved(proof)));

@@ -44,7 +44,7 @@ impl Show {
             None => self.recorded(app, &project)?,
         };
         app.print(&if self.json {
-            format!("{:#}\n", json::saved(&plan))
+            json::text(&json::saved(&plan))
         } else if self.sql {
             shows::script(&plan.steps)
         } else if self.markdown {

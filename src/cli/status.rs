@@ -53,9 +53,7 @@ impl Status {
             Stranger::Other(revision, _) | Stranger::Unknown(revision) => revision,
         });
         if self.json {
-            app.print(&format!(
-                "{:#}\n",
-                json!({
+            app.print(&crate::report::json::text(&json!({
                     "format": FORMAT,
                     "database": session.target().database(),
                     "server": session.version.to_string(),

@@ -5,6 +5,7 @@ mod hash;
 mod id;
 mod ident;
 mod kind;
+mod shown;
 mod state;
 mod value;
 
@@ -13,5 +14,6 @@ pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};
 pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
+pub use shown::{harmless, in_json, in_line, is_obeyed, without_passwords};
 pub use state::{Change, Edges, Object, Part, Span, State};
 pub use value::{Attrs, Expr, Field, Options, SqlType, Text, Value};

@@ -3,11 +3,17 @@
 use serde_json::{Value as Json, json};
 
 use crate::kinds::Mode;
+use crate::model::in_json;
 use crate::plan::proof::Proof;
 use crate::plan::{Plan, Step};
 
 /// The version of every JSON form that the commands print.
 pub const FORMAT: u32 = 1;
+
+/// JSON as it is printed: nothing in it is obeyed by a terminal.
+pub fn text(value: &Json) -> String {
+    in_json(&format!("{value:#}\n"))
+}
 
 /// `plan --json`: the steps, and what could not be verified.
 pub fn plan(steps: &[Step], unverified: &[String], unmodelled: &[String]) -> Json {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::model::harmless;
 use crate::plan::proof::{Proof, Verdict};
 use crate::plan::{Plan, Step};
 
@@ -237,6 +238,7 @@ fn list(out: &mut String, title: &str, lines: &[String]) {
 
 /// A block of code whose fence is longer than any in the text: nothing in it can end it, and nothing in it is HTML.
 fn fence(language: &str, text: &str) -> String {
+    let text = &*harmless(text);
     let marks = "`".repeat(longest(text).max(2) + 1);
     let text = text.trim_end_matches('\n');
     format!("{marks}{language}\n{text}\n{marks}\n")
@@ -244,7 +246,7 @@ fn fence(language: &str, text: &str) -> String {
 
 /// A text as code in a line.
 fn code(text: &str) -> String {
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = harmless(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned();
     let marks = "`".repeat(longest(&text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
     format!("{marks}{pad}{text}{pad}{marks}")
@@ -259,7 +261,7 @@ fn longest(text: &str) -> usize {
 /// Plain text: nothing in it is Markdown, HTML, a mention or the end of a table's cell.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+    for c in harmless(&text.split_whitespace().collect::<Vec<_>>().join(" ")).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -10,10 +10,12 @@ pub mod summary;
 pub mod text;
 pub mod tree;
 
+pub use style::finish;
+
 /// A text in one line of at most so many characters.
 fn line(text: &str, long: usize) -> String {
     let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let one: String = one.chars().filter(|c| !c.is_control()).collect();
+    let one = crate::model::in_line(&one).into_owned();
     match one.char_indices().nth(long) {
         Some((at, _)) => format!("{}…", one.get(..at).unwrap_or_default().trim_end()),
         None => one,

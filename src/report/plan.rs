@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::kinds::{LockMode, Mode};
 use crate::plan::proof::{Leg, Proof, Verdict};
 use crate::plan::{Plan, Step};
+use crate::sql;
 
 use super::style::{ADD, BOLD, CHANGE, DIM, REMOVE, mark, paint, sign};
 use super::tree::{Row, Steps, rows};
@@ -263,10 +264,10 @@ pub fn script(steps: &[Step]) -> String {
             }
         }
         if path != Some(&step.path) {
-            let _ = writeln!(out, "SET search_path = {};", step.schemas());
+            let _ = writeln!(out, "SET search_path = {};", sql::respelled(&step.schemas()));
             path = Some(&step.path);
         }
-        let _ = writeln!(out, "{};", step.sql);
+        let _ = writeln!(out, "{};", sql::respelled(&step.sql));
     }
     if open != 0 {
         out.push_str("COMMIT;\n");

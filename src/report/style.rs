@@ -1,7 +1,11 @@
 //! The colours; whether they are used is decided where the text is written.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+
 use anstyle::{AnsiColor, Style};
 
+use crate::model::harmless;
 use crate::plan::Action;
 
 use super::tree::Mark;
@@ -12,9 +16,31 @@ pub(super) const REMOVE: Style = AnsiColor::Red.on_default();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// Text in a style.
+/// Text in a style. Until it is finished, nothing but what stands behind the key of this process counts as a style: names and
+/// texts of others cannot have it.
 pub(super) fn paint(style: Style, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
+    let key = key();
+    if text.is_empty() { String::new() } else { format!("{key}{style}{KEY_END}{text}{key}{style:#}{KEY_END}") }
+}
+
+const KEY_END: char = '\u{7}';
+
+/// What no text of others can hold, since nobody can know it.
+fn key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    KEY.get_or_init(|| format!("\u{1b}{:016x}", RandomState::new().build_hasher().finish()))
+}
+
+/// A text that people are to see, with its styles; whatever else a terminal would obey is named.
+pub fn finish(text: &str) -> String {
+    let mut parts = text.split(key());
+    let mut out = harmless(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let (style, rest) = part.split_once(KEY_END).unwrap_or((part, ""));
+        out.push_str(style);
+        out.push_str(&harmless(rest));
+    }
+    out
 }
 
 /// The sign of what happens to an object: `+ ~ -`, `>` for renames, `±` for what is made again, `*` for steps by hand.
@@ -37,5 +63,16 @@ pub(super) const fn mark(action: Action) -> Mark {
         Action::Alter => Mark::Alter,
         Action::Rename => Mark::Rename,
         Action::Manual => Mark::Manual,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn styles_of_others_are_named() {
+        let text = format!("{} \u{1b}[31mb\u{7}\u{202e}", paint(BOLD, "a\u{9b}"));
+        assert_eq!(finish(&text), "\u{1b}[1ma<U+009B>\u{1b}[0m <U+001B>[31mb<U+0007><U+202E>");
     }
 }

@@ -1,11 +1,12 @@
 //! A plan's steps as a person would draw them: schema, table, its parts, each with what happens to it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use crate::kinds::{LockMode, Mode};
-use crate::model::Address as Kinds;
+use crate::model::{Address as Kinds, in_line};
 use crate::plan::{Action, Expected, Hazard, Plan, Step};
 
 use super::address::Address;
@@ -75,6 +76,14 @@ pub fn rows(steps: Steps<'_>, all: bool) -> Vec<Row> {
     if !all && rows.len() > READABLE {
         rows.clear();
         tree.write(&tree.tops, 0, false, &mut rows);
+    }
+    // A name does not draw lines of its own.
+    for row in &mut rows {
+        for text in [&mut row.name, &mut row.about] {
+            if let Cow::Owned(named) = in_line(text) {
+                *text = named;
+            }
+        }
     }
     rows
 }

@@ -7,6 +7,7 @@ pub mod operators;
 mod options;
 mod quote;
 pub mod reference;
+mod respell;
 pub mod signature;
 pub mod stars;
 pub mod types;
@@ -15,3 +16,4 @@ pub use options::{
     definition, definition_changes, definitions, foreign_option_changes, foreign_options, option_changes, options,
 };
 pub use quote::{literal, name, name_list, operator_path, path, role, schema_path, target};
+pub use respell::respelled;

@@ -15,5 +15,6 @@ mod resumed_runs;
 mod rights;
 mod strangers;
 mod target_runs_nothing;
+mod terminal;
 mod throwaway;
 mod together;
