@@ -72,9 +72,7 @@ impl Executor<'_> {
         let journal = Journal::open(self.session, run.number, run.direction).await?;
         let left = self.left(run, &journal, units).await?;
         progress.begin(label, run.direction, units.len(), units.len() - left.len());
-        if !left.is_empty() {
-            secrets::lend(self.session).await?;
-        }
+        let lender = secrets::Lender::new(self.session, left.iter().map(|unit| unit.step), progress).await?;
         let mut rest = left.as_slice();
         while let Some(first) = rest.first() {
             // Where nobody is there to be held up, all goes together that may.
@@ -86,10 +84,14 @@ impl Executor<'_> {
                 return Err(self.stopped(label, done, units.len()));
             }
             self.trip.sent(in_doubt(label, run.number, now, done));
+            let lent = lender.lend(self.session, now.iter().map(|unit| unit.step)).await?;
             let result = match first.step.mode {
                 Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
                 _ => self.transaction(&journal, now, done, progress).await,
             };
+            if let Some(lent) = lent {
+                lent.take_back(self.session).await;
+            }
             result.map_err(|(at, error)| {
                 if error.class == Class::Interrupted {
                     return self.stopped(label, done, units.len());

@@ -93,6 +93,8 @@ pub trait Progress {
     fn waiting(&mut self, _message: &str) {}
     /// Something that a person should know.
     fn note(&mut self, _message: &str) {}
+    /// Something that a person must know, however little they want to.
+    fn warning(&mut self, _message: &str) {}
     /// A plan is done.
     fn end(&mut self, _label: &str, _direction: Direction) {}
 }

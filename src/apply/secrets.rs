@@ -1,20 +1,192 @@
-//! Secrets that statements need: lent to the session as settings, so that no statement holds one.
+//! Secrets that statements need: lent to the session as settings, so that no statement holds one, and only while nothing of what the
+//! session does is written down.
 
 use crate::catalog::Session;
 use crate::kinds::foreign_options::{PREFIX, setting};
-use crate::model::Result;
+use crate::model::{Error, Result};
+use crate::plan::Step;
 
-/// Gives the session the variables that are there for this purpose, and nothing else of the environment.
-///
-/// # Errors
-/// What the server reports.
-pub async fn lend(session: &Session) -> Result<()> {
-    let ours =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let named = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    for (name, value) in ours.filter(|(name, _)| name.len() > PREFIX.len() && name.starts_with(PREFIX) && named(name)) {
-        // As parameters: neither the server's list of running queries nor an error shows them.
-        session.rows("SELECT pg_catalog.set_config($1, $2, false)", &[&setting(&name), &value]).await?;
+use super::Progress;
+
+/// When a setting writes secrets down.
+enum Tells {
+    /// With any value but the silent one.
+    Unless,
+    /// With these values.
+    With(&'static [&'static str]),
+    /// Only together with another one that does; it is silenced where it may be.
+    Along,
+}
+
+/// Settings that write statements, their parameters or what comes of them to the log, or keep them in statistics: a name, the value
+/// with which it does not, and when it does.
+const TELLTALES: &[(&str, &str, Tells)] = &[
+    ("log_statement", "none", Tells::With(&["all"])),
+    ("log_min_duration_statement", "-1", Tells::Unless),
+    ("log_min_duration_sample", "-1", Tells::Unless),
+    ("log_transaction_sample_rate", "0", Tells::Unless),
+    ("log_parameter_max_length", "0", Tells::Along),
+    ("log_parameter_max_length_on_error", "0", Tells::Along),
+    ("log_min_error_statement", "panic", Tells::Along),
+    ("debug_print_raw_parse", "off", Tells::Unless),
+    ("debug_print_parse", "off", Tells::Unless),
+    ("debug_print_rewritten", "off", Tells::Unless),
+    ("debug_print_plan", "off", Tells::Unless),
+    ("auto_explain.log_min_duration", "-1", Tells::Unless),
+    ("pg_stat_statements.track", "none", Tells::With(&["all"])),
+    ("pg_stat_statements.track_utility", "off", Tells::Along),
+    ("pg_stat_monitor.pgsm_track", "none", Tells::With(&["all"])),
+    ("pg_store_plans.track", "none", Tells::With(&["all"])),
+    ("pgaudit.log", "none", Tells::Unless),
+    ("pgaudit.log_parameter", "off", Tells::Along),
+];
+
+/// The variables of the environment that steps ask for, and the settings that have to be silent meanwhile.
+pub struct Lender {
+    variables: Vec<(String, String)>,
+    /// What may be silenced: name, value now, silent value.
+    silenced: Vec<(String, String, &'static str)>,
+}
+
+/// What is lent for a while.
+pub struct Lent<'a> {
+    lender: &'a Lender,
+    settings: Vec<String>,
+}
+
+impl Lender {
+    /// Looks what the steps need. A person whose secrets would be written down, because the role may not prevent it, is told so
+    /// before any of them is sent.
+    ///
+    /// # Errors
+    /// What the server reports.
+    pub async fn new<'a>(
+        session: &Session,
+        steps: impl Iterator<Item = &'a Step> + Clone,
+        progress: &mut dyn Progress,
+    ) -> Result<Self> {
+        // Nothing else of the environment is looked at.
+        let ours =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let named = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let variables: Vec<(String, String)> = ours
+            .filter(|(name, _)| name.len() > PREFIX.len() && name.starts_with(PREFIX) && named(name))
+            .filter(|(name, _)| steps.clone().any(|step| asks_for(step, name)))
+            .collect();
+        let mut lender = Self { variables, silenced: Vec::new() };
+        if !lender.variables.is_empty() {
+            lender.look(session, progress).await?;
+        }
+        Ok(lender)
     }
-    Ok(())
+
+    /// Finds out what writes down what, and whether the role may prevent it.
+    async fn look(&mut self, session: &Session, progress: &mut dyn Progress) -> Result<()> {
+        let names: Vec<&str> = TELLTALES.iter().map(|(name, ..)| *name).collect();
+        // A parameter's rights came with PostgreSQL 15.
+        let granted =
+            if session.version.at_least(15) { "pg_catalog.has_parameter_privilege(name, 'SET')" } else { "false" };
+        let query = format!(
+            "SELECT name, setting, context = 'user' OR pg_catalog.current_setting('is_superuser') = 'on' OR {granted} \
+             FROM pg_catalog.pg_settings WHERE name = ANY ($1)"
+        );
+        let mut told = Vec::new();
+        for mut row in session.rows(&query, &[&names]).await? {
+            let (name, value, may) = (row.text().to_string(), row.text().to_string(), row.next::<bool>());
+            let Some((_, silent, tells)) = TELLTALES.iter().find(|(known, ..)| *known == name) else { continue };
+            if value == *silent {
+                continue;
+            }
+            if may {
+                self.silenced.push((name, value, silent));
+            } else if match tells {
+                Tells::Unless => true,
+                Tells::With(values) => values.contains(&value.as_str()),
+                Tells::Along => false,
+            } {
+                told.push(name);
+            }
+        }
+        if !told.is_empty() {
+            let variables: Vec<&str> = self.variables.iter().map(|(name, _)| name.as_str()).collect();
+            let list = told.join(", ");
+            let remedy = if session.version.at_least(15) {
+                format!(
+                    "have a superuser GRANT SET ON PARAMETER {list} TO {}",
+                    crate::sql::name(&session.user.as_str().into())
+                )
+            } else {
+                "run this as a superuser, or have these settings turned off meanwhile".to_owned()
+            };
+            progress.warning(&format!(
+                "the server may write {} to its log or statistics ({list}), and {} may not prevent that; {remedy}",
+                variables.join(", "),
+                session.user
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lends what these steps ask for.
+    ///
+    /// # Errors
+    /// What the server reports; nothing is lent then.
+    pub async fn lend<'a>(
+        &'a self,
+        session: &Session,
+        steps: impl Iterator<Item = &Step> + Clone,
+    ) -> Result<Option<Lent<'a>>> {
+        let wanted = self.variables.iter().filter(|(name, _)| steps.clone().any(|step| asks_for(step, name)));
+        let wanted: Vec<&(String, String)> = wanted.collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut lent = Lent { lender: self, settings: Vec::new() };
+        set(session, self.silenced.iter().map(|(name, _, silent)| (name.as_str(), *silent))).await?;
+        for (name, value) in wanted {
+            let setting = setting(name);
+            // As parameters: neither the server's list of running queries nor an error shows them.
+            let given = session.rows("SELECT pg_catalog.set_config($1, $2, false)", &[&setting, value]).await;
+            lent.settings.push(setting);
+            if let Err(error) = given {
+                lent.take_back(session).await;
+                return Err(without(error, value));
+            }
+        }
+        Ok(Some(lent))
+    }
+}
+
+impl Lent<'_> {
+    /// Takes the secrets back, and lets the session be written down as before. Where the connection is gone, so are they.
+    pub async fn take_back(self, session: &Session) {
+        let taken = set(session, self.settings.iter().map(|name| (name.as_str(), ""))).await;
+        if taken.is_ok() {
+            let before = self.lender.silenced.iter().map(|(name, value, _)| (name.as_str(), value.as_str()));
+            let _ = set(session, before).await; // a session that stays silent does no harm
+        }
+    }
+}
+
+/// True if a step takes its secret from that variable.
+fn asks_for(step: &Step, variable: &str) -> bool {
+    step.sql.contains(&format!("'{}'", setting(variable)))
+}
+
+async fn set(session: &Session, settings: impl Iterator<Item = (&str, &str)>) -> Result<()> {
+    let calls: Vec<String> = settings
+        .map(|(name, value)| {
+            format!("pg_catalog.set_config({}, {}, false)", crate::sql::literal(name), crate::sql::literal(value))
+        })
+        .collect();
+    if calls.is_empty() { Ok(()) } else { session.batch(&format!("SELECT {}", calls.join(", "))).await }
+}
+
+/// The error without the secret in it.
+fn without(mut error: Error, secret: &str) -> Error {
+    if !secret.is_empty() {
+        error.message = error.message.replace(secret, "…");
+        error.details.iter_mut().for_each(|line| *line = line.replace(secret, "…"));
+    }
+    error
 }

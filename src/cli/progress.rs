@@ -29,6 +29,10 @@ impl Progress for Tell<'_> {
         self.0.say(&format!("note: {message}"));
     }
 
+    fn warning(&mut self, message: &str) {
+        self.0.warn(message);
+    }
+
     fn end(&mut self, label: &str, direction: Direction) {
         let verb = if direction == Direction::Up { "applied" } else { "took back" };
         self.0.say(&format!("{verb} {label}"));

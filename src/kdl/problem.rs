@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use crate::model::{Class, Error, Span};
+use crate::model::{Class, Error, Span, is_obeyed, painted};
 
 /// More problems than this are only counted.
 const MAX_SHOWN: usize = 50;
@@ -89,11 +89,15 @@ impl Sources {
         // Nobody reads more of a line, and what a terminal would obey is no text.
         let skipped = column.saturating_sub(MAX_BEFORE);
         let column = column - skipped;
-        let seen = source.chars().skip(skipped).take(2 * MAX_BEFORE);
+        let around: Vec<&str> = [line.wrapping_sub(2), line].iter().filter_map(|at| text.lines().nth(*at)).collect();
+        let secrets = painted::secrets(source, &around);
+        let seen = painted::painted(source, &secrets);
+        let seen = seen.chars().skip(skipped).take(2 * MAX_BEFORE);
         let shown: String = seen
             .map(|c| match c {
                 '\t' => ' ',
-                c if c.is_control() => char::REPLACEMENT_CHARACTER,
+                // As wide as it stands there.
+                c if is_obeyed(c) => char::REPLACEMENT_CHARACTER,
                 c => c,
             })
             .collect();
@@ -113,6 +117,10 @@ impl Sources {
         }
         if let Some(help) = &problem.help {
             out.push_str(&format!("\n{:gutter$} = help: {}", "", clipped(help)));
+        }
+        // Messages may repeat what they are about.
+        for secret in secrets.iter().filter_map(|range| source.get(range.clone())).filter(|secret| secret.len() > 2) {
+            out = out.replace(secret, "…");
         }
         out
     }

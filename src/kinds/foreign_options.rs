@@ -2,6 +2,7 @@
 //! values are read from no catalog, written to no file, plan or message, and come from the environment of whoever runs a plan.
 
 use crate::kdl::Problem;
+use crate::model::painted::TELLING;
 use crate::model::{Attr, Attrs, Form, Ident, Key, Object, ObjectId, OnChange, Options, Shape, Span, Text, attr};
 use crate::sql;
 
@@ -58,28 +59,6 @@ pub fn is_secret(name: &str, mapping: bool) -> bool {
         "database",
         "schema",
         "fetch_size",
-    ];
-    const TELLING: &[&str] = &[
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "pwd",
-        "secret",
-        "token",
-        "credential",
-        "api_key",
-        "apikey",
-        "access_key",
-        "accesskey",
-        "private_key",
-        "privatekey",
-        "auth_key",
-        "client_key",
-        "server_key",
-        "bearer",
-        "connstr",
-        "conn_str",
     ];
     let name = name.to_lowercase();
     // An identifier of a secret that is kept elsewhere is none.

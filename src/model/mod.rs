@@ -5,6 +5,7 @@ mod hash;
 mod id;
 mod ident;
 mod kind;
+pub mod painted;
 mod shown;
 mod state;
 mod value;

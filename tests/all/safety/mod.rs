@@ -13,6 +13,7 @@ mod newer_server;
 mod planted_ledger;
 mod resumed_runs;
 mod rights;
+mod secrets;
 mod strangers;
 mod target_runs_nothing;
 mod terminal;
