@@ -155,7 +155,7 @@ impl Connect {
     #[must_use]
     pub fn with_password(&self, password: &str) -> Self {
         let mut other = self.clone();
-        other.places.iter_mut().for_each(|place| place.password = Some(password.to_owned()));
+        other.places.iter_mut().for_each(|place| place.password = Some(password.as_bytes().to_vec()));
         other
     }
 

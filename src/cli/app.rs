@@ -14,8 +14,8 @@ use crate::plan::chain::Chain;
 use crate::model::{Class, Error, ObjectId, Result, State, without_passwords};
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
-use crate::scratch::Walls;
 use crate::report::finish;
+use crate::scratch::Walls;
 
 use super::Globals;
 use super::loading::Loading;

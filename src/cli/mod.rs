@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scratch::Author;
 use crate::model::{Class, harmless, without_passwords};
+use crate::scratch::Author;
 
 pub use app::App;
 
