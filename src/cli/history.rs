@@ -42,10 +42,8 @@ impl History {
                     json!({ "number": e.number, "name": e.name, "what": e.what, "at": e.at, "by": e.by, "tool": e.tool, "hash": e.plan_hash.to_string() })
                 })
                 .collect();
-            app.print(&format!("{:#}\n", json!({ "format": FORMAT, "events": events })));
-            return ledger.sound().map(|()| 0);
             app.print(&crate::report::json::text(&json!({ "format": FORMAT, "events": events })));
-            return Ok(0);
+            return ledger.sound().map(|()| 0);
         }
         if events.is_empty() {
             app.say("nothing was applied to this database yet");
