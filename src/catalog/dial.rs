@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Config, SslMode as Negotiate, SslNegotiation};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Client, NoTls};
 
@@ -17,9 +18,10 @@ use super::guard::{Guarded, Guarding, Rules};
 use super::neighbour;
 use super::pins;
 use super::place::Place;
-use super::refusal::{Failure, connect_error};
+use super::refusal::{Failure, connect_error, unbindable};
 use super::remembered;
-use super::tls::{SslMode, Tls};
+use super::stream::Tls;
+use super::tls::SslMode;
 use super::wire::Wire;
 
 /// A setting that only a session of its own can have: what a pooler hands out began without it.
@@ -205,7 +207,15 @@ async fn timed(
             Some(tls) => log_in(config, stream, begin(tls, &place.host).map_err(Failure::Unreached)?).await,
             None => log_in(config, stream, NoTls).await,
         }
-        .map_err(Failure::Driver)
+        .map_err(|error| {
+            // Servers have no better word for it than an internal error.
+            let internal = error.code().is_some_and(|code| *code == SqlState::INTERNAL_ERROR);
+            if internal && tls.is_some_and(Tls::unbindable) {
+                Failure::Ours(unbindable(&error))
+            } else {
+                Failure::Driver(error)
+            }
+        })
     };
     let (client, task, last_words) = match target.timeout().login {
         Some(timeout) => tokio::time::timeout(timeout, opened).await.map_err(|_| Failure::TimedOut)??,

@@ -1,6 +1,8 @@
 //! Toolkit for reading a live database: the session, rows, the address book of OIDs, server versions.
 
 pub mod account;
+mod authorities;
+mod binding;
 pub mod book;
 mod certificate;
 mod connect;
@@ -9,7 +11,9 @@ mod dial;
 mod failure;
 pub mod interrupt;
 mod guard;
+mod identity;
 mod methods;
+mod names;
 mod neighbour;
 mod parameters;
 mod passfile;
@@ -17,12 +21,16 @@ mod pins;
 mod pipeline;
 mod place;
 mod pooler;
+mod purpose;
 mod refusal;
 mod remembered;
 pub mod row;
 mod service;
 mod session;
+mod signature;
+mod stream;
 mod tls;
+mod verdict;
 mod version;
 mod wanted;
 mod wire;

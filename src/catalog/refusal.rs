@@ -8,14 +8,18 @@ use tokio_postgres::error::DbError;
 use crate::model::{Class, Error};
 
 use super::Connect;
-use super::certificate::{self, Refusal};
 use super::failure::server_error;
 use super::guard::Breach;
 use super::place::Place;
 use super::pooler;
 use super::tls::SslMode;
+use super::verdict::{self, Refusal};
 
 const HBA: &str = "check user, database and address; the server's pg_hba.conf says who may come in from where";
+
+/// What a server may mean that disagrees with us about the connection that the login is bound to.
+const BETWEEN: &str = "whoever answers may not be the server, but stand between you and it: do not go on before you know. \
+                       sslmode=verify-full sslrootcert=FILE tells who answers";
 
 /// How the server says that pg_hba.conf has no place for us.
 const NO_ENTRY: &str = "no pg_hba.conf entry";
@@ -106,8 +110,8 @@ impl Failure {
             Self::TimedOut => "no answer".to_owned(),
             Self::Driver(error) => match (error.as_db_error(), tls_error(error)) {
                 (Some(db), _) => db.message().to_owned(),
-                (None, Some(tls)) => match certificate::refusal(tls) {
-                    Some(refusal) => format!("the server's certificate is {refusal}"),
+                (None, Some(tls)) => match verdict::refusal(tls) {
+                    Some(refusal) => format!("the server's certificate {refusal}"),
                     None => tls.to_string(),
                 },
                 (None, None) => server_error(error).message,
@@ -140,6 +144,18 @@ pub(super) fn connect_error(failure: &Failure, target: &Connect, place: &Place) 
         },
     };
     error.detail(format!("connecting to {}", target.described()))
+}
+
+/// The login was to be bound to a certificate that has no digest for that; the server could not do so either.
+pub(super) fn unbindable(error: &tokio_postgres::Error) -> Error {
+    let mut ours = server_error(error);
+    ours.message =
+        "the login cannot be bound to the server's certificate: its signature algorithm (Ed25519, say) has no digest"
+            .to_owned();
+    if let Some(db) = error.as_db_error() {
+        ours = ours.detail(format!("the server says: {}", db.message()));
+    }
+    ours.remedy("use a certificate signed with RSA or ECDSA on the server; or trust its certificate (sslmode=verify-full) and leave the login unbound: channel_binding=disable")
 }
 
 fn lookup(place: &Place) -> Error {
@@ -197,6 +213,7 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
                 "the socket lets nobody in but the system's user {user}: connect to localhost with a password instead"
             )
         }
+        "28000" if message.starts_with("SCRAM channel binding") => BETWEEN.to_owned(),
         "28000" => HBA.to_owned(),
         "08P01" | "3D000" if message.ends_with("does not exist") => {
             format!("create it: CREATE DATABASE \"{}\"; or check the name", target.database().replace('"', "\"\""))
@@ -240,7 +257,7 @@ fn untrusted(tls: &rustls::Error, target: &Connect, place: &Place) -> Error {
     let settings = target.tls();
     let mode = settings.mode();
     let trusted = format!("trusted are {} (sslmode={})", settings.trusted(), mode.word());
-    match certificate::refusal(tls) {
+    match verdict::refusal(tls) {
         Some(Refusal::UnknownAuthority { subject, issuer }) => {
             let who = if subject == issuer { "itself".to_owned() } else { format!("“{issuer}”") };
             Error::failed(format!("the certificate of {place} is signed by {who}, which is no trusted authority"))

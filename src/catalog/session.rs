@@ -16,7 +16,7 @@ use super::pins;
 use super::place::Place;
 use super::pooler::refuse_transaction_mode;
 use super::refusal::{Failure, connect_error};
-use super::tls::Tls;
+use super::stream::Tls;
 use super::version::NEWEST;
 use super::wanted::Wanted;
 use super::{Row, Version, remembered};

@@ -1,26 +1,22 @@
 //! TLS as libpq does it: what the parameters ask for, whom to trust, who we are. Nothing is read before it is needed.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, SupportedProtocolVersion};
 
 use crate::model::{Error, Result};
 
-use super::certificate::{Authorities, Verifier};
+use super::authorities::Authorities;
+use super::certificate::Verifier;
+use super::identity::{Identity, certificates, unreadable};
 use super::parameters::Parameters;
 use super::place::{Place, invalid};
-use super::wire::Wire;
+use super::signature;
+use super::stream::Tls;
 
 /// How much protection the connection must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +83,9 @@ pub(super) struct TlsSettings {
     newest: u8,
     roots: Roots,
     revoked: Option<(PathBuf, bool)>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
+    identity: Identity,
     // Made once: reading the system's authorities takes a while, and a command opens several sessions.
-    made: OnceLock<Result<MakeRustlsConnect>>,
+    made: OnceLock<Result<Arc<ClientConfig>>>,
 }
 
 impl TlsSettings {
@@ -104,8 +99,7 @@ impl TlsSettings {
             newest: 3,
             roots: Roots::Nowhere,
             revoked: None,
-            certificate: None,
-            key: None,
+            identity: Identity::default(),
             made: OnceLock::new(),
         }
     }
@@ -160,10 +154,13 @@ impl TlsSettings {
             Some(file) => Some((PathBuf::from(file), true)),
             None => usual("root.crl").map(|file| (file, false)),
         };
-        let certificate = get("sslcert").map(PathBuf::from).or_else(|| usual("postgresql.crt"));
-        let key = get("sslkey").map(PathBuf::from).or_else(|| usual("postgresql.key"));
+        let identity = Identity {
+            certificate: get("sslcert").map(PathBuf::from).or_else(|| usual("postgresql.crt")),
+            key: get("sslkey").map(PathBuf::from).or_else(|| usual("postgresql.key")),
+            passphrase: get("sslpassword").map(str::to_owned),
+        };
         let made = OnceLock::new();
-        Ok(Self { mode, direct, sni, oldest, newest, roots, revoked, certificate, key, made })
+        Ok(Self { mode, direct, sni, oldest, newest, roots, revoked, identity, made })
     }
 
     /// The protection asked for.
@@ -187,7 +184,7 @@ impl TlsSettings {
 
     /// The file in which a certificate of ours would be.
     pub(super) fn certificate(&self) -> Option<&Path> {
-        self.certificate.as_deref()
+        self.identity.certificate.as_deref()
     }
 
     /// Makes connections to a server use TLS.
@@ -199,8 +196,7 @@ impl TlsSettings {
             return Err(Error::config("sslmode=verify-full compares the host's name, and only hostaddr is given")
                 .remedy("give the name as well: host=NAME"));
         }
-        let inner = self.made.get_or_init(|| self.client().map(MakeRustlsConnect::new)).clone()?;
-        Ok(Tls { inner, begun: Arc::default() })
+        Ok(Tls::new(self.made.get_or_init(|| self.client().map(Arc::new)).clone()?))
     }
 
     fn client(&self) -> Result<ClientConfig> {
@@ -211,9 +207,10 @@ impl TlsSettings {
                 .filter(|(number, _)| (self.oldest..=self.newest).contains(number))
                 .map(|(_, version)| version)
                 .collect();
+        let keys = provider.key_provider;
         let verifier = Verifier {
-            algorithms: provider.signature_verification_algorithms,
-            authorities: self.authorities(&provider)?,
+            algorithms: signature::algorithms(),
+            authorities: self.authorities()?,
             names: self.mode == SslMode::VerifyFull,
         };
         let builder = ClientConfig::builder_with_provider(provider)
@@ -221,11 +218,8 @@ impl TlsSettings {
             .map_err(|error| Error::failed(format!("TLS cannot be set up: {error}")))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match self.identity()? {
-            Some((file, chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
-                Error::config(format!("the client certificate in {} cannot be used: {error}", file.display()))
-                    .remedy("check that sslcert and sslkey belong together")
-            })?,
+        let mut config = match self.identity.load(keys)? {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
             None => builder.with_no_client_auth(),
         };
         config.enable_sni = self.sni;
@@ -237,43 +231,39 @@ impl TlsSettings {
     }
 
     /// Whom to trust; `None` means anybody. As in libpq, a file of authorities that exists is heeded in every mode.
-    fn authorities(&self, provider: &Arc<CryptoProvider>) -> Result<Option<Authorities>> {
-        let mut store = RootCertStore::empty();
-        let mut known = Vec::new();
-        match &self.roots {
+    fn authorities(&self) -> Result<Option<Authorities>> {
+        let mut authorities = match &self.roots {
             Roots::System => {
-                let (added, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if added == 0 {
+                let found = Authorities::new(rustls_native_certs::load_native_certs().certs);
+                if found.is_empty() {
                     return Err(Error::config("this system has no trusted authorities (sslrootcert=system)")
                         .remedy("install them (package ca-certificates), or name a file: sslrootcert=FILE"));
                 }
+                found
             }
             Roots::File(file, _) if file.exists() => {
-                known = certificates(file, "sslrootcert")?;
-                for certificate in &known {
-                    store.add(certificate.clone()).map_err(|error| unreadable(file, "sslrootcert", &error))?;
+                let found = Authorities::new(certificates(file, "sslrootcert")?);
+                if found.is_empty() {
+                    return Err(unreadable(file, "sslrootcert", &"its certificates make no sense"));
                 }
+                found
             }
             Roots::File(_, _) | Roots::Nowhere if !self.mode.verifies() => return Ok(None),
             Roots::File(file, named) => return Err(self.no_roots(Some((file, *named)))),
             Roots::Nowhere => return Err(self.no_roots(None)),
-        }
-        let mut revoked = Vec::new();
+        };
         if let Some((file, named)) = &self.revoked
             && (*named || file.exists())
         {
-            for list in
-                CertificateRevocationListDer::pem_file_iter(file).map_err(|error| unreadable(file, "sslcrl", &error))?
-            {
-                revoked.push(list.map_err(|error| unreadable(file, "sslcrl", &error))?);
+            let lists = CertificateRevocationListDer::pem_file_iter(file);
+            for list in lists.map_err(|error| unreadable(file, "sslcrl", &error))? {
+                let list = list.map_err(|error| unreadable(file, "sslcrl", &error))?;
+                let unread =
+                    || unreadable(file, "sslcrl", &"a list makes no sense, or does not say when the next one comes");
+                authorities.take_back(&list).ok_or_else(unread)?;
             }
         }
-        let lists = !revoked.is_empty();
-        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-            .with_crls(revoked)
-            .build()
-            .map_err(|error| Error::config(format!("the trusted authorities cannot be used: {error}")))?;
-        Ok(Some(Authorities { chains, known, lists }))
+        Ok(Some(authorities))
     }
 
     fn no_roots(&self, file: Option<(&Path, bool)>) -> Error {
@@ -294,95 +284,5 @@ impl TlsSettings {
             "name the file with your server's authority: sslrootcert=FILE; or trust the public ones that this system knows: \
              sslrootcert=system",
         )
-    }
-
-    /// Our own certificate and its key, if there is one.
-    fn identity(&self) -> Result<Option<(PathBuf, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
-        let Some(file) = self.certificate.as_ref().filter(|file| file.exists()) else { return Ok(None) };
-        let chain = certificates(file, "sslcert")?;
-        let Some(key) = self.key.as_ref().filter(|key| key.exists()) else {
-            let missing = self.key.as_ref().map_or_else(|| "sslkey".to_owned(), |key| key.display().to_string());
-            return Err(Error::config(format!("there is a client certificate, but not its key {missing}"))
-                .detail(format!("the certificate is in {}", file.display()))
-                .remedy("name the key's file: sslkey=FILE"));
-        };
-        let meta = fs::metadata(key).map_err(|error| unreadable(key, "sslkey", &error))?;
-        // libpq's rule: nobody else, or root's key for a group.
-        let others = if meta.uid() == 0 { 0o037 } else { 0o077 };
-        if meta.mode() & others != 0 {
-            return Err(Error::config(format!("others may read the private key {}", key.display()))
-                .remedy(format!("chmod 600 {}", key.display())));
-        }
-        let text = fs::read(key).map_err(|error| unreadable(key, "sslkey", &error))?;
-        if text.windows(9).any(|part| part == b"ENCRYPTED") {
-            return Err(Error::config(format!(
-                "the private key {} has a passphrase, which is not supported",
-                key.display()
-            ))
-            .remedy(format!(
-                "keep a copy without one, readable by you alone: openssl pkey -in {} -out FILE",
-                key.display()
-            )));
-        }
-        let read = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unreadable(key, "sslkey", &error))?;
-        Ok(Some((file.clone(), chain, read)))
-    }
-}
-
-fn certificates(file: &Path, parameter: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found: Vec<CertificateDer<'static>> = read.map_err(|error| unreadable(file, parameter, &error))?;
-    if found.is_empty() {
-        return Err(unreadable(file, parameter, &"it holds no certificate"));
-    }
-    Ok(found)
-}
-
-fn unreadable(file: &Path, parameter: &str, why: &dyn std::fmt::Display) -> Error {
-    Error::config(format!("{} cannot be read ({parameter}): {why}", file.display()))
-        .remedy("it must be a file in PEM format, which begins with -----BEGIN")
-}
-
-/// Makes connections use TLS, and remembers whether that was begun.
-#[derive(Clone)]
-pub(super) struct Tls {
-    inner: MakeRustlsConnect,
-    begun: Arc<AtomicBool>,
-}
-
-impl Tls {
-    /// True if the server offered TLS and the handshake was begun.
-    pub(super) fn begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Tls {
-    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
-    type TlsConnect = Handshake;
-    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
-
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, Self::Error> {
-        let inner = MakeTlsConnect::<S>::make_tls_connect(&mut self.inner, domain)?;
-        Ok(Handshake { inner, begun: Arc::clone(&self.begun) })
-    }
-}
-
-type Inner = <MakeRustlsConnect as MakeTlsConnect<Wire>>::TlsConnect;
-
-/// One handshake.
-pub(super) struct Handshake {
-    inner: Inner,
-    begun: Arc<AtomicBool>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Handshake {
-    type Stream = <Inner as TlsConnect<S>>::Stream;
-    type Error = <Inner as TlsConnect<S>>::Error;
-    type Future = <Inner as TlsConnect<S>>::Future;
-
-    fn connect(self, stream: S) -> Self::Future {
-        self.begun.store(true, Ordering::Relaxed);
-        self.inner.connect(stream)
     }
 }

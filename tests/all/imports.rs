@@ -22,7 +22,10 @@ const GROUPS: &[&[&str]] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["catalog", "sameness", "scratch", "ledger", "apply"]),
     ("rustls", &["catalog"]),
-    ("tokio_postgres_rustls", &["catalog"]),
+    ("tokio_rustls", &["catalog"]),
+    ("webpki", &["catalog"]),
+    ("p521", &["catalog"]),
+    ("pkcs8", &["catalog"]),
     ("x509_cert", &["catalog"]),
     ("just_kdl", &["kdl"]),
     ("kdl", &["kdl"]),

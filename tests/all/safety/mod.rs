@@ -1,12 +1,16 @@
 //! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
 mod altered_ledger;
+mod between;
 mod captured_names;
+mod certs;
+mod chains;
+mod conninfo;
+mod ends;
+pub mod fake;
 #[cfg(unix)]
 mod interrupted;
 mod locks_first;
-mod conninfo;
-pub mod fake;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;
