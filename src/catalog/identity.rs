@@ -67,10 +67,13 @@ impl Identity {
     /// Reads the key: as text or bare, locked or not.
     fn read(&self, file: &Path) -> Result<PrivateKeyDer<'static>> {
         let bytes = fs::read(file).map_err(|error| unreadable(file, "sslkey", &error))?;
-        let Some(text) = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN")) else {
-            return PrivateKeyDer::try_from(bytes).map_err(|why| unreadable(file, "sslkey", &why));
-        };
-        if !text.contains("ENCRYPTED") {
+        let text = String::from_utf8_lossy(&bytes);
+        if !text.contains("-----BEGIN") {
+            let bare = "neither PEM nor a private key in DER format";
+            return PrivateKeyDer::try_from(bytes.clone()).map_err(|_| unreadable(file, "sslkey", &bare));
+        }
+        let old = text.contains("Proc-Type: 4,ENCRYPTED");
+        if !old && !text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| unreadable(file, "sslkey", &error));
         }
         let Some(passphrase) = &self.passphrase else {
@@ -83,7 +86,7 @@ impl Identity {
             Error::config(format!("sslpassword does not open the private key {}", file.display()))
                 .remedy(format!("check it: openssl pkey -in {} -noout asks for the passphrase", file.display()))
         };
-        let opened = if text.contains("Proc-Type:") { unlock_old(text, passphrase) } else { unlock(text, passphrase) };
+        let opened = if old { unlock_old(&text, passphrase) } else { unlock(&text, passphrase) };
         opened.ok_or_else(locked)
     }
 }

@@ -153,7 +153,7 @@ pub(super) fn unbindable(error: &tokio_postgres::Error) -> Error {
         "the login cannot be bound to the server's certificate: its signature algorithm (Ed25519, say) has no digest"
             .to_owned();
     if let Some(db) = error.as_db_error() {
-        ours = ours.detail(format!("the server says: {}", db.message()));
+        ours = ours.detail(format!("the server says: {}", verdict::harmless(db.message())));
     }
     ours.remedy("use a certificate signed with RSA or ECDSA on the server; or trust its certificate (sslmode=verify-full) and leave the login unbound: channel_binding=disable")
 }

@@ -62,15 +62,19 @@ pub fn key() -> KeyPair {
 /// A certificate that signs itself.
 pub fn root(spec: &Spec) -> Made {
     let key = key();
-    let der = encode(spec, &spec.subject, &key, &key);
+    let der = encode_with(spec, &spec.subject, &key, &key);
     Made { der, key, subject: spec.subject.clone() }
 }
 
 impl Made {
     /// A certificate that this one signs.
     pub fn sign(&self, spec: &Spec) -> Made {
-        let key = key();
-        let der = encode(spec, &self.subject, &key, &self.key);
+        self.sign_for(spec, key())
+    }
+
+    /// A certificate that this one signs for a key.
+    pub fn sign_for(&self, spec: &Spec, key: KeyPair) -> Made {
+        let der = encode_with(spec, &self.subject, &key, &self.key);
         Made { der, key, subject: spec.subject.clone() }
     }
 
@@ -82,7 +86,7 @@ impl Made {
 
 /// A self-signed certificate of a key of one's choice.
 pub fn of_key(spec: &Spec, key: &KeyPair) -> Vec<u8> {
-    encode(spec, &spec.subject, key, key)
+    encode_with(spec, &spec.subject, key, key)
 }
 
 /// As text.
@@ -193,8 +197,20 @@ pub fn list(issuer: &Made, years: (u32, u32), numbers: &[u8]) -> Vec<u8> {
 /// The number that these certificates have, unless they have another one.
 pub const NUMBER: u8 = 7;
 
-fn encode(spec: &Spec, issuer: &[String], key: &KeyPair, signer: &KeyPair) -> Vec<u8> {
-    let algorithm = spec.algorithm.clone().unwrap_or_else(|| identifier(signer));
+fn encode_with(spec: &Spec, issuer: &[String], key: &KeyPair, signer: &KeyPair) -> Vec<u8> {
+    let sign = |message: &[u8]| signer.sign(message).expect("signs");
+    encode(spec, issuer, &key.subject_public_key_info(), &identifier(signer), &sign)
+}
+
+/// A certificate for a public key, with whatever signs it.
+pub fn encode(
+    spec: &Spec,
+    issuer: &[String],
+    public: &[u8],
+    algorithm: &[u8],
+    sign: &dyn Fn(&[u8]) -> Vec<u8>,
+) -> Vec<u8> {
+    let algorithm = spec.algorithm.clone().unwrap_or_else(|| algorithm.to_vec());
     let version = if spec.version1 { Vec::new() } else { tlv(0xA0, &tlv(0x02, &[2])) };
     let extensions: Vec<Vec<u8>> = spec
         .extensions
@@ -212,10 +228,10 @@ fn encode(spec: &Spec, issuer: &[String], key: &KeyPair, signer: &KeyPair) -> Ve
         distinguished(issuer),
         seq(&[time(spec.years.0), time(spec.years.1)]),
         distinguished(&spec.subject),
-        key.subject_public_key_info(),
+        public.to_vec(),
         extensions,
     ]);
-    let signature = signer.sign(&signed).expect("signs");
+    let signature = sign(&signed);
     seq(&[signed, algorithm, bits(&signature)])
 }
 

@@ -8,6 +8,7 @@ mod chains;
 mod conninfo;
 mod ends;
 pub mod fake;
+mod keys;
 #[cfg(unix)]
 mod interrupted;
 mod locks_first;
