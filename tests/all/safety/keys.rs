@@ -140,11 +140,9 @@ fn the_curve_p521_is_known() {
         give_away(&server.file(&key));
         fs::set_permissions(server.file(&crt), fs::Permissions::from_mode(0o644)).expect("it is there");
         server.present("on", &crt, &key);
-        for version in ["TLSv1.2", "TLSv1.3"] {
-            let words = format!(
-                "user=anyone sslmode=verify-full sslrootcert={trusted} ssl_min_protocol_version={version} \
-                 ssl_max_protocol_version={version}"
-            );
+        // Servers want the curve among those for exchanging keys, too, in TLS 1.2: `ring` does not have it there.
+        for version in ["", "ssl_min_protocol_version=TLSv1.3"] {
+            let words = format!("user=anyone sslmode=verify-full sslrootcert={trusted} {version}");
             assert!(gets_in(&login(&server, &words)), "{version}, short hash: {short}");
         }
         let bound = "user=scram password=right sslmode=require channel_binding=require";
