@@ -386,3 +386,29 @@ fn lists_of_revoked_certificates_are_fresh() {
     cases.push(Case::new("a root that revoked itself".to_owned(), &[], leaf, &[&root], false).lists(vec![own]));
     judge(cases);
 }
+
+/// Whatever is changed in a certificate, its signature does not fit any more; nor does reading it do harm.
+#[test]
+fn a_changed_byte_is_noticed() {
+    let (server, dir) = (Shows::start(), TempDir::new());
+    let file = dir.path().join("roots.crt");
+    let root = certs::root(&good_root());
+    let between = root.sign(&good_between("between"));
+    let leaf = between.sign(&good_leaf());
+    fs::write(&file, certs::pem("CERTIFICATE", &root.der)).expect("can be written");
+    let conninfo = format!(
+        "host={HOST} hostaddr=127.0.0.1 port={} user=me dbname=d sslmode=verify-full sslrootcert={}",
+        server.port,
+        file.display()
+    );
+    server.show(&[&leaf.der, &between.der], &leaf.key);
+    assert!(setpoint(&conninfo).contains(IN));
+    for place in 0..leaf.der.len() {
+        let mut changed = leaf.der.clone();
+        // One bit of each byte, another one at the next.
+        changed[place] ^= 1 << (place % 8);
+        server.show(&[&changed, &between.der], &leaf.key);
+        let said = setpoint(&conninfo);
+        assert!(!said.contains(IN), "byte {place}: {said}");
+    }
+}
