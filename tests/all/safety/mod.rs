@@ -8,9 +8,9 @@ mod chains;
 mod conninfo;
 mod ends;
 pub mod fake;
-mod keys;
 #[cfg(unix)]
 mod interrupted;
+mod keys;
 mod locks_first;
 #[cfg(unix)]
 mod lost_answers;
