@@ -15,6 +15,7 @@ use crate::sql;
 
 use super::Progress;
 use super::executor::{Executor, Unit, subject};
+use super::lent::{self, Lender};
 use super::{blockers, stale};
 
 /// How often somebody is told who is in the way.
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Runs one step, the `number`th of its run, outside of transactions. It has no timeouts, which would only leave an invalid index, but a budget of waiting.
 pub async fn run(
     executor: &Executor<'_>,
+    lender: &Lender<'_>,
     journal: &Journal,
     unit: Unit<'_>,
     number: usize,
@@ -30,6 +32,7 @@ pub async fn run(
 ) -> Result<(), (Option<usize>, Error)> {
     let at_step = |error| (Some(0), error);
     let session = executor.session;
+    let ways = lender.ways(&[unit.step], &executor.options.allow).await?;
     journal.begun(session, unit.index, unit.sub).await.map_err(at_step)?;
     let settings =
         format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", unit.step.search_path());
@@ -46,6 +49,9 @@ pub async fn run(
     let error = match result {
         Ok(()) => {
             session.batch(PIN_PATH).await.map_err(at_step)?;
+            if let Some(check) = ways.first().and_then(|way| lender.afterwards(unit.step, way, "")) {
+                session.batch(&check).await.map_err(|error| at_step(lent::explain(error, None)))?;
+            }
             journal.done_alone(session, unit.index, unit.sub).await.map_err(at_step)?;
             progress.step(number, unit.step);
             return Ok(());

@@ -7,10 +7,11 @@ use tokio_postgres::error::SqlState;
 use crate::catalog::{PIN_PATH, Pipeline, Session, interrupt};
 use crate::kinds::Mode;
 use crate::ledger::{Journal, Run};
-use crate::model::{Class, Error, Result, grantor};
+use crate::model::{Class, Error, Ident, Result, grantor};
 use crate::plan::{self, Step};
 use crate::sql;
 
+use super::lent::{self, Lender, Way};
 use super::locks::{self, Claims};
 use super::trip::{Doubt, Trip, Witness};
 use super::{Options, Progress, alone, blockers, secrets};
@@ -44,6 +45,8 @@ pub struct Executor<'a> {
 struct Failure {
     error: tokio_postgres::Error,
     at: At,
+    /// The role that the unit ran as, if that is not the session's own.
+    ran_as: Option<Ident>,
 }
 
 /// A part of a transaction.
@@ -72,7 +75,8 @@ impl Executor<'_> {
         let journal = Journal::open(self.session, run.number, run.direction).await?;
         let left = self.left(run, &journal, units).await?;
         progress.begin(label, run.direction, units.len(), units.len() - left.len());
-        let lender = secrets::Lender::new(self.session, left.iter().map(|unit| unit.step), progress).await?;
+        let secrets = secrets::Secrets::new(self.session, left.iter().map(|unit| unit.step), progress).await?;
+        let lender = Lender::new(self.session).await?;
         let mut rest = left.as_slice();
         while let Some(first) = rest.first() {
             // Where nobody is there to be held up, all goes together that may.
@@ -84,10 +88,10 @@ impl Executor<'_> {
                 return Err(self.stopped(label, done, units.len()));
             }
             self.trip.sent(in_doubt(label, run.number, now, done));
-            let lent = lender.lend(self.session, now.iter().map(|unit| unit.step)).await?;
+            let lent = secrets.lend(self.session, now.iter().map(|unit| unit.step)).await?;
             let result = match first.step.mode {
-                Mode::Alone => alone::run(self, &journal, *first, done + 1, progress).await,
-                _ => self.transaction(&journal, now, done, progress).await,
+                Mode::Alone => alone::run(self, &lender, &journal, *first, done + 1, progress).await,
+                _ => self.transaction(&lender, &journal, now, done, progress).await,
             };
             if let Some(lent) = lent {
                 lent.take_back(self.session).await;
@@ -138,6 +142,7 @@ impl Executor<'_> {
     /// Runs units in one transaction, again and again while locks are not to be had and the budget lasts.
     async fn transaction(
         &self,
+        lender: &Lender<'_>,
         journal: &Journal,
         units: &[Unit<'_>],
         done: usize,
@@ -149,7 +154,7 @@ impl Executor<'_> {
         loop {
             let mut blocked = None;
             let claims = locks::claims(self, units, refused.as_deref()).await.map_err(|error| (None, error))?;
-            let attempt = self.attempt(journal, units, &claims, done, progress);
+            let attempt = self.attempt(lender, journal, units, &claims, done, progress);
             let look = (self.options.lock_timeout / 2).clamp(Duration::from_millis(20), Duration::from_secs(2));
             let result = blockers::watched(self, attempt, look, async |seen| {
                 blocked = Some(seen);
@@ -157,7 +162,7 @@ impl Executor<'_> {
             })
             .await;
             let Err(failure) = result? else { return Ok(()) };
-            let error = self.session.error(&failure.error);
+            let error = lent::explain(self.session.error(&failure.error), failure.ran_as.as_ref());
             if interrupt::is_asked() && !failure.error.is_closed() {
                 return Err((None, interrupt::error()));
             }
@@ -196,6 +201,7 @@ impl Executor<'_> {
     /// Sends one transaction as a whole, the journal's rows included.
     async fn attempt(
         &self,
+        lender: &Lender<'_>,
         journal: &Journal,
         units: &[Unit<'_>],
         claims: &Claims,
@@ -203,18 +209,18 @@ impl Executor<'_> {
         progress: &mut dyn Progress,
     ) -> Result<Result<(), Failure>, (Option<usize>, Error)> {
         let mut pipeline = Pipeline::new(&self.session.client);
-        let mut sent: Vec<At> = vec![At::Frame];
-        pipeline.batch(self.opening()).await;
-        let statements = claims.statements(self.options.lock_timeout);
-        if !statements.is_empty() {
-            for (at, lock) in statements.into_iter().enumerate() {
-                pipeline.batch(lock).await;
-                sent.push(At::Lock(at));
+        let mut sent = self.open(&mut pipeline, claims).await;
+        // Asked behind the locks: from here on nobody adds anything to what they lock.
+        let steps: Vec<&Step> = units.iter().map(|unit| unit.step).collect();
+        let ways = match lender.ways(&steps, &self.options.allow).await {
+            Ok(ways) => ways,
+            Err(refused) => {
+                // If the transaction did not get that far, that is what there is to tell.
+                let failed = first_failure(&mut pipeline, sent).await;
+                let _ = self.session.batch("ROLLBACK").await;
+                return failed.map_or(Err(refused), |failure| Ok(Err(failure)));
             }
-            let patience = claims.patience(self.options.lock_timeout).as_millis();
-            pipeline.batch(format!("SET LOCAL lock_timeout = {patience}")).await;
-            sent.push(At::Frame);
-        }
+        };
         let mut path = None;
         for (at, unit) in units.iter().enumerate() {
             let wanted = unit.step.search_path();
@@ -223,8 +229,14 @@ impl Executor<'_> {
                 sent.push(At::Unit(at));
                 path = Some(wanted);
             }
-            pipeline.batch(unit.step.sql.as_str()).await;
+            let way = ways.get(at).unwrap_or(&Way::Plain);
+            pipeline.batch(lent::sql(unit.step, way, done + at)).await;
             sent.push(At::Unit(at));
+            if let Some(check) = lender.afterwards(unit.step, way, &self.settings()) {
+                pipeline.batch(check).await;
+                sent.push(At::Unit(at));
+                path = None;
+            }
         }
         // The journal's statements are looked up by the path of the moment, also where they were prepared under another one.
         pipeline.batch(PIN_PATH).await;
@@ -241,7 +253,10 @@ impl Executor<'_> {
                 continue; // the rest only says that the transaction is aborted, and COMMIT became ROLLBACK
             }
             match answer {
-                Err(error) => failure = Some(Failure { error, at }),
+                Err(error) => {
+                    let way = at.unit().and_then(|at| ways.get(at));
+                    failure = Some(Failure { error, at, ran_as: way.and_then(Way::role).cloned() });
+                }
                 Ok(()) if at.unit().is_some() && at.unit() != shown => {
                     shown = at.unit();
                     if let Some((at, unit)) = shown.and_then(|at| Some((at, units.get(at)?))) {
@@ -254,15 +269,42 @@ impl Executor<'_> {
         Ok(failure.map_or(Ok(()), Err))
     }
 
-    /// Begins a transaction with the tool's own settings.
-    fn opening(&self) -> String {
+    /// Begins a transaction, and takes its table locks.
+    async fn open(&self, pipeline: &mut Pipeline<'_>, claims: &Claims) -> Vec<At> {
+        let mut sent: Vec<At> = vec![At::Frame];
+        pipeline.batch(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", self.settings())).await;
+        let statements = claims.statements(self.options.lock_timeout);
+        if !statements.is_empty() {
+            for (at, lock) in statements.into_iter().enumerate() {
+                pipeline.batch(lock).await;
+                sent.push(At::Lock(at));
+            }
+            let patience = claims.patience(self.options.lock_timeout).as_millis();
+            pipeline.batch(format!("SET LOCAL lock_timeout = {patience}")).await;
+            sent.push(At::Frame);
+        }
+        sent
+    }
+
+    /// The tool's own settings for a transaction.
+    fn settings(&self) -> String {
         format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
-             SET LOCAL check_function_bodies = off",
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL check_function_bodies = off;",
             self.options.lock_timeout.as_millis(),
             self.options.statement_timeout.map_or(0, |timeout| timeout.as_millis())
         )
     }
+}
+
+/// The first failure among what was sent.
+async fn first_failure(pipeline: &mut Pipeline<'_>, sent: Vec<At>) -> Option<Failure> {
+    let mut failure = None;
+    for at in sent {
+        if let Some(Err(error)) = pipeline.next().await {
+            failure = failure.or(Some(Failure { error, at, ran_as: None }));
+        }
+    }
+    failure
 }
 
 /// True for what goes away by itself: a lock timeout, a deadlock, a serialisation failure.

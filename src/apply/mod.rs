@@ -4,6 +4,7 @@ mod alone;
 mod blockers;
 mod executor;
 mod learn;
+mod lent;
 pub mod lineage;
 mod locks;
 mod lost;

@@ -7,6 +7,7 @@ use crate::model::{Class, Error, Result, State};
 use crate::plan::{Action, Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
+use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
 use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, rights, stale, under_way};
@@ -180,7 +181,10 @@ async fn take_back(
     way.undo.iter().try_for_each(|undo| lineage::own(&ledger, &undo.plan, &options.plans))?;
     trip.goal.set(Some(way.asked));
     allowed(&way, options)?;
-    rights::check(session, true, way.undo.iter().flat_map(Undo::to_come).map(|unit| unit.step)).await?;
+    let to_come: Vec<Unit<'_>> = way.undo.iter().flat_map(Undo::to_come).collect();
+    let to_come: Vec<&Step> = to_come.iter().map(|unit| unit.step).collect();
+    Lender::new(session).await?.refuse(&to_come, &options.allow).await?;
+    rights::check(session, true, to_come.iter().copied()).await?;
     let run = ledger.run.take();
     summary.resumed |= run.is_some();
     summary.current = ledger.current();

@@ -42,7 +42,7 @@ const TELLTALES: &[(&str, &str, Tells)] = &[
 ];
 
 /// The variables of the environment that steps ask for, and the settings that have to be silent meanwhile.
-pub struct Lender {
+pub struct Secrets {
     variables: Vec<(String, String)>,
     /// What may be silenced: name, value now, silent value.
     silenced: Vec<(String, String, &'static str)>,
@@ -50,11 +50,11 @@ pub struct Lender {
 
 /// What is lent for a while.
 pub struct Lent<'a> {
-    lender: &'a Lender,
+    lender: &'a Secrets,
     settings: Vec<String>,
 }
 
-impl Lender {
+impl Secrets {
     /// Looks what the steps need. A person whose secrets would be written down, because the role may not prevent it, is told so
     /// before any of them is sent.
     ///

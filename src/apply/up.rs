@@ -8,6 +8,7 @@ use crate::plan::chain::{Chain, Link};
 use crate::plan::{Plan, Step, captured};
 
 use super::executor::{Executor, Unit};
+use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
 use super::{
@@ -129,7 +130,9 @@ async fn apply(
     });
     refuse_hazards(findings, &options.allow)?;
     refuse_captured(session, &ledger, &plans).await?;
-    rights::check(session, ledger.exists, plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan))).await?;
+    let steps: Vec<&Step> = plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan)).collect();
+    Lender::new(session).await?.refuse(&steps, &options.allow).await?;
+    rights::check(session, ledger.exists, steps.iter().copied()).await?;
     let runs: Vec<NewRun<'_>> = links
         .iter()
         .zip(&texts)

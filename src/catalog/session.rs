@@ -195,8 +195,13 @@ impl Session {
     /// # Errors
     /// What the server reports.
     pub async fn pin_again(&self) -> Result<()> {
+        self.batch(&self.pins()).await
+    }
+
+    /// The statements of `pin_again`, for a pipeline.
+    pub fn pins(&self) -> String {
         let role = (self.user != self.login).then(|| Ident::from(self.user.as_str()));
-        self.batch(&pins::again(role.as_ref())).await
+        pins::again(role.as_ref())
     }
 
     /// A handle that cancels what this session runs, from elsewhere.

@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
 const TYPE: Key<SqlType> = Key::new("type");
 
@@ -67,6 +67,10 @@ impl Room for Attribute {
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         Some(format!("{} {}", sql::name(id.name()), what(object)?))
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

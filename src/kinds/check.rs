@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::constraint::{self, NOT_ENFORCED, NOT_VALID, Naming};
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
 const EXPRESSION: Key<Expr> = Key::new("expression");
 const NO_INHERIT: Key<bool> = Key::new("no-inherit");
@@ -121,6 +121,10 @@ impl Room for Check {
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         (!object.is(NOT_VALID)).then(|| constraint::clause(id, &definition(object)))
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

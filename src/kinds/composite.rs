@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, Within};
 use crate::sql;
 
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
 
 pub static KIND: Kind = Kind {
     word: "type",
@@ -53,6 +53,10 @@ impl Room for Composite {
     /// Its attributes react, not the type.
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, _: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -75,6 +75,10 @@ impl Room for Domain {
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Folded, Mode, Room, Statement, generic};
+use super::{Context, Evaluates, Folded, Mode, Room, Statement, generic};
 
 const VALUES: Key<Vec<Text>> = Key::new("values");
 
@@ -89,6 +89,10 @@ impl Room for Enumeration {
         let mut kept = new.iter().filter(|value| old.contains(value));
         let same_order = old.iter().all(|value| kept.next() == Some(value));
         if same_order { OnChange::Alter } else { OnChange::Replace }
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

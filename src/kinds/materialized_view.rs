@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::query::{stored, trimmed};
-use super::{Context, Folded, LockMode, Room, Statement};
+use super::{Context, Evaluates, Folded, LockMode, Room, Statement};
 
 const UNPOPULATED: Key<bool> = Key::new("unpopulated");
 const USING: Key<Ident> = Key::new("using");
@@ -85,6 +85,10 @@ impl Room for MaterializedView {
         attrs.set(WITH, Options::some(options));
         attrs.set(SQL, stored(&row.text()));
         Some(Object::new(attrs))
+    }
+
+    fn evaluates(&self, creates: bool) -> Evaluates {
+        if creates { Evaluates::Query } else { Evaluates::Nothing }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -30,7 +30,9 @@ mod target;
 mod testing;
 mod text_search;
 
-pub use room::{BuiltIns, Context, Direction, Disturbance, Folded, LockMode, Mode, Need, Reaction, Room, Statement};
+pub use room::{
+    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, LockMode, Mode, Need, Reaction, Room, Statement,
+};
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@ use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, On
 use super::constraint::{self, COLUMNS};
 use super::key_constraint::{self as key, definition};
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
 
 static ATTRS: [Attr; 8] = [
     constraint::columns_attr(),
@@ -71,6 +71,10 @@ impl Room for PrimaryKey {
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Option<String> {
         key::folds(object, cx).then(|| constraint::clause(id, &definition(object, WORDS)))
+    }
+
+    fn evaluates(&self, creates: bool) -> Evaluates {
+        if creates { Evaluates::Constants } else { Evaluates::Nothing }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -244,6 +244,11 @@ pub trait Room: Sync {
         None
     }
 
+    /// What its statements may run of what others wrote. Renames and placeholders run nothing.
+    fn evaluates(&self, _creates: bool) -> Evaluates {
+        Evaluates::Nothing
+    }
+
     /// Drops; by default `DROP kind target`.
     fn drop(&self, id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(vec![Statement::new(format!("DROP {}", sql::target(id)))])
@@ -368,6 +373,19 @@ pub struct Statement {
     pub mode: Mode,
     /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
     pub scans: bool,
+}
+
+/// What a statement runs of what others wrote, with the rights of whoever sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluates {
+    /// Nothing: it only parses expressions, or runs them as the owner of the table (an index).
+    Nothing,
+    /// Calls with constant arguments, in expressions that the relation has: a partition key, a check, an index's predicate.
+    Constants,
+    /// Expressions over the rows of the relation, those that it has and those that it gets.
+    Rows,
+    /// A query, with the views and functions that it uses.
+    Query,
 }
 
 /// How a statement goes together with transactions.

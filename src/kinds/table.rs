@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::{Context, Direction, Disturbance, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Direction, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
 const UNLOGGED: Key<bool> = Key::new("unlogged");
 const PARTITION_BY: Key<Expr> = Key::new("partition-by");
@@ -139,6 +139,10 @@ impl Room for Table {
             }
             Disturbance::Retyped(_) => Reaction::Survives,
         }
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Constants
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -12,7 +12,7 @@ use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, defer
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::meant;
 use super::scope::{Scope, Turn};
-use super::{Context, Folded, LockMode, Need, Room, Statement, find, generic};
+use super::{Context, Evaluates, Folded, LockMode, Need, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -216,6 +216,10 @@ impl Room for Trigger {
         attrs.set(ARGS, (!args.is_empty()).then_some(args));
         attrs.set(ENABLED, firing::enabled(row.char()));
         Some(Object::new(attrs))
+    }
+
+    fn evaluates(&self, creates: bool) -> Evaluates {
+        if creates { Evaluates::Constants } else { Evaluates::Nothing }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

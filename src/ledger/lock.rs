@@ -49,6 +49,35 @@ pub async fn release(session: &Session) {
     let _ = session.rows("SELECT pg_catalog.pg_advisory_unlock($1)", &[&KEY]).await;
 }
 
+/// What the error of `check` says.
+pub const GONE: &str = "setpoint does not hold its lock";
+
+/// A statement that fails if this session does not hold the lock any more, whatever the search path.
+pub fn check() -> String {
+    let (high, low) = (KEY >> 32, KEY & 0xffff_ffff);
+    let equals = |column: &str, value: String| format!("l.{column} OPERATOR(pg_catalog.=) {value}");
+    let held = [
+        equals("locktype", "'advisory'::pg_catalog.text".into()),
+        equals("pid", "pg_catalog.pg_backend_pid()".into()),
+        equals("classid", format!("{high}::pg_catalog.oid")),
+        equals("objid", format!("{low}::pg_catalog.oid")),
+        equals("objsubid", "1::pg_catalog.int2".into()),
+    ];
+    // No constant: that would be evaluated before it is known whether it is needed.
+    format!(
+        "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks AS l WHERE l.granted AND {}) THEN 1 \
+         ELSE pg_catalog.concat('{GONE} ', pg_catalog.pg_backend_pid())::pg_catalog.int4 END",
+        held.join(" AND ")
+    )
+}
+
+/// The error where a step gave the lock back.
+pub fn gone() -> Error {
+    Error::failed("something that a step ran gave setpoint's lock back, so another setpoint may be at work")
+        .detail("the transaction was rolled back")
+        .remedy("look for calls of pg_advisory_unlock and pg_advisory_unlock_all in the functions that the step calls")
+}
+
 /// Who holds the lock. Any role may take an advisory lock and call itself what it likes, so the process and its role come first.
 struct Holder {
     pid: i32,

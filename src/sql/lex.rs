@@ -198,6 +198,20 @@ fn opening_tag(text: &str) -> Option<&str> {
     is_tag.then(|| &text[..=end])
 }
 
+/// What stands in the strings of a text, those between dollars included: perhaps SQL in its turn.
+pub fn strings(text: &str) -> Vec<String> {
+    let inside = |piece: Piece<'_>| match piece.kind {
+        Kind::String => Some(piece.content()),
+        Kind::Dollars => {
+            let tag = piece.text.get(1..)?.find('$')? + 2;
+            let end = piece.text.len().checked_sub(if piece.closed { tag } else { 0 })?;
+            piece.text.get(tag..end).map(ToString::to_string)
+        }
+        _ => None,
+    };
+    pieces(text).filter_map(inside).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,5 +242,13 @@ mod tests {
         );
         assert_eq!(split("", ","), [""]);
         assert!(is_balanced("f(a) || ')'") && !is_balanced("a) + (b") && !is_balanced("'a"));
+    }
+
+    #[test]
+    fn strings_are_found_between_all_kinds_of_quotes() {
+        assert_eq!(
+            strings("DO $x$ a 'b' $x$; SELECT 'it''s', E'\\'', $$$$, $y$ open"),
+            [" a 'b' ", "it's", "'", "", " open"]
+        );
     }
 }

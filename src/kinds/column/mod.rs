@@ -16,8 +16,8 @@ use crate::sql;
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
 use super::{
-    Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options, generic,
-    inheritance, short,
+    Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options,
+    generic, inheritance, short,
 };
 
 /// The type; an inherited column may have none of its own.
@@ -214,6 +214,10 @@ impl Room for Column {
         let settings = settings.into_iter().chain(object.get(TYPE).is_none().then_some(OPTIONS.name));
         let said: Vec<&'static str> = settings.filter(|name| object.value(name).is_some()).collect();
         self.alter(id, &Object::default(), object, &said, cx)
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Rows
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {

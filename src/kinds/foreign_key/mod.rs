@@ -12,7 +12,7 @@ use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, column_list};
 use super::scope::Scope;
-use super::{Context, Folded, LockMode, Room, Statement, find, generic, inheritance};
+use super::{Context, Evaluates, Folded, LockMode, Room, Statement, find, generic, inheritance};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
 const TARGET: Key<Vec<ObjectId>> = Key::new("target");
@@ -192,6 +192,10 @@ impl Room for ForeignKey {
 
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         (!object.is(NOT_VALID)).then(|| constraint::clause(id, &definition(object)))
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Constants
     }
 
     /// Locks the other table as much as its own.

@@ -12,6 +12,7 @@ mod irreversible;
 mod may_fail_on_data;
 mod recreates_dependents;
 mod removes_unrecorded;
+pub mod runs_as_you;
 mod stale_data;
 mod table_rewrite;
 mod untracked_dependency;
@@ -43,11 +44,12 @@ pub enum Hazard {
     UntrackedDependency,
     StaleData,
     ExtensionUpdate,
+    RunsAsYou,
 }
 
 impl Hazard {
     /// All of them.
-    pub const ALL: [Hazard; 15] = [
+    pub const ALL: [Hazard; 16] = [
         Self::DataLoss,
         Self::TableRewrite,
         Self::FullScanUnderLock,
@@ -63,6 +65,7 @@ impl Hazard {
         Self::UntrackedDependency,
         Self::StaleData,
         Self::ExtensionUpdate,
+        Self::RunsAsYou,
     ];
 
     /// The word for `--allow`.
@@ -83,6 +86,7 @@ impl Hazard {
             Self::UntrackedDependency => "untracked-dependency",
             Self::StaleData => "stale-data",
             Self::ExtensionUpdate => "extension-update",
+            Self::RunsAsYou => "runs-as-you",
         }
     }
 

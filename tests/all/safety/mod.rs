@@ -11,6 +11,7 @@ pub mod fake;
 #[cfg(unix)]
 mod interrupted;
 mod keys;
+mod lent_rights;
 mod locks_first;
 #[cfg(unix)]
 mod lost_answers;

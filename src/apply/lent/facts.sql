@@ -1,0 +1,138 @@
+-- Who could have written what these steps run, and whether the owner of each step's target can run it himself. One row per step.
+-- $1: [{unit, target: [schema, name] or null, deep, path: [schema], names: [[qualifier or null, name, is a call]], text}]
+-- "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
+WITH RECURSIVE me AS (
+    SELECT r.oid, r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
+), standing AS (
+    SELECT r.oid, CASE r.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE r.oid END AS stands
+    FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE d.datname = current_database()
+), lesser AS MATERIALIZED (
+    SELECT s.oid FROM standing s, me
+    WHERE s.stands <> me.oid AND NOT pg_has_role(s.stands, me.oid, 'MEMBER')
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles b WHERE b.rolsuper AND pg_has_role(s.stands, b.oid, 'MEMBER'))
+), steps AS (
+    SELECT (s->>'unit')::int4 AS unit, s->'target'->>0 AS target_schema, s->'target'->>1 AS target_name,
+           (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names, s->>'text' AS text
+    FROM jsonb_array_elements($1::jsonb) AS s
+), targets AS (
+    SELECT s.unit, 'pg_catalog.pg_class'::regclass::oid AS cls, c.oid AS obj, c.relowner AS owner, n.oid AS nsp
+    FROM steps s JOIN pg_catalog.pg_namespace n ON n.nspname = s.target_schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.target_name
+    UNION ALL
+    SELECT s.unit, 'pg_catalog.pg_type'::regclass::oid, t.oid, t.typowner, n.oid
+    FROM steps s JOIN pg_catalog.pg_namespace n ON n.nspname = s.target_schema
+    JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typname = s.target_name AND t.typtype = 'd'
+), names AS (
+    SELECT s.unit, s.deep, s.path, n->>0 AS qualifier, n->>1 AS name, (n->>2)::bool AS call
+    FROM steps s, jsonb_array_elements(s.names) AS n
+), visible AS (
+    SELECT n.unit, n.deep, n.name, n.call, ns.oid AS nsp FROM names n JOIN pg_catalog.pg_namespace ns
+        ON CASE WHEN n.qualifier IS NULL THEN n.deep OR n.path ? ns.nspname::text ELSE ns.nspname = n.qualifier END
+    WHERE ns.nspname NOT IN ('pg_catalog', 'information_schema', 'setpoint')
+), roots AS (
+    SELECT s.unit, s.deep, false AS named, t.cls, t.obj FROM targets t JOIN steps s ON s.unit = t.unit
+    UNION
+    SELECT v.unit, v.deep, false, 'pg_catalog.pg_class'::regclass::oid, c.oid
+    FROM visible v JOIN pg_catalog.pg_class c ON c.relnamespace = v.nsp AND c.relname = v.name
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION
+    SELECT v.unit, v.deep, false, 'pg_catalog.pg_type'::regclass::oid, t.oid
+    FROM visible v JOIN pg_catalog.pg_type t ON t.typnamespace = v.nsp AND t.typname = v.name WHERE t.typtype = 'd'
+    UNION
+    SELECT v.unit, v.deep, false, 'pg_catalog.pg_proc'::regclass::oid, p.oid
+    FROM visible v JOIN pg_catalog.pg_proc p ON p.pronamespace = v.nsp AND p.proname = v.name WHERE v.call
+    UNION
+    SELECT n.unit, n.deep, true, 'pg_catalog.pg_constraint'::regclass::oid, k.oid
+    FROM names n JOIN targets t ON t.unit = n.unit JOIN pg_catalog.pg_constraint k ON k.conrelid = t.obj AND k.conname = n.name
+    UNION
+    SELECT s.unit, s.deep, false, 'pg_catalog.pg_operator'::regclass::oid, o.oid
+    FROM steps s JOIN pg_catalog.pg_operator o ON o.oid >= 16384 AND strpos(s.text, o.oprname::text) > 0
+), reach AS (
+    SELECT * FROM roots
+    UNION
+    SELECT r.unit, r.deep, false, x.cls, x.obj FROM reach r CROSS JOIN LATERAL (
+        -- Parts of a relation.
+        SELECT d.classid AS cls, d.objid AS obj FROM pg_catalog.pg_depend d
+        WHERE r.cls = 'pg_catalog.pg_class'::regclass AND d.refclassid = r.cls AND d.refobjid = r.obj AND CASE d.classid
+            WHEN 'pg_catalog.pg_class'::regclass THEN d.deptype <> 'n'
+            WHEN 'pg_catalog.pg_constraint'::regclass THEN r.deep OR d.deptype <> 'n'
+            WHEN 'pg_catalog.pg_rewrite'::regclass THEN d.deptype = 'i' OR r.deep AND d.deptype = 'a'
+            WHEN 'pg_catalog.pg_attrdef'::regclass THEN r.deep OR EXISTS (
+                SELECT FROM pg_catalog.pg_attrdef e JOIN pg_catalog.pg_attribute a
+                    ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+                WHERE e.oid = d.objid AND a.attgenerated <> '')
+            WHEN 'pg_catalog.pg_trigger'::regclass THEN r.deep AND d.deptype <> 'n'
+            WHEN 'pg_catalog.pg_policy'::regclass THEN r.deep AND d.deptype <> 'n'
+            ELSE false END
+        UNION ALL
+        -- What something uses. What a function uses is its own affair: whoever owns it answers for that.
+        SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
+        WHERE r.cls <> 'pg_catalog.pg_proc'::regclass AND d.classid = r.cls AND d.objid = r.obj AND (
+            d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass,
+                             'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_cast'::regclass)
+            OR d.refclassid = 'pg_catalog.pg_class'::regclass AND (
+                r.cls = 'pg_catalog.pg_rewrite'::regclass
+                OR r.cls = 'pg_catalog.pg_constraint'::regclass AND (r.deep OR r.named)))
+        UNION ALL
+        SELECT 'pg_catalog.pg_constraint'::regclass, k.oid FROM pg_catalog.pg_constraint k
+        WHERE r.cls = 'pg_catalog.pg_type'::regclass AND k.contypid = r.obj
+        UNION ALL
+        SELECT r.cls, i.inhrelid FROM pg_catalog.pg_inherits i
+        WHERE r.cls = 'pg_catalog.pg_class'::regclass AND i.inhparent = r.obj
+        UNION ALL
+        SELECT r.cls, i.inhparent FROM pg_catalog.pg_inherits i
+        WHERE r.cls = 'pg_catalog.pg_class'::regclass AND i.inhrelid = r.obj
+    ) AS x
+), texts AS (
+    -- Expressions that lesser roles wrote: some of PostgreSQL's own functions run SQL.
+    SELECT r.unit, c.oid AS rel, x.tree FROM reach r CROSS JOIN LATERAL (
+        SELECT k.conrelid AS rel, k.conbin::text AS tree FROM pg_catalog.pg_constraint k
+        WHERE r.cls = 'pg_catalog.pg_constraint'::regclass AND k.oid = r.obj
+        UNION ALL
+        SELECT e.adrelid, e.adbin::text FROM pg_catalog.pg_attrdef e
+        WHERE r.cls = 'pg_catalog.pg_attrdef'::regclass AND e.oid = r.obj
+        UNION ALL
+        SELECT t.tgrelid, t.tgqual::text FROM pg_catalog.pg_trigger t
+        WHERE r.cls = 'pg_catalog.pg_trigger'::regclass AND t.oid = r.obj
+        UNION ALL
+        SELECT w.ev_class, w.ev_action::text || w.ev_qual::text FROM pg_catalog.pg_rewrite w
+        WHERE r.cls = 'pg_catalog.pg_rewrite'::regclass AND w.oid = r.obj
+        UNION ALL
+        SELECT p.polrelid, concat(p.polqual::text, p.polwithcheck::text) FROM pg_catalog.pg_policy p
+        WHERE r.cls = 'pg_catalog.pg_policy'::regclass AND p.oid = r.obj
+    ) AS x JOIN pg_catalog.pg_class c ON c.oid = x.rel
+    WHERE c.relowner IN (SELECT l.oid FROM lesser l)
+), found AS (
+    SELECT DISTINCT r.unit, format('%s, which %s owns', p.oid::regprocedure, pg_get_userbyid(p.proowner)) AS what
+    FROM reach r JOIN pg_catalog.pg_proc p ON p.oid = r.obj
+    WHERE r.cls = 'pg_catalog.pg_proc'::regclass AND p.proowner IN (SELECT l.oid FROM lesser l)
+    UNION
+    SELECT t.unit, format('%s, in an expression of %s, which %s owns', p.oid::regprocedure, c.oid::regclass,
+                          pg_get_userbyid(c.relowner))
+    FROM texts t CROSS JOIN LATERAL regexp_matches(t.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') AS m (part)
+    JOIN pg_catalog.pg_proc p ON p.oid = m.part[1]::oid AND p.oid < 16384 AND p.provolatile = 'v'
+    JOIN pg_catalog.pg_class c ON c.oid = t.rel
+    -- What takes neither a text nor a name cannot run any.
+    WHERE p.proargtypes::oid[] && ARRAY['text', 'cstring', 'refcursor', 'name']::regtype[]::oid[]
+       OR p.proname <> 'nextval' AND 'regclass'::regtype = ANY (p.proargtypes::oid[])
+)
+SELECT s.unit, pg_get_userbyid(t.owner)::text, t.owner IN (SELECT l.oid FROM lesser l),
+    CASE
+        WHEN NOT pg_has_role(me.oid, t.owner, 'USAGE') OR NOT pg_has_role(me.oid, t.owner, '{set}')
+            THEN format('%s may not become it', session_user)
+        WHEN NOT has_database_privilege(me.oid, current_database(), 'TEMP')
+            THEN format('%s may not make temporary tables', session_user)
+        WHEN NOT me.rolsuper AND NOT has_database_privilege(t.owner, current_database(), 'TEMP')
+            THEN format('%s may not make temporary tables', pg_get_userbyid(t.owner))
+        WHEN NOT has_schema_privilege(t.owner, t.nsp, 'USAGE')
+            THEN format('%s has no USAGE on schema %I', pg_get_userbyid(t.owner), s.target_schema)
+        ELSE (SELECT format('%s does not own %s', pg_get_userbyid(t.owner), c.oid::regclass)
+              FROM reach r JOIN pg_catalog.pg_class c ON c.oid = r.obj
+              WHERE r.unit = s.unit AND r.cls = 'pg_catalog.pg_class'::regclass AND c.relkind IN ('r', 'p', 'f')
+                AND NOT pg_has_role(t.owner, c.relowner, 'USAGE')
+                AND NOT has_table_privilege(t.owner, c.oid, 'REFERENCES')
+              ORDER BY c.oid LIMIT 1)
+    END,
+    has_schema_privilege(t.owner, t.nsp, 'CREATE'),
+    ARRAY(SELECT f.what FROM found f WHERE f.unit = s.unit ORDER BY f.what)
+FROM me CROSS JOIN steps s LEFT JOIN targets t ON t.unit = s.unit ORDER BY s.unit

@@ -1,0 +1,46 @@
+//! Runs a statement as a table's owner where nothing that it calls can get back to the session's user.
+//!
+//! A SECURITY DEFINER function refuses RESET ROLE, but what runs in it can leave work for later, when the session's user is back:
+//! a deferred trigger that defers itself again (before 18), a cursor WITH HOLD, a prepared statement of a name that we use.
+//! PostgreSQL refuses all of these in a security-restricted operation, and takes back settings at its end. One way to
+//! get into one is to build an index: its expression runs as the owner of the table. So the statement is the body of a function in
+//! the expression of an index on a temporary table with one row.
+
+use crate::model::{Error, Ident};
+use crate::sql;
+
+/// How the names begin of what is there for a moment.
+const PREFIX: &str = "setpoint_run_";
+
+/// The statements that run `statement` as `owner`, names in it being looked up in `path`. They need a transaction.
+pub fn wrap(statement: &str, path: &str, owner: &Ident, number: usize) -> String {
+    let name = |what: &str| sql::name(&Ident::from(format!("{PREFIX}{what}_{number}").as_str())).to_string();
+    let [table, outer, inner] = ["once", "outer", "inner"].map(name);
+    let owner = sql::name(owner);
+    let body = sql::literal(&format!("{statement}\n;SELECT 1"));
+    let call = sql::literal(&format!("SELECT pg_temp.{inner}($1)"));
+    let head = "(pg_catalog.int4) RETURNS pg_catalog.int4 LANGUAGE sql";
+    // The outer function only seems immutable, as an index wants it.
+    format!(
+        "CREATE TEMPORARY TABLE {table} (one pg_catalog.int4); INSERT INTO pg_temp.{table} VALUES (1); \
+         CREATE FUNCTION pg_temp.{inner}{head} VOLATILE SET search_path TO {path} AS {body}; \
+         CREATE FUNCTION pg_temp.{outer}{head} IMMUTABLE AS {call}; \
+         GRANT EXECUTE ON FUNCTION pg_temp.{inner}(pg_catalog.int4), pg_temp.{outer}(pg_catalog.int4) TO {owner}; \
+         ALTER TABLE pg_temp.{table} OWNER TO {owner}; \
+         CREATE INDEX ON pg_temp.{table} (pg_temp.{outer}(one)); \
+         DROP TABLE pg_temp.{table}; DROP FUNCTION pg_temp.{outer}(pg_catalog.int4); \
+         DROP FUNCTION pg_temp.{inner}(pg_catalog.int4)"
+    )
+}
+
+/// The statement's own error: what was only there to run it is left out, and what the owner lacks is said.
+pub fn explain(mut error: Error, owner: &Ident) -> Error {
+    let ours = format!("in SQL function \"{PREFIX}");
+    error.details.retain(|detail| !detail.starts_with(&ours));
+    error.details.push(format!("it ran as {}, who owns what it changes and may do less than you", sql::name(owner)));
+    if error.sqlstate.as_deref() == Some("42501") {
+        error.remedy =
+            Some(format!("grant {} what the message says, then run the same command again", sql::name(owner)));
+    }
+    error
+}
