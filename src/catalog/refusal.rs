@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use crate::model::{Class, Error};
 
@@ -80,7 +80,9 @@ impl Failure {
 
     /// True if the server has no such setting, or the user may not set it.
     pub(super) fn is_about_event_triggers(&self) -> bool {
-        self.answer().is_some_and(|db| db.message().contains("event_triggers"))
+        // By their codes: a database or a role may have that name, too.
+        let codes = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::UNDEFINED_OBJECT];
+        self.answer().is_some_and(|db| codes.contains(db.code()) && db.message().contains("event_triggers"))
     }
 
     /// Puts the failures of two attempts together; `later` was made with TLS, or without.

@@ -1,26 +1,20 @@
 //! What servers took in the startup message, kept in the user's cache: what one refuses is not tried again.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use crate::model::Digest;
 
-use super::Connect;
 use super::place::Place;
+use super::{Connect, cache};
 
 /// How many servers are remembered.
 const MOST: usize = 500;
 
-/// The folder for what can be made anew; `None` if the user has none.
-pub fn cache() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    Some(cache.join("setpoint"))
-}
-
 fn file() -> Option<PathBuf> {
-    Some(cache()?.join("event-triggers"))
+    Some(cache::folder()?.join("event-triggers"))
 }
 
 fn key(target: &Connect, place: &Place) -> String {
@@ -30,7 +24,8 @@ fn key(target: &Connect, place: &Place) -> String {
 
 /// True if this user may turn event triggers off there, false if not; `None` if nobody knows.
 pub(super) fn takes_quiet(target: &Connect, place: &Place) -> Option<bool> {
-    let text = fs::read_to_string(file()?).ok()?;
+    let file = file().filter(|file| file.parent().is_some_and(cache::is_ours))?;
+    let text = fs::read_to_string(file).ok()?;
     let key = key(target, place);
     let word = text.lines().rev().find_map(|line| line.strip_prefix(&key))?;
     match word.trim() {
@@ -50,9 +45,14 @@ pub(super) fn keep(target: &Connect, place: &Place, takes: Option<bool>) {
     lines.extend(line.as_deref());
     let lines = lines.split_off(lines.len().saturating_sub(MOST));
     let new = file.with_extension(format!("new-{}", std::process::id()));
-    let made =
-        file.parent().is_some_and(|folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok());
-    if made && fs::write(&new, lines.join("\n") + "\n").is_ok() && fs::rename(&new, &file).is_err() {
+    let made = file.parent().is_some_and(cache::make);
+    if made && (write(&new, &(lines.join("\n") + "\n")).is_err() || fs::rename(&new, &file).is_err()) {
         _ = fs::remove_file(&new);
     }
+}
+
+fn write(new: &Path, text: &str) -> std::io::Result<()> {
+    // One may be left by a run that was killed.
+    _ = fs::remove_file(new);
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?.write_all(text.as_bytes())
 }

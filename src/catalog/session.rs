@@ -189,16 +189,8 @@ impl Session {
         if error.is_closed() { self.error(error) } else { statement_error(error, sql) }
     }
 
-    /// Sets everything again as it was at the start, role and timeouts included: for after statements that people wrote, which may
-    /// have set anything. Not in a transaction that failed.
-    ///
-    /// # Errors
-    /// What the server reports.
-    pub async fn pin_again(&self) -> Result<()> {
-        self.batch(&self.pins()).await
-    }
-
-    /// The statements of `pin_again`, for a pipeline.
+    /// What sets everything again as it was at the start, role and timeouts included: for after statements that people wrote, which
+    /// may have set anything. Not in a transaction that failed.
     pub fn pins(&self) -> String {
         let role = (self.user != self.login).then(|| Ident::from(self.user.as_str()));
         pins::again(role.as_ref())

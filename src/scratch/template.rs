@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::catalog::account::{self, Account};
+use crate::catalog::account::Account;
 use crate::catalog::cache;
 use crate::model::Digest;
 
@@ -22,7 +22,7 @@ fn place(binaries: &Binaries, access: Access) -> Option<PathBuf> {
     // One for each set of programs: a minor version takes the place of the one before.
     let programs = Digest::of_texts([binaries.dir.to_string_lossy().as_ref()]).to_string();
     let programs = programs.get(..8).unwrap_or_default();
-    Some(cache()?.join(format!("cluster-{}-{programs}-{}", binaries.major, access.word())))
+    Some(cache::folder()?.join(format!("cluster-{}-{programs}-{}", binaries.major, access.word())))
 }
 
 fn label(binaries: &Binaries, keeper: &Keeper) -> String {
@@ -38,17 +38,10 @@ fn labelled(place: &Path, binaries: &Binaries) -> Option<Keeper> {
     (text == label(binaries, &keeper)).then_some(keeper)
 }
 
-/// True if that is a directory of ours that nobody else may write to: a cluster that others put there would be theirs.
-fn is_ours(directory: &Path) -> bool {
-    let ours = account::current_uid();
-    fs::symlink_metadata(directory)
-        .is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o022 == 0 && ours.is_none_or(|ours| meta.uid() == ours))
-}
-
 /// Copies the kept cluster to `data`, and gives its superuser. `None`: there is none, or it could not be copied whole.
 pub(super) fn copy_to(data: &Path, binaries: &Binaries, access: Access, account: Option<&Account>) -> Option<Keeper> {
     let place = place(binaries, access)?;
-    if !is_ours(place.parent()?) || !is_ours(&place) {
+    if !cache::is_ours(place.parent()?) || !cache::is_ours(&place) {
         return None;
     }
     let keeper = labelled(&place, binaries)?;
@@ -64,12 +57,12 @@ pub(super) fn keep(data: &Path, binaries: &Binaries, access: Access, keeper: &Ke
     let Some(place) = place(binaries, access) else { return };
     let Some(parent) = place.parent() else { return };
     let new = place.with_extension(format!("new-{}", std::process::id()));
+    if !cache::make(parent) {
+        return;
+    }
     let kept = fs::DirBuilder::new()
-        .recursive(true)
         .mode(0o700)
-        .create(parent)
-        .and_then(|()| if is_ours(parent) { Ok(()) } else { Err(io::Error::other("not ours")) })
-        .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&new))
+        .create(&new)
         .and_then(|()| copy(data, &new.join("data"), None))
         .and_then(|()| fs::write(new.join(LABEL), label(binaries, keeper)))
         .and_then(|()| fs::set_permissions(new.join(LABEL), fs::Permissions::from_mode(0o600)))

@@ -13,6 +13,7 @@ mod interrupted;
 mod keys;
 mod lent_rights;
 mod locks_first;
+mod login_triggers;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;

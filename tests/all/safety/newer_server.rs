@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use crate::support::{Sandbox, TempDir, TestDb, installed, server_of};
+use setpoint::catalog::{NEWEST, OLDEST};
+use setpoint::introspect::untested;
+
+use crate::support::{Sandbox, TempDir, TestDb, block_on, installed, repository, server_of};
 
 /// A socket in front of a server's that claims to be PostgreSQL 99 in the answer to the first question.
 struct Newer {
@@ -99,4 +102,33 @@ fn a_newer_server_is_read_with_a_warning() {
     let outcome = sandbox.exits(0, &["baseline", "--auto-approve", "--untested-server"]);
     assert!(outcome.stderr.contains("warning: PostgreSQL 99.0"), "{}", outcome.stderr);
     sandbox.exits(0, &["drift"]);
+}
+
+/// The list of what is known is not to be trusted: each server that is here is asked.
+#[test]
+fn every_tested_server_is_known_whole() {
+    let (mut seen, mut versions) = (Vec::new(), 0);
+    for binaries in installed().iter().filter(|binaries| binaries.major <= NEWEST) {
+        let db = TestDb::on(binaries.major);
+        let unread = block_on(async {
+            let session = db.session().await;
+            untested::unread(&session).await.unwrap_or_else(|error| panic!("{error}"))
+        });
+        assert!(unread.is_empty(), "PostgreSQL {}: {unread:?}", binaries.major);
+        versions += 1;
+        seen.extend(db.query(
+            "SELECT c.relname || ' ' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+             WHERE c.relnamespace = 11 AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped",
+        ));
+    }
+    if versions <= NEWEST - OLDEST {
+        eprintln!("skipped: nothing is known that no server has (it takes PostgreSQL {OLDEST} to {NEWEST})");
+        return;
+    }
+    let known = std::fs::read_to_string(repository().join("src/introspect/catalogs.txt")).expect("the list");
+    for (table, columns) in known.lines().filter_map(|line| line.split_once(' ')) {
+        for column in columns.split(' ').map(|column| format!("{table} {column}")) {
+            assert!(seen.contains(&column), "no server has {column}");
+        }
+    }
 }

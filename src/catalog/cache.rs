@@ -1,0 +1,26 @@
+//! The folder for what can be made anew.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::account;
+
+/// Its place; `None` if the user has none.
+pub fn folder() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("setpoint"))
+}
+
+/// True if that is a directory of ours that nobody else may write to: what others put there would be theirs.
+pub fn is_ours(directory: &Path) -> bool {
+    let ours = account::current_uid();
+    fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o022 == 0 && ours.is_none_or(|ours| meta.uid() == ours))
+}
+
+/// Makes the folder where there is none; false if it cannot be made, or is not ours alone.
+pub fn make(folder: &Path) -> bool {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok() && is_ours(folder)
+}
