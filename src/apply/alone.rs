@@ -33,7 +33,7 @@ pub async fn run(
     let at_step = |error| (Some(0), error);
     let session = executor.session;
     let ways = lender.ways(&[unit.step], &executor.options.allow).await?;
-    journal.begun(session, unit.index, unit.sub).await.map_err(at_step)?;
+    journal.begun(executor.pen, unit.index, unit.sub).await.map_err(at_step)?;
     let settings =
         format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", unit.step.search_path());
     session.batch(&settings).await.map_err(at_step)?;
@@ -52,7 +52,7 @@ pub async fn run(
             if let Some(check) = ways.first().and_then(|way| lender.afterwards(unit.step, way, "")) {
                 session.batch(&check).await.map_err(|error| at_step(lent::explain(error, None)))?;
             }
-            journal.done_alone(session, unit.index, unit.sub).await.map_err(at_step)?;
+            journal.done_alone(executor.pen, unit.index, unit.sub).await.map_err(at_step)?;
             progress.step(number, unit.step);
             return Ok(());
         }
@@ -73,7 +73,7 @@ pub async fn run(
         let foreign = error.code() == Some(&SqlState::DUPLICATE_TABLE);
         let clean = foreign || matches!(settle(executor, unit.step).await, Ok(false));
         if clean {
-            let _ = journal.not_begun(session, unit.index, unit.sub).await; // else the next run looks it up again
+            let _ = journal.not_begun(executor.pen, unit.index, unit.sub).await; // else the next run looks it up again
         }
     }
     Err(at_step(shown))

@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::catalog::{PIN_PATH, Pipeline, Session, interrupt};
 use crate::kinds::Mode;
-use crate::ledger::{Journal, Run};
+use crate::ledger::{Journal, Pen, Run};
 use crate::model::{Class, Error, Ident, Result, grantor};
 use crate::plan::{self, Step};
 use crate::sql;
@@ -33,6 +33,8 @@ pub struct Unit<'a> {
 pub struct Executor<'a> {
     /// The session that holds the lock; everything runs here.
     pub session: &'a Session,
+    /// What writes the journal.
+    pub pen: Pen<'a>,
     /// A second session that looks who is in the way.
     pub watch: &'a Session,
     /// Timeouts and budgets.
@@ -126,7 +128,7 @@ impl Executor<'_> {
                 Some(false) => {
                     let happened = alone::settle(self, unit.step).await?;
                     if happened {
-                        journal.done_alone(self.session, unit.index, unit.sub).await?;
+                        journal.done_alone(self.pen, unit.index, unit.sub).await?;
                     }
                     happened
                 }
@@ -240,39 +242,34 @@ impl Executor<'_> {
         }
         // The journal's statements are looked up by the path of the moment, also where they were prepared under another one.
         pipeline.batch(PIN_PATH).await;
+        sent.push(At::Frame);
+        let mut shown = Shown { ways: &ways, units, done, last: None };
+        if self.pen.is_careful() {
+            let failure = shown.answers(&mut pipeline, std::mem::take(&mut sent), progress).await;
+            let sealed = match failure {
+                None => self.pen.seal().await.map_err(|error| (None, error)).map(Ok),
+                Some(failure) => Ok(Err(failure)),
+            };
+            if !matches!(sealed, Ok(Ok(()))) {
+                let _ = self.session.batch("ROLLBACK").await;
+                return sealed;
+            }
+        }
         let rows: Vec<(usize, usize)> = units.iter().map(|unit| (unit.index, unit.sub)).collect();
         journal.done(&mut pipeline, &rows).await.map_err(|error| (None, error))?;
         pipeline.batch("COMMIT").await;
-        sent.extend([At::Frame; 3]);
-        let mut failure = None;
-        let mut shown = None;
-        let mut sent = sent.into_iter();
-        while let Some(answer) = pipeline.next().await {
-            let at = sent.next().unwrap_or(At::Frame);
-            if failure.is_some() {
-                continue; // the rest only says that the transaction is aborted, and COMMIT became ROLLBACK
-            }
-            match answer {
-                Err(error) => {
-                    let way = at.unit().and_then(|at| ways.get(at));
-                    failure = Some(Failure { error, at, ran_as: way.and_then(Way::role).cloned() });
-                }
-                Ok(()) if at.unit().is_some() && at.unit() != shown => {
-                    shown = at.unit();
-                    if let Some((at, unit)) = shown.and_then(|at| Some((at, units.get(at)?))) {
-                        progress.step(done + at + 1, unit.step);
-                    }
-                }
-                Ok(()) => {}
-            }
-        }
-        Ok(failure.map_or(Ok(()), Err))
+        sent.extend([At::Frame; 2]);
+        Ok(shown.answers(&mut pipeline, sent, progress).await.map_or(Ok(()), Err))
     }
 
     /// Begins a transaction, and takes its table locks.
     async fn open(&self, pipeline: &mut Pipeline<'_>, claims: &Claims) -> Vec<At> {
         let mut sent: Vec<At> = vec![At::Frame];
         pipeline.batch(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", self.settings())).await;
+        if let Some(hold) = self.pen.hold() {
+            pipeline.batch(hold).await;
+            sent.push(At::Frame);
+        }
         let statements = claims.statements(self.options.lock_timeout);
         if !statements.is_empty() {
             for (at, lock) in statements.into_iter().enumerate() {
@@ -293,6 +290,49 @@ impl Executor<'_> {
             self.options.lock_timeout.as_millis(),
             self.options.statement_timeout.map_or(0, |timeout| timeout.as_millis())
         )
+    }
+}
+
+/// What of a transaction was shown.
+struct Shown<'a> {
+    ways: &'a [Way],
+    units: &'a [Unit<'a>],
+    /// How many units of the run were done before.
+    done: usize,
+    /// The unit that was shown last.
+    last: Option<usize>,
+}
+
+impl Shown<'_> {
+    /// Waits for all answers, and shows the steps that are done. The first failure.
+    async fn answers(
+        &mut self,
+        pipeline: &mut Pipeline<'_>,
+        sent: Vec<At>,
+        progress: &mut dyn Progress,
+    ) -> Option<Failure> {
+        let mut failure = None;
+        let mut sent = sent.into_iter();
+        while let Some(answer) = pipeline.next().await {
+            let at = sent.next().unwrap_or(At::Frame);
+            if failure.is_some() {
+                continue; // the rest only says that the transaction is aborted, and COMMIT became ROLLBACK
+            }
+            match answer {
+                Err(error) => {
+                    let way = at.unit().and_then(|at| self.ways.get(at));
+                    failure = Some(Failure { error, at, ran_as: way.and_then(Way::role).cloned() });
+                }
+                Ok(()) if at.unit().is_some() && at.unit() != self.last => {
+                    self.last = at.unit();
+                    if let Some((at, unit)) = self.last.and_then(|at| Some((at, self.units.get(at)?))) {
+                        progress.step(self.done + at + 1, unit.step);
+                    }
+                }
+                Ok(()) => {}
+            }
+        }
+        failure
     }
 }
 

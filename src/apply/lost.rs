@@ -115,11 +115,12 @@ async fn committed(opened: &Opened, options: &Options, trip: &Trip, doubt: &Doub
         return Ok(known);
     }
     let Witness::Catalog(step, index, sub) = &doubt.by else { return Ok(false) };
-    let executor = Executor { session: &opened.session, watch: &opened.watch, options, trip };
+    let pen = ledger.pen(&opened.session)?;
+    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip };
     let happened = alone::settle(&executor, step).await?;
     if happened {
         let journal = Journal::open(&opened.session, doubt.number, trip.direction).await?;
-        journal.done_alone(&opened.session, *index, *sub).await?;
+        journal.done_alone(pen, *index, *sub).await?;
     }
     Ok(happened)
 }

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;
-use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Revision, Run};
+use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Pen, Revision, Run};
 use crate::model::{Class, Error, Result, State};
 use crate::plan::{Action, Hazard, Plan, Step, file};
 
@@ -173,9 +173,13 @@ async fn take_back(
 ) -> Result<()> {
     let session = &opened.session;
     let mut ledger = Ledger::read_closely(session).await?;
-    ledger.writable(session)?;
-    if let Some(run) = ledger.run.as_mut().filter(|run| run.direction == Direction::Up) {
-        settle(opened, options, trip, run).await?;
+    let pen = ledger.pen(session)?;
+    ledger.warning().iter().for_each(|warning| progress.warning(warning));
+    if let Some(mut run) = ledger.run.take_if(|run| run.direction == Direction::Up) {
+        // It may drop an index that the run left invalid.
+        lineage::own(&ledger, &read(run.number, &run.name, &run.plan)?, &options.plans)?;
+        settle(opened, pen, options, trip, &mut run).await?;
+        ledger.run = Some(run);
     }
     let mut way = preview(session, &ledger, target).await?;
     way.undo.iter().try_for_each(|undo| lineage::own(&ledger, &undo.plan, &options.plans))?;
@@ -189,10 +193,10 @@ async fn take_back(
     summary.resumed |= run.is_some();
     summary.current = ledger.current();
     refuse_other_way(run.as_ref(), &way)?;
-    head(session, &ledger, target, &way, progress).await?;
+    head(pen, &ledger, target, &way, progress).await?;
     if let Some(run) = run.as_ref().filter(|run| run.direction == Direction::Up && run.number > way.goal) {
         let top = way.undo.first().map_or(0, |undo| undo.top);
-        ledger::turn_down(session, run.number, top, way.goal).await?;
+        ledger::turn_down(pen, run.number, top, way.goal).await?;
     }
     let mut current = run.map(|run| Run { direction: Direction::Down, ..run });
     let undo = std::mem::take(&mut way.undo);
@@ -207,27 +211,27 @@ async fn take_back(
             let live = introspect::read(session).await?.state;
             if let Err(error) = stale::check_back(&one.plan, &live, snapshot.as_ref()) {
                 if at > 0 || taken_up.is_some() {
-                    ledger::cancel_run(session, one.plan.number).await?;
+                    ledger::cancel_run(pen, one.plan.number).await?;
                 }
                 return Err(error);
             }
         }
         let new = new_run(one, way.goal);
         if at == 0 && taken_up.is_none() {
-            ledger::start(session, &new).await?;
+            ledger::start(pen, &new).await?;
         }
         let run = taken_up.unwrap_or_else(|| super::up::begun(&new));
-        let executor = Executor { session, watch: &opened.watch, options, trip };
+        let executor = Executor { session, pen, watch: &opened.watch, options, trip };
         let label = label(one.plan.number, &one.plan.name);
         executor.run(&label, &run, &one.units(), progress).await?;
         let next = undo.get(at + 1).map(|next| new_run(next, way.goal));
-        finish(session, trip, one, &new, before, next.as_ref(), options).await?;
+        finish(pen, trip, one, &new, before, next.as_ref(), options).await?;
         progress.end(&label, Direction::Down);
         summary.plans.push((one.plan.number, one.plan.name.clone()));
         summary.current = before.unwrap_or(0);
     }
     if matches!(target, Target::Back(_)) || ledger.headed.is_some() {
-        let _ = ledger::arrived(session).await; // if it stays, the next relative command only finds out that nothing is left
+        let _ = ledger::arrived(pen).await; // if it stays, the next relative command only finds out that nothing is left
     }
     match way.floor {
         Some(floor) => {
@@ -246,7 +250,7 @@ async fn take_back(
 
 /// Looks whether taking a plan back led where it came from, and records that it is gone.
 async fn finish(
-    session: &Session,
+    pen: Pen<'_>,
     trip: &Trip,
     one: &Undo,
     run: &NewRun<'_>,
@@ -254,6 +258,7 @@ async fn finish(
     next: Option<&NewRun<'_>>,
     options: &Options,
 ) -> Result<()> {
+    let session = pen.session;
     let live = introspect::read(session).await?.state;
     let snapshot = match before {
         Some(number) => known_snapshot(session, number).await?,
@@ -265,11 +270,11 @@ async fn finish(
             Some(snapshot) => stale::put_back(&one.plan, &live, snapshot),
             None => options.manage.apply(live, &State::default()),
         };
-        ledger::refresh_snapshot(session, number, &again).await?;
+        ledger::refresh_snapshot(pen, number, &again).await?;
     }
     let what = format!("the record that {} was taken back", label(one.plan.number, &one.plan.name));
     trip.sent(Doubt { number: one.plan.number, what, by: Witness::Revision });
-    ledger::finish_down(session, run, one.recorded, next).await?;
+    ledger::finish_down(pen, run, one.recorded, next).await?;
     trip.answered();
     Ok(())
 }
@@ -285,13 +290,7 @@ fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
 }
 
 /// Notes where a relative command is going, so that the same command goes no further after a fault.
-async fn head(
-    session: &Session,
-    ledger: &Ledger,
-    target: Target,
-    way: &Way,
-    progress: &mut dyn Progress,
-) -> Result<()> {
+async fn head(pen: Pen<'_>, ledger: &Ledger, target: Target, way: &Way, progress: &mut dyn Progress) -> Result<()> {
     match (target, ledger.headed) {
         (Target::Back(_), noted) => {
             if way.undo.is_empty() && noted.is_some() {
@@ -300,13 +299,13 @@ async fn head(
                     way.goal
                 ));
             } else if !way.undo.is_empty() {
-                ledger::head_for(session, Headed { direction: Direction::Down, goal: way.asked }).await?;
+                ledger::head_for(pen, Headed { direction: Direction::Down, goal: way.asked }).await?;
             }
             Ok(())
         }
         // Going on after the connection was lost: the command is still the relative one.
         (Target::To(goal), Some(noted)) if noted == (Headed { direction: Direction::Down, goal }) => Ok(()),
-        (Target::To(_), Some(_)) => ledger::arrived(session).await,
+        (Target::To(_), Some(_)) => ledger::arrived(pen).await,
         (Target::To(_), None) => Ok(()),
     }
 }
@@ -334,9 +333,9 @@ fn new_run(undo: &Undo, goal: u32) -> NewRun<'_> {
 }
 
 /// Finds out about steps of the way up that were begun outside transactions with unknown outcome.
-async fn settle(opened: &Opened, options: &Options, trip: &Trip, run: &mut Run) -> Result<()> {
+async fn settle(opened: &Opened, pen: Pen<'_>, options: &Options, trip: &Trip, run: &mut Run) -> Result<()> {
     let plan = read(run.number, &run.name, &run.plan)?;
-    let executor = Executor { session: &opened.session, watch: &opened.watch, options, trip };
+    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip };
     let journal = ledger::Journal::open(&opened.session, run.number, Direction::Up).await?;
     let mut kept = Vec::new();
     for mut entry in std::mem::take(&mut run.entries) {
@@ -344,10 +343,10 @@ async fn settle(opened: &Opened, options: &Options, trip: &Trip, run: &mut Run) 
         let step = plan.steps.get(entry.step).filter(|_| open);
         if let Some(step) = step {
             if alone::settle(&executor, step).await? {
-                journal.done_alone(&opened.session, entry.step, entry.sub).await?;
+                journal.done_alone(pen, entry.step, entry.sub).await?;
                 entry.done = true;
             } else {
-                journal.not_begun(&opened.session, entry.step, entry.sub).await?;
+                journal.not_begun(pen, entry.step, entry.sub).await?;
                 continue;
             }
         }

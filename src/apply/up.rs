@@ -2,7 +2,7 @@
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;
-use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Run};
+use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Pen, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
 use crate::plan::{Plan, Step, captured};
@@ -115,12 +115,14 @@ async fn apply(
     trip.goal.set(Some(goal));
     trip.before.set(ledger.current());
     summary.current = ledger.current();
-    if ledger.run.is_some() || ledger.headed.is_some() || !links.is_empty() {
-        ledger.writable(session)?;
+    if ledger.run.is_none() && ledger.headed.is_none() && links.is_empty() {
+        return Ok(());
     }
-    let mut under_way = unfinished(session, &mut ledger, &links).await?;
+    let pen = ledger.pen(session)?;
+    ledger.warning().iter().for_each(|warning| progress.warning(warning));
+    let mut under_way = unfinished(pen, &mut ledger, &links).await?;
     if links.is_empty() {
-        return arrived(session, &ledger, asked, progress).await;
+        return arrived(pen, &ledger, asked, progress).await;
     }
     let read = links.iter().map(|link| chain.plan_and_text(link)).collect::<Result<Vec<_>>>()?;
     let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
@@ -158,15 +160,15 @@ async fn apply(
             snapshot = last_snapshot(session, &ledger).await?;
         } else if let Err(error) = check(opened, &ledger, plan, &mut before, &mut snapshot).await {
             if started {
-                ledger::cancel_run(session, plan.number).await?;
+                ledger::cancel_run(pen, plan.number).await?;
             }
             return Err(error);
         }
         if at == 0 {
-            begin(session, &ledger, asked, goal, resumed.is_none().then_some(new)).await?;
+            begin(pen, &ledger, asked, goal, resumed.is_none().then_some(new)).await?;
         }
         let run = resumed.unwrap_or_else(|| begun(new));
-        let executor = Executor { session, watch: &opened.watch, options, trip };
+        let executor = Executor { session, pen, watch: &opened.watch, options, trip };
         let label = label(plan.number, &plan.name);
         if let Err(error) = executor.run(&label, &run, &units(plan), progress).await {
             return Err(forget_if_undone(session, trip, plan.number, error).await);
@@ -182,9 +184,9 @@ async fn apply(
             tell_elsewhere(others.into_iter().filter(|id| options.manage.covers(id)).collect(), progress);
         }
         let recorded = recorded(options, plan, snapshot.as_ref(), &live);
-        finish(session, trip, new, &recorded, next).await?;
+        finish(pen, trip, new, &recorded, next).await?;
         if let Some(reading) = reading {
-            let _ = ledger::keep(session, &reading).await; // it only saves time later
+            let _ = ledger::keep(pen, &reading).await; // it only saves time later
         }
         progress.end(&label, Direction::Up);
         started = next.is_some();
@@ -194,7 +196,7 @@ async fn apply(
         snapshot = Some(recorded);
     }
     if matches!(asked, Goal::Plus(_)) || ledger.headed.is_some() {
-        let _ = ledger::arrived(session).await; // if it stays, the next relative command only finds out that nothing is left
+        let _ = ledger::arrived(pen).await; // if it stays, the next relative command only finds out that nothing is left
     }
     summary.reached = plans.pop().zip(before);
     Ok(())
@@ -219,7 +221,7 @@ fn units(plan: &Plan) -> Vec<Unit<'_>> {
 }
 
 /// Nothing is pending: a relative command that has not heard of its end has arrived.
-async fn arrived(session: &Session, ledger: &Ledger, asked: Goal, progress: &mut dyn Progress) -> Result<()> {
+async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn Progress) -> Result<()> {
     let Some(noted) = ledger.headed else { return Ok(()) };
     if matches!(asked, Goal::Plus(_)) && noted.direction == Direction::Up && noted.goal == ledger.current() {
         progress.note(&format!(
@@ -227,35 +229,29 @@ async fn arrived(session: &Session, ledger: &Ledger, asked: Goal, progress: &mut
             noted.goal
         ));
     }
-    ledger::arrived(session).await
+    ledger::arrived(pen).await
 }
 
 /// Notes that the first plan begins, and where a relative command is going, so that it goes no further after a fault.
-async fn begin(session: &Session, ledger: &Ledger, asked: Goal, goal: u32, new: Option<&NewRun<'_>>) -> Result<()> {
+async fn begin(pen: Pen<'_>, ledger: &Ledger, asked: Goal, goal: u32, new: Option<&NewRun<'_>>) -> Result<()> {
     if new.is_some() {
-        ledger::create(session).await?;
+        ledger::create(pen).await?;
     }
     let ours = Headed { direction: Direction::Up, goal };
     match (asked, ledger.headed) {
-        (Goal::Plus(_), _) => ledger::head_for(session, ours).await?,
+        (Goal::Plus(_), _) => ledger::head_for(pen, ours).await?,
         // Going on after the connection was lost: the command is still the relative one.
-        (_, Some(noted)) if noted != ours => ledger::arrived(session).await?,
+        (_, Some(noted)) if noted != ours => ledger::arrived(pen).await?,
         _ => {}
     }
     match new {
-        Some(new) => ledger::start(session, new).await,
+        Some(new) => ledger::start(pen, new).await,
         None => Ok(()),
     }
 }
 
 /// Records the revision that a plan led to.
-async fn finish(
-    session: &Session,
-    trip: &Trip,
-    new: &NewRun<'_>,
-    state: &State,
-    next: Option<&NewRun<'_>>,
-) -> Result<()> {
+async fn finish(pen: Pen<'_>, trip: &Trip, new: &NewRun<'_>, state: &State, next: Option<&NewRun<'_>>) -> Result<()> {
     let revision = NewRevision {
         number: new.number,
         name: new.name,
@@ -266,13 +262,13 @@ async fn finish(
     };
     let what = format!("revision {} ({})", new.number, new.name);
     trip.sent(Doubt { number: new.number, what, by: Witness::Revision });
-    ledger::finish_up(session, &revision, next).await?;
+    ledger::finish_up(pen, &revision, next).await?;
     trip.answered();
     Ok(())
 }
 
 /// The run that has to be taken up. One that has not done anything is forgotten.
-async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> Result<Option<Run>> {
+async fn unfinished(pen: Pen<'_>, ledger: &mut Ledger, links: &[&Link]) -> Result<Option<Run>> {
     let Some(run) = ledger.run.take() else { return Ok(None) };
     if run.direction == Direction::Down {
         return Err(Error::refused("a rollback has not ended")
@@ -280,7 +276,7 @@ async fn unfinished(session: &Session, ledger: &mut Ledger, links: &[&Link]) -> 
             .remedy(format!("finish it with {}", rollback_to(run.goal))));
     }
     if run.entries.is_empty() {
-        ledger::cancel_run(session, run.number).await?;
+        ledger::cancel_run(pen, run.number).await?;
         return Ok(None);
     }
     match links.first() {
@@ -299,7 +295,10 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
     let undone =
         |ledger: &Ledger| ledger.run.as_ref().is_some_and(|run| run.number == number && run.entries.is_empty());
     let forgotten = match Ledger::read(session).await {
-        Ok(ledger) if undone(&ledger) => ledger::cancel_run(session, number).await.is_ok(),
+        Ok(ledger) if undone(&ledger) => match ledger.pen(session) {
+            Ok(pen) => ledger::cancel_run(pen, number).await.is_ok(),
+            Err(_) => false,
+        },
         _ => false,
     };
     if forgotten {

@@ -1,5 +1,7 @@
 //! What the commands share: the project, the database, the runtime, questions to the person.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ const CHANGING: &[&str] = &["apply", "baseline", "push", "rollback", "stamp"];
 pub struct App {
     pub globals: Globals,
     runtime: tokio::runtime::Runtime,
+    warned: RefCell<HashSet<String>>,
 }
 
 impl App {
@@ -38,7 +41,7 @@ impl App {
             .enable_all()
             .build()
             .map_err(|error| Error::failed("cannot start").detail(error.to_string()))?;
-        Ok(Self { globals, runtime })
+        Ok(Self { globals, runtime, warned: RefCell::default() })
     }
 
     /// Runs something that waits for the server. Ctrl-C cancels what runs there.
@@ -257,8 +260,11 @@ impl App {
         }
     }
 
-    /// A warning: stderr in any case.
+    /// A warning: stderr in any case, but each only once.
     pub fn warn(&self, text: &str) {
+        if !self.warned.borrow_mut().insert(text.to_owned()) {
+            return;
+        }
         // A line of somebody else's text is not to look like one of ours.
         tell(&format!("warning: {}", text.replace('\n', "\n  ")));
     }

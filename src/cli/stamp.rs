@@ -5,7 +5,7 @@ use clap::Args;
 use super::App;
 use crate::apply::stale;
 use crate::introspect;
-use crate::ledger;
+use crate::ledger::{self, Ledger};
 use crate::model::{Error, Result};
 use crate::plan::chain::Chain;
 
@@ -43,6 +43,9 @@ impl Stamp {
             );
         }
         let session = app.session(&project, "stamp")?;
+        if let Ok(ledger) = app.wait(Ledger::look(&session)) {
+            app.warn_of_others(&ledger); // one that cannot be read is put right below
+        }
         let live = app.wait(introspect::read(&session))?.state;
         // Of a database without revisions nothing is said.
         let differs = stale::not_reached(&plans, &live);

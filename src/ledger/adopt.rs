@@ -8,13 +8,13 @@ use crate::model::{Error, Result, State};
 use crate::plan::{Plan, file};
 
 use super::read::as_i32;
-use super::write::{TOOL, execute, insert_revision, refresh_snapshot, transaction};
-use super::{How, Ledger, NewRevision, layout, lock};
+use super::write::{TOOL, execute, insert_revision, write_snapshot};
+use super::{How, Ledger, NewRevision, Pen, layout, lock, trust};
 
 /// The adoption of a database that holds all of a plan's objects already: one transaction, which is open until the revision is
 /// recorded. If the session ends before, nothing was done.
 pub struct Adoption<'a> {
-    session: &'a Session,
+    pen: Pen<'a>,
 }
 
 impl<'a> Adoption<'a> {
@@ -31,13 +31,14 @@ impl<'a> Adoption<'a> {
                 "see `setpoint history`; to record another revision without running it, use `setpoint stamp`",
             ));
         }
-        let made = layout::create_within(session).await?;
+        let pen = ledger.pen(session)?;
+        let made = layout::create_within(pen).await?;
         match (reading, made) {
-            (Some(reading), Some(made)) => super::reading::keep_with(session, reading, &made).await?,
-            (Some(reading), None) => super::keep(session, reading).await?,
+            (Some(reading), Some(made)) => super::reading::keep_with(pen, reading, &made).await?,
+            (Some(reading), None) => super::keep(pen, reading).await?,
             (None, _) => {}
         }
-        Ok(Self { session })
+        Ok(Self { pen })
     }
 
     /// Records the first revision. `text` is the plan as its file has it.
@@ -45,9 +46,11 @@ impl<'a> Adoption<'a> {
     /// # Errors
     /// The server's; nothing was done then.
     pub async fn record(self, plan: &Plan, text: &str, live: &State) -> Result<()> {
-        record(self.session, plan, text, How::Baselined, live).await?;
-        self.session.batch("COMMIT").await?;
-        lock::release(self.session).await;
+        let session = self.pen.session;
+        self.pen.seal().await?;
+        record(session, plan, text, How::Baselined, live).await?;
+        session.batch("COMMIT").await?;
+        lock::release(session).await;
         Ok(())
     }
 }
@@ -60,8 +63,9 @@ impl<'a> Adoption<'a> {
 /// `Busy` and the server's.
 pub async fn stamp(session: &Session, plans: &[Plan], live: &State) -> Result<()> {
     locked(session, async || {
-        layout::create(session).await?;
-        transaction(session, async || {
+        let pen = Pen::new(&trust::look(session).await?.others, session)?;
+        layout::create(pen).await?;
+        pen.transaction(async || {
             session.batch("DELETE FROM setpoint.journal; DELETE FROM setpoint.run; DELETE FROM setpoint.meta WHERE key = 'headed'").await?;
             let there = there(session).await?;
             for row in there.iter().rev().filter(|row| !plans.iter().any(|plan| row.is(plan))) {
@@ -74,7 +78,7 @@ pub async fn stamp(session: &Session, plans: &[Plan], live: &State) -> Result<()
                         row.mend(session, plan).await?;
                         told(session, plan).await?;
                         if plan.number == last {
-                            refresh_snapshot(session, plan.number, live).await?;
+                            write_snapshot(session, plan.number, live).await?;
                         }
                     }
                     None if plan.number == last => {

@@ -1,11 +1,9 @@
 //! Where a relative command (`rollback -1`, `apply +1`) is going, noted until it knows that it arrived: run again after a fault,
 //! it goes there and no further.
 
-use crate::catalog::Session;
 use crate::model::Result;
 
-use super::Direction;
-use super::write::execute;
+use super::{Direction, Pen};
 
 /// The key in `setpoint.meta`.
 pub(super) const KEY: &str = "headed";
@@ -32,16 +30,16 @@ impl Headed {
 ///
 /// # Errors
 /// The server's.
-pub async fn head_for(session: &Session, headed: Headed) -> Result<()> {
+pub async fn head_for(pen: Pen<'_>, headed: Headed) -> Result<()> {
     let insert =
         "INSERT INTO setpoint.meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value";
-    execute(session, insert, &[&KEY, &format!("{} {}", headed.direction.word(), headed.goal)]).await
+    pen.execute(insert, &[&KEY, &format!("{} {}", headed.direction.word(), headed.goal)]).await
 }
 
 /// Forgets it: the command knows how it ended, or another one says where to go.
 ///
 /// # Errors
 /// The server's.
-pub async fn arrived(session: &Session) -> Result<()> {
-    execute(session, "DELETE FROM setpoint.meta WHERE key = $1", &[&KEY]).await
+pub async fn arrived(pen: Pen<'_>) -> Result<()> {
+    pen.execute("DELETE FROM setpoint.meta WHERE key = $1", &[&KEY]).await
 }

@@ -6,6 +6,7 @@ use crate::catalog::{Session, server_error};
 use crate::model::{Error, Ident, Result};
 use crate::sql;
 
+use super::Pen;
 use super::trust::{self, Standing};
 
 /// The version of the ledger's own layout.
@@ -208,16 +209,28 @@ impl Table {
 ///
 /// # Errors
 /// The server's, a ledger of a newer layout, and a schema `setpoint` that is not ours to write to.
-pub async fn create(session: &Session) -> Result<()> {
-    super::write::transaction(session, async || create_within(session).await.map(drop)).await
+pub async fn create(pen: Pen<'_>) -> Result<()> {
+    let session = pen.session;
+    session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    match create_within(pen).await {
+        Ok(_) => session.batch("COMMIT").await,
+        Err(error) => {
+            let _ = session.batch("ROLLBACK").await; // the first error is the one to tell
+            Err(error)
+        }
+    }
 }
 
 /// The same in the session's transaction, with the number of that transaction if anything had to be done. Nothing is taken over that
 /// somebody else made in the meantime: without IF NOT EXISTS, whoever comes second fails. What was made is looked at like any other
 /// ledger before the transaction commits.
-pub(super) async fn create_within(session: &Session) -> Result<Option<String>> {
+pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
+    let session = pen.session;
     let standing = trust::look(session).await?;
-    standing.writable(session)?;
+    if standing.layout == Some(FORMAT) && pen.is_careful() {
+        return Ok(None);
+    }
+    standing.ours(session)?;
     if standing.layout == Some(FORMAT) {
         return Ok(None);
     }
@@ -230,7 +243,7 @@ pub(super) async fn create_within(session: &Session) -> Result<Option<String>> {
     };
     withdraw(session, made).await?;
     let after = trust::look(session).await?;
-    after.writable(session)?;
+    after.ours(session)?;
     let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
                   ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value \
                   RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";

@@ -7,6 +7,7 @@ mod headed;
 mod layout;
 pub mod lock;
 mod memo;
+mod pen;
 mod read;
 mod reading;
 pub mod snapshot;
@@ -20,6 +21,7 @@ pub use adopt::{Adoption, stamp};
 pub use headed::{Headed, arrived, head_for};
 pub use layout::{FORMAT, create};
 pub use memo::{learn, recall};
+pub use pen::Pen;
 pub use read::{events, events_and_odd, plan_text, snapshot_of};
 pub use reading::{keep, reading};
 pub use trust::Other;
@@ -182,12 +184,12 @@ impl Ledger {
         self.revisions.last().map_or(0, |revision| revision.number)
     }
 
-    /// Makes sure that writing to it runs nobody else's code.
+    /// What writes to it, and runs nobody else's code by that.
     ///
     /// # Errors
     /// `Refused`, with the role to connect as.
-    pub fn writable(&self, session: &Session) -> Result<()> {
-        trust::writable(&self.others, session)
+    pub fn pen<'a>(&self, session: &'a Session) -> Result<Pen<'a>> {
+        Pen::new(&self.others, session)
     }
 
     /// What a person should know before believing what it says.

@@ -4,6 +4,7 @@ use crate::catalog::{Session, server_error};
 use crate::introspect::{self, Fingerprint, Stored};
 use crate::model::Result;
 
+use super::Pen;
 use super::layout::FORMAT;
 use super::read::as_i64;
 use super::trust;
@@ -27,16 +28,19 @@ pub async fn reading(session: &Session) -> Result<Option<Stored>> {
     row.map(stored).transpose().map_err(|e: tokio_postgres::Error| server_error(&e))
 }
 
-/// Keeps a reading instead of the one before.
+/// Keeps a reading instead of the one before. Nobody would believe it where another role can write to it.
 ///
 /// # Errors
 /// The server's.
-pub async fn keep(session: &Session, stored: &Stored) -> Result<()> {
+pub async fn keep(pen: Pen<'_>, stored: &Stored) -> Result<()> {
+    if pen.is_careful() {
+        return Ok(());
+    }
     let insert = "INSERT INTO setpoint.reading (by_role, digest, next, reading) VALUES (session_user, $1, $2, $3) \
                   ON CONFLICT (by_role) DO UPDATE SET digest = EXCLUDED.digest, next = EXCLUDED.next, \
                   reading = EXCLUDED.reading";
     let next = as_i64(stored.fingerprint.next)?;
-    super::write::execute(session, insert, &[&stored.fingerprint.digest, &next, &stored.reading]).await
+    pen.execute(insert, &[&stored.fingerprint.digest, &next, &stored.reading]).await
 }
 
 /// The same for a reading that is older than the ledger, which the session's transaction has just made: nothing else may have
@@ -44,10 +48,10 @@ pub async fn keep(session: &Session, stored: &Stored) -> Result<()> {
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn keep_with(session: &Session, stored: &Stored, made: &str) -> Result<()> {
-    match introspect::fingerprint(session, Some(made)).await? {
+pub(super) async fn keep_with(pen: Pen<'_>, stored: &Stored, made: &str) -> Result<()> {
+    match introspect::fingerprint(pen.session, Some(made)).await? {
         Some(prints) if prints.others.is_still(&stored.fingerprint) => {
-            keep(session, &Stored { fingerprint: prints.all, ..stored.clone() }).await
+            keep(pen, &Stored { fingerprint: prints.all, ..stored.clone() }).await
         }
         _ => Ok(()),
     }

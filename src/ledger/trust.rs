@@ -96,7 +96,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Who could hang code onto what we read.
     pub fn maker(&self) -> Option<&Other> {
-        self.others.iter().find(|other| other.maker)
+        maker(&self.others)
     }
 
     /// True if there is one, and nobody else could have written to it.
@@ -104,15 +104,19 @@ impl Standing {
         self.layout.is_some() && self.others.is_empty()
     }
 
-    /// Makes sure that writing to it runs nobody else's code.
-    pub fn writable(&self, session: &Session) -> Result<()> {
-        writable(&self.others, session)
+    /// Makes sure that nobody else could hang code onto it.
+    pub fn ours(&self, session: &Session) -> Result<()> {
+        self.maker().map_or(Ok(()), |other| Err(not_writable(other, session)))
     }
 }
 
-/// The same for those who could have written.
-pub(super) fn writable(others: &[Other], session: &Session) -> Result<()> {
-    let Some(other) = others.iter().find(|other| other.maker) else { return Ok(()) };
+/// Who could hang code onto the ledger.
+pub(super) fn maker(others: &[Other]) -> Option<&Other> {
+    others.iter().find(|other| other.maker)
+}
+
+/// The error where that role's code could run.
+pub(super) fn not_writable(other: &Other, session: &Session) -> Error {
     let remedy = match &other.role {
         Some(_) => format!(
             "connect as {name}, or as a role that is a member of it and has no rights of its own; or make the ledger yours: \
@@ -121,11 +125,11 @@ pub(super) fn writable(others: &[Other], session: &Session) -> Result<()> {
         ),
         None => "take that right away: REVOKE ALL ON SCHEMA setpoint, ALL TABLES IN SCHEMA setpoint FROM PUBLIC".into(),
     };
-    Err(Error::refused(
+    Error::refused(
         "this database's ledger is another role's, and writing to it could run that role's code with your rights",
     )
     .detail(format!("{} {}; you are connected as {}", other.name(), other.why, session.user))
-    .remedy(remedy))
+    .remedy(remedy)
 }
 
 /// Looks at schema `setpoint` in the catalog, in one round trip.

@@ -7,7 +7,7 @@ use crate::catalog::{Pipeline, Session, server_error};
 use crate::model::{Digest, Result, State};
 
 use super::read::as_i32;
-use super::{Direction, How, snapshot};
+use super::{Direction, How, Pen, snapshot};
 
 /// A revision to be recorded.
 pub struct NewRevision<'a> {
@@ -43,18 +43,6 @@ pub struct NewRun<'a> {
     pub top: usize,
 }
 
-/// Runs what writes in one transaction.
-pub(super) async fn transaction(session: &Session, write: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
-    session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    match write().await {
-        Ok(()) => session.batch("COMMIT").await,
-        Err(error) => {
-            let _ = session.batch("ROLLBACK").await; // the first error is the one to tell
-            Err(error)
-        }
-    }
-}
-
 pub(super) async fn execute(session: &Session, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<()> {
     session.client.execute(sql, params).await.map(drop).map_err(|e| server_error(&e))
 }
@@ -65,7 +53,11 @@ pub(super) const TOOL: &str = env!("CARGO_PKG_VERSION");
 ///
 /// # Errors
 /// The server's.
-pub async fn start(session: &Session, run: &NewRun<'_>) -> Result<()> {
+pub async fn start(pen: Pen<'_>, run: &NewRun<'_>) -> Result<()> {
+    pen.once(async || insert_run(pen.session, run).await).await
+}
+
+async fn insert_run(session: &Session, run: &NewRun<'_>) -> Result<()> {
     let insert = "INSERT INTO setpoint.run (number, name, direction, plan_hash, plan, goal, top, by_role, at, tool) \
                   VALUES ($1, $2, $3, $4, $5, $6, $7, session_user, clock_timestamp(), $8)";
     execute(
@@ -89,17 +81,17 @@ pub async fn start(session: &Session, run: &NewRun<'_>) -> Result<()> {
 ///
 /// # Errors
 /// The server's.
-pub async fn turn_down(session: &Session, number: u32, top: usize, goal: u32) -> Result<()> {
+pub async fn turn_down(pen: Pen<'_>, number: u32, top: usize, goal: u32) -> Result<()> {
     let update = "UPDATE setpoint.run SET direction = 'down', top = $2, goal = $3 WHERE number = $1";
-    execute(session, update, &[&as_i32(number)?, &as_i32(top)?, &as_i32(goal)?]).await
+    pen.execute(update, &[&as_i32(number)?, &as_i32(top)?, &as_i32(goal)?]).await
 }
 
 /// Forgets a run that has done nothing.
 ///
 /// # Errors
 /// The server's.
-pub async fn cancel_run(session: &Session, number: u32) -> Result<()> {
-    transaction(session, async || forget(session, number).await).await
+pub async fn cancel_run(pen: Pen<'_>, number: u32) -> Result<()> {
+    pen.transaction(async || forget(pen.session, number).await).await
 }
 
 pub(super) async fn forget(session: &Session, number: u32) -> Result<()> {
@@ -112,12 +104,13 @@ pub(super) async fn forget(session: &Session, number: u32) -> Result<()> {
 ///
 /// # Errors
 /// The server's.
-pub async fn finish_up(session: &Session, revision: &NewRevision<'_>, next: Option<&NewRun<'_>>) -> Result<()> {
-    transaction(session, async || {
+pub async fn finish_up(pen: Pen<'_>, revision: &NewRevision<'_>, next: Option<&NewRun<'_>>) -> Result<()> {
+    let session = pen.session;
+    pen.transaction(async || {
         insert_revision(session, revision).await?;
         forget(session, revision.number).await?;
         match next {
-            Some(next) => start(session, next).await,
+            Some(next) => insert_run(session, next).await,
             None => Ok(()),
         }
     })
@@ -144,14 +137,15 @@ async fn event(session: &Session, number: u32, name: &str, hash: Digest, what: &
 ///
 /// # Errors
 /// The server's.
-pub async fn finish_down(session: &Session, run: &NewRun<'_>, recorded: bool, next: Option<&NewRun<'_>>) -> Result<()> {
-    transaction(session, async || {
+pub async fn finish_down(pen: Pen<'_>, run: &NewRun<'_>, recorded: bool, next: Option<&NewRun<'_>>) -> Result<()> {
+    let session = pen.session;
+    pen.transaction(async || {
         let what = if recorded { "rolled back" } else { "unwound" };
         event(session, run.number, run.name, run.plan_hash, what, run.plan).await?;
         execute(session, "DELETE FROM setpoint.revision WHERE number = $1", &[&as_i32(run.number)?]).await?;
         forget(session, run.number).await?;
         match next {
-            Some(next) => start(session, next).await,
+            Some(next) => insert_run(session, next).await,
             None => Ok(()),
         }
     })
@@ -162,7 +156,11 @@ pub async fn finish_down(session: &Session, run: &NewRun<'_>, recorded: bool, ne
 ///
 /// # Errors
 /// The server's.
-pub async fn refresh_snapshot(session: &Session, number: u32, state: &State) -> Result<()> {
+pub async fn refresh_snapshot(pen: Pen<'_>, number: u32, state: &State) -> Result<()> {
+    pen.once(async || write_snapshot(pen.session, number, state).await).await
+}
+
+pub(super) async fn write_snapshot(session: &Session, number: u32, state: &State) -> Result<()> {
     let bytes = snapshot::encode(state, session.version)?;
     execute(session, "UPDATE setpoint.revision SET snapshot = $2 WHERE number = $1", &[&as_i32(number)?, &bytes]).await
 }
@@ -206,29 +204,32 @@ impl Journal {
     ///
     /// # Errors
     /// The server's.
-    pub async fn done_alone(&self, session: &Session, step: usize, sub: usize) -> Result<()> {
-        let mut pipeline = Pipeline::new(&session.client);
-        self.done(&mut pipeline, &[(step, sub)]).await?;
-        pipeline.next().await.unwrap_or(Ok(())).map_err(|e| server_error(&e))
+    pub async fn done_alone(&self, pen: Pen<'_>, step: usize, sub: usize) -> Result<()> {
+        pen.once(async || {
+            let mut pipeline = Pipeline::new(&pen.session.client);
+            self.done(&mut pipeline, &[(step, sub)]).await?;
+            pipeline.next().await.unwrap_or(Ok(())).map_err(|e| server_error(&e))
+        })
+        .await
     }
 
     /// Notes that a step begins which cannot run in a transaction.
     ///
     /// # Errors
     /// The server's.
-    pub async fn begun(&self, session: &Session, step: usize, sub: usize) -> Result<()> {
+    pub async fn begun(&self, pen: Pen<'_>, step: usize, sub: usize) -> Result<()> {
         let insert = "INSERT INTO setpoint.journal (number, direction, step, sub, done, at) \
                       VALUES ($1, $2, $3, $4, false, clock_timestamp()) ON CONFLICT DO NOTHING";
-        execute(session, insert, &[&self.number, &self.direction.word(), &as_i32(step)?, &as_i32(sub)?]).await
+        pen.execute(insert, &[&self.number, &self.direction.word(), &as_i32(step)?, &as_i32(sub)?]).await
     }
 
     /// Takes back what `begun` noted: the step left nothing behind.
     ///
     /// # Errors
     /// The server's.
-    pub async fn not_begun(&self, session: &Session, step: usize, sub: usize) -> Result<()> {
+    pub async fn not_begun(&self, pen: Pen<'_>, step: usize, sub: usize) -> Result<()> {
         let delete =
             "DELETE FROM setpoint.journal WHERE number = $1 AND direction = $2 AND step = $3 AND sub = $4 AND NOT done";
-        execute(session, delete, &[&self.number, &self.direction.word(), &as_i32(step)?, &as_i32(sub)?]).await
+        pen.execute(delete, &[&self.number, &self.direction.word(), &as_i32(step)?, &as_i32(sub)?]).await
     }
 }

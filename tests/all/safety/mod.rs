@@ -21,6 +21,7 @@ mod planted_ledger;
 mod resumed_runs;
 mod rights;
 mod secrets;
+mod shared_ledger;
 mod strangers;
 mod target_runs_nothing;
 mod terminal;

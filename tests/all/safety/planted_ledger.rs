@@ -1,7 +1,7 @@
 //! A schema `setpoint` that somebody else made: whatever it looks like, none of its code runs with the rights of whoever reads it.
 
 use setpoint::catalog::Session;
-use setpoint::ledger;
+use setpoint::ledger::{self, Ledger};
 
 use crate::support::{Outcome, Sandbox, TestDb, block_on};
 
@@ -9,14 +9,14 @@ use crate::support::{Outcome, Sandbox, TestDb, block_on};
 const MANAGED: &str = "manage {\n    schema public\n    grants #false\n}\n";
 
 /// A database in which a role of its own may create schemas, and has functions that make it a superuser if a superuser calls them.
-struct Plot {
-    db: TestDb,
-    role: String,
-    sandbox: Sandbox,
+pub(super) struct Plot {
+    pub db: TestDb,
+    pub role: String,
+    pub sandbox: Sandbox,
 }
 
 impl Plot {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let db = TestDb::new();
         let role = format!("{name}_{}", db.connect.database());
         db.execute(&format!(
@@ -37,7 +37,7 @@ impl Plot {
     }
 
     /// The address for the role.
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.db.url().replacen("postgres@", &format!("{}@", self.role), 1).replacen(
             "user=postgres",
             &format!("user={}", self.role),
@@ -46,21 +46,23 @@ impl Plot {
     }
 
     /// Makes the role's own ledger, as this tool would.
-    fn ledger(&self) {
+    pub fn ledger(&self) {
         let connect = setpoint::catalog::Connect::parse(&self.url()).expect("an address");
         block_on(async {
             let session = Session::open(&connect, "test").await.unwrap_or_else(|error| panic!("{error}"));
-            ledger::create(&session).await.unwrap_or_else(|error| panic!("{error}"));
+            ledger::create(Ledger::default().pen(&session).expect("a pen"))
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
             session.close().await;
         });
     }
 
-    fn run_as_role(&self, sql: &str) {
+    pub fn run_as_role(&self, sql: &str) {
         self.db.execute(&format!("SET ROLE {}; {sql}", self.role));
     }
 
     /// Nobody gained anything.
-    fn held(&self, what: &str, outcome: &Outcome) {
+    pub fn held(&self, what: &str, outcome: &Outcome) {
         let superuser = self.db.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{}'", self.role));
         assert_eq!(superuser, "f", "{what}: {outcome:?}");
         assert!(!outcome.stderr.contains("panicked"), "{what}: {outcome:?}");
@@ -77,7 +79,7 @@ impl Drop for Plot {
     }
 }
 
-const FORMS: &[(&str, &str)] = &[
+pub(super) const FORMS: &[(&str, &str)] = &[
     (
         "a view",
         "ALTER TABLE setpoint.meta RENAME TO m; CREATE VIEW setpoint.meta AS SELECT 'format'::text AS key, plot.own() AS value",
@@ -198,11 +200,11 @@ fn an_empty_schema_of_another_role_is_not_moved_into() {
     // One that a superuser made beforehand is as good as none.
     plot.db.execute("ALTER SCHEMA setpoint OWNER TO postgres");
     plot.sandbox.ok(&["apply", "--auto-approve"]);
-    // Unless others may create there.
+    // Who else may create there is named.
     plot.db.execute(&format!("GRANT CREATE ON SCHEMA setpoint TO {}", plot.role));
     plot.sandbox.write("schema/a.kdl", "table t {\n    column id int\n    column b int\n}\n");
     plot.sandbox.ok(&["plan", "--save", "two"]);
-    let outcome = plot.sandbox.exits(3, &["apply", "--auto-approve"]);
+    let outcome = plot.sandbox.exits(0, &["apply", "--auto-approve"]);
     assert!(outcome.stderr.contains("may create in schema setpoint"), "{outcome:?}");
 }
 
@@ -297,7 +299,7 @@ fn default_privileges_give_nobody_the_ledger() {
     plot.db.execute(&both("GRANT"));
     block_on(async {
         let session = plot.db.session().await;
-        ledger::create(&session).await.unwrap_or_else(|error| panic!("{error}"));
+        ledger::create(Ledger::default().pen(&session).expect("a pen")).await.unwrap_or_else(|error| panic!("{error}"));
         session.close().await;
     });
     plot.db.execute(&both("REVOKE"));
