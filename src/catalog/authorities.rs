@@ -23,6 +23,8 @@ use super::verdict::Refusal;
 pub(super) struct Authorities {
     known: Vec<Known>,
     lists: Vec<List>,
+    /// True if a certificate is refused whose authority has no list.
+    listed: bool,
 }
 
 /// A certificate of the file.
@@ -38,6 +40,7 @@ struct Known {
 #[derive(Debug)]
 struct List {
     from: UnixTime,
+    until: Option<UnixTime>,
     read: CertificateList,
     checked: CertRevocationList<'static>,
 }
@@ -59,7 +62,7 @@ impl Authorities {
             let anchor = anchor_from_trusted_cert(&der).ok().map(|anchor| anchor.to_owned());
             Some(Known { read, anchor, der })
         });
-        Self { known: known.collect(), lists: Vec::new() }
+        Self { known: known.collect(), lists: Vec::new(), listed: false }
     }
 
     /// True if there are none.
@@ -72,10 +75,18 @@ impl Authorities {
         let read = CertificateList::from_der(der).ok()?;
         let checked = BorrowedCertRevocationList::from_der(der).ok()?.to_owned().ok()?.into();
         let from = UnixTime::since_unix_epoch(read.tbs_cert_list.this_update.to_unix_duration());
-        self.lists.push(List { from, read, checked });
-        // Of two lists of one authority the newer one counts.
-        self.lists.sort_by_key(|list| std::cmp::Reverse(list.from.as_secs()));
+        let until = read.tbs_cert_list.next_update.map(|time| UnixTime::since_unix_epoch(time.to_unix_duration()));
+        self.lists.push(List { from, until, read, checked });
+        self.listed = true;
+        // Of two lists of one authority the newer one counts; of two as old, the one that lasts.
+        let age = |list: &List| (list.from.as_secs(), list.until.map(|until| until.as_secs()));
+        self.lists.sort_by_key(|list| std::cmp::Reverse(age(list)));
         Some(())
+    }
+
+    /// Refuses every certificate whose authority has no list, even if there is none at all.
+    pub(super) fn insist_on_lists(&mut self) {
+        self.listed = true;
     }
 
     /// Decides whether one of the authorities vouches for a server's certificate.
@@ -160,7 +171,7 @@ impl Authorities {
                     .with_expiration_policy(ExpirationPolicy::Enforce)
                     .build(),
             ),
-            Err(_) if self.lists.is_empty() => None,
+            Err(_) if !self.listed => None,
             Err(_) => return Err(webpki::Error::UnknownRevocationStatus),
         };
         let check = |path: &VerifiedPath<'_>| self.check(fit, path, names);
@@ -204,7 +215,7 @@ impl Authorities {
         if purpose::depth(root).is_some_and(|depth| below > depth) {
             return Err(webpki::Error::PathLenConstraintViolated);
         }
-        if !self.lists.is_empty() && !purpose::signs_lists(root) {
+        if self.listed && !purpose::signs_lists(root) {
             return Err(webpki::Error::IssuerNotCrlSigner);
         }
         names.keep_to(root).map_err(|_| webpki::Error::NameConstraintViolation)
@@ -242,10 +253,12 @@ impl Authorities {
     }
 
     fn without_lists(&self) -> Result<(), Refusal> {
-        if self.lists.is_empty() {
+        if !self.listed {
             return Ok(());
         }
-        Err(Refusal::unfit("is of a kind that cannot be looked up in the lists of revoked certificates (sslcrl)"))
+        Err(Refusal::unfit(
+            "is of a kind that cannot be looked up in the lists of revoked certificates (sslcrl, sslcrldir)",
+        ))
     }
 
     fn explain(
@@ -265,14 +278,14 @@ impl Authorities {
                 .err()
                 .unwrap_or_else(|| Refusal::unfit("has an authority that is not valid now")),
             webpki::Error::CertRevoked => Refusal::Revoked,
-            webpki::Error::UnknownRevocationStatus => {
-                Refusal::Unfit { why: "sslcrl has no list of its authority that is valid now".to_owned() }
-            }
+            webpki::Error::UnknownRevocationStatus => Refusal::Unfit {
+                why: "the revocation lists (sslcrl, sslcrldir) have none of its authority that is valid now".to_owned(),
+            },
             webpki::Error::CrlExpired { .. } => {
-                Refusal::Unfit { why: "the list of its authority in sslcrl is out of date".to_owned() }
+                Refusal::Unfit { why: "the revocation list of its authority is out of date".to_owned() }
             }
             webpki::Error::IssuerNotCrlSigner => {
-                Refusal::Unfit { why: "its authority may not sign the list in sslcrl (key usage)".to_owned() }
+                Refusal::Unfit { why: "its authority may not sign revocation lists (key usage)".to_owned() }
             }
             webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => {
                 Refusal::unfit("is not made for a server (extended key usage)")

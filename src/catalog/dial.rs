@@ -98,6 +98,9 @@ async fn addresses(place: &Place) -> io::Result<Vec<Option<IpAddr>>> {
 /// Tries what `sslmode` allows, in its order.
 async fn protected(target: &Connect, place: &Place, purpose: &str) -> Result<Line, Failure> {
     let ways: &[Way] = match target.tls().mode() {
+        // A certificate can only be shown in TLS.
+        _ if target.tls().must_ask() && place.is_socket() => return Err(Failure::Ours(no_certificate())),
+        SslMode::Allow | SslMode::Prefer if target.tls().must_ask() => &[Way::Tls],
         _ if place.is_socket() => &[Way::Plain],
         SslMode::Disable => &[Way::Plain],
         SslMode::Allow => &[Way::Plain, Way::Tls],
@@ -199,7 +202,7 @@ async fn timed(
     mark: Option<&String>,
 ) -> Result<Line, Failure> {
     let opened = async {
-        let (wire, rules) = reach(target, place).await?;
+        let (wire, rules) = reach(target, place, tls).await?;
         let asked = tls.is_some() && config.get_ssl_negotiation() == SslNegotiation::Postgres;
         let stream = Guarded::new(wire, Arc::new(rules), asked);
         match tls {
@@ -225,7 +228,7 @@ async fn timed(
 }
 
 /// Connects to the server, and finds out what it may ask for.
-async fn reach(target: &Connect, place: &Place) -> Result<(Wire, Rules), Failure> {
+async fn reach(target: &Connect, place: &Place, tls: Option<&Tls>) -> Result<(Wire, Rules), Failure> {
     if place.is_socket() && place.unnamed {
         neighbour::vet(place).map_err(Failure::Ours)?;
     }
@@ -237,7 +240,13 @@ async fn reach(target: &Connect, place: &Place) -> Result<(Wire, Rules), Failure
         Some(Ok(peer)) => neighbour::check(place, peer, target.required_peer()).map_err(Failure::Ours)?,
     };
     let stranger = stranger.filter(|_| place.password.is_some());
-    Ok((wire, Rules { methods: target.methods().clone(), stranger }))
+    let handshake = tls.filter(|_| target.tls().must_ask()).map(Tls::seen);
+    Ok((wire, Rules { methods: target.methods().clone(), stranger, handshake }))
+}
+
+fn no_certificate() -> Error {
+    Error::config("a socket has no TLS in which a certificate could be shown (sslcertmode=require)")
+        .remedy("connect to a host, or leave sslcertmode (PGSSLCERTMODE) out")
 }
 
 fn begin(tls: &Tls, host: &str) -> io::Result<Guarding<<Tls as MakeTlsConnect<Wire>>::TlsConnect>> {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use super::methods::{Method, Methods};
+use super::stream::Seen;
 
 /// The longest message about authentication, as in libpq.
 const MAX_AUTHENTICATION: u32 = 2000;
@@ -28,6 +29,8 @@ pub(super) struct Rules {
     pub(super) methods: Methods,
     /// Who is at the other end, if no password may go there.
     pub(super) stranger: Option<String>,
+    /// The handshake, if the server must have asked for our certificate in it.
+    pub(super) handshake: Option<Arc<Seen>>,
 }
 
 /// Why a server is not listened to any longer.
@@ -39,6 +42,8 @@ pub(super) enum Breach {
     NoAnswer,
     /// `require_auth` does not allow what the server asks for, or that it asks for nothing.
     Method(Option<Method>),
+    /// `sslcertmode=require`, and the server did not ask for a certificate, or got none that it can read.
+    Certificate { asked: bool },
     /// The server asks for a password, and is run by somebody who may not have it.
     Stranger(String),
 }
@@ -50,6 +55,8 @@ impl fmt::Display for Breach {
             Self::NoAnswer => f.write_str("the server does not answer a request for TLS as PostgreSQL does"),
             Self::Method(Some(method)) => write!(f, "the server asks for {}", method.shown()),
             Self::Method(None) => f.write_str("the server lets us in without completing authentication"),
+            Self::Certificate { asked: false } => f.write_str("the server does not ask for a certificate"),
+            Self::Certificate { asked: true } => f.write_str("the server takes no certificate of the kind of ours"),
             Self::Stranger(who) => write!(f, "the server is run by {who}"),
         }
     }
@@ -149,6 +156,10 @@ impl<S> Guarded<S> {
 
     /// The server asks for something: `AuthenticationRequest`'s code.
     fn asked(&mut self, code: u32) -> Result<(), Breach> {
+        // libpq looks at this when the login is done: before it, nothing has been given away.
+        if let Some(seen) = self.rules.handshake.as_ref().filter(|seen| !seen.shown()) {
+            return Err(Breach::Certificate { asked: seen.asked() });
+        }
         let method = match code {
             0 if self.rules.methods.demands() && !self.proved => return Err(Breach::Method(None)),
             0 => return Ok(()),

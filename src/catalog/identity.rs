@@ -20,11 +20,36 @@ use x509_cert::der::{Decode, Encode};
 
 use crate::model::{Error, Result};
 
+use super::place::invalid;
 use super::signature;
 
-/// Where our certificate and its key are.
+/// Whether we show a certificate of ours: `sslcertmode`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Shows {
+    Never,
+    /// If there is one, and the server asks for it.
+    #[default]
+    Perhaps,
+    /// The server must ask for it.
+    Always,
+}
+
+impl Shows {
+    /// What a word of `sslcertmode` means.
+    pub(super) fn named(word: Option<&str>) -> Result<Self> {
+        match word {
+            Some("disable") => Ok(Self::Never),
+            None | Some("allow") => Ok(Self::Perhaps),
+            Some("require") => Ok(Self::Always),
+            Some(_) => Err(invalid("sslcertmode", "disable, allow or require")),
+        }
+    }
+}
+
+/// Where our certificate and its key are, and whether they are shown.
 #[derive(Default)]
 pub(super) struct Identity {
+    pub(super) shows: Shows,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) passphrase: Option<String>,
@@ -34,9 +59,13 @@ impl Identity {
     /// Reads them, if there is a certificate.
     ///
     /// # Errors
-    /// `Config` if the key is missing, locked, open to others, or that of another certificate.
+    /// `Config` if the key is missing, locked, open to others, or that of another certificate; and if there is no certificate where
+    /// one must be shown.
     pub(super) fn load(&self, keys: &dyn KeyProvider) -> Result<Option<CertifiedKey>> {
-        let Some(file) = self.certificate.as_ref().filter(|file| file.exists()) else { return Ok(None) };
+        let file = self.certificate.as_ref().filter(|file| file.exists() && self.shows != Shows::Never);
+        let Some(file) = file else {
+            return if self.shows == Shows::Always { Err(self.missing()) } else { Ok(None) };
+        };
         let chain = certificates(file, "sslcert")?;
         let Some(key_file) = self.key.as_ref().filter(|key| key.exists()) else {
             let missing = self.key.as_ref().map_or_else(|| "sslkey".to_owned(), |key| key.display().to_string());
@@ -62,6 +91,15 @@ impl Identity {
             (Some(own), Some(public)) if own != public.as_ref() => Err(unusable(&"the key is that of another one")),
             _ => Ok(Some(CertifiedKey::new(chain, key))),
         }
+    }
+
+    fn missing(&self) -> Error {
+        let error = Error::config("sslcertmode=require shows the server a certificate, and there is none");
+        let error = match &self.certificate {
+            Some(file) => error.detail(format!("there is no file {}", file.display())),
+            None => error,
+        };
+        error.remedy("name it and its key: sslcert=FILE sslkey=FILE; or leave sslcertmode out")
     }
 
     /// Reads the key: as text or bare, locked or not.

@@ -25,6 +25,7 @@ mod pooler;
 mod purpose;
 mod refusal;
 mod remembered;
+mod revoked;
 pub mod row;
 mod service;
 mod session;

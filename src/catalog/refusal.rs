@@ -317,6 +317,9 @@ fn broke_rules(breach: &Breach, target: &Connect, place: &Place) -> Error {
         Breach::Method(_) => Error::refused(format!("{breach}, and require_auth={} does not allow that", target.methods().said()))
             .detail(format!("the server at {place} got no password"))
             .remedy("have the server's pg_hba.conf ask for an allowed method, or allow another one in require_auth (PGREQUIREAUTH)"),
+        Breach::Certificate { .. } => Error::refused(format!("{breach}, and sslcertmode=require insists on showing one"))
+            .detail(format!("the server at {place} got no password"))
+            .remedy("set ssl_ca_file on the server, so that it asks for certificates; or leave sslcertmode (PGSSLCERTMODE) out"),
         Breach::Stranger(who) => Error::refused(format!("the server at {place} is run by {who}, and asks for a password"))
             .detail("it got none: the socket may have been put there by a stranger")
             .remedy("if it is the right server, say whose it is: requirepeer=USER (PGREQUIREPEER)"),
@@ -354,11 +357,15 @@ fn unreached(error: &io::Error, place: &Place) -> Error {
 fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Error {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let cause = error.source().map_or_else(String::new, ToString::to_string);
-    let mode = target.tls().mode().word();
+    let mode = target.tls().mode();
+    let insists = match target.tls().must_ask() && weak(mode) {
+        true => "sslcertmode=require".to_owned(),
+        false => format!("sslmode={}", mode.word()),
+    };
     let refused = |message: String, remedy: &str| Error::failed(message).remedy(remedy);
     match (error.to_string().as_str(), io.map(io::Error::kind)) {
         (_, _) if cause.contains("server does not support TLS") => refused(
-            format!("the server at {place} does not offer TLS, and sslmode={mode} insists on it"),
+            format!("the server at {place} does not offer TLS, and {insists} insists on it"),
             "turn it on there: ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf; where the way to the server is \
              trusted, sslmode=prefer does without",
         ),

@@ -1,4 +1,4 @@
-//! TLS below the driver: the handshake, and the stream that it makes.
+//! TLS below the driver: the handshake, what became of it, and the stream that it makes.
 
 use std::future::Future;
 use std::io;
@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
@@ -22,16 +24,59 @@ pub(super) struct Tls {
     seen: Arc<Seen>,
 }
 
-#[derive(Default)]
-struct Seen {
+/// What became of the handshakes.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
     begun: AtomicBool,
     unbindable: AtomicBool,
+    asked: AtomicBool,
+    shown: AtomicBool,
+}
+
+impl Seen {
+    /// True if the server asked for a certificate of ours.
+    pub(super) fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// True if it got one.
+    pub(super) fn shown(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
+    }
+}
+
+/// Notes whether the server asks for our certificate, and whether it gets one.
+#[derive(Debug)]
+struct Noting {
+    own: Arc<dyn ResolvesClientCert>,
+    seen: Arc<Seen>,
+}
+
+impl ResolvesClientCert for Noting {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.seen.asked.store(true, Ordering::Relaxed);
+        let own = self.own.resolve(issuers, schemes).filter(|own| own.key.choose_scheme(schemes).is_some());
+        self.seen.shown.store(own.is_some(), Ordering::Relaxed);
+        own
+    }
+
+    fn has_certs(&self) -> bool {
+        self.own.has_certs()
+    }
 }
 
 impl Tls {
     /// For connections of that kind.
-    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config, seen: Arc::default() }
+    pub(super) fn new(config: &ClientConfig) -> Self {
+        let (mut config, seen) = (config.clone(), Arc::<Seen>::default());
+        config.client_auth_cert_resolver =
+            Arc::new(Noting { own: config.client_auth_cert_resolver, seen: Arc::clone(&seen) });
+        Self { config: Arc::new(config), seen }
+    }
+
+    /// What became of the last handshake.
+    pub(super) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen)
     }
 
     /// True if the server offered TLS and the handshake was begun.
@@ -69,6 +114,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
     fn connect(self, stream: S) -> Self::Future {
         let Self { domain, tls } = self;
         tls.seen.begun.store(true, Ordering::Relaxed);
+        tls.seen.asked.store(false, Ordering::Relaxed);
+        tls.seen.shown.store(false, Ordering::Relaxed);
         Box::pin(async move {
             let name =
                 ServerName::try_from(domain).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::CertificateRevocationListDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 
@@ -12,9 +10,10 @@ use crate::model::{Error, Result};
 
 use super::authorities::Authorities;
 use super::certificate::Verifier;
-use super::identity::{Identity, certificates, unreadable};
+use super::identity::{Identity, Shows, certificates, unreadable};
 use super::parameters::Parameters;
 use super::place::{Place, invalid};
+use super::revoked::Lists;
 use super::signature;
 use super::stream::Tls;
 
@@ -82,10 +81,10 @@ pub(super) struct TlsSettings {
     oldest: u8,
     newest: u8,
     roots: Roots,
-    revoked: Option<(PathBuf, bool)>,
+    revoked: Lists,
     identity: Identity,
     // Made once: reading the system's authorities takes a while, and a command opens several sessions.
-    made: OnceLock<Result<Arc<ClientConfig>>>,
+    made: OnceLock<Result<ClientConfig>>,
 }
 
 impl TlsSettings {
@@ -98,7 +97,7 @@ impl TlsSettings {
             oldest: 2,
             newest: 3,
             roots: Roots::Nowhere,
-            revoked: None,
+            revoked: Lists::default(),
             identity: Identity::default(),
             made: OnceLock::new(),
         }
@@ -150,11 +149,14 @@ impl TlsSettings {
             Some(file) => Roots::File(PathBuf::from(file), true),
             None => usual("root.crt").map_or(Roots::Nowhere, |file| Roots::File(file, false)),
         };
-        let revoked = match get("sslcrl") {
-            Some(file) => Some((PathBuf::from(file), true)),
-            None => usual("root.crl").map(|file| (file, false)),
-        };
+        let revoked = Lists::from_parameters(found, usual("root.crl"));
+        let shows = Shows::named(get("sslcertmode"))?;
+        if shows == Shows::Always && mode == SslMode::Disable {
+            return Err(Error::config("sslmode=disable leaves no way to show a certificate (sslcertmode=require)")
+                .remedy("leave one of them out"));
+        }
         let identity = Identity {
+            shows,
             certificate: get("sslcert").map(PathBuf::from).or_else(|| usual("postgresql.crt")),
             key: get("sslkey").map(PathBuf::from).or_else(|| usual("postgresql.key")),
             passphrase: get("sslpassword").map(str::to_owned),
@@ -187,6 +189,11 @@ impl TlsSettings {
         self.identity.certificate.as_deref()
     }
 
+    /// True if a server must ask for our certificate: `sslcertmode=require`.
+    pub(super) fn must_ask(&self) -> bool {
+        self.identity.shows == Shows::Always
+    }
+
     /// Makes connections to a server use TLS.
     ///
     /// # Errors
@@ -196,7 +203,7 @@ impl TlsSettings {
             return Err(Error::config("sslmode=verify-full compares the host's name, and only hostaddr is given")
                 .remedy("give the name as well: host=NAME"));
         }
-        Ok(Tls::new(self.made.get_or_init(|| self.client().map(Arc::new)).clone()?))
+        Ok(Tls::new(self.made.get_or_init(|| self.client()).as_ref().map_err(Clone::clone)?))
     }
 
     fn client(&self) -> Result<ClientConfig> {
@@ -252,17 +259,7 @@ impl TlsSettings {
             Roots::File(file, named) => return Err(self.no_roots(Some((file, *named)))),
             Roots::Nowhere => return Err(self.no_roots(None)),
         };
-        if let Some((file, named)) = &self.revoked
-            && (*named || file.exists())
-        {
-            let lists = CertificateRevocationListDer::pem_file_iter(file);
-            for list in lists.map_err(|error| unreadable(file, "sslcrl", &error))? {
-                let list = list.map_err(|error| unreadable(file, "sslcrl", &error))?;
-                let unread =
-                    || unreadable(file, "sslcrl", &"a list makes no sense, or does not say when the next one comes");
-                authorities.take_back(&list).ok_or_else(unread)?;
-            }
-        }
+        self.revoked.heed(&mut authorities)?;
         Ok(Some(authorities))
     }
 

@@ -240,7 +240,8 @@ fn identifier(signer: &KeyPair) -> Vec<u8> {
     algorithm(if ed25519 { "1.3.101.112" } else { "1.2.840.10045.4.3.2" }, false)
 }
 
-fn distinguished(commons: &[String]) -> Vec<u8> {
+/// A name as certificates have it.
+pub fn distinguished(commons: &[String]) -> Vec<u8> {
     let part = |common: &String| tlv(0x31, &seq(&[oid("2.5.4.3"), tlv(0x0C, common.as_bytes())]));
     seq(&commons.iter().map(part).collect::<Vec<_>>())
 }

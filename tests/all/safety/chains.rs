@@ -14,14 +14,15 @@ use crate::support::TempDir;
 const HOST: &str = "db.example.test";
 
 /// One chain, and who should accept it.
-struct Case {
+pub struct Case {
     what: String,
     chain: Vec<Vec<u8>>,
     key: KeyPair,
     /// The file of authorities.
     roots: Vec<Vec<u8>>,
-    /// Lists of revoked certificates.
-    lists: Vec<Vec<u8>>,
+    /// Files in a folder, and what is said about it: `LISTS` stands for the folder.
+    files: Vec<(String, String)>,
+    words: String,
     host: &'static str,
     /// Under `verify-ca` and `verify-full`.
     verdict: [bool; 2],
@@ -30,44 +31,58 @@ struct Case {
 }
 
 impl Case {
-    fn new(what: String, above: &[&Made], leaf: Made, roots: &[&Made], good: bool) -> Self {
+    pub fn new(what: String, above: &[&Made], leaf: Made, roots: &[&Made], good: bool) -> Self {
         let chain = std::iter::once(leaf.der).chain(above.iter().map(|made| made.der.clone())).collect();
         let roots = roots.iter().map(|made| made.der.clone()).collect();
         let verdict = [good, good];
-        Self { what, chain, key: leaf.key, roots, lists: Vec::new(), host: HOST, verdict, libpq: verdict }
+        Self {
+            what,
+            chain,
+            key: leaf.key,
+            roots,
+            files: Vec::new(),
+            words: String::new(),
+            host: HOST,
+            verdict,
+            libpq: verdict,
+        }
     }
 
-    fn libpq(mut self, good: bool) -> Self {
+    pub fn libpq(mut self, good: bool) -> Self {
         self.libpq = [good, good];
         self
     }
 
-    fn lists(mut self, lists: Vec<Vec<u8>>) -> Self {
-        self.lists = lists;
+    pub fn lists(mut self, files: Vec<(String, String)>, words: &str) -> Self {
+        (self.files, self.words) = (files, words.to_owned());
         self
     }
 }
 
 /// Shows each chain to setpoint, and to psql where there is one.
-fn judge(cases: Vec<Case>) {
+pub fn judge(cases: Vec<Case>) {
     let (server, dir) = (Shows::start(), TempDir::new());
-    let (roots, lists) = (dir.path().join("roots.crt"), dir.path().join("lists.crl"));
+    let (roots, lists) = (dir.path().join("roots.crt"), dir.path().join("lists"));
     let mut wrong = Vec::new();
     let (count, mut compared) = (cases.len(), 0);
     for case in cases {
-        let text = |label: &str, all: &[Vec<u8>]| all.iter().map(|der| certs::pem(label, der)).collect::<String>();
-        fs::write(&roots, text("CERTIFICATE", &case.roots)).expect("can be written");
-        fs::write(&lists, text("X509 CRL", &case.lists)).expect("can be written");
+        let text: String = case.roots.iter().map(|der| certs::pem("CERTIFICATE", der)).collect();
+        fs::write(&roots, text).expect("can be written");
         server.show(&case.chain.iter().map(Vec::as_slice).collect::<Vec<_>>(), &case.key);
         let modes: &[(usize, &str)] = if case.verdict == [case.verdict[0]; 2] && case.libpq == [case.libpq[0]; 2] {
             &[(1, "verify-full")]
         } else {
             &[(0, "verify-ca"), (1, "verify-full")]
         };
+        let _ = fs::remove_dir_all(&lists);
+        fs::create_dir(&lists).expect("can be made");
+        for (file, text) in &case.files {
+            fs::write(lists.join(file), text).expect("can be written");
+        }
+        let words = case.words.replace("LISTS", &lists.display().to_string());
         for (index, mode) in modes {
-            let crl = if case.lists.is_empty() { String::new() } else { format!("sslcrl={}", lists.display()) };
             let conninfo = format!(
-                "host={} hostaddr=127.0.0.1 port={} user=me dbname=d gssencmode=disable sslmode={mode} sslrootcert={} {crl}",
+                "host={} hostaddr=127.0.0.1 port={} user=me dbname=d gssencmode=disable sslmode={mode} sslrootcert={} {words}",
                 case.host,
                 server.port,
                 roots.display()
@@ -92,15 +107,15 @@ fn good_names() -> Extension {
     names(&[(DNS, HOST.as_bytes())])
 }
 
-fn good_root() -> Spec {
+pub fn good_root() -> Spec {
     Spec::new("the root").with(basic(true, None)).with(usage(&[5, 6]))
 }
 
-fn good_between(name: &str) -> Spec {
+pub fn good_between(name: &str) -> Spec {
     Spec::new(name).with(basic(true, None)).with(usage(&[5, 6]))
 }
 
-fn good_leaf() -> Spec {
+pub fn good_leaf() -> Spec {
     Spec::new("a server").with(good_names())
 }
 
@@ -352,38 +367,6 @@ fn limits_hold_for_every_name() {
             }
         }
     }
-    judge(cases);
-}
-
-#[test]
-fn lists_of_revoked_certificates_are_fresh() {
-    let mut cases = Vec::new();
-    for (what, lists, good) in [
-        ("a list without it", vec![((2020, 2090), vec![1])], true),
-        ("an empty list", vec![((2020, 2090), vec![])], true),
-        ("a list with it", vec![((2020, 2090), vec![certs::NUMBER])], false),
-        ("a stale list", vec![((2020, 2021), vec![])], false),
-        ("a list of the future", vec![((2080, 2090), vec![])], false),
-        ("a stale list and a fresh one", vec![((2020, 2021), vec![]), ((2021, 2090), vec![])], true),
-    ] {
-        for (signs, usages) in [(true, usage(&[5, 6])), (false, usage(&[5]))] {
-            // Its own number differs from theirs.
-            let root = certs::root(&Spec::new("the root").with(basic(true, None)).with(usages.clone()).numbered(9));
-            let lists = lists.iter().map(|(years, numbers)| certs::list(&root, *years, numbers)).collect();
-            let may = if signs { "" } else { " of a root that may sign none" };
-            let case = Case::new(format!("{what}{may}"), &[], root.sign(&good_leaf()), &[&root], good && signs);
-            cases.push(case.lists(lists));
-        }
-    }
-    let (root, other) = (certs::root(&good_root()), certs::root(&Spec::new("another").with(basic(true, None))));
-    let strange = certs::list(&other, (2020, 2090), &[]);
-    cases.push(
-        Case::new("a list of somebody else".to_owned(), &[], root.sign(&good_leaf()), &[&root], false)
-            .lists(vec![strange]),
-    );
-    let own = certs::list(&root, (2020, 2090), &[certs::NUMBER]);
-    let leaf = root.sign(&good_leaf().numbered(8));
-    cases.push(Case::new("a root that revoked itself".to_owned(), &[], leaf, &[&root], false).lists(vec![own]));
     judge(cases);
 }
 

@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use setpoint::catalog::{Connect, Session};
 
+use crate::safety::ends::{find_psql, psql_since, setpoint};
 use crate::safety::fake::{Fake, Says};
-use crate::support::{Sandbox, TempDir, block_on, installed};
-
-/// psql, which is the reference; none where it is not installed.
-fn psql() -> Option<PathBuf> {
-    installed().into_iter().rev().map(|binaries| binaries.dir.join("psql")).find(|program| program.exists())
-}
+use crate::support::{Sandbox, TempDir, block_on};
 
 /// Numbers that look like chance and are the same in every run.
 struct Dice(u64);
@@ -89,7 +85,7 @@ fn password_files_are_read_as_by_libpq() {
     let file = dir.path().join(".pgpass");
     let variables = variables(&dir, &server);
     let port = server.port.to_string();
-    let psql = psql();
+    let psql = find_psql();
     let field = |dice: &mut Dice, right: &str| -> Vec<u8> {
         match dice.roll(8) {
             0 => dice.text(&[b"*", b"\\", b":", b"\\:", b"x", b" "], 3),
@@ -132,7 +128,7 @@ fn services_are_read_as_by_libpq() {
     }
     variables.insert("PGSERVICE", "app".to_owned());
     variables.insert("PGSYSCONFDIR", dir.path().join("none").display().to_string());
-    let psql = psql();
+    let psql = find_psql();
     let lines: [&[u8]; 20] = [
         b"[app]",
         b"[app] more",
@@ -173,6 +169,37 @@ fn services_are_read_as_by_libpq() {
         }
     }
     assert!(in_all > 20, "only {in_all} of the files could be read");
+}
+
+/// Lists of methods, right and wrong, shown to servers that ask for each: who lets himself be asked gets to “the end”.
+#[test]
+fn lists_of_methods_mean_what_they_mean_to_libpq() {
+    let servers = [Says::Clear, Says::Md5, Says::Scram, Says::Welcome].map(Fake::on_port);
+    let words = ["password", "md5", "gss", "sspi", "scram-sha-256", "none", "creds", ""];
+    let (mut dice, mut asked, mut refused) = (Dice(5), 0, 0);
+    for round in 0..30 {
+        let negative = if dice.roll(2) == 0 { "!" } else { "" };
+        let list: Vec<String> = (0..=dice.roll(4))
+            .map(|_| {
+                let sign = if dice.roll(16) == 0 { "!" } else { negative };
+                let word = if dice.roll(12) == 0 { words[dice.roll(8)] } else { words[dice.roll(6)] };
+                format!("{sign}{word}")
+            })
+            .collect();
+        let list = list.join(",");
+        for server in &servers {
+            let conninfo = format!(
+                "host=127.0.0.1 port={} user=u dbname=d password=secret sslmode=disable gssencmode=disable require_auth='{list}'",
+                server.port
+            );
+            let ours = setpoint(&conninfo).contains("the end");
+            *if ours { &mut asked } else { &mut refused } += 1;
+            if let Some(reference) = psql_since(16, &conninfo) {
+                assert_eq!(ours, reference.contains("the end"), "round {round}: {list}\n{reference}");
+            }
+        }
+    }
+    assert!(asked > 20 && refused > 20, "{asked} and {refused}");
 }
 
 /// What `PQconndefaults` of PostgreSQL 18 names, and what earlier versions did.

@@ -5,18 +5,17 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rcgen::KeyPair;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
-use setpoint::catalog::Session;
+use setpoint::catalog::{Connect, Session};
 use setpoint::scratch;
 
 use crate::support::{Sandbox, block_on};
-use crate::tls_server::parse;
 
 /// What a server of ours says to whoever accepted its certificate.
 pub const IN: &str = "you are in";
@@ -219,7 +218,10 @@ pub fn setpoint(conninfo: &str) -> String {
         let done = if outcome.code == 0 { "logged in" } else { "" };
         return format!("{done}{}{}", outcome.stdout, outcome.stderr);
     }
-    let target = parse(conninfo);
+    let target = match Connect::resolve(Some(conninfo), &|_| None) {
+        Ok(target) => target,
+        Err(error) => return error.to_string(),
+    };
     block_on(async {
         match Session::open(&target, "test").await {
             Ok(session) => {
@@ -231,7 +233,7 @@ pub fn setpoint(conninfo: &str) -> String {
     })
 }
 
-/// What psql says, which is the reference; `None` where there is no psql.
+/// What psql says, which is the reference; `None` where there is no psql, or it has no TLS and needs it.
 pub fn psql(conninfo: &str) -> Option<String> {
     let program = find_psql()?;
     let output = Command::new(program)
@@ -239,10 +241,31 @@ pub fn psql(conninfo: &str) -> Option<String> {
         .env("HOME", "/nonexistent")
         .output()
         .expect("psql runs");
-    Some(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // One that was built without TLS has no opinion.
+    Some(said).filter(|said| !said.contains("SSL support is not compiled in"))
 }
 
-fn find_psql() -> Option<PathBuf> {
+/// As `psql`; `None` also where it is older than that major version, since it does not know all parameters.
+pub fn psql_since(major: u32, conninfo: &str) -> Option<String> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let output = Command::new(find_psql()?).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let found = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok();
+        if found.is_some_and(|found| found < 16) {
+            eprintln!("psql {} is too old for some comparisons: SETPOINT_PSQL=FILE names another one", text.trim());
+        }
+        found
+    });
+    found.filter(|found| *found >= major).and_then(|_| psql(conninfo))
+}
+
+/// psql, which is the reference: the one that `SETPOINT_PSQL` names, else the one beside the server or in the path.
+pub fn find_psql() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("SETPOINT_PSQL") {
+        return Some(PathBuf::from(named));
+    }
     let beside = scratch::find(None).ok().map(|binaries| binaries.dir.join("psql"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     beside.into_iter().chain(std::env::split_paths(&path).map(|dir| dir.join("psql"))).find(|file| file.exists())

@@ -17,8 +17,10 @@ mod login_triggers;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;
+mod own_certificate;
 mod planted_ledger;
 mod resumed_runs;
+mod revoked;
 mod rights;
 mod secrets;
 mod shared_ledger;
