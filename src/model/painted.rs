@@ -74,6 +74,8 @@ fn after(line: &str, end: usize, holder: bool) -> Option<Range<usize>> {
     match value.chars().next()? {
         '=' | ':' => to_end(line, start + 1),
         '\'' => to_end(line, start),
+        // `value=` is looked for by itself.
+        _ if value.starts_with("value") => None,
         _ if holder && space > 0 => to_end(line, start),
         _ => None,
     }

@@ -291,7 +291,7 @@ mod tests {
             ("enviroment x", "setpoint.kdl:1:1"),
             ("ovner x", "did you mean `owner`?"),
             ("env a", "has no address"),
-            ("env a url=\"postgresql://u:secret@h/d\"", "no secrets"),
+            ("env a url=\"postgresql://u:hunter2@h/d\"", "no secrets"),
             ("default-env a", "there is no environment `a`"),
             ("owner a\nowner b", "setpoint.kdl:2:1"),
             ("manage { owners no }", "#true or #false"),
