@@ -88,7 +88,10 @@ fn to_end(line: &str, start: usize) -> Option<Range<usize>> {
     let kept = rest.trim_end_matches([' ', '{', '}', ';', '"', '\'', '\\', '#', ')', ',']).len();
     // The name of a variable is none.
     let value = rest.get(skipped..kept.max(skipped))?;
-    let variable = value.starts_with("env=") || value.starts_with("env ") || value.starts_with("SETPOINT_SECRET_");
+    // `secret password env=VARIABLE` names one after the option.
+    let named = value.split_whitespace().nth(1).is_some_and(|word| word.starts_with("env=SETPOINT_SECRET_"));
+    let variable =
+        named || value.starts_with("env=") || value.starts_with("env ") || value.starts_with("SETPOINT_SECRET_");
     (!value.is_empty() && !variable).then(|| start + skipped..start + skipped + value.len())
 }
 
