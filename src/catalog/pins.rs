@@ -45,6 +45,8 @@ const PINNED: &[(&str, &str)] = &[
     ("exit_on_error", "off"),
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
+    // With a large `work_mem`, a large factor makes the server ask for 24 GB for a dozen rows.
+    ("recursive_worktable_factor", "10"),
     ("statement_timeout", "0"),
     ("lock_timeout", "3s"),
     ("idle_in_transaction_session_timeout", "0"),

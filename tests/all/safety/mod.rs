@@ -23,6 +23,7 @@ mod resumed_runs;
 mod revoked;
 mod rights;
 mod secrets;
+mod settings;
 mod shared_ledger;
 mod strangers;
 mod target_runs_nothing;
