@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use crate::catalog::{Connect, Session};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
-use crate::model::{Class, Error, Result, State};
+use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::Chain;
-use crate::plan::{Finding, Hazard, Plan, Step};
+use crate::plan::{Finding, Hazard, Plan, Step, captured};
 use crate::project::Manage;
 
 pub use learn::learn;
@@ -157,6 +157,24 @@ async fn last_snapshot(session: &Session, ledger: &Ledger) -> Result<Option<Stat
         0 => Ok(None),
         number => ledger::snapshot_of(session, number).await,
     }
+}
+
+/// Refuses names in the steps that would bind to what a stranger made. What the revision's state has, or the steps make, is meant.
+async fn refuse_captured(session: &Session, steps: &[&Step], revision: u32) -> Result<()> {
+    let found = captured::find(session, steps.iter().copied()).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let recorded = match revision {
+        0 => None,
+        // One that cannot be read declares nothing.
+        number => ledger::snapshot_of(session, number).await.ok().flatten(),
+    };
+    let made = |id: &ObjectId| {
+        let id = id.to_string();
+        steps.iter().any(|step| step.object == id || step.with.contains(&id))
+    };
+    captured::refuse(found, |id| recorded.as_ref().is_some_and(|state| state.has(id)) || made(id))
 }
 
 /// How messages call a plan.

@@ -189,6 +189,7 @@ async fn take_back(
     let to_come: Vec<&Step> = to_come.iter().map(|unit| unit.step).collect();
     Lender::new(session).await?.refuse(&to_come, &options.allow).await?;
     rights::check(session, true, to_come.iter().copied()).await?;
+    super::refuse_captured(session, &to_come, ledger.current()).await?;
     let run = ledger.run.take();
     summary.resumed |= run.is_some();
     summary.current = ledger.current();

@@ -5,7 +5,7 @@ use crate::introspect;
 use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Pen, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
-use crate::plan::{Plan, Step, captured};
+use crate::plan::{Plan, Step};
 
 use super::executor::{Executor, Unit};
 use super::lent::Lender;
@@ -86,17 +86,8 @@ fn headed(ledger: &Ledger) -> Option<u32> {
 
 /// Refuses names that would bind to what a stranger made since the plan was saved.
 async fn refuse_captured(session: &Session, ledger: &Ledger, plans: &[Plan]) -> Result<()> {
-    let steps = || plans.iter().flat_map(|plan| &plan.steps);
-    let found = captured::find(session, steps()).await?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let recorded = last_snapshot(session, ledger).await?;
-    let made = |id: &ObjectId| {
-        let id = id.to_string();
-        steps().any(|step| step.object == id || step.with.contains(&id))
-    };
-    captured::refuse(found, |id| recorded.as_ref().is_some_and(|state| state.has(id)) || made(id))
+    let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
+    super::refuse_captured(session, &steps, ledger.current()).await
 }
 
 async fn apply(

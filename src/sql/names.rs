@@ -181,6 +181,27 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
+/// The names in the text that stand where a type may stand: behind `::`, `AS` or another name, or in front of a string.
+pub fn types(text: &str) -> Vec<Name> {
+    let tokens = tokens(text);
+    let reserved = |text: &str, quoted: bool| !quoted && RESERVED.binary_search(&text).is_ok();
+    let mut out = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let Token::Word { text, quoted } = token else { continue };
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let after = tokens.get(at + 1);
+        let introduced = match before {
+            Some(Token::Cast) => true,
+            Some(Token::Word { text, quoted }) => text == "as" || !reserved(text, *quoted),
+            _ => matches!(after, Some(Token::String(_))),
+        };
+        if introduced && !reserved(text, *quoted) && after != Some(&Token::Dot) {
+            out.push(Name { parts: vec![text.clone()], call: after == Some(&Token::Open) });
+        }
+    }
+    out
+}
+
 /// Whether the string at that place names an object, and if so, whether that is a routine.
 fn names_object(tokens: &[Token], at: usize, before: &[Name]) -> Option<bool> {
     if tokens.get(at + 1) == Some(&Token::Cast) {
@@ -273,6 +294,13 @@ mod tests {
         assert_eq!(found("to_tsvector('a.b')"), ["to_tsvector()"]);
         assert_eq!(found("'app.f(integer)'::regprocedure"), ["app.f()", "regprocedure"]);
         assert_eq!(found("'app.\"a[]\"[]'::regtype"), ["app.a[]", "regtype"]);
+    }
+
+    #[test]
+    fn places_of_types() {
+        let found = |text: &str| types(text).iter().map(Name::last).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(found("a::word = 'x'::app.word AND CAST(b AS \"Odd\"[]) <> money '1'"), ["word", "Odd", "money"]);
+        assert_eq!(found("SELECT kind FROM t WHERE CASE WHEN a THEN kind END = f(kind)"), Vec::<String>::new());
     }
 
     #[test]
