@@ -234,19 +234,14 @@ async fn take_back(
     if matches!(target, Target::Back(_)) || ledger.headed.is_some() {
         let _ = ledger::arrived(pen).await; // if it stays, the next relative command only finds out that nothing is left
     }
-    match way.floor {
-        Some(floor) => {
-            Err(Error::refused(format!("revision {} ({}) never ran on this database", floor.number, floor.name))
-                .detail(format!(
-                    "it was {} by {} at {}, so there is nothing to take back",
-                    floor.how.word(),
-                    floor.by,
-                    floor.at
-                ))
-                .remedy(format!("the database is at revision {} now; drop by hand what should go", floor.number)))
-        }
-        None => Ok(()),
-    }
+    way.floor.map_or(Ok(()), |floor| Err(never_ran(&floor)))
+}
+
+fn never_ran(floor: &Revision) -> Error {
+    let (how, by, at) = (floor.how.word(), &floor.by, &floor.at);
+    Error::refused(format!("revision {} ({}) never ran on this database", floor.number, floor.name))
+        .detail(format!("it was {how} by {by} at {at}, so there is nothing to take back"))
+        .remedy(format!("the database is at revision {} now; drop by hand what should go", floor.number))
 }
 
 /// Looks whether taking a plan back led where it came from, and records that it is gone.

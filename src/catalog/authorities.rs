@@ -143,7 +143,8 @@ impl Authorities {
 
     /// Why a certificate of the file may not sign.
     fn unfit(&self, known: &Known, now: UnixTime) -> Option<String> {
-        if let Err(why) = purpose::is_root(&known.read).and_then(|()| purpose::valid_at(&known.read, now)) {
+        let valid = || in_time(&known.read, now).map_err(|refusal| refusal.to_string());
+        if let Err(why) = purpose::is_root(&known.read).and_then(|()| valid()) {
             return Some(why);
         }
         let tbs = &known.read.tbs_certificate;

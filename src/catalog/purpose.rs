@@ -1,6 +1,5 @@
 //! What a certificate may be used for, by OpenSSL's rules: to sign others, to stand for a server.
 
-use rustls::pki_types::UnixTime;
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::{BitString, ObjectIdentifier};
 use x509_cert::ext::pkix::{
@@ -36,18 +35,6 @@ const READ: &[&str] = &[
 
 /// Why a certificate cannot be used for something, to be read after “it”.
 pub(super) type Unfit = String;
-
-/// Refuses a certificate whose time has not come, or has passed.
-pub(super) fn valid_at(certificate: &Certificate, now: UnixTime) -> Result<(), Unfit> {
-    let validity = &certificate.tbs_certificate.validity;
-    if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
-        return Err(format!("expired on {}", validity.not_after.to_date_time()));
-    }
-    if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
-        return Err(format!("is not valid before {}", validity.not_before.to_date_time()));
-    }
-    Ok(())
-}
 
 /// Refuses a certificate that is no root, or may not sign those of servers.
 pub(super) fn is_root(root: &Certificate) -> Result<(), Unfit> {

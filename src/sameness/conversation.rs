@@ -35,6 +35,38 @@ impl Reply {
 
 type Answer = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 
+/// What a statement of a round is for.
+enum Part {
+    Begin,
+    Group,
+    Setup(Vec<usize>),
+    Make,
+    Probe(usize),
+    Undo,
+}
+
+/// The statements of a round, group by group, each probe taken back before the next one.
+fn script(probes: &[Probe], groups: FxHashMap<(&str, Option<&str>), Vec<usize>>, begun: bool) -> Vec<(Part, String)> {
+    let undo = |of: &str| (Part::Undo, format!("ROLLBACK TO SAVEPOINT {of}; RELEASE SAVEPOINT {of}"));
+    let mut script: Vec<(Part, String)> = Vec::new();
+    if !begun {
+        script.push((Part::Begin, BEGIN.into()));
+    }
+    for ((path, setup), members) in groups {
+        script.push((Part::Group, format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}")));
+        script.extend(setup.map(|setup| (Part::Setup(members.clone()), setup.to_owned())));
+        for at in members {
+            let Some(probe) = probes.get(at) else { continue };
+            script.push((Part::Undo, "SAVEPOINT setpoint_probe".into()));
+            script.extend(probe.make.iter().map(|statement| (Part::Make, statement.clone())));
+            script.push((Part::Probe(at), format!("SET LOCAL search_path TO pg_catalog, pg_temp; {}", probe.read)));
+            script.push(undo("setpoint_probe"));
+        }
+        script.push(undo("setpoint_group"));
+    }
+    script
+}
+
 /// A transaction for scratch objects. It begins together with the first question, so that one question is one round trip.
 pub struct Conversation<'a> {
     session: &'a Session,
@@ -125,33 +157,7 @@ impl<'a> Conversation<'a> {
         attempt: usize,
         replies: &mut [Option<Reply>],
     ) -> Result<()> {
-        enum Part {
-            Begin,
-            Group,
-            Setup(Vec<usize>),
-            Make,
-            Probe(usize),
-            Undo,
-        }
-        let mut script: Vec<(Part, String)> = Vec::new();
-        if !std::mem::replace(&mut self.begun, true) {
-            script.push((Part::Begin, BEGIN.into()));
-        }
-        for ((path, setup), members) in groups {
-            script.push((Part::Group, format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}")));
-            script.extend(setup.map(|setup| (Part::Setup(members.clone()), setup.to_owned())));
-            for at in members {
-                let Some(probe) = probes.get(at) else { continue };
-                script.push((Part::Undo, "SAVEPOINT setpoint_probe".into()));
-                script.extend(probe.make.iter().map(|statement| (Part::Make, statement.clone())));
-                script.push((Part::Probe(at), format!("SET LOCAL search_path TO pg_catalog, pg_temp; {}", probe.read)));
-                script.push((
-                    Part::Undo,
-                    "ROLLBACK TO SAVEPOINT setpoint_probe; RELEASE SAVEPOINT setpoint_probe".into(),
-                ));
-            }
-            script.push((Part::Undo, "ROLLBACK TO SAVEPOINT setpoint_group; RELEASE SAVEPOINT setpoint_group".into()));
-        }
+        let script = script(probes, groups, std::mem::replace(&mut self.begun, true));
         // Polled once in order, all are sent in order before the first answer is waited for.
         let mut sent = Vec::with_capacity(script.len());
         for (part, text) in &script {
