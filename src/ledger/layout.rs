@@ -241,7 +241,7 @@ pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
     } else {
         &["meta", "revision", "event", "run", "journal", "memo", "reading"]
     };
-    withdraw(session, made).await?;
+    withdraw(session, made, !standing.schema).await?;
     let after = trust::look(session).await?;
     after.ours(session)?;
     let insert = "INSERT INTO setpoint.meta (key, value) VALUES ('format', $1) \
@@ -271,18 +271,24 @@ fn statements(standing: &Standing) -> String {
     out + &READING.create()
 }
 
-/// Takes back what default privileges gave to others on tables that were just made.
-async fn withdraw(session: &Session, tables: &[&str]) -> Result<()> {
+/// Takes back what default privileges gave to others on tables, and on the schema if `schema`, that were just made.
+async fn withdraw(session: &Session, tables: &[&str], schema: bool) -> Result<()> {
     let query = "SELECT DISTINCT c.relkind::text, c.relname::text, a.grantee = 0, pg_get_userbyid(a.grantee)::text \
                  FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND \
                  (c.relname = ANY ($1::text[]) OR c.relkind = 'S' AND 'event' = ANY ($1::text[])), aclexplode(c.relacl) a \
-                 WHERE n.nspname = 'setpoint' AND a.grantee <> c.relowner";
+                 WHERE n.nspname = 'setpoint' AND a.grantee <> c.relowner \
+                 UNION SELECT 'schema', n.nspname::text, a.grantee = 0, pg_get_userbyid(a.grantee)::text \
+                 FROM pg_namespace n, aclexplode(n.nspacl) a WHERE $2 AND n.nspname = 'setpoint' AND a.grantee <> n.nspowner";
     let mut out = String::new();
-    for mut row in session.rows(query, &[&tables]).await? {
-        let kind = if &*row.text() == "S" { "SEQUENCE" } else { "TABLE" };
-        let (relation, public, role) = (row.text(), row.next::<bool>(), row.text());
+    for mut row in session.rows(query, &[&tables, &schema]).await? {
+        let kind = match &*row.text() {
+            "schema" => "SCHEMA ",
+            "S" => "SEQUENCE setpoint.",
+            _ => "TABLE setpoint.",
+        };
+        let (name, public, role) = (row.text(), row.next::<bool>(), row.text());
         let role = if public { "PUBLIC".to_owned() } else { sql::name(&Ident::from(&*role)).to_string() };
-        _ = write!(out, "REVOKE ALL ON {kind} setpoint.{} FROM {role}; ", sql::name(&Ident::from(&*relation)));
+        _ = write!(out, "REVOKE ALL ON {kind}{} FROM {role}; ", sql::name(&Ident::from(&*name)));
     }
     if out.is_empty() { Ok(()) } else { session.batch(&out).await }
 }

@@ -293,7 +293,8 @@ fn default_privileges_give_nobody_the_ledger() {
         let role = &plot.role;
         let to = if what == "GRANT" { "TO" } else { "FROM" };
         format!(
-            "ALTER DEFAULT PRIVILEGES {what} ALL ON TABLES {to} {role}, PUBLIC; ALTER DEFAULT PRIVILEGES {what} ALL ON SEQUENCES {to} {role}"
+            "ALTER DEFAULT PRIVILEGES {what} ALL ON TABLES {to} {role}, PUBLIC; ALTER DEFAULT PRIVILEGES {what} ALL ON SEQUENCES {to} {role}; \
+             ALTER DEFAULT PRIVILEGES {what} ALL ON SCHEMAS {to} {role}, PUBLIC"
         )
     };
     plot.db.execute(&both("GRANT"));
