@@ -235,6 +235,12 @@ pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     session.batch("SET LOCAL client_min_messages = warning").await?;
+    // Event triggers of others have nothing to do with the ledger, and would run as the superuser.
+    if session.superuser {
+        let off =
+            if session.version.at_least(17) { "event_triggers = off" } else { "session_replication_role = replica" };
+        session.batch(&format!("SET LOCAL {off}")).await?;
+    }
     session.batch(&statements(&standing)).await?;
     let made: &[&str] = if standing.layout.is_some() {
         &["reading"]

@@ -6,7 +6,7 @@
 //! belongs to such a table (views elsewhere and publications do no harm). Members of `pg_write_all_data` count as writers:
 //! they can put a plan into the ledger, which `rollback` would run with another role's rights.
 
-use crate::catalog::Session;
+use crate::catalog::{Session, may_become};
 use crate::model::{Error, Ident, Result};
 use crate::sql;
 
@@ -58,7 +58,7 @@ UNION ALL SELECT 'odd', pg_describe_object(classid, objid, objsubid), '', false 
 UNION ALL SELECT 'writer', CASE WHEN may.role = 0 THEN '' ELSE pg_get_userbyid(may.role)::text END, min(may.why), bool_or(may.maker)
   FROM me, may LEFT JOIN pg_roles w ON w.oid = may.role
   WHERE may.role <> me.oid AND (may.role = 0 OR NOT w.rolsuper) AND (may.role = 0 OR me.rolsuper OR EXISTS (
-    SELECT FROM pg_roles x WHERE pg_has_role(me.oid, x.oid, 'MEMBER') AND NOT pg_has_role(may.role, x.oid, 'MEMBER')
+    SELECT FROM pg_roles x WHERE pg_has_role(me.oid, x.oid, 'MEMBER') AND NOT MAY_BECOME
     AND (x.oid < 16384 OR x.rolcreaterole OR x.rolcreatedb OR x.rolreplication OR x.rolbypassrls
     OR EXISTS (SELECT FROM pg_shdepend h WHERE h.refclassid = 1260 AND h.refobjid = x.oid))))
   GROUP BY may.role";
@@ -139,7 +139,8 @@ pub(super) fn not_writable(other: &Other, session: &Session) -> Error {
 pub(super) async fn look(session: &Session) -> Result<Standing> {
     let mut standing = Standing { schema: false, layout: None, others: Vec::new() };
     let (mut owner, mut relations, mut odd) = (String::new(), Vec::new(), Vec::new());
-    for mut row in session.rows(QUERY, &[]).await? {
+    let query = QUERY.replace("MAY_BECOME", &may_become(session.version, "may.role", "x.oid"));
+    for mut row in session.rows(&query, &[]).await? {
         let (kind, name, what, maker) = (row.text(), row.text(), row.text(), row.next::<bool>());
         match &*kind {
             "schema" => (standing.schema, owner) = (true, name.to_string()),

@@ -7,7 +7,7 @@ use futures_util::{TryFutureExt, poll};
 use rustc_hash::FxHashMap;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::catalog::{Session, Version};
+use crate::catalog::{Session, Version, is_lesser};
 use crate::model::{Error, Result};
 
 use super::probe::Probe;
@@ -38,6 +38,7 @@ type Answer = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 /// What a statement of a round is for.
 enum Part {
     Begin,
+    Domains,
     Group,
     Setup(Vec<usize>),
     Make,
@@ -46,11 +47,20 @@ enum Part {
 }
 
 /// The statements of a round, group by group, each probe taken back before the next one.
-fn script(probes: &[Probe], groups: FxHashMap<(&str, Option<&str>), Vec<usize>>, begun: bool) -> Vec<(Part, String)> {
+fn script(
+    probes: &[Probe],
+    groups: FxHashMap<(&str, Option<&str>), Vec<usize>>,
+    begun: bool,
+    server: Version,
+) -> Vec<(Part, String)> {
     let undo = |of: &str| (Part::Undo, format!("ROLLBACK TO SAVEPOINT {of}; RELEASE SAVEPOINT {of}"));
     let mut script: Vec<(Part, String)> = Vec::new();
     if !begun {
         script.push((Part::Begin, BEGIN.into()));
+    }
+    let literal = |probe: &Probe| probe.make.iter().any(|statement| statement.contains('\''));
+    if groups.values().flatten().filter_map(|at| probes.get(*at)).any(literal) {
+        script.push((Part::Domains, domains(server)));
     }
     for ((path, setup), members) in groups {
         script.push((Part::Group, format!("SAVEPOINT setpoint_group; SET LOCAL search_path TO {path}")));
@@ -83,6 +93,16 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     HAVING bool_or(evtenabled IN ('O', 'A')) AND NOT bool_or(evtenabled IN ('R', 'A')); \
     SELECT min('they would fire'::text)::int FROM pg_event_trigger \
     WHERE evtevent <> 'login' AND current_setting('session_replication_role') <> 'replica' HAVING bool_or(evtenabled IN ('O', 'A'))";
+
+/// Fails if what a literal becomes could run what others wrote: reading the text of an array, a range or a row over a domain runs
+/// the domain's checks, also in a statement that is only parsed.
+fn domains(server: Version) -> String {
+    let [owner, writer] = ["t.typowner", "p.proowner"].map(|role| is_lesser(server, role));
+    format!(
+        "SELECT min('they would run'::text)::int FROM pg_type t WHERE t.typtype = 'd' AND t.oid >= 16384 \
+         AND ({owner} OR EXISTS (SELECT FROM pg_proc p WHERE p.oid >= 16384 AND {writer})) HAVING count(*) > 0"
+    )
+}
 
 /// What PostgreSQL says where a text is no number, as here on purpose.
 const WOULD_FIRE: &str = "22P02";
@@ -157,7 +177,7 @@ impl<'a> Conversation<'a> {
         attempt: usize,
         replies: &mut [Option<Reply>],
     ) -> Result<()> {
-        let script = script(probes, groups, std::mem::replace(&mut self.begun, true));
+        let script = script(probes, groups, std::mem::replace(&mut self.begun, true), self.session.version);
         // Polled once in order, all are sent in order before the first answer is waited for.
         let mut sent = Vec::with_capacity(script.len());
         for (part, text) in &script {
@@ -187,6 +207,9 @@ impl<'a> Conversation<'a> {
             match (part, answer) {
                 (Part::Begin, Err(error)) if error.code().is_some_and(|code| code.code() == WOULD_FIRE) => {
                     self.mute = Some("event triggers would fire on scratch objects".into());
+                }
+                (Part::Domains, Err(error)) if error.code().is_some_and(|code| code.code() == WOULD_FIRE) => {
+                    self.mute = Some("it could run the checks of domains that other roles wrote".into());
                 }
                 (Part::Begin, Err(error)) => return Err(self.session.error(&error)),
                 (Part::Setup(members), answer) => {

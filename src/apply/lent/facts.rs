@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 
-use crate::catalog::{Row, Session};
+use crate::catalog::{Row, Session, is_lesser};
 use crate::kinds::Evaluates;
 use crate::model::Result;
 use crate::plan::{Action, Step};
@@ -14,8 +14,9 @@ use crate::sql::{lex, names};
 const FACTS: &str = include_str!("facts.sql");
 
 /// Roles that can never become the session's user, nor a superuser.
-const LESSER: &str = "SELECT r.oid FROM pg_catalog.pg_roles r WHERE NOT pg_has_role(r.oid, session_user, 'MEMBER') AND NOT EXISTS \
-    (SELECT FROM pg_catalog.pg_roles b WHERE b.rolsuper AND pg_has_role(r.oid, b.oid, 'MEMBER'))";
+fn lesser(session: &Session) -> String {
+    format!("SELECT r.oid FROM pg_catalog.pg_roles r WHERE {}", is_lesser(session.version, "r.oid"))
+}
 
 /// What is asked about one step.
 pub struct Question(Value);
@@ -69,7 +70,9 @@ pub struct Facts {
 /// Asks about all steps at once.
 pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) -> Result<HashMap<usize, Facts>> {
     let questions = Value::Array(questions.map(|question| question.0.clone()).collect()).to_string();
-    let query = FACTS.replace("{set}", if session.version.at_least(16) { "SET" } else { "MEMBER" });
+    let query = FACTS
+        .replace("{set}", if session.version.at_least(16) { "SET" } else { "MEMBER" })
+        .replace("IS_LESSER(s.stands)", &is_lesser(session.version, "s.stands"));
     let rows = session.client.query_typed(&query, &[(&questions, Type::TEXT)]).await;
     let rows = rows.map_err(|error| session.error(&error))?;
     let read = |row| {
@@ -86,15 +89,16 @@ pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) 
 
 /// True if there is a role that can log in, or own something, and may do less than the session's user.
 pub async fn above_others(session: &Session) -> Result<bool> {
-    let query = format!("SELECT EXISTS (SELECT FROM ({LESSER}) AS l WHERE l.oid >= 16384)");
+    let query = format!("SELECT EXISTS (SELECT FROM ({}) AS l WHERE l.oid >= 16384)", lesser(session));
     let row = session.rows(&query, &[]).await?.into_iter().next();
     Ok(row.is_some_and(|mut row| row.next()))
 }
 
 /// Functions of lesser roles that event triggers call.
 pub async fn event_triggers(session: &Session) -> Result<Vec<String>> {
+    let lesser = lesser(session);
     let query = format!(
-        "WITH lesser AS ({LESSER}) SELECT format('%s, which %s owns, of event trigger %I', p.oid::regprocedure, \
+        "WITH lesser AS ({lesser}) SELECT format('%s, which %s owns, of event trigger %I', p.oid::regprocedure, \
          pg_get_userbyid(CASE WHEN p.proowner IN (TABLE lesser) THEN p.proowner ELSE e.evtowner END), e.evtname) \
          FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid \
          WHERE e.evtenabled <> 'D' AND (p.proowner IN (TABLE lesser) OR e.evtowner IN (TABLE lesser)) \

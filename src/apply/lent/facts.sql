@@ -1,6 +1,6 @@
 -- Who could have written what these steps run, and whether the owner of each step's target can run it himself. One row per step.
 -- $1: [{unit, target: [schema, name] or null, deep, path: [schema], names: [[qualifier or null, name, is a call]], text}]
--- "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
+-- IS_LESSER(role) stands for the SQL of `catalog::is_lesser`. "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
 WITH RECURSIVE me AS (
     SELECT r.oid, r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
 ), standing AS (
@@ -8,8 +8,7 @@ WITH RECURSIVE me AS (
     FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE d.datname = current_database()
 ), lesser AS MATERIALIZED (
     SELECT s.oid FROM standing s, me
-    WHERE s.stands <> me.oid AND NOT pg_has_role(s.stands, me.oid, 'MEMBER')
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles b WHERE b.rolsuper AND pg_has_role(s.stands, b.oid, 'MEMBER'))
+    WHERE s.stands <> me.oid AND IS_LESSER(s.stands)
 ), steps AS (
     SELECT (s->>'unit')::int4 AS unit, s->'target'->>0 AS target_schema, s->'target'->>1 AS target_name,
            (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names, s->>'text' AS text

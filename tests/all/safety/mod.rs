@@ -18,6 +18,7 @@ mod login_triggers;
 mod lost_answers;
 mod newer_server;
 mod own_certificate;
+mod parsed_literals;
 mod planted_ledger;
 mod resumed_runs;
 mod revoked;

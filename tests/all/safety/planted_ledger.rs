@@ -311,6 +311,21 @@ fn default_privileges_give_nobody_the_ledger() {
 }
 
 #[test]
+fn making_the_ledger_fires_no_event_trigger_of_another_role() {
+    let plot = Plot::new("fired");
+    plot.run_as_role(
+        "CREATE FUNCTION plot.seen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM plot.own(); END $$",
+    );
+    plot.db.execute("CREATE EVENT TRIGGER fired ON ddl_command_end EXECUTE FUNCTION plot.seen()");
+    // Taking that right back fires no event trigger: roles are not the database's.
+    plot.db.execute(&format!("ALTER ROLE {} NOSUPERUSER", plot.role));
+    let superuser = || plot.db.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{}'", plot.role));
+    plot.sandbox.run(&["baseline", "--auto-approve"]);
+    assert_eq!(superuser(), "f");
+    plot.db.execute("DROP EVENT TRIGGER fired");
+}
+
+#[test]
 fn ledgers_of_older_layouts_are_recognised_and_brought_up_to_date() {
     let readings = [
         (1, ""),
