@@ -4,6 +4,7 @@ mod compare;
 mod cycle;
 mod dump;
 mod replay;
+pub mod rows;
 mod runner;
 mod workshop;
 

@@ -1,0 +1,425 @@
+//! What each column of a table may hold, before its constraints are asked.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::model::{Ident, Result};
+use crate::sql;
+
+use super::columns::{Column, Facts, Reference, Table};
+use super::conditions::{Leaf, bare, comparison, mentioned, only_column};
+use super::dice::Dice;
+use super::literals::Constants;
+use super::server::{Desk, Given, Source};
+use super::values::{Values, values};
+
+/// How many values a column gets.
+const SIZE: usize = 140;
+/// How many rows of another table a foreign key chooses from.
+const TARGETS: usize = 48;
+
+/// The candidates of a column.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Pool {
+    pub entries: Vec<Entry>,
+    known: FxHashMap<Option<String>, u32>,
+    forbidden: FxHashSet<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// `None` is NULL.
+    pub text: Option<String>,
+    /// Nothing that other parts of a table are likely to choke on.
+    pub plain: bool,
+}
+
+impl Pool {
+    /// The place of a value, which is added if it is new.
+    pub fn intern(&mut self, text: Option<String>, plain: bool) -> u32 {
+        if let Some(at) = self.known.get(&text) {
+            return *at;
+        }
+        let at = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.known.insert(text.clone(), at);
+        self.entries.push(Entry { text, plain });
+        at
+    }
+
+    pub fn text(&self, at: u32) -> Option<&str> {
+        self.entries.get(at as usize).and_then(|entry| entry.text.as_deref())
+    }
+
+    /// Keeps places, and takes those that are false out of use.
+    pub fn forbid(&mut self, keep: &[bool]) {
+        self.forbidden.extend((0..keep.len() as u32).filter(|at| keep.get(*at as usize) == Some(&false)));
+    }
+
+    pub fn is_allowed(&self, at: u32) -> bool {
+        !self.forbidden.contains(&at)
+    }
+
+    /// The places of what may be used.
+    pub fn allowed(&self) -> impl Iterator<Item = u32> {
+        (0..self.entries.len() as u32).filter(|at| self.is_allowed(*at))
+    }
+
+    /// Keeps those that may stay.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let old = std::mem::take(self);
+        for (at, entry) in old.entries.into_iter().enumerate() {
+            if keep(at) {
+                self.intern(entry.text, entry.plain);
+            }
+        }
+    }
+}
+
+/// Columns that take their values together from rows of another table.
+#[derive(Debug)]
+pub(super) struct Tuples {
+    pub name: String,
+    pub columns: Vec<usize>,
+    pub rows: Vec<Vec<u32>>,
+}
+
+/// All candidates of a table.
+pub(super) struct Pools {
+    pub pools: Vec<Pool>,
+    pub tuples: Vec<Tuples>,
+    /// Columns that have to equal others of the same row: it is its own parent.
+    pub own: Vec<(usize, usize)>,
+    /// Columns that may hold nothing but what other tables hold.
+    restricted: Vec<usize>,
+}
+
+/// What a foreign key without rows to point to is called, with the table that has none.
+pub(super) struct Dangling {
+    pub constraint: String,
+    pub target: String,
+}
+
+/// Gathers them. `leaves` are those of all conditions; without `rows` nothing is taken from sequences.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn gather(
+    desk: &Desk<'_>,
+    facts: &Facts,
+    table: &Table,
+    domains: &FxHashMap<u32, Values>,
+    leaves: &[&Leaf],
+    rows: Option<usize>,
+    dice: &mut Dice,
+) -> Result<std::result::Result<Pools, Dangling>> {
+    let mut found = Pools {
+        pools: vec![Pool::default(); table.columns.len()],
+        tuples: Vec::new(),
+        own: Vec::new(),
+        restricted: Vec::new(),
+    };
+    for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.generated.is_none()) {
+        let Some(pool) = found.pools.get_mut(at) else { continue };
+        match (column.next(table), rows) {
+            (Some(next), Some(rows)) => numbered(desk, table, column, at, &next, rows, pool).await?,
+            _ => typed(facts, table, at, domains, leaves, pool, dice),
+        }
+        if !column.not_null {
+            pool.intern(None, true);
+        }
+    }
+    for (at, text) in derived(desk, table, leaves).await? {
+        if let Some(pool) = found.pools.get_mut(at) {
+            pool.intern(Some(text), true);
+        }
+    }
+    for reference in &table.references {
+        if let Some(dangling) = referred(desk, table, reference, &mut found).await? {
+            return Ok(Err(dangling));
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// A column behind which a sequence stands takes its values from there, so that the next insert finds the sequence where it has to be.
+async fn numbered(
+    desk: &Desk<'_>,
+    table: &Table,
+    column: &Column,
+    at: usize,
+    next: &str,
+    rows: usize,
+    pool: &mut Pool,
+) -> Result<()> {
+    let source = Source { alias: "setpoint_n".to_owned(), columns: Vec::new(), generated: Vec::new() };
+    let empty = vec![Vec::new(); rows + 4];
+    let answers = desk.ask(&source, &[next.to_owned()], &empty).await?;
+    for text in answers.into_iter().flatten().flatten() {
+        pool.intern(Some(text), true);
+    }
+    // What is already at the end leaves no room for others.
+    if !table.references.iter().any(|reference| reference.columns.contains(&at)) && !column.identity {
+        for edge in roomy(&column.base) {
+            pool.intern(Some((*edge).to_owned()), false);
+        }
+    }
+    Ok(())
+}
+
+/// The ends of an integer's range, with room above for what is counted on from there.
+fn roomy(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "smallint" => &["-32768"],
+        "integer" => &["-2147483648"],
+        "bigint" => &["-9223372036854775808"],
+        _ => &[],
+    }
+}
+
+fn typed(
+    facts: &Facts,
+    table: &Table,
+    at: usize,
+    domains: &FxHashMap<u32, Values>,
+    leaves: &[&Leaf],
+    pool: &mut Pool,
+    dice: &mut Dice,
+) {
+    let Some(column) = table.columns.get(at) else { return };
+    let lookup = |kind: u32| domains.get(&kind).cloned();
+    let mut own = values(&facts.types, column.kind, column.modifier, &lookup, dice);
+    if table.keys.iter().any(|(_, key)| key[..] == [at]) {
+        // Whoever counts on from the largest one needs room.
+        for edge in &mut own.edges {
+            *edge = match edge.as_str() {
+                "32767" => "31767".to_owned(),
+                "2147483647" => "2147482647".to_owned(),
+                "9223372036854775807" => "9223372036854774807".to_owned(),
+                other => other.to_owned(),
+            };
+        }
+    }
+    let mut constants = Constants::default();
+    let mut asked = false;
+    for leaf in leaves.iter().filter(|leaf| leaf.columns.contains(&at)) {
+        constants.add(&leaf.text);
+        asked = true;
+    }
+    if let Some(default) = &column.default {
+        constants.add(default);
+    }
+    constants.room = table.leaves.unwrap_or(0) * 3;
+    if asked && leaves.iter().any(|leaf| leaf.columns.contains(&at) && leaf.text.contains('(')) {
+        constants.known.clone_from(&facts.known);
+    }
+    if asked {
+        table.bodies.iter().for_each(|body| constants.add(body));
+    }
+    for text in own.edges {
+        pool.intern(Some(text), false);
+    }
+    for text in constants.values(
+        &facts.types,
+        column.kind,
+        column.modifier,
+        &Values { edges: Vec::new(), plain: own.plain.clone() },
+        dice,
+    ) {
+        pool.intern(Some(text), true);
+    }
+    if asked && leaves.iter().any(|leaf| leaf.columns.contains(&at) && leaf.text.contains('(')) && is_text(&column.base)
+    {
+        // Functions may look for names, or read what is written.
+        facts.known.iter().for_each(|name| _ = pool.intern(Some(name.clone()), true));
+        ["{}", "[]", "null", "{\"a\": 1}", "0", "1", "2024-01-01", "a@b.example", "https://a.example/b"]
+            .iter()
+            .for_each(|text| {
+                _ = pool.intern(Some((*text).to_owned()), true);
+            });
+    }
+    for text in own.plain {
+        if pool.entries.len() < SIZE {
+            pool.intern(Some(text), true);
+        }
+    }
+}
+
+pub(super) fn is_text(base: &str) -> bool {
+    ["text", "character", "citext", "public.citext", "name"].iter().any(|start| base.starts_with(start))
+}
+
+/// What columns are compared with, where that is no matter of other columns: computed by the server, with what is beside it.
+async fn derived(desk: &Desk<'_>, table: &Table, leaves: &[&Leaf]) -> Result<Vec<(usize, String)>> {
+    let mut expressions: Vec<(usize, String)> = Vec::new();
+    let mut seen = FxHashSet::default();
+    for leaf in leaves {
+        for (column, other) in sides(&leaf.text, &table.columns) {
+            if mentioned(other, &table.columns).is_empty() && seen.insert((column, other)) {
+                let base = table.columns.get(column).map_or("", |column| column.base.as_str());
+                expressions.extend(around(other, base).into_iter().map(|text| (column, text)));
+            }
+        }
+    }
+    let texts: Vec<String> = expressions.iter().map(|(_, text)| text.clone()).collect();
+    let source = Source { alias: "setpoint_n".to_owned(), columns: Vec::new(), generated: Vec::new() };
+    let answers = desk.ask(&source, &texts, &[Vec::new()]).await?;
+    let answers = answers.into_iter().next().unwrap_or_default();
+    Ok(expressions.iter().zip(answers).filter_map(|((column, _), text)| Some((*column, text?))).collect())
+}
+
+/// Each side of a comparison that is a column, with the other side.
+pub(super) fn sides<'a>(text: &'a str, columns: &[Column]) -> Vec<(usize, &'a str)> {
+    let Some((left, _, right)) = comparison(text) else { return Vec::new() };
+    let pair = |one: &'a str, other: &'a str| only_column(one, columns).map(|column| (column, other));
+    [pair(left, right), pair(right, left)].into_iter().flatten().collect()
+}
+
+/// An expression as a type, and what is just beside it.
+pub(super) fn around(text: &str, base: &str) -> Vec<String> {
+    let text = bare(text);
+    let name = base.split('(').next().unwrap_or(base);
+    match name {
+        "smallint" | "integer" | "bigint" => {
+            ["", " + 1", " - 1"].iter().map(|step| format!("(round(({text})::numeric){step})::{base}")).collect()
+        }
+        "numeric" | "real" | "double precision" => {
+            ["", " + 1", " - 1"].iter().map(|step| format!("(({text}){step})::{base}")).collect()
+        }
+        "date" => ["", " + 1", " - 1"].iter().map(|step| format!("(({text})::date{step})::date")).collect(),
+        _ if name.starts_with("timestamp") || name.starts_with("time") || name == "interval" => {
+            let steps = [
+                "",
+                " + '1 day'::interval",
+                " - '1 day'::interval",
+                " + '00:00:01'::interval",
+                " - '00:00:01'::interval",
+            ];
+            steps.iter().map(|step| format!("(({text}){step})::{base}")).collect()
+        }
+        _ => vec![format!("({text})::{base}")],
+    }
+}
+
+/// Makes a foreign key's columns choose from what is there.
+async fn referred(
+    desk: &Desk<'_>,
+    table: &Table,
+    reference: &Reference,
+    found: &mut Pools,
+) -> Result<Option<Dangling>> {
+    let list: Vec<String> = reference.theirs.iter().map(|name| format!("{}::text", sql::name(name))).collect();
+    let order: Vec<String> = (1..=list.len()).map(|at| at.to_string()).collect();
+    let query = format!(
+        "SELECT json_agg(ARRAY[{}])::text FROM (SELECT {} FROM {} ORDER BY {} LIMIT {TARGETS}) AS t({})",
+        names(list.len()).join(", "),
+        list.join(", "),
+        reference.target_path,
+        order.join(", "),
+        names(list.len()).join(", "),
+    );
+    let text = desk.session.rows(&query, &[]).await?.into_iter().next().and_then(|mut row| row.text_opt());
+    let mut rows: Vec<Vec<Option<String>>> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    rows.retain(|row| row.iter().all(Option::is_some));
+    let optional: Vec<usize> =
+        reference.columns.iter().copied().filter(|at| table.columns.get(*at).is_some_and(|c| !c.not_null)).collect();
+    if rows.is_empty() && optional.is_empty() {
+        if reference.target != table.oid {
+            return Ok(Some(Dangling { constraint: reference.name.clone(), target: reference.target_path.clone() }));
+        }
+        own_parent(table, reference, found);
+        return Ok(None);
+    }
+    if let [one] = reference.columns[..] {
+        let order: Vec<Option<String>> = rows.into_iter().flatten().collect();
+        chosen_from(found, one, &order, !optional.is_empty());
+        return Ok(None);
+    }
+    together(reference, &rows, &optional, found);
+    Ok(None)
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("c{at}")).collect()
+}
+
+/// Restricts a column to what is there. One that another key restricted before is restricted further.
+fn chosen_from(found: &mut Pools, column: usize, order: &[Option<String>], optional: bool) {
+    let restricted = found.restricted.contains(&column);
+    let Some(pool) = found.pools.get_mut(column) else { return };
+    if restricted {
+        let texts: FxHashSet<&Option<String>> = order.iter().collect();
+        let old = pool.clone();
+        pool.retain(|at| old.entries.get(at).is_some_and(|entry| entry.text.is_none() || texts.contains(&entry.text)));
+        return;
+    }
+    found.restricted.push(column);
+    let mut new = Pool::default();
+    for text in order {
+        new.intern(text.clone(), true);
+    }
+    if optional {
+        new.intern(None, true);
+    }
+    *pool = new;
+}
+
+/// The first row of a table whose rows need a parent in it is its own.
+fn own_parent(table: &Table, reference: &Reference, found: &mut Pools) {
+    for (column, name) in reference.columns.iter().zip(&reference.theirs) {
+        let Some(key) = table.columns.iter().position(|column| column.name == *name) else { continue };
+        let values = found.pools.get(key).cloned().unwrap_or_default();
+        if let Some(pool) = found.pools.get_mut(*column) {
+            *pool = values;
+        }
+        found.own.push((*column, key));
+    }
+}
+
+/// Several columns that choose a row.
+fn together(reference: &Reference, rows: &[Vec<Option<String>>], optional: &[usize], found: &mut Pools) {
+    let mut tuples = Tuples { name: reference.name.clone(), columns: reference.columns.clone(), rows: Vec::new() };
+    for (place, column) in reference.columns.iter().enumerate() {
+        if let Some(pool) = found.pools.get_mut(*column) {
+            let nullable = optional.contains(column);
+            if !found.restricted.contains(column) && (optional.is_empty() || nullable) {
+                found.restricted.push(*column);
+                *pool = Pool::default();
+                if nullable {
+                    pool.intern(None, true);
+                }
+            }
+            rows.iter().filter_map(|row| row.get(place)).for_each(|text| _ = pool.intern(text.clone(), true));
+        }
+    }
+    let mut place =
+        |column: usize, text: Option<String>| found.pools.get_mut(column).map_or(0, |pool| pool.intern(text, true));
+    for row in rows {
+        tuples
+            .rows
+            .push(reference.columns.iter().zip(row).map(|(column, text)| place(*column, text.clone())).collect());
+    }
+    if !optional.is_empty() {
+        // One NULL is enough for MATCH SIMPLE, all of them for MATCH FULL; the others are then free.
+        let gone = |column: &usize| optional.contains(column);
+        if !reference.full || optional.len() == reference.columns.len() {
+            let row = reference.columns.iter().map(|column| if gone(column) { place(*column, None) } else { u32::MAX });
+            tuples.rows.push(row.collect());
+        }
+    }
+    found.tuples.push(tuples);
+}
+
+/// How candidates of some columns are shown to the server.
+pub(super) fn source(table: &Table, columns: &[usize], texts: &[&str]) -> Source {
+    let given = columns.iter().filter_map(|at| table.columns.get(*at));
+    let given =
+        given.map(|column| Given { name: sql::name(&column.name).to_string(), sql: column.base.clone() }).collect();
+    let mut generated = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        let Some(text) = &column.generated else { continue };
+        let asked = texts.iter().any(|text| mentioned(text, &table.columns).contains(&at));
+        if asked && mentioned(text, &table.columns).iter().all(|needed| columns.contains(needed)) {
+            generated.push((sql::name(&column.name).to_string(), format!("({text})::{}", column.base)));
+        }
+    }
+    Source { alias: sql::name(&Ident::new(table.name.text())).to_string(), columns: given, generated }
+}
