@@ -17,7 +17,7 @@ mod up;
 
 use std::time::Duration;
 
-use crate::catalog::{Connect, Session};
+use crate::catalog::{Connect, Session, interrupt};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::Chain;
@@ -149,6 +149,26 @@ impl Opened {
         self.session.close().await;
         self.watch.close().await;
     }
+}
+
+/// Reads from the session of the executor, which signals do not cancel otherwise.
+///
+/// # Errors
+/// Those of the work; `Interrupted` where it was cancelled.
+async fn reading<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let stop = async {
+        interrupt::asked().await;
+        loop {
+            // One that came between two statements did nothing.
+            let _ = tokio::time::timeout(interrupt::AGAIN, session.canceller().cancel()).await;
+            tokio::time::sleep(interrupt::AGAIN).await;
+        }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = stop => Err(interrupt::error()),
+    };
+    done.map_err(|error| if interrupt::is_asked() { interrupt::error() } else { error })
 }
 
 /// The snapshot of the newest revision, if there is one.

@@ -172,7 +172,7 @@ async fn take_back(
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let session = &opened.session;
-    let mut ledger = Ledger::read_closely(session).await?;
+    let mut ledger = Ledger::read_closely(session, &options.plans).await?;
     let pen = ledger.pen(session)?;
     ledger.warning().iter().for_each(|warning| progress.warning(warning));
     if let Some(mut run) = ledger.run.take_if(|run| run.direction == Direction::Up) {
@@ -209,7 +209,8 @@ async fn take_back(
             && taken_up.as_ref().is_none_or(|run| !run.entries.iter().any(|e| e.direction == Direction::Down));
         if fresh {
             let snapshot = ledger::snapshot_of(session, one.plan.number).await?;
-            let live = introspect::read(session).await?.state;
+            let live = super::reading(session, introspect::read(session)).await;
+            let live = live.map_err(|error| if at == 0 { trip.not_begun(error) } else { error })?.state;
             if let Err(error) = stale::check_back(&one.plan, &live, snapshot.as_ref()) {
                 if at > 0 || taken_up.is_some() {
                     ledger::cancel_run(pen, one.plan.number).await?;
@@ -255,7 +256,7 @@ async fn finish(
     options: &Options,
 ) -> Result<()> {
     let session = pen.session;
-    let live = introspect::read(session).await?.state;
+    let live = super::reading(session, introspect::read(session)).await?.state;
     let snapshot = match before {
         Some(number) => known_snapshot(session, number).await?,
         None => None,

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::ledger::{Direction, Ledger};
-use crate::model::{Error, SAME_COMMAND};
+use crate::model::{Class, Error, SAME_COMMAND};
 use crate::plan::Step;
 
 /// One `apply` or `rollback`, however often it has to connect.
@@ -88,12 +88,24 @@ impl Trip {
         }
     }
 
-    /// Gives an error the command that goes on, where it says to run "the same command", or nothing.
+    /// What a command says that was told to stop before its first statement.
+    pub fn not_begun(&self, error: Error) -> Error {
+        if error.class != Class::Interrupted {
+            return error;
+        }
+        error.detail("nothing was changed in the database").remedy(format!("{} begins it anew", self.again()))
+    }
+
+    /// Gives an error the command that goes on, where it says to run "the same command", or nothing. Before the goal is known nothing was
+    /// done, and whoever called the command knows which one it was.
     pub fn advise(&self, error: Error) -> Error {
         if self.goal.get().is_none() {
             return error;
         }
         let again = self.again();
+        if error.class == Class::Interrupted && error.remedy.is_none() {
+            return error.remedy(self.go_on());
+        }
         let mut error = error.naming(&again);
         error.remedy.get_or_insert_with(|| format!("remove the cause and run {again}"));
         error

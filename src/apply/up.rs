@@ -153,7 +153,7 @@ async fn apply(
             if started {
                 ledger::cancel_run(pen, plan.number).await?;
             }
-            return Err(error);
+            return Err(if at == 0 { trip.not_begun(error) } else { error });
         }
         if at == 0 {
             begin(pen, &ledger, asked, goal, resumed.is_none().then_some(new)).await?;
@@ -164,10 +164,11 @@ async fn apply(
         if let Err(error) = executor.run(&label, &run, &units(plan), progress).await {
             return Err(forget_if_undone(session, trip, plan.number, error).await);
         }
-        let (live, reading) = match next {
-            Some(_) => (introspect::read(session).await?, None),
-            None => introspect::read_to_keep(session).await?,
+        let live = match next {
+            Some(_) => super::reading(session, introspect::read(session)).await.map(|live| (live, None)),
+            None => super::reading(session, introspect::read_to_keep(session)).await,
         };
+        let (live, reading) = live.map_err(|error| not_recorded(&label, error))?;
         let live = live.state;
         stale::reached(plan, &live, before.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
         if let Some(before) = &before {
@@ -301,6 +302,16 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
     error
 }
 
+/// What a command says that was told to stop between a plan's last statement and its revision.
+fn not_recorded(label: &str, error: Error) -> Error {
+    match error.class {
+        Class::Interrupted => {
+            error.detail(format!("all statements of {label} are done, and its revision is not recorded yet"))
+        }
+        _ => error,
+    }
+}
+
 /// Makes sure that the plan fits what is there. The live state and the snapshot are read now if nobody knows them yet.
 async fn check(
     opened: &Opened,
@@ -313,7 +324,7 @@ async fn check(
         return stale::check(plan, live, Some(live));
     }
     *snapshot = last_snapshot(&opened.session, ledger).await?;
-    let live = before.insert(introspect::read(&opened.session).await?.state);
+    let live = before.insert(super::reading(&opened.session, introspect::read(&opened.session)).await?.state);
     stale::check(plan, live, snapshot.as_ref())
 }
 

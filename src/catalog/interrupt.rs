@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: what runs on the server is cancelled, and the command says where things stand. A second signal ends it at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ pub const AGAIN: Duration = Duration::from_millis(250);
 const TIMES: u32 = 20;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static HEEDED: AtomicBool = AtomicBool::new(false);
 static PROMPTING: AtomicBool = AtomicBool::new(false);
+static WRITING: AtomicU32 = AtomicU32::new(0);
 static NOTICE: Notify = Notify::const_new();
 static SESSIONS: Mutex<Vec<(u64, Canceller)>> = Mutex::new(Vec::new());
 
@@ -53,6 +55,20 @@ pub fn while_prompting<T>(ask: impl FnOnce() -> T) -> T {
     answer
 }
 
+/// Runs what writes several files that belong together. A second signal, which ends the command at once, waits for the end of it.
+pub fn undivided<T>(write: impl FnOnce() -> T) -> T {
+    /// One who writes, however the writing ends.
+    struct Writer;
+    impl Drop for Writer {
+        fn drop(&mut self) {
+            WRITING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    WRITING.fetch_add(1, Ordering::SeqCst);
+    let _writer = Writer;
+    write()
+}
+
 /// A session that is cancelled with the others, as long as this lives.
 pub(super) struct Listed(u64);
 
@@ -71,6 +87,11 @@ impl Drop for Listed {
     }
 }
 
+/// From now on the command looks whether it is asked to stop. Before that the first signal ends it.
+pub fn heed() {
+    HEEDED.store(true, Ordering::SeqCst);
+}
+
 /// Begins to listen for signals, in a thread of its own: the main one may be busy. Where that cannot be, signals do what they always do.
 pub fn listen() {
     static BEGUN: Once = Once::new();
@@ -78,7 +99,7 @@ pub fn listen() {
         let (ready, listens) = std::sync::mpsc::channel();
         let listener = std::thread::Builder::new().name("signals".into()).spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(heed(&ready));
+            runtime.block_on(signals(&ready));
         });
         if listener.is_ok() {
             let _ = listens.recv(); // an error means that nobody listens
@@ -87,7 +108,7 @@ pub fn listen() {
 }
 
 #[cfg(unix)]
-async fn heed(ready: &std::sync::mpsc::Sender<()>) {
+async fn signals(ready: &std::sync::mpsc::Sender<()>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -101,31 +122,39 @@ async fn heed(ready: &std::sync::mpsc::Sender<()>) {
         }
     };
     next().await;
-    first();
+    first().await;
     tokio::select! {
         () = next() => {}
         () = cancel_all() => next().await,
     }
-    std::process::exit(EXIT);
+    end().await;
 }
 
 #[cfg(not(unix))]
-async fn heed(ready: &std::sync::mpsc::Sender<()>) {
+async fn signals(ready: &std::sync::mpsc::Sender<()>) {
     let _ = ready.send(()); // whoever waits for it is there
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
-    first();
+    first().await;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = cancel_all() => _ = tokio::signal::ctrl_c().await,
     }
+    end().await;
+}
+
+/// Ends the process, but leaves no files behind that only make sense together.
+async fn end() {
+    while WRITING.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     std::process::exit(EXIT);
 }
 
-fn first() {
-    if PROMPTING.load(Ordering::SeqCst) {
-        std::process::exit(EXIT);
+async fn first() {
+    if PROMPTING.load(Ordering::SeqCst) || !HEEDED.load(Ordering::SeqCst) {
+        end().await;
     }
     ASKED.store(true, Ordering::SeqCst);
     NOTICE.notify_waiters();

@@ -11,7 +11,7 @@ use crate::model::{Error, Ident, Result};
 use super::connect::{Connect, Startup};
 use super::dial::{LastWords, Line, Refused, cancel, dial};
 use super::failure::{server_error, statement_error};
-use super::interrupt::Listed;
+use super::interrupt::{self, Listed};
 use super::pins;
 use super::place::Place;
 use super::pooler::refuse_transaction_mode;
@@ -55,7 +55,21 @@ pub struct Session {
 
 impl Session {
     /// Connects for a purpose, which the server shows as `setpoint PURPOSE`. Of several servers the first that will do is taken.
+    ///
+    /// # Errors
+    /// What the servers or the network report, and `Interrupted` as soon as somebody asks to stop. Who connects after that has
+    /// something to bring to an end, and is let.
     pub async fn open(target: &Connect, purpose: &str) -> Result<Self> {
+        if interrupt::is_asked() {
+            return Self::open_one(target, purpose).await;
+        }
+        tokio::select! {
+            opened = Self::open_one(target, purpose) => opened,
+            () = interrupt::asked() => Err(interrupt::error()),
+        }
+    }
+
+    async fn open_one(target: &Connect, purpose: &str) -> Result<Self> {
         let places = target.order();
         let mut refusals = Vec::new();
         for wanted in target.wanted().rounds() {

@@ -44,20 +44,33 @@ impl App {
         Ok(Self { globals, runtime, warned: RefCell::default() })
     }
 
-    /// Runs something that waits for the server. Ctrl-C cancels what runs there.
+    /// Runs something that reads from the server. Ctrl-C cancels what runs there, and nothing is made of answers that came after it:
+    /// some of them may have been cancelled.
     ///
     /// # Errors
     /// Those of the work, and `Interrupted`.
     pub fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        interrupt::listen();
-        if interrupt::is_asked() {
-            return Err(interrupt::error());
-        }
-        let cancelled = |error: &Error| error.class == Class::Failed && interrupt::is_asked();
-        self.runtime.block_on(future).map_err(|error| match cancelled(&error) {
-            true => interrupt::error().detail(error.message),
-            false => error,
-        })
+        let answer = self.change(future)?;
+        self.go_on()?;
+        Ok(answer)
+    }
+
+    /// The same for what changes a database: if that came to its end, it counts.
+    ///
+    /// # Errors
+    /// Those of the work, and `Interrupted`.
+    pub fn change<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        interrupt::heed();
+        self.go_on()?;
+        self.runtime.block_on(future).map_err(interrupted)
+    }
+
+    /// Stops here if somebody asked to.
+    ///
+    /// # Errors
+    /// `Interrupted`.
+    pub fn go_on(&self) -> Result<()> {
+        if interrupt::is_asked() { Err(interrupt::error()) } else { Ok(()) }
     }
 
     /// The same for what has to be brought to an end, whoever asks to stop.
@@ -289,6 +302,17 @@ impl App {
             _ => Err(Error::refused("not approved; nothing was changed")),
         }
     }
+}
+
+/// What failed after somebody asked to stop failed because of that. What is known of it, and the way on, stay.
+fn interrupted(error: Error) -> Error {
+    if error.class != Class::Failed || !interrupt::is_asked() {
+        return error;
+    }
+    let cancelled = error.sqlstate.as_deref() == Some("57014");
+    let Error { class, message, .. } = interrupt::error();
+    let details = std::iter::once(error.message).chain(error.details).collect();
+    Error { class, message, details, remedy: error.remedy.filter(|_| !cancelled), sqlstate: None }
 }
 
 /// A line on stderr. Nothing of it is obeyed by a terminal, and no address in it shows its password.

@@ -69,7 +69,7 @@ impl Apply {
         }
         // What the files say is learnt from afterwards, and read meanwhile.
         let files = Loading::start(project.schema_dir.clone());
-        let summary = app.wait(apply::run(&target, &chain, goal, &options, &mut Tell(app)))?;
+        let summary = app.change(apply::run(&target, &chain, goal, &options, &mut Tell(app)))?;
         if summary.plans.is_empty() {
             app.say(&format!("nothing is pending: the database is at revision {}", summary.current));
         } else {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::App;
 use super::aid::Help;
 use super::plan::{report_unmodelled, shown};
-use crate::catalog::Version;
+use crate::catalog::{Version, interrupt};
 use crate::kinds::schema;
 use crate::ledger::Adoption;
 use crate::load::{self, Loaded};
@@ -74,6 +74,8 @@ impl Baseline {
         }
         let files = load::write::files(&written.state);
         let server = session.version;
+        // From here on the session is only cancelled by ending the command.
+        let session = session.unlisted();
         let creator = Ident::from(session.user.as_str());
         let (live, state) = (&live.state, &written.state);
         let work = Work { project: &project, server, live, state, files: &files };
@@ -88,20 +90,24 @@ impl Baseline {
         if !said.settled {
             no_lie(app, &project, &said.loaded.state)?;
         }
+        app.go_on()?;
         if let Some(owner) = &owner {
             project.set_owner(owner)?;
         }
         let plan = Plan::new(&chain, &self.name, said.hash, session.version.major(), made);
         let count = files.len();
-        let (saved, written) = std::thread::scope(|scope| {
-            let saved = scope.spawn(|| load::write::save(&project.schema_dir, files));
-            let text = file::write(&plan);
-            let path = chain.append_as(&plan, &text);
-            (joined(saved), path.map(|path| (path, text)))
+        let (saved, written) = interrupt::undivided(|| {
+            std::thread::scope(|scope| {
+                let saved = scope.spawn(|| load::write::save(&project.schema_dir, files));
+                let text = file::write(&plan);
+                let path = chain.append_as(&plan, &text);
+                (joined(saved), path.map(|path| (path, text)))
+            })
         });
         saved?;
         let (path, text) = written?;
-        app.wait(adoption.record(&plan, &text, &said.live))?;
+        // Files that are written are to be those of a revision.
+        app.settle(adoption.record(&plan, &text, &said.live)).map_err(not_recorded)?;
         app.say(&format!(
             "wrote {count} files to {} and {}; recorded revision 1",
             shown(&project, &project.schema_dir),
@@ -109,6 +115,12 @@ impl Baseline {
         ));
         Ok(0)
     }
+}
+
+fn not_recorded(error: Error) -> Error {
+    let error = error.detail("schema/ and plans/ are written, and revision 1 may not be recorded");
+    error
+        .remedy("remove the cause, and run `setpoint status`; `setpoint stamp 1` records the revision if it is missing")
 }
 
 /// What a thread found. A panic is a fault of ours in any thread.

@@ -30,8 +30,9 @@ pub struct History {
 impl History {
     pub fn run(self, app: &App) -> Result<u8> {
         let project = app.project()?;
+        let chain = Chain::read(&project.plans_dir)?;
         let session = app.session(&project, "history")?;
-        let ledger = app.wait(Ledger::look_closely(&session))?;
+        let ledger = app.wait(Ledger::look_closely(&session, &chain))?;
         app.warn_of_others(&ledger);
         let (events, odd) = app.wait(ledger::events_and_odd(&session))?;
         odd.iter().for_each(|what| app.warn(what));
@@ -55,7 +56,6 @@ impl History {
                 && !events.iter().skip(at + 1).any(|later| later.number == event.number)
         };
         let shown = if self.all { events.len() } else { self.lines };
-        let chain = Chain::read(&project.plans_dir)?;
         let mut list = Vec::new();
         for (at, event) in events.iter().enumerate().rev().take(shown) {
             let steps = match app.globals.verbose {

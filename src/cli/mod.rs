@@ -30,7 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::{Class, harmless, without_passwords};
+use crate::catalog::interrupt;
+use crate::model::{Class, Result, SAME_COMMAND, harmless, without_passwords};
 use crate::scratch::Author;
 
 pub use app::App;
@@ -143,7 +144,31 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(app: &App, command: Command) -> crate::model::Result<u8> {
+impl Command {
+    /// True for what changes a database, or its ledger.
+    fn changes(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::Baseline(_) | Self::Push(_) | Self::Rollback(_) | Self::Stamp(_))
+    }
+}
+
+/// Runs a command. One that can change a database says whether it did, from its first moment on: what it was told to stop at before it
+/// knew of a way on had done nothing yet.
+fn run(app: &App, command: Command) -> Result<u8> {
+    if !command.changes() {
+        interrupt::listen();
+        return dispatch(app, command);
+    }
+    interrupt::heed();
+    interrupt::listen();
+    dispatch(app, command).map_err(|error| match (error.class, &error.remedy) {
+        (Class::Interrupted, None) => error
+            .detail("nothing was changed in the database")
+            .remedy(format!("run {SAME_COMMAND}; nothing has to be taken back")),
+        _ => error,
+    })
+}
+
+fn dispatch(app: &App, command: Command) -> Result<u8> {
     match command {
         Command::Init(c) => c.run(app),
         Command::Baseline(c) => c.run(app),

@@ -8,6 +8,7 @@ use clap::Args;
 use super::App;
 use super::aid::Help;
 use super::plan::shown;
+use crate::catalog::interrupt;
 use crate::introspect;
 use crate::kinds::roles;
 use crate::load::{self, Loaded, edit, whole};
@@ -39,7 +40,7 @@ impl Pull {
         let written = project.manage.written(live.state, &session, false);
         let files = load::write::files(&written.state);
         let count = files.len();
-        load::write::save(&project.schema_dir, files)?;
+        interrupt::undivided(|| load::write::save(&project.schema_dir, files))?;
         app.say(&format!("wrote {} to {}", number(count), shown(&project, &project.schema_dir)));
         Ok(0)
     }
@@ -72,7 +73,17 @@ fn in_place(
     for id in &edited.anew {
         app.warn(&format!("{id} was written anew: comments inside of it are gone"));
     }
-    let places: BTreeMap<PathBuf, PathBuf> = load::find(&project.schema_dir, &dir)?.into_iter().collect();
+    interrupt::undivided(|| write(app, project, &dir, &edited))?;
+    match edited.files.len() {
+        0 => app.say("the files say what the database holds; nothing was written"),
+        n => app.say(&format!("{} changed; `git diff` shows how", number(n))),
+    }
+    Ok(if unverified.is_empty() { 0 } else { Class::Refused.exit_code() })
+}
+
+/// Writes and removes what was edited.
+fn write(app: &App, project: &Project, dir: &Path, edited: &edit::Edited) -> Result<()> {
+    let places: BTreeMap<PathBuf, PathBuf> = load::find(&project.schema_dir, dir)?.into_iter().collect();
     for (name, text) in &edited.files {
         let known = places.get(name);
         match (known, text) {
@@ -85,18 +96,14 @@ fn in_place(
                 app.print(&format!("removed {}\n", name.display()));
             }
             (None, Some(text)) => {
-                let path = project.schema_dir.join(name.strip_prefix(&dir).unwrap_or(name));
+                let path = project.schema_dir.join(name.strip_prefix(dir).unwrap_or(name));
                 whole::write(&path, text)?;
                 app.print(&format!("wrote {}\n", name.display()));
             }
             (None, None) => {}
         }
     }
-    match edited.files.len() {
-        0 => app.say("the files say what the database holds; nothing was written"),
-        n => app.say(&format!("{} changed; `git diff` shows how", number(n))),
-    }
-    Ok(if unverified.is_empty() { 0 } else { Class::Refused.exit_code() })
+    Ok(())
 }
 
 fn number(files: usize) -> String {

@@ -83,7 +83,7 @@ impl Push {
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;
         let goal = Goal::To(plan.number);
-        let summary = match app.wait(apply::run(&target, &chain, goal, &options, &mut Tell(app))) {
+        let summary = match app.change(apply::run(&target, &chain, goal, &options, &mut Tell(app))) {
             Ok(summary) => summary,
             Err(error) => return Err(take_back(app, &project, &mut chain, error)),
         };

@@ -35,7 +35,7 @@ impl Rollback {
         app.await_server(&database, options.wait)?;
         if !self.approval.auto_approve {
             let session = app.session(&project, "rollback")?;
-            let ledger = app.wait(Ledger::read_closely(&session))?;
+            let ledger = app.wait(Ledger::read_closely(&session, &options.plans))?;
             app.warn_of_others(&ledger);
             let way = app.wait(apply::preview(&session, &ledger, target))?;
             for undo in &way.undo {
@@ -57,7 +57,7 @@ impl Rollback {
             }
         }
         note_strangers(app, &project);
-        let summary = app.wait(apply::rollback(&database, target, &options, &mut Tell(app)))?;
+        let summary = app.change(apply::rollback(&database, target, &options, &mut Tell(app)))?;
         let at = match summary.current {
             0 => "before its first revision".to_string(),
             n => format!("at revision {n}"),

@@ -38,7 +38,7 @@ impl Show {
         let plan = match chain.link(self.number) {
             Some(link) => {
                 let plan = chain.plan(link)?;
-                self.compare(app, &project, &plan);
+                self.compare(app, &project, &chain, &plan);
                 plan
             }
             None => self.recorded(app, &project)?,
@@ -91,11 +91,11 @@ impl Show {
     }
 
     /// Says so where the database recorded another plan under that number. A database that is not at hand does not matter.
-    fn compare(&self, app: &App, project: &Project, plan: &Plan) {
+    fn compare(&self, app: &App, project: &Project, chain: &Chain, plan: &Plan) {
         let Ok(target) = project.target(app.globals.url.as_deref(), app.globals.env.as_deref()) else { return };
         let opened = async { tokio::time::timeout(PATIENCE, Session::open(&target, "show")).await };
         let Ok(Ok(session)) = app.settle(opened) else { return };
-        let ledger = match app.wait(Ledger::look_closely(&session)) {
+        let ledger = match app.wait(Ledger::look_closely(&session, chain)) {
             Ok(ledger) => ledger,
             Err(error) => return app.warn(&error.to_string()),
         };

@@ -60,7 +60,7 @@ impl Stamp {
             _ => format!("Record that database {database} is at revision {number}?"),
         };
         app.confirm(&question, self.auto_approve)?;
-        app.wait(ledger::stamp(&session, &plans, &live))?;
+        app.change(ledger::stamp(&session, &plans, &live))?;
         app.say(&match number {
             0 => {
                 "recorded that there is no revision; nothing was run, and `setpoint history` keeps what was".to_owned()

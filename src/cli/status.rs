@@ -29,7 +29,7 @@ impl Status {
         let project = app.project()?;
         let chain = Chain::read(&project.plans_dir)?;
         let session = app.session(&project, "status")?;
-        let mut ledger = app.wait(Ledger::look_closely(&session))?;
+        let mut ledger = app.wait(Ledger::look_closely(&session, &chain))?;
         app.warn_of_others(&ledger);
         let current = ledger.current();
         let pending: Vec<&Link> = chain.links.iter().filter(|l| l.number > current).collect();

@@ -2,6 +2,7 @@
 
 use crate::catalog::{Session, server_error};
 use crate::model::{Digest, Error, Result, State};
+use crate::plan::chain::Chain;
 
 use super::copy::{self, Line};
 use super::trust::{self, Standing};
@@ -50,15 +51,16 @@ impl Ledger {
         }
         audit::journal(&mut ledger, entries);
         audit::ledger(&mut ledger);
-        audit::texts(&mut ledger, newest.into_iter().collect());
+        audit::texts(&mut ledger, newest.into_iter().collect(), &Chain::default());
         Ok(ledger)
     }
 
-    /// The same with a look at every recorded plan and at what happened to it.
+    /// The same with a look at every recorded plan and at what happened to it. Plans that `plans` has, word for word, are not read again;
+    /// they are where they are run.
     ///
     /// # Errors
     /// As `look`.
-    pub async fn look_closely(session: &Session) -> Result<Self> {
+    pub async fn look_closely(session: &Session, plans: &Chain) -> Result<Self> {
         let mut ledger = Self::look(session).await?;
         if !ledger.exists {
             return Ok(ledger);
@@ -69,7 +71,7 @@ impl Ledger {
             Ok([Some(number), Some(plan)]) => number.parse().ok().map(|number| (number, plan)),
             _ => None,
         };
-        audit::texts(&mut ledger, lines.into_iter().filter_map(text).collect());
+        audit::texts(&mut ledger, lines.into_iter().filter_map(text).collect(), plans);
         audit::events(&mut ledger, &events(session).await?);
         ledger.problems.dedup();
         Ok(ledger)
@@ -79,8 +81,8 @@ impl Ledger {
     ///
     /// # Errors
     /// As `read`.
-    pub async fn read_closely(session: &Session) -> Result<Self> {
-        let ledger = Self::look_closely(session).await?;
+    pub async fn read_closely(session: &Session, plans: &Chain) -> Result<Self> {
+        let ledger = Self::look_closely(session, plans).await?;
         ledger.sound()?;
         Ok(ledger)
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use crate::catalog::interrupt;
 use crate::model::{Error, Result};
 
 /// Writes a file through a temporary one beside it, and makes the folders that it stands in. A link stays a link, and the file
@@ -12,6 +13,10 @@ use crate::model::{Error, Result};
 /// # Errors
 /// What kept it from being written; the file is as it was.
 pub fn write(path: &Path, text: &str) -> Result<()> {
+    interrupt::undivided(|| replace(path, text))
+}
+
+fn replace(path: &Path, text: &str) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::failed(format!("cannot write {}", path.display()))
             .detail(error.to_string())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog::interrupt;
 use crate::kdl::{self, Node, Scalar, Sources};
 use crate::load::whole;
 use crate::model::{Class, Digest, Error, Result};
@@ -115,6 +116,15 @@ impl Chain {
         Ok((plan, text))
     }
 
+    /// True if `text` is, byte for byte and up to the proof, what the file of that plan says. Neither of the two is read as a plan:
+    /// whoever trusts the files of the project need not read the same text a second time.
+    pub fn has_text(&self, number: u32, name: &str, hash: Digest, text: &str) -> bool {
+        let Some(link) = self.link(number).filter(|link| link.name == name && link.hash == hash) else { return false };
+        let file = std::fs::read_to_string(self.path(link)).ok();
+        let pair = file.as_deref().map(|file| (file::up_to_hash(file, hash), file::up_to_hash(text, hash)));
+        matches!(pair, Some((Some(file), Some(text))) if file == text)
+    }
+
     /// Adds a plan: writes its file and its line.
     ///
     /// # Errors
@@ -130,9 +140,11 @@ impl Chain {
     pub fn append_as(&mut self, plan: &Plan, text: &str) -> Result<PathBuf> {
         let link = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
         let path = self.path(&link);
-        whole::write(&path, text)?;
-        self.links.push(link);
-        self.save()?;
+        interrupt::undivided(|| {
+            whole::write(&path, text)?;
+            self.links.push(link);
+            self.save()
+        })?;
         Ok(path)
     }
 
@@ -143,10 +155,12 @@ impl Chain {
     pub fn take_back(&mut self) -> Result<()> {
         let Some(link) = self.links.pop() else { return Ok(()) };
         // The line goes first: a file that no line names is nobody's plan.
-        self.save()?;
         let path = self.path(&link);
-        std::fs::remove_file(&path)
-            .map_err(|error| Error::failed(format!("cannot remove {}", path.display())).detail(error.to_string()))
+        interrupt::undivided(|| {
+            self.save()?;
+            std::fs::remove_file(&path)
+                .map_err(|error| Error::failed(format!("cannot remove {}", path.display())).detail(error.to_string()))
+        })
     }
 
     /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already; which
@@ -158,15 +172,17 @@ impl Chain {
         let link = |p: &Plan| Link { number: p.number, name: p.name.clone(), hash: p.hash(), files: p.files };
         let chain = Self { dir: dir.into(), links: plans.iter().map(link).collect() };
         let mut written = Vec::new();
-        for (plan, link) in plans.iter().zip(&chain.links).filter(|(plan, _)| plan.number >= from) {
-            let path = chain.path(link);
-            let there = std::fs::read_to_string(&path).ok().and_then(|text| file::read("", &text).ok());
-            if there.is_none_or(|there| there.hash() != link.hash) {
-                whole::write(&path, &file::write(plan))?;
-                written.push(path);
+        interrupt::undivided(|| {
+            for (plan, link) in plans.iter().zip(&chain.links).filter(|(plan, _)| plan.number >= from) {
+                let path = chain.path(link);
+                let there = std::fs::read_to_string(&path).ok().and_then(|text| file::read("", &text).ok());
+                if there.is_none_or(|there| there.hash() != link.hash) {
+                    whole::write(&path, &file::write(plan))?;
+                    written.push(path);
+                }
             }
-        }
-        chain.save()?;
+            chain.save()
+        })?;
         Ok(written)
     }
 
@@ -180,8 +196,10 @@ impl Chain {
         };
         self.links[at] = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
         let path = self.path(&self.links[at]);
-        whole::write(&path, &file::write(plan))?;
-        self.save()
+        interrupt::undivided(|| {
+            whole::write(&path, &file::write(plan))?;
+            self.save()
+        })
     }
 
     /// Keeps what was found out about a plan in its file; the plan itself is not touched.
@@ -234,4 +252,47 @@ fn link(node: &Node) -> Option<Link> {
         hash: digest("hash")?,
         files: digest("files")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Made;
+    use crate::plan::proof::Leg;
+
+    #[test]
+    fn a_text_is_the_files_only_byte_for_byte() {
+        let dir = std::env::temp_dir().join(format!("setpoint-chain-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let mut chain = Chain { dir: dir.clone(), links: Vec::new() };
+        let plan = Plan::new(&chain, "one", Digest::of_bytes(b"files"), 15, Made::default());
+        let (text, hash) = (file::write(&plan), plan.hash());
+        std::fs::create_dir_all(&dir).expect("a folder");
+        chain.append(&plan).expect("it is written");
+        let known = |text: &str| chain.has_text(1, "one", hash, text);
+        assert!(known(&text));
+        for at in 0..text.trim_end().len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
+            assert!(!known(&String::from_utf8(bytes).expect("ASCII")), "byte {at}");
+            assert!(!known(&text[..at]), "cut at {at}");
+        }
+        assert!(!known(&format!("{text}\nplan 1 other\n")));
+        assert!(!chain.has_text(2, "one", hash, &text) && !chain.has_text(1, "two", hash, &text));
+        assert!(!chain.has_text(1, "one", Digest::of_bytes(b"other"), &text));
+        // A proof came later: to the text, to the file, or to both, and another one.
+        let proof = |leg| Proof {
+            plan: hash,
+            at: "2026-01-31T12:00:00Z".into(),
+            server: "15.18".into(),
+            witness: None,
+            up: leg,
+            down: Leg::Proved,
+            again: Leg::Proved,
+        };
+        assert!(known(&file::with_proof(&text, &proof(Leg::Proved))));
+        chain.prove(&chain.links[0], &proof(Leg::Unproved("hash".into()))).expect("it is written");
+        assert!(known(&text) && known(&file::with_proof(&text, &proof(Leg::Proved))));
+        let _ = std::fs::remove_dir_all(&dir);
+    }
 }

@@ -42,7 +42,7 @@ pub fn write(plan: &Plan) -> String {
         }
         head = head.child(footprint);
     }
-    let mut nodes = vec![head, Node::new("hash").arg(plan.hash().to_string())];
+    let mut nodes = vec![head, hash_node(plan.hash())];
     nodes.extend(plan.proof.as_ref().map(proof_node));
     kdl::format_nodes(&nodes)
 }
@@ -56,6 +56,19 @@ pub fn with_proof(text: &str, proof: &Proof) -> String {
     let after = text.get(end..).unwrap_or_default().trim();
     let gap = if after.is_empty() { "" } else { "\n" };
     format!("{before}\n\n{}{after}{gap}", kdl::format_nodes(&[proof_node(proof)]))
+}
+
+fn hash_node(hash: Digest) -> Node {
+    Node::new("hash").arg(hash.to_string())
+}
+
+/// The text of a plan file that ends with that hash, without the proof behind it. A text inside the plan cannot pass for the end: it
+/// would have to hold the plan's own hash.
+pub(super) fn up_to_hash(text: &str, hash: Digest) -> Option<&str> {
+    let line = format!("\n{}", kdl::format_nodes(&[hash_node(hash)]));
+    let end = text.find(&line)? + line.len();
+    let rest = text[end..].trim_start();
+    (rest.is_empty() || rest.starts_with("proof ")).then_some(&text[..end])
 }
 
 /// Behind the hash, since it came after the plan: a proof is about one.

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::catalog::account::{self, Account};
+use crate::catalog::interrupt;
 use crate::model::{Error, Result};
 
 use super::Binaries;
@@ -164,6 +165,9 @@ impl Process {
             let text = fs::read_to_string(&pid_file).unwrap_or_default();
             if text.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
                 return Ok(());
+            }
+            if interrupt::is_asked() {
+                return Err(interrupt::error());
             }
             let ended = self.server.try_wait().ok().flatten();
             if ended.is_some() || begin.elapsed() > timeout {

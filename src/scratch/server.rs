@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::catalog::account::Account;
-use crate::catalog::{Connect, Session};
+use crate::catalog::{Connect, Session, interrupt};
 use crate::model::{Ident, Result};
 use crate::sql;
 
@@ -77,6 +77,10 @@ impl Server {
 
     /// Makes or copies a cluster and starts it.
     fn begin(binaries: &Binaries, settings: &[(&str, &str)], access: Access, walls: Walls, kept: bool) -> Result<Self> {
+        // A start that failed because somebody asked to stop is not tried in another way.
+        if interrupt::is_asked() {
+            return Err(interrupt::error());
+        }
         let account = server_account()?;
         let directory = private_directory()?;
         let begun = || {
@@ -97,16 +101,18 @@ impl Server {
             let process = launch(binaries, &directory, settings, &keeper, account.as_ref(), walls)?;
             Ok((keeper, process))
         };
-        match begun() {
-            Ok((keeper, process)) => {
-                let databases = AtomicU32::new(0);
-                Ok(Self { binaries: binaries.clone(), directory, keeper, databases, process })
-            }
+        // Until a watcher is there, nobody else would remove the directory.
+        interrupt::undivided(|| match begun() {
+            Ok((keeper, process)) => Ok((keeper, process)),
             Err(error) => {
                 _ = std::fs::remove_dir_all(&directory);
                 Err(error)
             }
-        }
+        })
+        .map(|(keeper, process)| {
+            let databases = AtomicU32::new(0);
+            Self { binaries: binaries.clone(), directory: directory.clone(), keeper, databases, process }
+        })
     }
 
     /// What keeps it in.

@@ -26,6 +26,7 @@ mod rights;
 mod secrets;
 mod settings;
 mod shared_ledger;
+mod stopped;
 mod strangers;
 mod target_runs_nothing;
 mod terminal;
