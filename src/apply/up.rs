@@ -2,10 +2,10 @@
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;
-use crate::ledger::{self, Direction, Headed, How, Ledger, NewRevision, NewRun, Pen, Run};
+use crate::ledger::{self, Direction, EventTriggers, Headed, How, Ledger, NewRevision, NewRun, Pen, Run};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
-use crate::plan::{Plan, Step};
+use crate::plan::{Hazard, Plan, Step};
 
 use super::executor::{Executor, Unit};
 use super::lent::Lender;
@@ -156,7 +156,7 @@ async fn apply(
             return Err(if at == 0 { trip.not_begun(error) } else { error });
         }
         if at == 0 {
-            begin(pen, &ledger, asked, goal, resumed.is_none().then_some(new)).await?;
+            begin(pen, &ledger, asked, goal, resumed.is_none().then_some(new), options).await?;
         }
         let run = resumed.unwrap_or_else(|| begun(new));
         let executor = Executor { session, pen, watch: &opened.watch, options, trip };
@@ -225,9 +225,17 @@ async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn 
 }
 
 /// Notes that the first plan begins, and where a relative command is going, so that it goes no further after a fault.
-async fn begin(pen: Pen<'_>, ledger: &Ledger, asked: Goal, goal: u32, new: Option<&NewRun<'_>>) -> Result<()> {
+async fn begin(
+    pen: Pen<'_>,
+    ledger: &Ledger,
+    asked: Goal,
+    goal: u32,
+    new: Option<&NewRun<'_>>,
+    options: &Options,
+) -> Result<()> {
     if new.is_some() {
-        ledger::create(pen).await?;
+        let allowed = options.allow.covers(Hazard::RunsAsYou);
+        ledger::create(pen, if allowed { EventTriggers::Allowed } else { EventTriggers::Refused }).await?;
     }
     let ours = Headed { direction: Direction::Up, goal };
     match (asked, ledger.headed) {

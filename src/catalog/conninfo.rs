@@ -129,7 +129,9 @@ fn pairs(text: &str) -> Result<Pairs> {
         let end = rest.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         let after = after.trim_start().strip_prefix('=').ok_or_else(|| {
-            malformed("a word is followed by no “=” (a value with a space in it is quoted: password='…')")
+            malformed(
+                "“=” is missing after a key; write key=value, and quote a value that has a space in it: password='…'",
+            )
         })?;
         let (value, after) = pair_value(after.trim_start())?;
         found.push((key.to_owned(), value.into_bytes()));

@@ -41,7 +41,7 @@ mod wire;
 pub use book::{Address, Book, class};
 pub use connect::Connect;
 pub use failure::{server_error, statement_error};
-pub use lesser::{is_lesser, may_become};
+pub use lesser::{event_triggers_of_lesser_roles, is_lesser, may_become};
 pub use pins::PIN_PATH;
 pub use pipeline::Pipeline;
 pub use pooler::transaction_mode;

@@ -9,7 +9,8 @@ use crate::plan::{Plan, file};
 
 use super::read::as_i32;
 use super::write::{TOOL, execute, insert_revision, write_snapshot};
-use super::{How, Ledger, NewRevision, Pen, layout, lock, trust};
+
+use super::{EventTriggers, How, Ledger, NewRevision, Pen, layout, lock, trust};
 
 /// The adoption of a database that holds all of a plan's objects already: one transaction, which is open until the revision is
 /// recorded. If the session ends before, nothing was done.
@@ -32,7 +33,7 @@ impl<'a> Adoption<'a> {
             ));
         }
         let pen = ledger.pen(session)?;
-        let made = layout::create_within(pen).await?;
+        let made = layout::create_within(pen, EventTriggers::Refused).await?;
         match (reading, made) {
             (Some(reading), Some(made)) => super::reading::keep_with(pen, reading, &made).await?,
             (Some(reading), None) => super::keep(pen, reading).await?,
@@ -64,7 +65,7 @@ impl<'a> Adoption<'a> {
 pub async fn stamp(session: &Session, plans: &[Plan], live: &State) -> Result<()> {
     locked(session, async || {
         let pen = Pen::new(&trust::look(session).await?.others, session)?;
-        layout::create(pen).await?;
+        layout::create(pen, EventTriggers::Refused).await?;
         pen.transaction(async || {
             session.batch("DELETE FROM setpoint.journal; DELETE FROM setpoint.run; DELETE FROM setpoint.meta WHERE key = 'headed'").await?;
             let there = there(session).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::catalog::{Session, server_error};
+use crate::catalog::{Session, event_triggers_of_lesser_roles, server_error};
 use crate::model::{Error, Ident, Result};
 use crate::sql;
 
@@ -205,14 +205,23 @@ impl Table {
     }
 }
 
+/// What is done about event triggers that call functions of lesser roles, and would fire when the ledger is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTriggers {
+    /// The ledger is not made.
+    Refused,
+    /// A person allowed it (`runs-as-you`).
+    Allowed,
+}
+
 /// Makes the ledger where there is none, and brings an older one up to date. To be called under the lock only.
 ///
 /// # Errors
 /// The server's, a ledger of a newer layout, and a schema `setpoint` that is not ours to write to.
-pub async fn create(pen: Pen<'_>) -> Result<()> {
+pub async fn create(pen: Pen<'_>, of_others: EventTriggers) -> Result<()> {
     let session = pen.session;
     session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    match create_within(pen).await {
+    match create_within(pen, of_others).await {
         Ok(_) => session.batch("COMMIT").await,
         Err(error) => {
             let _ = session.batch("ROLLBACK").await; // the first error is the one to tell
@@ -224,7 +233,7 @@ pub async fn create(pen: Pen<'_>) -> Result<()> {
 /// The same in the session's transaction, with the number of that transaction if anything had to be done. Nothing is taken over that
 /// somebody else made in the meantime: without IF NOT EXISTS, whoever comes second fails. What was made is looked at like any other
 /// ledger before the transaction commits.
-pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
+pub(super) async fn create_within(pen: Pen<'_>, of_others: EventTriggers) -> Result<Option<String>> {
     let session = pen.session;
     let standing = trust::look(session).await?;
     if standing.layout == Some(FORMAT) && pen.is_careful() {
@@ -235,12 +244,7 @@ pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     session.batch("SET LOCAL client_min_messages = warning").await?;
-    // Event triggers of others have nothing to do with the ledger, and would run as the superuser.
-    if session.superuser {
-        let off =
-            if session.version.at_least(17) { "event_triggers = off" } else { "session_replication_role = replica" };
-        session.batch(&format!("SET LOCAL {off}")).await?;
-    }
+    quiet(session, of_others).await?;
     session.batch(&statements(&standing)).await?;
     let made: &[&str] = if standing.layout.is_some() {
         &["reading"]
@@ -255,6 +259,31 @@ pub(super) async fn create_within(pen: Pen<'_>) -> Result<Option<String>> {
                   RETURNING (pg_catalog.pg_current_xact_id()::text::numeric % 4294967296)::text";
     let row = session.client.query_one(insert, &[&FORMAT.to_string()]).await.map_err(|e| server_error(&e))?;
     row.try_get(0).map(Some).map_err(|e| server_error(&e))
+}
+
+/// Event triggers have nothing to do with the ledger: a superuser turns them off. Before PostgreSQL 17 that leaves those that fire in
+/// replicas, too, and nobody else can turn off any; what others could write into them is not run unasked.
+async fn quiet(session: &Session, of_others: EventTriggers) -> Result<()> {
+    let firing: &[&str] = match (session.superuser, session.version.at_least(17)) {
+        (true, true) => return session.batch("SET LOCAL event_triggers = off").await,
+        (true, false) => &["A", "R"],
+        (false, _) => &["O", "A"],
+    };
+    if of_others == EventTriggers::Refused {
+        let found = event_triggers_of_lesser_roles(session, firing).await?;
+        if !found.is_empty() {
+            let error = Error::refused("making the ledger would run what others wrote with your rights");
+            let error = found.into_iter().fold(error, |error, function| error.detail(format!("it calls {function}")));
+            return Err(error.remedy(
+                "turn each of them off meanwhile, as a superuser: ALTER EVENT TRIGGER … DISABLE; or make its function yours: \
+                 ALTER FUNCTION … OWNER TO CURRENT_USER",
+            ));
+        }
+    }
+    match session.superuser {
+        true => session.batch("SET LOCAL session_replication_role = replica").await,
+        false => Ok(()),
+    }
 }
 
 /// What leads from what is there to the layout of today. A reading can be had again, so that an older layout's need not be kept.

@@ -19,7 +19,7 @@ use crate::model::{Digest, Result};
 
 pub use adopt::{Adoption, stamp};
 pub use headed::{Headed, arrived, head_for};
-pub use layout::{FORMAT, create};
+pub use layout::{EventTriggers, FORMAT, create};
 pub use memo::{learn, recall};
 pub use pen::Pen;
 pub use read::{events, events_and_odd, plan_text, snapshot_of};

@@ -93,16 +93,3 @@ pub async fn above_others(session: &Session) -> Result<bool> {
     let row = session.rows(&query, &[]).await?.into_iter().next();
     Ok(row.is_some_and(|mut row| row.next()))
 }
-
-/// Functions of lesser roles that event triggers call.
-pub async fn event_triggers(session: &Session) -> Result<Vec<String>> {
-    let lesser = lesser(session);
-    let query = format!(
-        "WITH lesser AS ({lesser}) SELECT format('%s, which %s owns, of event trigger %I', p.oid::regprocedure, \
-         pg_get_userbyid(CASE WHEN p.proowner IN (TABLE lesser) THEN p.proowner ELSE e.evtowner END), e.evtname) \
-         FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid \
-         WHERE e.evtenabled <> 'D' AND (p.proowner IN (TABLE lesser) OR e.evtowner IN (TABLE lesser)) \
-         AND COALESCE(current_setting('event_triggers', true), 'on') = 'on' ORDER BY e.evtname"
-    );
-    Ok(session.rows(&query, &[]).await?.into_iter().map(|mut row| row.text().to_string()).collect())
-}

@@ -9,7 +9,7 @@ mod restricted;
 
 use std::collections::HashMap;
 
-use crate::catalog::Session;
+use crate::catalog::{Session, event_triggers_of_lesser_roles};
 use crate::kinds::{self, Evaluates, Mode};
 use crate::ledger::lock;
 use crate::model::{Address, Error, Ident, Result};
@@ -83,7 +83,7 @@ impl<'a> Lender<'a> {
         if !self.above_others || steps.is_empty() {
             return Ok(());
         }
-        let by_event = facts::event_triggers(self.session).await?;
+        let by_event = event_triggers_of_lesser_roles(self.session, &["O", "A", "R"]).await?;
         let mut findings: Vec<(&str, Finding)> = Vec::new();
         if let (false, Some(first)) = (by_event.is_empty(), steps.first()) {
             findings.push((&first.object, runs_as_you::event_triggers(&by_event)));

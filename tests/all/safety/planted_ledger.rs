@@ -50,7 +50,7 @@ impl Plot {
         let connect = setpoint::catalog::Connect::parse(&self.url()).expect("an address");
         block_on(async {
             let session = Session::open(&connect, "test").await.unwrap_or_else(|error| panic!("{error}"));
-            ledger::create(Ledger::default().pen(&session).expect("a pen"))
+            ledger::create(Ledger::default().pen(&session).expect("a pen"), ledger::EventTriggers::Refused)
                 .await
                 .unwrap_or_else(|error| panic!("{error}"));
             session.close().await;
@@ -300,7 +300,9 @@ fn default_privileges_give_nobody_the_ledger() {
     plot.db.execute(&both("GRANT"));
     block_on(async {
         let session = plot.db.session().await;
-        ledger::create(Ledger::default().pen(&session).expect("a pen")).await.unwrap_or_else(|error| panic!("{error}"));
+        ledger::create(Ledger::default().pen(&session).expect("a pen"), ledger::EventTriggers::Refused)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         session.close().await;
     });
     plot.db.execute(&both("REVOKE"));
@@ -324,6 +326,43 @@ fn making_the_ledger_fires_no_event_trigger_of_another_role() {
     plot.sandbox.ok(&["baseline", "--auto-approve"]);
     assert_eq!(superuser(), "f");
     plot.db.execute("DROP EVENT TRIGGER fired");
+}
+
+/// Before 17 nothing turns off an event trigger that fires in replicas, and whoever is no superuser turns off none: the ledger is not made.
+#[test]
+fn making_the_ledger_asks_where_an_event_trigger_of_another_role_stays_on() {
+    for mode in ["ENABLE ALWAYS", "ENABLE REPLICA", "ENABLE"] {
+        let plot = Plot::new("stays");
+        plot.run_as_role(
+            "CREATE FUNCTION plot.seen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM plot.own(); END $$",
+        );
+        plot.db.execute(&format!("CREATE EVENT TRIGGER stays ON ddl_command_end EXECUTE FUNCTION plot.seen(); ALTER EVENT TRIGGER stays {mode}"));
+        plot.db.execute(&format!("ALTER ROLE {} NOSUPERUSER", plot.role));
+        let superuser = || plot.db.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{}'", plot.role));
+        let plain = crate::support::default_major() >= 17 || mode == "ENABLE";
+        plot.sandbox.ok(&["plan", "--save", "one", "--empty"]);
+        let command = |line: &[&str]| {
+            let outcome = plot.sandbox.run(line);
+            assert_eq!(superuser(), "f", "{mode}: {line:?}: {outcome:?}");
+            outcome
+        };
+        for line in [&["stamp", "1", "--auto-approve", "--force"][..], &["apply", "--auto-approve"]] {
+            let outcome = command(line);
+            assert_eq!(outcome.code, if plain { 0 } else { 3 }, "{mode}: {line:?}: {outcome:?}");
+            if plain {
+                break;
+            }
+            for word in ["plot.seen()", &plot.role, "stays", "ALTER EVENT TRIGGER", "ALTER FUNCTION"] {
+                assert!(outcome.stderr.contains(word), "{word}: {outcome:?}");
+            }
+        }
+        // The remedy.
+        if !plain {
+            plot.db.execute("ALTER EVENT TRIGGER stays DISABLE");
+            assert_eq!(command(&["apply", "--auto-approve"]).code, 0);
+        }
+        plot.db.execute("ALTER EVENT TRIGGER stays DISABLE; DROP EVENT TRIGGER stays");
+    }
 }
 
 #[test]
