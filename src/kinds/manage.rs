@@ -245,8 +245,7 @@ pub fn after_create(
     server: Version,
 ) -> Result<Vec<Statement>> {
     let mut out: Vec<Statement> = Vec::new();
-    let Some(on) = On::of(id).filter(|on| *on != On::Column) else { return Ok(out) };
-    let Some((_, word, _)) = acl::PLURALS.iter().find(|(plural, ..)| *plural == on) else { return Ok(out) };
+    let Some(word) = takes_defaults(id) else { return Ok(out) };
     let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
     let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
     let cx = Context { creator: Some(creator), ..Context::new(server, target) };
@@ -268,13 +267,22 @@ pub fn after_create(
     Ok(out)
 }
 
+/// The word of the default privileges that an object gets when it is made: `tables`.
+pub fn takes_defaults(id: &ObjectId) -> Option<&'static str> {
+    let on = On::of(id).filter(|on| *on != On::Column)?;
+    acl::PLURALS.iter().find(|(plural, ..)| *plural == on).map(|(_, word, _)| *word)
+}
+
+/// The word of default privileges, and of a right in them: `tables`.
+pub fn gives_defaults(id: &ObjectId) -> Option<&str> {
+    let own = std::iter::once(id).chain(id.parent()).find(|id| id.is(&default_privileges::KIND))?;
+    acl::default_scope(own).map(|(word, _)| word)
+}
+
 /// The default privileges of a state, with their grants and revocations.
 pub fn defaults(state: &State) -> State {
-    let ours = |id: &ObjectId| {
-        id.is(&default_privileges::KIND) || id.parent().is_some_and(|p| p.is(&default_privileges::KIND))
-    };
     let mut out = State::default();
-    for (id, object) in state.iter().filter(|(id, _)| ours(id)) {
+    for (id, object) in state.iter().filter(|(id, _)| gives_defaults(id).is_some()) {
         out.put(id.clone(), object.clone());
     }
     out

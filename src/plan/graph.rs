@@ -1,5 +1,6 @@
 //! The graph of a plan: a node per object and action, an arrow where one has to come before another.
 
+mod defaults;
 mod folding;
 mod node;
 mod parts;
@@ -77,6 +78,7 @@ impl Graph {
         graph.partitions(old, new);
         graph.wholes();
         graph.facets(old);
+        graph.defaults();
         graph.changes(old, new, edges, needs);
         graph
     }
