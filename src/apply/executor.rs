@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 
 use crate::catalog::{PIN_PATH, Pipeline, Session, interrupt};
-use crate::kinds::Mode;
+use crate::kinds::{Mode, foreign_options};
 use crate::ledger::{Journal, Pen, Run};
 use crate::model::{Class, Error, Ident, Result, grantor};
 use crate::plan::{self, Step};
@@ -386,7 +386,7 @@ fn explain(label: &str, trip: &Trip, at: Option<(usize, &Unit<'_>)>, total: usiz
     let mut out = Error::new(error.class, format!("{label}, step {number} of {total} failed: {what}"));
     out.details.push(error.message);
     out.details.extend(error.details);
-    out.details.extend(step.sql.lines().take(40).map(|line| format!("    {line}")));
+    out.details.extend(foreign_options::shown(&step.sql).lines().take(40).map(|line| format!("    {line}")));
     out.details.extend(error.remedy);
     if let Some(role) = grantor(&step.object).filter(|_| error.sqlstate.as_deref() == Some("42501")) {
         let role = sql::name(&role);

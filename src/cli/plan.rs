@@ -8,7 +8,7 @@ use crate::apply::lineage;
 use crate::load;
 use crate::model::{Class, Error, Result};
 use crate::plan::against::against_loading;
-use crate::plan::chain::Chain;
+use crate::plan::chain::{Chain, Link};
 use crate::plan::{self as plans, Made};
 use crate::project::Project;
 use crate::report::{json, markdown, plan as shows};
@@ -50,23 +50,21 @@ impl Plan {
         let session = loading.before(app.session(&project, "plan"))?;
         let ledger = app.ledger(&session)?;
         lineage::check(&ledger, &chain)?;
-        let pending: Vec<String> = chain
-            .links
-            .iter()
-            .filter(|l| l.number > ledger.current())
-            .map(|l| format!("{} {}", l.number, l.name))
-            .collect();
+        let links: Vec<&Link> = chain.links.iter().filter(|l| l.number > ledger.current()).collect();
+        let pending: Vec<String> = links.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
         if self.save.is_some() && !pending.is_empty() {
             return Err(Error::refused(format!("not saved: {} not applied yet", list(&pending)))
                 .detail("a new plan has to start where the chain ends")
-                .remedy("apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl"));
+                .remedy(apply_first(&links)));
         }
         let desired = || loading.loaded().map(|loaded| &loaded.state);
         let difference = app.wait(against_loading(&session, desired, &project.manage, &Help::new(app, &session)))?;
         let desired = loading.loaded()?;
         app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
-        app.warn_of_nothing(&desired.state, &difference.made.steps);
+        if !self.empty {
+            app.warn_of_nothing(&desired.state, &difference.made.steps);
+        }
         app.warn_of_done(desired, &difference.renamed);
         if !pending.is_empty() {
             app.say(&format!("note: {} pending; `setpoint apply` runs what is saved", list(&pending)));
@@ -115,6 +113,17 @@ impl Plan {
         }
         Ok(if self.exit_code && changes || !unverified.is_empty() { 2 } else { 0 })
     }
+}
+
+/// What is to be done about plans that stand in the way of a new one.
+pub fn apply_first(pending: &[&Link]) -> String {
+    let names: Vec<String> =
+        pending.iter().map(|link| format!("plans/{}", plans::file::file_name(link.number, &link.name))).collect();
+    format!(
+        "apply first: `setpoint apply`; or, if no database has what is pending, restore plans/chain.kdl from version control as it was before, and \
+         remove {}",
+        names.join(" and ")
+    )
 }
 
 /// Names what the model does not cover.

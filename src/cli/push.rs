@@ -6,7 +6,7 @@ use super::App;
 use super::aid::Help;
 use super::app::{Approval, check_hazards};
 use super::apply::remember;
-use super::plan::{check_name, list, report_unmodelled, shown};
+use super::plan::{apply_first, check_name, list, report_unmodelled, shown};
 use super::progress::Tell;
 use crate::apply::{self, Goal};
 use crate::catalog::Session;
@@ -41,12 +41,10 @@ impl Push {
         let options = self.approval.options(&project)?;
         let session = app.session(&project, "push")?;
         let ledger = app.ledger(&session)?;
-        let pending: Vec<String> =
-            apply::pending(&ledger, &chain, Goal::Head)?.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
+        let pending = apply::pending(&ledger, &chain, Goal::Head)?;
         if !pending.is_empty() {
-            return Err(Error::refused(format!("{} pending", list(&pending))).remedy(
-                "apply first: `setpoint apply`; or take the pending plan back by removing its file and its line in plans/chain.kdl",
-            ));
+            let names: Vec<String> = pending.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
+            return Err(Error::refused(format!("{} pending", list(&names))).remedy(apply_first(&pending)));
         }
         let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
         report_unmodelled(app, &difference.unmodelled, self.strict)?;

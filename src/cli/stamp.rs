@@ -38,9 +38,14 @@ impl Stamp {
             chain.links.iter().filter(|l| l.number <= number).map(|l| chain.plan(l)).collect::<Result<Vec<_>>>()?;
         if number > 0 && plans.last().is_none_or(|p| p.number != number) {
             let known: Vec<String> = chain.links.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
-            return Err(
-                Error::failed(format!("there is no plan {number}")).detail(format!("plans: {}", known.join(", ")))
-            );
+            let error = Error::failed(format!("there is no plan {number}"));
+            return Err(if known.is_empty() {
+                error.detail("plans/ has no plans yet").remedy(
+                    "`setpoint baseline` takes over a database as it is; `setpoint plan --save NAME` saves the first plan",
+                )
+            } else {
+                error.detail(format!("plans: {}", known.join(", "))).remedy("name one of them, or `head` for the last")
+            });
         }
         let session = app.session(&project, "stamp")?;
         if let Ok(ledger) = app.wait(Ledger::look(&session)) {

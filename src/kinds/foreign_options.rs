@@ -1,10 +1,12 @@
 //! Options of foreign-data wrappers, servers, user mappings and foreign tables. Those that hold secrets have names only: their
 //! values are read from no catalog, written to no file, plan or message, and come from the environment of whoever runs a plan.
 
+use std::borrow::Cow;
+
 use crate::kdl::Problem;
 use crate::model::painted::TELLING;
 use crate::model::{Attr, Attrs, Form, Ident, Key, Object, ObjectId, OnChange, Options, Shape, Span, Text, attr};
-use crate::sql;
+use crate::sql::{self, lex};
 
 use super::Statement;
 use super::scope::Scope;
@@ -200,6 +202,17 @@ fn statement(head: &str, mut entries: Vec<String>, verb: &str, secrets: &[(Ident
     Statement::new(format!("DO {body}"))
 }
 
+/// A statement that puts secrets in, as people may see it: what the server runs in the end, with each secret painted over. Another
+/// statement is what it is.
+pub fn shown(statement: &str) -> Cow<'_, str> {
+    const RUN: &str = "    EXECUTE pg_catalog.format(";
+    let lent = format!("pg_catalog.current_setting('{}", setting(PREFIX));
+    let run = statement.find(RUN).filter(|_| statement.starts_with("DO $setpoint$") && statement.contains(&lent));
+    let Some(rest) = run.and_then(|at| statement.get(at + RUN.len()..)) else { return statement.into() };
+    let Some(text) = lex::strings(rest).into_iter().next() else { return statement.into() };
+    text.replace("%L", "'******'").replace("%%", "%").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +243,8 @@ mod tests {
             "{sql}"
         );
         assert!(sql.contains("current_setting('setpoint.secret_a')"), "{sql}");
+        assert_eq!(shown(&sql), "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host '100%', password '******')");
+        assert_eq!(shown("DROP SERVER s"), "DROP SERVER s");
         let (nothing, all) = (Object::default(), [OPTIONS.name, SECRET.name]);
         assert!(!same_secrets(&nothing, &object) && same_secrets(&object, &object));
         let back = alter("ALTER SERVER s", &object, &nothing, &all).unwrap().sql;

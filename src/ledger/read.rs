@@ -1,8 +1,9 @@
 //! Reading the ledger. What cannot be read is told as a problem, so that `stamp` can put it right.
 
 use crate::catalog::{Session, server_error};
-use crate::model::{Digest, Error, Result, State};
+use crate::model::{Digest, Error, Ident, Result, State};
 use crate::plan::chain::Chain;
+use crate::sql;
 
 use super::copy::{self, Line};
 use super::trust::{self, Standing};
@@ -114,13 +115,29 @@ async fn newest_text(session: &Session, standing: &Standing) -> Result<Option<(u
 /// Reads with COPY. Where another role could change the tables at this very moment, its policies are not asked either.
 async fn guarded<T>(session: &Session, standing: &Standing, read: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
     if standing.maker().is_none() {
-        return read().await;
+        return match read().await {
+            Err(error) if error.sqlstate.as_deref() == Some("42501") => Err(not_readable(session, error).await),
+            done => done,
+        };
     }
     session.batch("SET row_security = off").await?;
     let out = read().await;
     let back = session.batch("SET row_security = on").await;
     let out = out?;
     back.map(|()| out)
+}
+
+/// The error of whoever may not read the ledger, with what lets him.
+async fn not_readable(session: &Session, error: Error) -> Error {
+    let query = "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'setpoint'";
+    let Ok(rows) = session.rows(query, &[]).await else { return error };
+    let Some(owner) = rows.into_iter().next().map(|mut row| row.text().to_string()) else { return error };
+    let quoted = |role: &str| sql::name(&Ident::from(role)).to_string();
+    let (owner, user) = (quoted(&owner), quoted(&session.user));
+    Error { message: format!("{user} may not read this database's ledger, which belongs to {owner}"), ..error }.remedy(format!(
+        "connect as {owner}; or, to let {user} read it: GRANT USAGE ON SCHEMA setpoint TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA \
+         setpoint TO {user}"
+    ))
 }
 
 /// The rows of a table; those that cannot be read are problems.

@@ -120,7 +120,7 @@ pub(super) fn not_writable(other: &Other, session: &Session) -> Error {
     let remedy = match &other.role {
         Some(_) => format!(
             "connect as {name}, or as a role that is a member of it and has no rights of its own; or make the ledger yours: \
-                 REASSIGN OWNED BY, or ALTER … OWNER TO for schema setpoint and its tables",
+                 ALTER SCHEMA setpoint OWNER TO CURRENT_USER, and ALTER TABLE … OWNER TO CURRENT_USER for each of its tables",
             name = other.name()
         ),
         None => "take that right away: REVOKE ALL ON SCHEMA setpoint, ALL TABLES IN SCHEMA setpoint FROM PUBLIC".into(),

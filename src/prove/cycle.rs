@@ -115,7 +115,7 @@ impl Bench<'_> {
     async fn blank(&self, plan: &Plan) -> Result<Proof> {
         let query = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
         let at = self.session.rows(query, &[]).await?.into_iter().next().map(|mut row| row.text().to_string());
-        let not_run = || Leg::Unproved("it was not come to".into());
+        let not_run = || Leg::Unproved("it was not reached".into());
         Ok(Proof {
             plan: plan.hash(),
             at: at.unwrap_or_default(),

@@ -81,6 +81,9 @@ fn an_error_does_not_show_the_statement_that_held_a_secret() {
     let failed = sandbox.run(&["push", "--auto-approve", "--allow", "all"]);
     assert!(failed.stderr.contains("this server takes no passwords"), "{}", failed.stderr);
     assert!(!format!("{failed:?}").contains("secret$"), "{failed:?}");
+    // The statement that failed, with the secret painted over, and not the block around it.
+    let statement = "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (\"user\" 'reader', password '******')";
+    assert!(failed.stderr.contains(statement) && !failed.stderr.contains("DO $"), "{}", failed.stderr);
 }
 
 #[test]

@@ -106,3 +106,28 @@ fn rights_to_create_refer_and_fire_are_found_before_the_first_step() {
     let applied = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
     assert_eq!(applied.code, 0, "{}", applied.stderr);
 }
+
+#[test]
+fn whoever_may_not_read_the_ledger_is_told_what_lets_him() {
+    let db = TestDb::new();
+    let sandbox = Sandbox::new(&db);
+    sandbox.write("schema/a.kdl", BEFORE);
+    sandbox.ok(&["push", "--auto-approve"]);
+    let role = Role::new(&db, "reads");
+    let owner = db.connect.user().to_owned();
+    for command in [&["status"][..], &["plan"], &["rollback", "-1", "--auto-approve"], &["history"], &["drift"]] {
+        let refused = role.run(&sandbox, command);
+        assert_eq!(refused.code, 1, "{command:?}: {refused:?}");
+        for words in [
+            format!("{} may not read this database's ledger, which belongs to {owner}", role.name),
+            format!("connect as {owner}"),
+            format!("GRANT USAGE ON SCHEMA setpoint TO {}", role.name),
+        ] {
+            assert!(refused.stderr.contains(&words), "{command:?}: {words}\n{}", refused.stderr);
+        }
+    }
+    let refused = role.run(&sandbox, &["status"]);
+    let (_, grants) = refused.stderr.split_once("read it: ").expect("the remedy");
+    db.execute(grants.trim());
+    assert_eq!(role.run(&sandbox, &["status"]).code, 0);
+}
