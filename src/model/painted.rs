@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::shown::passwords;
+
 /// Parts of names that tell a secret.
 pub const TELLING: &[&str] = &[
     "password",
@@ -31,7 +33,7 @@ const HOLDERS: &[&str] = &["option", "options", "secret", "user-mapping", "env",
 
 /// The places of a line that may hold secrets. `around` are the lines before and after it, of which it may be a part.
 pub fn secrets(line: &str, around: &[&str]) -> Vec<Range<usize>> {
-    let mut found = addresses(line);
+    let mut found = passwords(line);
     let lower = line.to_ascii_lowercase();
     let first = |line: &str| {
         line.trim_start().split([' ', '"', '=', '{', '\t']).next().unwrap_or_default().to_ascii_lowercase()
@@ -93,21 +95,6 @@ fn to_end(line: &str, start: usize) -> Option<Range<usize>> {
     let variable =
         named || value.starts_with("env=") || value.starts_with("env ") || value.starts_with("SETPOINT_SECRET_");
     (!value.is_empty() && !variable).then(|| start + skipped..start + skipped + value.len())
-}
-
-/// Passwords in URLs.
-fn addresses(line: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    for (at, _) in line.match_indices("://") {
-        let start = at + 3;
-        let rest = line.get(start..).unwrap_or_default();
-        let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
-        let Some(last) = rest.get(..end).and_then(|rest| rest.rfind('@')) else { continue };
-        if let Some(colon) = rest.get(..last).and_then(|info| info.find(':')) {
-            found.push(start + colon + 1..start + last);
-        }
-    }
-    found
 }
 
 /// The text with those places painted over, one star for each character.

@@ -1,6 +1,7 @@
 //! Text as people may see it: what a terminal, an editor or a browser would obey is shown as what it is, `<U+202E>`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Characters that are obeyed, or invisible, instead of shown: controls, directions, joiners, fillers, tags, selectors, separators of
 /// lines (Unicode's classes Cc, Cf, Zl, Zp, and what is ignored by default). The end of a line and the tabulator are left.
@@ -96,25 +97,31 @@ pub fn in_json(json: &str) -> String {
     out
 }
 
+/// The places of passwords in addresses of servers: `scheme://user:PASSWORD@host`. The last `@` before the first `/` ends it, or the last
+/// one where no other does: a password may hold either.
+pub(super) fn passwords(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, _) in text.match_indices("://") {
+        let start = at + "://".len();
+        if found.last().is_some_and(|before| start < before.end) {
+            continue; // a part of a password
+        }
+        let rest = text.get(start..).unwrap_or_default();
+        let rest = rest.get(..rest.find(char::is_whitespace).unwrap_or(rest.len())).unwrap_or_default();
+        let host = rest.get(..rest.find('/').unwrap_or(rest.len())).unwrap_or_default();
+        let Some(end) = host.rfind('@').or_else(|| rest.rfind('@')) else { continue };
+        if let Some(colon) = rest.get(..end).and_then(|user| user.find(':')) {
+            found.push(start + colon + 1..start + end);
+        }
+    }
+    found
+}
+
 /// Addresses of servers without the passwords in them.
 pub fn without_passwords(text: &str) -> Cow<'_, str> {
     let mut out = Cow::Borrowed(text);
-    let mut from = 0;
-    while let Some(found) = out.get(from..).and_then(|rest| rest.find("://")) {
-        let start = from + found + 3;
-        from = start;
-        let rest = out.get(start..).unwrap_or_default();
-        let rest = rest.get(..rest.find(char::is_whitespace).unwrap_or(rest.len())).unwrap_or_default();
-        let Some(at) = rest
-            .get(..rest.find('/').unwrap_or(rest.len()))
-            .and_then(|rest| rest.rfind('@'))
-            .or_else(|| rest.rfind('@'))
-        else {
-            continue;
-        };
-        if let Some(colon) = rest.get(..at).and_then(|info| info.find(':')) {
-            out.to_mut().replace_range(start + colon + 1..start + at, "…");
-        }
+    for place in passwords(text).into_iter().rev() {
+        out.to_mut().replace_range(place, "…");
     }
     out
 }
@@ -148,5 +155,6 @@ mod tests {
         assert_eq!(without_passwords("x postgresql://u:se:c@h/d y"), "x postgresql://u:…@h/d y");
         assert_eq!(without_passwords("a://u:b@h, c://d:e/f@g"), "a://u:…@h, c://d:…@g");
         assert_eq!(without_passwords("https://example.com/a:b"), "https://example.com/a:b");
+        assert_eq!(without_passwords("a://u:b\"c@h a://u:x://y:ä@h"), "a://u:…@h a://u:…@h");
     }
 }
