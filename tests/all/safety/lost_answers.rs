@@ -53,6 +53,38 @@ impl Bench {
         Self { db, sandbox, cutter }
     }
 
+    /// Two revisions of a table with rows; the second one builds an index outside of transactions, and drops it so on the way back.
+    fn alone() -> Self {
+        let db = TestDb::new();
+        let sandbox = Sandbox::new(&db);
+        let table = "table a {\n    column id int\n}\n";
+        sandbox.write("schema/a.kdl", table);
+        sandbox.ok(&["push", "one", "--auto-approve"]);
+        db.execute("INSERT INTO a SELECT generate_series(1, 1000)");
+        sandbox.write("schema/a.kdl", &table.replace("int\n", "int\n    index a_id id\n"));
+        sandbox.ok(&["plan", "--save", "two"]);
+        let file = "plans/0002-two.kdl";
+        let text = sandbox.read(file).replace("transaction=1", "transaction=1 run=alone");
+        let text = text
+            .replace("CREATE INDEX ", "CREATE INDEX CONCURRENTLY ")
+            .replace("DROP INDEX ", "DROP INDEX CONCURRENTLY ");
+        sandbox.write(file, &text);
+        sandbox.ok(&["seal", "2"]);
+        assert!(sandbox.ok(&["show", "2", "--sql"]).contains("CREATE INDEX CONCURRENTLY"), "{text}");
+        let cutter = Cutter::start(&db);
+        Self { db, sandbox, cutter }
+    }
+
+    /// Places all along a command, and all of them in its second half with SETPOINT_TEST_CUTS=all.
+    fn along(&self, command: &[&str]) -> Vec<(Cut, bool)> {
+        let seen = self.count(command);
+        let all = std::env::var("SETPOINT_TEST_CUTS").is_ok_and(|value| value == "all");
+        let chosen = |at: &usize, of: usize| *at > of / 2 && (all || at.is_multiple_of(11));
+        let backend = (1..=seen.backend).filter(|at| chosen(at, seen.backend)).map(Cut::Backend);
+        let frontend = (1..=seen.frontend).filter(|at| chosen(at, seen.frontend)).map(Cut::AfterFrontend);
+        backend.chain(frontend).enumerate().map(|(at, cut)| (cut, at.is_multiple_of(2))).collect()
+    }
+
     /// A copy of the database, under a name of its own.
     fn copy(&self) -> Copy<'_> {
         let name = format!("{}_copy", self.db.connect.database());
@@ -163,6 +195,8 @@ impl Copy<'_> {
                 "SELECT c.relname || '.' || a.attname || ' ' || a.attnotnull FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
                  WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT attisdropped ORDER BY 1",
                 "SELECT 'enum ' || enumlabel FROM pg_enum ORDER BY 1",
+                "SELECT 'index ' || indexrelid::regclass || ' ' || indisvalid FROM pg_index WHERE indrelid >= 16384 \
+                 AND indrelid::regclass::text NOT LIKE 'setpoint.%' ORDER BY 1",
                 "SELECT relname || ' ' || query_to_xml('SELECT * FROM public.' || relname, true, false, '')::text \
                  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1",
             ] {
@@ -227,4 +261,18 @@ fn the_command_that_the_message_names_applies_no_more() {
 fn the_same_command_applies_no_more() {
     let bench = Bench::at("3");
     bench.cut(UP, &bench.places(UP, 1), same(UP));
+}
+
+/// A step outside of transactions is noted before and after: the catalog says whether it happened.
+#[test]
+fn an_index_that_is_built_outside_of_transactions_is_built_once() {
+    let bench = Bench::alone();
+    bench.cut(UP, &bench.along(UP), named_or(UP));
+}
+
+#[test]
+fn an_index_that_is_dropped_outside_of_transactions_is_dropped_once() {
+    let bench = Bench::alone();
+    bench.sandbox.ok(UP);
+    bench.cut(BACK, &bench.along(BACK), named_or(BACK));
 }
