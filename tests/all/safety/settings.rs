@@ -71,27 +71,19 @@ fn settings(db: &TestDb) -> Values {
     all
 }
 
-/// Who runs setpoint, and whose the settings are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Level {
-    superuser: bool,
-    of_the_role: bool,
-}
-
 /// A database, and a role of its own that connects to it.
 struct Scene {
     db: TestDb,
     sandbox: Sandbox,
     role: String,
-    level: Level,
 }
 
 impl Scene {
-    fn new(level: Level) -> Self {
+    fn new(superuser: bool) -> Self {
         let db = TestDb::new();
         let (database, role) =
             (db.connect.database().to_owned(), format!("settings_{}_{}", std::process::id(), db.connect.database()));
-        let kind = if level.superuser { "SUPERUSER" } else { "NOSUPERUSER" };
+        let kind = if superuser { "SUPERUSER" } else { "NOSUPERUSER" };
         db.execute(&format!(
             "CREATE ROLE {role} LOGIN {kind}; ALTER DATABASE {database} OWNER TO {role}; GRANT ALL ON SCHEMA public TO {role}; \
              SET SESSION AUTHORIZATION {role}; CREATE SCHEMA elsewhere; \
@@ -106,22 +98,21 @@ impl Scene {
         let mut sandbox = Sandbox::new(&db);
         sandbox.set("DATABASE_URL", &db.url().replacen(&format!("//{}@", db.connect.user()), &format!("//{role}@"), 1));
         sandbox.set("XDG_CACHE_HOME", &sandbox.path("cache").display().to_string());
-        Self { db, sandbox, role, level }
+        Self { db, sandbox, role }
     }
 
-    /// Sets them; gives those that this server takes there.
-    fn set(&self, settings: &[(String, String)]) -> usize {
-        let whose = if self.level.of_the_role {
-            format!("ROLE {}", self.role)
-        } else {
-            format!("DATABASE {}", self.db.connect.database())
-        };
-        // The role that a role chose for itself is its own word, and stays.
-        let settings = settings.iter().filter(|(name, _)| name != "role" || !self.level.of_the_role);
-        let statements = settings.map(|(name, value)| {
+    /// Sets them; gives how many this server takes there.
+    fn set(&self, settings: &[Setting]) -> usize {
+        let statements = settings.iter().filter_map(|Setting { name, value, of_the_role }| {
+            // The role that a role chose for itself is its own word, and stays.
+            let whose = match of_the_role {
+                true if name == "role" => return None,
+                true => format!("ROLE {}", self.role),
+                false => format!("DATABASE {}", self.db.connect.database()),
+            };
             let list = LISTS.iter().any(|(list, _)| list == name);
             let value = if list { value.clone() } else { format!("'{}'", value.replace('\'', "''")) };
-            format!("$$ALTER {whose} SET \"{name}\" = {value}$$")
+            Some(format!("$$ALTER {whose} SET \"{name}\" = {value}$$"))
         });
         let statements: Vec<String> = statements.collect();
         self.db.execute(&format!(
@@ -130,12 +121,12 @@ impl Scene {
             statements.join(", ")
         ));
         let count = format!(
-            "SELECT cardinality(setconfig) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = setdatabase \
+            "SELECT coalesce(sum(cardinality(setconfig)), 0) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = setdatabase \
              LEFT JOIN pg_roles r ON r.oid = setrole WHERE datname = '{}' OR rolname = '{}'",
             self.db.connect.database(),
             self.role
         );
-        self.db.query(&count).first().map_or(0, |count| count.parse().expect("a number"))
+        self.db.value(&count).parse().expect("a number")
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
@@ -193,68 +184,81 @@ impl Drop for Scene {
     }
 }
 
-fn end(level: Level, settings: &[(String, String)]) -> (usize, Result<Vec<String>, String>) {
-    let scene = Scene::new(level);
+/// A setting as a role or a database has it.
+#[derive(Debug, Clone, PartialEq)]
+struct Setting {
+    name: String,
+    value: String,
+    of_the_role: bool,
+}
+
+fn end(superuser: bool, settings: &[Setting]) -> (usize, Result<Vec<String>, String>) {
+    let scene = Scene::new(superuser);
     let taken = scene.set(settings);
     (taken, scene.journey())
 }
 
 /// The smallest part of the settings that still makes a difference.
-fn smallest(level: Level, settings: &[(String, String)], expected: &[String]) -> String {
+fn smallest(superuser: bool, settings: &[Setting], expected: &[String]) -> String {
     // It takes its time.
-    eprintln!("{level:?}: {:#?}\nlooking for the setting", end(level, settings).1.err());
+    eprintln!("superuser: {superuser}: {:#?}\nlooking for the setting", end(superuser, settings).1.err());
     let mut suspects = settings.to_vec();
-    let differs = |some: &[(String, String)]| end(level, some).1.as_deref() != Ok(expected);
+    let differs = |some: &[Setting]| end(superuser, some).1.as_deref() != Ok(expected);
     let mut size = suspects.len() / 2;
     while size > 0 {
-        let parts: Vec<Vec<(String, String)>> = suspects.chunks(size).map(<[_]>::to_vec).collect();
+        let parts: Vec<Vec<Setting>> = suspects.chunks(size).map(<[_]>::to_vec).collect();
         match parts.into_iter().find(|part| part.len() < suspects.len() && differs(part)) {
             Some(part) => (suspects, size) = (part.clone(), part.len() / 2),
             None => break,
         }
     }
-    format!("{level:?} with {suspects:?}: {:#?}", end(level, &suspects).1)
+    format!("superuser: {superuser}, with {suspects:?}: {:#?}", end(superuser, &suspects).1)
 }
 
-/// How many values a setting may have: each is set in one journey at least.
-const JOURNEYS: usize = 12;
+/// How many journeys each of the two users makes. A setting with more values has the first, the last, and some between them: these are
+/// levels of logging, one beside the other.
+const JOURNEYS: usize = 3;
+
+/// What of a setting's values the journey takes.
+fn value(values: &[String], journey: usize) -> &String {
+    let at = match values.len() {
+        few @ 0..=JOURNEYS => journey % few,
+        many => journey * (many - 1) / (JOURNEYS - 1),
+    };
+    &values[at]
+}
 
 #[test]
 fn what_others_set_makes_no_difference() {
     let all = settings(&TestDb::new());
-    let levels: Vec<Level> = [true, false]
-        .into_iter()
-        .flat_map(|superuser| [true, false].map(|of_the_role| Level { superuser, of_the_role }))
-        .collect();
-    let most = all.values().map(Vec::len).max().unwrap_or_default();
-    assert!(most <= JOURNEYS, "a setting has {most} values");
     let found: Vec<(usize, Option<String>)> = std::thread::scope(|scope| {
-        let journeys: Vec<_> = [0, 1]
-            .map(|half| {
-                let (all, levels) = (&all, &levels);
+        let users: Vec<_> = [true, false]
+            .map(|superuser| {
+                let all = &all;
                 scope.spawn(move || {
-                    let expected = [half, half + 2].map(|at| end(levels[at], &[]).1.expect("it goes well"));
+                    let expected = end(superuser, &[]).1.expect("it goes well");
                     let mut found = Vec::new();
-                    for at in (half..JOURNEYS).step_by(2) {
-                        let batch: Vec<(String, String)> = all
+                    for journey in 0..JOURNEYS {
+                        // Half of them are the role's, the others the database's; in the next journey it is the other way around.
+                        let batch: Vec<Setting> = all
                             .iter()
-                            .map(|(name, values)| {
-                                // Few values: all of them at all levels. Many: each at one.
-                                let turn = if values.len() <= JOURNEYS / 4 { at % 4 + at / 4 } else { at };
-                                (name.clone(), values[turn % values.len()].clone())
+                            .enumerate()
+                            .map(|(at, (name, values))| Setting {
+                                name: name.clone(),
+                                value: value(values, journey).clone(),
+                                of_the_role: (at + journey) % 2 == usize::from(superuser),
                             })
                             .collect();
-                        let (level, expected) = (levels[at % 4], &expected[at % 4 / 2]);
-                        let (taken, said) = end(level, &batch);
-                        let odd = said.as_ref() != Ok(expected);
-                        found.push((taken, odd.then(|| smallest(level, &batch, expected))));
+                        let (taken, said) = end(superuser, &batch);
+                        let odd = said.as_ref() != Ok(&expected);
+                        found.push((taken, odd.then(|| smallest(superuser, &batch, &expected))));
                     }
                     found
                 })
             })
             .into_iter()
             .collect();
-        journeys.into_iter().flat_map(|journey| journey.join().expect("a journey")).collect()
+        users.into_iter().flat_map(|journey| journey.join().expect("a journey")).collect()
     });
     let odd: Vec<&String> = found.iter().filter_map(|(_, odd)| odd.as_ref()).collect();
     assert!(odd.is_empty(), "{}", odd.iter().map(|text| text.as_str()).collect::<Vec<_>>().join("\n\n"));
@@ -266,8 +270,8 @@ fn what_others_set_makes_no_difference() {
 #[test]
 fn read_only_is_meant() {
     for of_the_role in [true, false] {
-        let scene = Scene::new(Level { superuser: false, of_the_role });
-        scene.set(&[("default_transaction_read_only".into(), "on".into())]);
+        let scene = Scene::new(false);
+        scene.set(&[Setting { name: "default_transaction_read_only".into(), value: "on".into(), of_the_role }]);
         scene.sandbox.ok(&["plan"]);
         scene.sandbox.ok(&["status"]);
         let outcome = scene.sandbox.run(&["baseline", "--auto-approve"]);
