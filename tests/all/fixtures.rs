@@ -10,7 +10,7 @@ use setpoint::kinds::rooms;
 use setpoint::model::{Address, Kind, OnChange};
 
 use crate::journey::{Failure, Seen, travel};
-use crate::support::{default_major, repository};
+use crate::support::{self, default_major, repository};
 
 /// How many cases run at the same time.
 const LANES: usize = 4;
@@ -121,9 +121,8 @@ fn every_kind_is_created_altered_dropped_and_written() {
         }
     }
     for case in &skipped {
-        println!("{}/{} skipped: its SQL is new in {}", case.kind, case.name, case.since);
+        support::skipped(&format!("fixture {}/{}", case.kind, case.name), &format!("its SQL is new in {}", case.since));
     }
-    println!("{} of {} cases skipped on PostgreSQL {}", skipped.len(), cases.len(), default_major());
     if std::env::var_os("SETPOINT_CASE").is_none() {
         let whole = |kind: &Kind| !skipped.iter().any(|case| case.kind == kind.word);
         let kinds = rooms().iter().map(|room| room.kind()).filter(|kind| kind.address != Address::Part);

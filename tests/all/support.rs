@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::future::Future;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -279,6 +280,17 @@ impl Sandbox {
 /// earlier build.
 pub fn program() -> PathBuf {
     std::env::var_os("SETPOINT_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_setpoint").into(), PathBuf::from)
+}
+
+/// Says that a test, or a part of it, did nothing, past the harness, which shows what failing tests say alone; each once, with their number.
+pub fn skipped(name: &str, why: &str) {
+    static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut all = SKIPPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let line = format!("skipped: {name} ({why})");
+    if !all.contains(&line) {
+        all.push(line.clone());
+        let _ = writeln!(std::io::stderr().lock(), "\n{line}: {} so far", all.len());
+    }
 }
 
 /// The repository's directory.

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, Str
 use setpoint::catalog::{Connect, Session};
 use setpoint::scratch;
 
-use crate::support::{Sandbox, block_on};
+use crate::support::{Sandbox, block_on, skipped};
 
 /// What a server of ours says to whoever accepted its certificate.
 pub const IN: &str = "you are in";
@@ -235,15 +235,22 @@ pub fn setpoint(conninfo: &str) -> String {
 
 /// What psql says, which is the reference; `None` where there is no psql, or it has no TLS and needs it.
 pub fn psql(conninfo: &str) -> Option<String> {
-    let program = find_psql()?;
-    let output = Command::new(program)
+    let program = find_psql();
+    if program.is_none() {
+        skipped("what libpq says of TLS", "there is no psql");
+    }
+    let output = Command::new(program?)
         .args([conninfo, "-wXAtc", "SELECT 'logged in'"])
         .env("HOME", "/nonexistent")
         .output()
         .expect("psql runs");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // One that was built without TLS has no opinion.
-    Some(said).filter(|said| !said.contains("SSL support is not compiled in"))
+    let said = Some(said).filter(|said| !said.contains("SSL support is not compiled in"));
+    if said.is_none() {
+        skipped("what libpq says of TLS", "psql was built without it: SETPOINT_PSQL=FILE names another one");
+    }
+    said
 }
 
 /// As `psql`; `None` also where it is older than that major version, since it does not know all parameters.
@@ -254,7 +261,10 @@ pub fn psql_since(major: u32, conninfo: &str) -> Option<String> {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let found = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok();
         if found.is_some_and(|found| found < 16) {
-            eprintln!("psql {} is too old for some comparisons: SETPOINT_PSQL=FILE names another one", text.trim());
+            skipped(
+                "what libpq says of newer parameters",
+                &format!("{} is too old: SETPOINT_PSQL=FILE names another one", text.trim()),
+            );
         }
         found
     });

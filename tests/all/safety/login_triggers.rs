@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::support::{Outcome, Sandbox, TestDb, installed};
+use crate::support::{Outcome, Sandbox, TestDb, installed, skipped};
 
 /// A database that one role owns and another may write to; each has a function that a login trigger calls, and makes its owner a
 /// superuser where it runs with a superuser's rights.
@@ -101,7 +101,7 @@ fn nobody_runs_as_the_superuser_who_connects() {
         assert_eq!(scene.db.value("SELECT to_regclass('more') IS NULL"), "t");
     }
     if !any {
-        eprintln!("skipped: nobody runs as the superuser who connects (it takes PostgreSQL 17)");
+        skipped("nobody runs as the superuser who connects", "it takes PostgreSQL 17");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use setpoint::catalog::{NEWEST, OLDEST};
 use setpoint::introspect::untested;
 
-use crate::support::{Sandbox, TempDir, TestDb, block_on, installed, repository, server_of};
+use crate::support::{Sandbox, TempDir, TestDb, block_on, installed, repository, server_of, skipped};
 
 /// A socket in front of a server's that claims to be PostgreSQL 99 in the answer to the first question.
 struct Newer {
@@ -86,7 +86,7 @@ fn a_newer_server_is_not_changed_unasked() {
 #[test]
 fn a_newer_server_is_read_with_a_warning() {
     let Some(newest) = installed().iter().map(|binaries| binaries.major).max().filter(|major| *major >= 18) else {
-        eprintln!("skipped: a newer server is read with a warning (it takes PostgreSQL 18)");
+        skipped("a newer server is read with a warning", "it takes PostgreSQL 18");
         return;
     };
     drop(server_of(newest));
@@ -122,7 +122,7 @@ fn every_tested_server_is_known_whole() {
         ));
     }
     if versions <= NEWEST - OLDEST {
-        eprintln!("skipped: nothing is known that no server has (it takes PostgreSQL {OLDEST} to {NEWEST})");
+        skipped("nothing is known that no server has", &format!("it takes PostgreSQL {OLDEST} to {NEWEST}"));
         return;
     }
     let known = std::fs::read_to_string(repository().join("src/introspect/catalogs.txt")).expect("the list");
