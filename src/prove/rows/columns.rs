@@ -6,7 +6,7 @@ use crate::catalog::{Row, Session};
 use crate::model::{Ident, Result};
 use crate::sql;
 
-use super::conditions::{Condition, mentioned, tree};
+use super::conditions::{Condition, Tree, mentioned, tree};
 use super::types::{Shape, Types};
 
 /// Everything about the tables of one filling, by OID.
@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub types: Types,
     /// All schemas of people, the place where functions called by checks may look for names.
     pub schemas: Vec<Ident>,
+    /// Whether values are to sit at the edges of their types.
+    pub edges: bool,
     /// Names that a check may want to find in the catalog: of a table, a function, a role.
     pub known: Vec<String>,
 }
@@ -25,6 +27,10 @@ pub(super) struct Table {
     pub name: Ident,
     pub columns: Vec<Column>,
     pub conditions: Vec<Condition>,
+    /// What tables that refer to it ask of the columns that they refer to: not all of its rows have to satisfy it, but some should.
+    pub offers: Vec<Tree>,
+    /// How many different rows they can make use of.
+    pub asked: usize,
     /// Unique indexes by name, and the columns that together are unique.
     pub keys: Vec<(String, Vec<usize>)>,
     pub references: Vec<Reference>,
@@ -186,9 +192,10 @@ pub(super) async fn read(session: &Session, wanted: Option<&[(String, String)]>)
         partitions(table, leaves);
         domains(table, &types);
     }
+    offers(&mut tables, &places);
     let names = |rows: Vec<Row>| rows.into_iter().map(|mut row| row.text().to_string()).collect::<Vec<_>>();
     let schemas = names(schemas).into_iter().map(Ident::from).collect();
-    Ok(Facts { tables, types, schemas, known: names(known) })
+    Ok(Facts { tables, types, schemas, edges: true, known: names(known) })
 }
 
 async fn about(session: &Session, query: &str, tables: &Vec<u32>) -> Result<Vec<Row>> {
@@ -204,6 +211,8 @@ fn blank(row: &mut Row) -> Table {
         name,
         columns: Vec::new(),
         conditions: Vec::new(),
+        offers: Vec::new(),
+        asked: 0,
         keys: Vec::new(),
         references: Vec::new(),
         root,
@@ -282,6 +291,31 @@ fn partitions(table: &mut Table, leaves: Option<Vec<Option<String>>>) {
     }
     let any = Condition::any(&bounds, &table.columns);
     table.conditions.push(any);
+}
+
+/// Hands what tables ask of their foreign keys on to the tables that these refer to.
+fn offers(tables: &mut [Table], places: &FxHashMap<u32, usize>) {
+    let mut found = Vec::new();
+    for table in tables.iter() {
+        for reference in &table.references {
+            let ([at], [theirs]) = (&reference.columns[..], &reference.theirs[..]) else { continue };
+            let Some(target) = places.get(&reference.target).filter(|_| reference.target != table.oid) else {
+                continue;
+            };
+            let key =
+                tables.get(*target).and_then(|target| target.columns.iter().position(|column| column.name == *theirs));
+            let (Some(key), Some(column)) = (key, table.columns.get(*at)) else { continue };
+            let own = table.conditions.iter().filter(|condition| condition.tree.columns() == [*at]);
+            let trees: Vec<Tree> = own.map(|condition| condition.tree.about(key, &column.name, theirs)).collect();
+            found.push((*target, trees, table.leaves.unwrap_or(0)));
+        }
+    }
+    for (target, trees, leaves) in found {
+        if let Some(table) = tables.get_mut(target) {
+            table.asked = table.asked.max(if trees.is_empty() { 0 } else { leaves });
+            table.offers.extend(trees);
+        }
+    }
 }
 
 /// What the domains of its columns ask for.

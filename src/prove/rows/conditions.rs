@@ -3,6 +3,7 @@
 //! A check lets a row pass unless it is false, and in three-valued logic AND is false where one of its arms is, and OR where all are. So a
 //! tree passes if, in the same way, its leaves pass: nothing is lost by judging them one by one.
 
+use crate::model::Ident;
 use crate::sql;
 use crate::sql::lex::{self, Kind};
 
@@ -68,6 +69,27 @@ impl Tree {
         match self {
             Self::All(arms) | Self::Any(arms) => arms.iter().for_each(|arm| arm.leaves(out)),
             Self::Leaf(leaf) => out.push(leaf),
+        }
+    }
+
+    /// The same about a column of another table.
+    pub fn about(&self, column: usize, old: &Ident, new: &Ident) -> Self {
+        let arms = |arms: &[Self]| arms.iter().map(|arm| arm.about(column, old, new)).collect();
+        match self {
+            Self::All(list) => Self::All(arms(list)),
+            Self::Any(list) => Self::Any(arms(list)),
+            Self::Leaf(leaf) => {
+                let name = sql::name(new).to_string();
+                let is_old = |piece: &lex::Piece<'_>| match piece.kind {
+                    Kind::Word => piece.text == old.as_str(),
+                    Kind::Quoted => piece.content() == old.as_str(),
+                    _ => false,
+                };
+                let text = lex::pieces(&leaf.text)
+                    .map(|piece| if is_old(&piece) { name.as_str() } else { piece.text })
+                    .collect();
+                Self::Leaf(Leaf { text, columns: vec![column], whole: leaf.whole })
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Maker<'a> {
     dice: Dice,
     taken: FxHashSet<(usize, Vec<u32>)>,
     made: usize,
+    /// How many rows are wanted.
+    window: usize,
     /// Columns that are left to their defaults.
     left_out: Vec<usize>,
 }
@@ -70,7 +72,17 @@ impl<'a> Maker<'a> {
             };
             columns.push((at, place.unwrap_or_else(alone)));
         }
-        Self { table, pools, groups, columns, dice, taken: FxHashSet::default(), made: 0, left_out: Vec::new() }
+        Self {
+            table,
+            pools,
+            groups,
+            columns,
+            dice,
+            taken: FxHashSet::default(),
+            made: 0,
+            window: 1,
+            left_out: Vec::new(),
+        }
     }
 
     /// One row, in which those columns are left to their defaults; ordinary values are enough.
@@ -93,6 +105,7 @@ impl<'a> Maker<'a> {
 
     async fn fill(&mut self, desk: &Desk<'_>, wanted: usize, deadline: Instant, first: usize) -> Result<Put> {
         let mut put = Put::default();
+        self.window = wanted;
         let given: Vec<Given> = self
             .columns
             .iter()
@@ -181,7 +194,8 @@ impl<'a> Maker<'a> {
                         pool.and_then(|pool| pool.entries.get(*value as usize)).is_some_and(|entry| entry.plain)
                     };
                     match turn {
-                        Some(turn) => list.get(turn % list.len().max(1)).copied(),
+                        // The first of each list come up once, but not all of them in the same row.
+                        Some(turn) => list.get((turn + at) % self.window.min(list.len()).max(1)).copied(),
                         None if plain => {
                             let ordinary: Vec<u32> = list.iter().copied().filter(is_plain).collect();
                             self.dice.pick(if ordinary.is_empty() { list } else { &ordinary }).copied()

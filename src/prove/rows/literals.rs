@@ -59,6 +59,12 @@ impl Constants {
         if content.parse::<f64>().is_ok_and(f64::is_finite) {
             self.numbers.push(content.clone());
         }
+        // What is put together by a check may have to be taken apart.
+        let parts: Vec<&str> = content.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
+        if (2..=6).contains(&parts.len()) && !looks_regex(&content) {
+            self.numbers.extend(parts.iter().filter(|part| part.parse::<i64>().is_ok()).map(|part| (*part).to_owned()));
+            self.strings.extend(parts.iter().map(|part| ((*part).to_owned(), String::new())));
+        }
         self.strings.push((content, cast));
     }
 
@@ -126,7 +132,6 @@ impl Constants {
 
     fn texts(&self, dice: &mut Dice) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
-        let looks_regex = |text: &str| text.contains(['^', '$', '\\', '[', '+', '*']);
         for (text, _) in &self.strings {
             if self.like {
                 out.extend(patterns::of_like(text, dice));
@@ -203,6 +208,10 @@ impl Constants {
         );
         out
     }
+}
+
+fn looks_regex(text: &str) -> bool {
+    text.contains(['^', '$', '\\', '[', '+', '*'])
 }
 
 /// The type that follows a literal: `'…'::text`.

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::model::{Ident, Result};
 use crate::sql;
 
-use super::columns::{Column, Facts, Reference, Table};
+use super::columns::{Column, Facts, Table};
 use super::conditions::{Leaf, bare, comparison, mentioned, only_column};
 use super::dice::Dice;
 use super::literals::Constants;
@@ -14,8 +14,6 @@ use super::values::{Values, values};
 
 /// How many values a column gets.
 const SIZE: usize = 140;
-/// How many rows of another table a foreign key chooses from.
-const TARGETS: usize = 48;
 
 /// The candidates of a column.
 #[derive(Debug, Default, Clone)]
@@ -89,7 +87,7 @@ pub(super) struct Pools {
     /// Columns that have to equal others of the same row: it is its own parent.
     pub own: Vec<(usize, usize)>,
     /// Columns that may hold nothing but what other tables hold.
-    restricted: Vec<usize>,
+    pub restricted: Vec<usize>,
 }
 
 /// What a foreign key without rows to point to is called, with the table that has none.
@@ -110,7 +108,7 @@ pub(super) async fn gather(
     leaves: &[&Leaf],
     rows: Option<usize>,
     dice: &mut Dice,
-) -> Result<std::result::Result<Pools, Dangling>> {
+) -> Result<Pools> {
     let mut found = Pools {
         pools: vec![Pool::default(); table.columns.len()],
         tuples: Vec::new(),
@@ -120,11 +118,8 @@ pub(super) async fn gather(
     for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.generated.is_none()) {
         let Some(pool) = found.pools.get_mut(at) else { continue };
         match (column.next(table), rows) {
-            (Some(next), Some(rows)) => numbered(desk, table, column, at, &next, rows, pool).await?,
+            (Some(next), Some(rows)) => numbered(desk, table, at, &next, (rows, facts.edges), pool).await?,
             _ => typed(facts, table, at, domains, leaves, pool, dice),
-        }
-        if !column.not_null {
-            pool.intern(None, true);
         }
     }
     for (at, text) in derived(desk, table, leaves).await? {
@@ -132,36 +127,34 @@ pub(super) async fn gather(
             pool.intern(Some(text), true);
         }
     }
-    for reference in &table.references {
-        if let Some(dangling) = referred(desk, table, reference, &mut found).await? {
-            return Ok(Err(dangling));
-        }
-    }
-    Ok(Ok(found))
+    Ok(found)
 }
 
 /// A column behind which a sequence stands takes its values from there, so that the next insert finds the sequence where it has to be.
 async fn numbered(
     desk: &Desk<'_>,
     table: &Table,
-    column: &Column,
     at: usize,
     next: &str,
-    rows: usize,
+    (rows, edges): (usize, bool),
     pool: &mut Pool,
 ) -> Result<()> {
+    let Some(column) = table.columns.get(at) else { return Ok(()) };
     let source = Source { alias: "setpoint_n".to_owned(), columns: Vec::new(), generated: Vec::new() };
     let empty = vec![Vec::new(); rows + 4];
     let answers = desk.ask(&source, &[next.to_owned()], &empty).await?;
-    for text in answers.into_iter().flatten().flatten() {
-        pool.intern(Some(text), true);
+    let mut given = answers.into_iter().flatten().flatten();
+    given.by_ref().take(1).for_each(|text| _ = pool.intern(Some(text), true));
+    if !column.not_null {
+        pool.intern(None, true);
     }
-    // What is already at the end leaves no room for others.
-    if !table.references.iter().any(|reference| reference.columns.contains(&at)) && !column.identity {
+    // What is already at the upper end leaves no room for others.
+    if edges && !table.references.iter().any(|reference| reference.columns.contains(&at)) && !column.identity {
         for edge in roomy(&column.base) {
             pool.intern(Some((*edge).to_owned()), false);
         }
     }
+    given.for_each(|text| _ = pool.intern(Some(text), true));
     Ok(())
 }
 
@@ -187,6 +180,9 @@ fn typed(
     let Some(column) = table.columns.get(at) else { return };
     let lookup = |kind: u32| domains.get(&kind).cloned();
     let mut own = values(&facts.types, column.kind, column.modifier, &lookup, dice);
+    if !facts.edges && !own.plain.is_empty() {
+        own.edges.clear();
+    }
     if table.keys.iter().any(|(_, key)| key[..] == [at]) {
         // Whoever counts on from the largest one needs room.
         for edge in &mut own.edges {
@@ -204,19 +200,26 @@ fn typed(
         constants.add(&leaf.text);
         asked = true;
     }
+    let mut offered = Vec::new();
+    table.offers.iter().for_each(|tree| tree.leaves(&mut offered));
+    offered.iter().filter(|leaf| leaf.columns == [at]).for_each(|leaf| constants.add(&leaf.text));
     if let Some(default) = &column.default {
         constants.add(default);
     }
-    constants.room = table.leaves.unwrap_or(0) * 3;
+    constants.room = table.leaves.unwrap_or(0).max(table.asked) * 8;
     if asked && leaves.iter().any(|leaf| leaf.columns.contains(&at) && leaf.text.contains('(')) {
         constants.known.clone_from(&facts.known);
     }
     if asked {
         table.bodies.iter().for_each(|body| constants.add(body));
     }
-    for text in own.edges {
-        pool.intern(Some(text), false);
+    let mut edges = own.edges.into_iter();
+    // Both ends, then nothing at all.
+    edges.by_ref().take(2).for_each(|text| _ = pool.intern(Some(text), false));
+    if !column.not_null {
+        pool.intern(None, true);
     }
+    edges.for_each(|text| _ = pool.intern(Some(text), false));
     for text in constants.values(
         &facts.types,
         column.kind,
@@ -297,115 +300,6 @@ pub(super) fn around(text: &str, base: &str) -> Vec<String> {
         }
         _ => vec![format!("({text})::{base}")],
     }
-}
-
-/// Makes a foreign key's columns choose from what is there.
-async fn referred(
-    desk: &Desk<'_>,
-    table: &Table,
-    reference: &Reference,
-    found: &mut Pools,
-) -> Result<Option<Dangling>> {
-    let list: Vec<String> = reference.theirs.iter().map(|name| format!("{}::text", sql::name(name))).collect();
-    let order: Vec<String> = (1..=list.len()).map(|at| at.to_string()).collect();
-    let query = format!(
-        "SELECT json_agg(ARRAY[{}])::text FROM (SELECT {} FROM {} ORDER BY {} LIMIT {TARGETS}) AS t({})",
-        names(list.len()).join(", "),
-        list.join(", "),
-        reference.target_path,
-        order.join(", "),
-        names(list.len()).join(", "),
-    );
-    let text = desk.session.rows(&query, &[]).await?.into_iter().next().and_then(|mut row| row.text_opt());
-    let mut rows: Vec<Vec<Option<String>>> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    rows.retain(|row| row.iter().all(Option::is_some));
-    let optional: Vec<usize> =
-        reference.columns.iter().copied().filter(|at| table.columns.get(*at).is_some_and(|c| !c.not_null)).collect();
-    if rows.is_empty() && optional.is_empty() {
-        if reference.target != table.oid {
-            return Ok(Some(Dangling { constraint: reference.name.clone(), target: reference.target_path.clone() }));
-        }
-        own_parent(table, reference, found);
-        return Ok(None);
-    }
-    if let [one] = reference.columns[..] {
-        let order: Vec<Option<String>> = rows.into_iter().flatten().collect();
-        chosen_from(found, one, &order, !optional.is_empty());
-        return Ok(None);
-    }
-    together(reference, &rows, &optional, found);
-    Ok(None)
-}
-
-fn names(count: usize) -> Vec<String> {
-    (0..count).map(|at| format!("c{at}")).collect()
-}
-
-/// Restricts a column to what is there. One that another key restricted before is restricted further.
-fn chosen_from(found: &mut Pools, column: usize, order: &[Option<String>], optional: bool) {
-    let restricted = found.restricted.contains(&column);
-    let Some(pool) = found.pools.get_mut(column) else { return };
-    if restricted {
-        let texts: FxHashSet<&Option<String>> = order.iter().collect();
-        let old = pool.clone();
-        pool.retain(|at| old.entries.get(at).is_some_and(|entry| entry.text.is_none() || texts.contains(&entry.text)));
-        return;
-    }
-    found.restricted.push(column);
-    let mut new = Pool::default();
-    for text in order {
-        new.intern(text.clone(), true);
-    }
-    if optional {
-        new.intern(None, true);
-    }
-    *pool = new;
-}
-
-/// The first row of a table whose rows need a parent in it is its own.
-fn own_parent(table: &Table, reference: &Reference, found: &mut Pools) {
-    for (column, name) in reference.columns.iter().zip(&reference.theirs) {
-        let Some(key) = table.columns.iter().position(|column| column.name == *name) else { continue };
-        let values = found.pools.get(key).cloned().unwrap_or_default();
-        if let Some(pool) = found.pools.get_mut(*column) {
-            *pool = values;
-        }
-        found.own.push((*column, key));
-    }
-}
-
-/// Several columns that choose a row.
-fn together(reference: &Reference, rows: &[Vec<Option<String>>], optional: &[usize], found: &mut Pools) {
-    let mut tuples = Tuples { name: reference.name.clone(), columns: reference.columns.clone(), rows: Vec::new() };
-    for (place, column) in reference.columns.iter().enumerate() {
-        if let Some(pool) = found.pools.get_mut(*column) {
-            let nullable = optional.contains(column);
-            if !found.restricted.contains(column) && (optional.is_empty() || nullable) {
-                found.restricted.push(*column);
-                *pool = Pool::default();
-                if nullable {
-                    pool.intern(None, true);
-                }
-            }
-            rows.iter().filter_map(|row| row.get(place)).for_each(|text| _ = pool.intern(text.clone(), true));
-        }
-    }
-    let mut place =
-        |column: usize, text: Option<String>| found.pools.get_mut(column).map_or(0, |pool| pool.intern(text, true));
-    for row in rows {
-        tuples
-            .rows
-            .push(reference.columns.iter().zip(row).map(|(column, text)| place(*column, text.clone())).collect());
-    }
-    if !optional.is_empty() {
-        // One NULL is enough for MATCH SIMPLE, all of them for MATCH FULL; the others are then free.
-        let gone = |column: &usize| optional.contains(column);
-        if !reference.full || optional.len() == reference.columns.len() {
-            let row = reference.columns.iter().map(|column| if gone(column) { place(*column, None) } else { u32::MAX });
-            tuples.rows.push(row.collect());
-        }
-    }
-    found.tuples.push(tuples);
 }
 
 /// How candidates of some columns are shown to the server.

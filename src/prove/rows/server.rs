@@ -1,13 +1,14 @@
 //! What the throwaway server does: it judges candidates and takes rows, and survives what either throws.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::catalog::Session;
 use crate::model::{Error, Result};
+use crate::sql;
 
-/// Functions that exist for one transaction. The first computes expressions for many candidates at once; if one of them fails, each
+/// Functions that exist while tables are filled. The first computes expressions for many candidates at once; if one of them fails, each
 /// by itself, so that an error is only a candidate's. The second inserts rows one by one.
 const FUNCTIONS: &str =
     "CREATE FUNCTION pg_temp.setpoint_ask(whole text, each text[], given json, milliseconds int) RETURNS text \
@@ -58,30 +59,31 @@ pub(super) struct Violation {
     pub message: String,
 }
 
-/// A transaction in which a table is filled.
+/// Makes its functions.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn set_up(session: &Session) -> Result<()> {
+    session.batch(FUNCTIONS).await
+}
+
+/// Drops them again.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn clear(session: &Session) -> Result<()> {
+    let drop = "DROP FUNCTION pg_temp.setpoint_ask(text, text[], json, int), pg_temp.setpoint_put(text, json)";
+    session.batch(drop).await
+}
+
+/// Where candidates are judged and rows put in, until some time.
 pub(super) struct Desk<'a> {
     pub session: &'a Session,
-    pub budget: Duration,
+    /// When it has to be through with candidates that fail.
+    pub deadline: Instant,
 }
 
 impl Desk<'_> {
-    /// Makes its functions, in the open transaction.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn set_up(&self) -> Result<()> {
-        self.session.batch(FUNCTIONS).await
-    }
-
-    /// Drops them again.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn clear(&self) -> Result<()> {
-        let drop = "DROP FUNCTION pg_temp.setpoint_ask(text, text[], json, int), pg_temp.setpoint_put(text, json)";
-        self.session.batch(drop).await
-    }
-
     /// Computes expressions as text for each candidate; `None` where they are NULL or fail.
     ///
     /// # Errors
@@ -108,9 +110,16 @@ impl Desk<'_> {
             })
             .collect();
         let given = serde_json::to_string(rows).unwrap_or_default();
-        let milliseconds = i32::try_from(self.budget.as_millis()).unwrap_or(i32::MAX);
-        let query = "SELECT pg_temp.setpoint_ask($1, $2, $3::text::json, $4)";
-        let answer = self.session.rows(query, &[&whole, &each, &given, &milliseconds]).await?;
+        let left = self.deadline.saturating_duration_since(Instant::now()).as_millis().max(20);
+        let each: Vec<String> = each.iter().map(|query| sql::literal(query)).collect();
+        // Without parameters it is one message and one answer.
+        let query = format!(
+            "SELECT pg_temp.setpoint_ask({}, ARRAY[{}], {}::json, {left})",
+            sql::literal(&whole),
+            each.join(", "),
+            sql::literal(&given),
+        );
+        let answer = self.session.rows(&query, &[]).await?;
         let text = answer.into_iter().next().map(|mut row| row.text().to_string()).unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| Error::failed(format!("candidates could not be judged: {error}")))
     }
