@@ -11,7 +11,7 @@ use crate::sql;
 use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
 use super::scope::{Scope, Turn};
 use super::support::{self, function_attr};
-use super::{Context, Folded, Room, Statement, constraint, generic, key_parts};
+use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic, key_parts};
 
 const ORDER_BY: Key<Vec<Attrs>> = Key::new("order-by");
 const HYPOTHETICAL: Key<bool> = Key::new("hypothetical");
@@ -259,6 +259,11 @@ impl Room for Aggregate {
             name if name == ORDER_BY.name && !kept(ORDER_BY) => OnChange::Replace,
             _ => attr.on_change,
         }
+    }
+
+    /// `initcond` is tried on the type of the state (src/backend/commands/aggregatecmds.c, DefineAggregate).
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Parses
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

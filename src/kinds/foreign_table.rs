@@ -9,7 +9,7 @@ use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
 const SERVER: Key<ObjectId> = Key::new("server");
 
@@ -88,6 +88,10 @@ impl Room for ForeignTable {
     /// It holds no rows: nothing is lost when it is made again.
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Constants
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -88,7 +88,7 @@ impl Room for MaterializedView {
     }
 
     fn evaluates(&self, creates: bool) -> Evaluates {
-        if creates { Evaluates::Query } else { Evaluates::Nothing }
+        if creates { Evaluates::Query } else { Evaluates::Parses }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -244,9 +244,9 @@ pub trait Room: Sync {
         None
     }
 
-    /// What its statements may run of what others wrote. Renames and placeholders run nothing.
+    /// What its statements may run of what others wrote; by default, whether there is SQL in them. Renames and placeholders run nothing.
     fn evaluates(&self, _creates: bool) -> Evaluates {
-        Evaluates::Nothing
+        if self.kind().has_sql() { Evaluates::Parses } else { Evaluates::Nothing }
     }
 
     /// Drops; by default `DROP kind target`.
@@ -378,8 +378,11 @@ pub struct Statement {
 /// What a statement runs of what others wrote, with the rights of whoever sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evaluates {
-    /// Nothing: it only parses expressions, or runs them as the owner of the table (an index).
+    /// Nothing.
     Nothing,
+    /// Checks of domains: it only parses expressions, or runs them as the owner of the table (an index), but parsing a literal of
+    /// an array, a range or a row runs the checks of the domains in it.
+    Parses,
     /// Calls with constant arguments, in expressions that the relation has: a partition key, a check, an index's predicate.
     Constants,
     /// Expressions over the rows of the relation, those that it has and those that it gets.

@@ -219,7 +219,7 @@ impl Room for Trigger {
     }
 
     fn evaluates(&self, creates: bool) -> Evaluates {
-        if creates { Evaluates::Constants } else { Evaluates::Nothing }
+        if creates { Evaluates::Constants } else { Evaluates::Parses }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -31,6 +31,18 @@ impl Kind {
     pub fn attr(&self, name: &str) -> Option<&'static Attr> {
         self.attrs.iter().find(|a| a.name == name)
     }
+
+    /// True if one of its attributes, or an attribute of a record in them, is SQL that PostgreSQL parses when a statement has it.
+    pub fn has_sql(&self) -> bool {
+        fn any(attrs: &[Attr]) -> bool {
+            attrs.iter().any(|attr| match attr.shape {
+                Shape::Expr | Shape::Query => true,
+                Shape::Record(parts) | Shape::Records(parts) => any(parts),
+                _ => false,
+            })
+        }
+        any(self.attrs)
+    }
 }
 
 impl PartialEq for Kind {

@@ -212,9 +212,37 @@ pub fn strings(text: &str) -> Vec<String> {
     pieces(text).filter_map(inside).collect()
 }
 
+/// True if the text has a string that may be a value: one that stands behind AS is a routine's body.
+pub fn has_literal(text: &str) -> bool {
+    let mut behind_as = false;
+    pieces(text).any(|piece| match piece.kind {
+        Kind::Space | Kind::Comment => false,
+        Kind::String | Kind::Dollars => !behind_as,
+        _ => {
+            behind_as = piece.kind == Kind::Word && piece.text.eq_ignore_ascii_case("as");
+            false
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_are_no_literals() {
+        for (text, has) in [
+            ("SELECT 1", false),
+            ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 'a'$$", false),
+            ("CREATE FUNCTION f(a text DEFAULT 'a') AS /* x */ 'SELECT 1'", true),
+            ("CREATE FUNCTION f() AS $$SELECT 1$$ SET x TO 'a'", true),
+            ("a = $x$y$x$", true),
+            ("\"as\" 'x'", true),
+            ("-- 'a'\n b", false),
+        ] {
+            assert_eq!(has_literal(text), has, "{text}");
+        }
+    }
 
     #[test]
     fn pieces_are_all_there_is() {

@@ -8,8 +8,9 @@ use tokio_postgres::types::Type;
 use crate::catalog::{Row, Session, is_lesser};
 use crate::kinds::Evaluates;
 use crate::model::Result;
-use crate::plan::{Action, Step};
-use crate::sql::{lex, names};
+use crate::plan::Step;
+
+use super::names::Names;
 
 const FACTS: &str = include_str!("facts.sql");
 
@@ -22,33 +23,12 @@ fn lesser(session: &Session) -> String {
 pub struct Question(Value);
 
 impl Question {
-    /// The question about the step at that place of its list.
-    pub fn new(at: usize, step: &Step, evaluates: Evaluates) -> Self {
-        let deep = evaluates == Evaluates::Query;
-        let mut found = names::find(&step.sql);
-        if step.action == Action::Manual {
-            // Bodies of DO, and SQL that is put together.
-            found.extend(lex::strings(&step.sql).iter().flat_map(|text| names::find(text)));
-        }
-        let mut candidates: Vec<Value> = Vec::new();
-        for name in &found {
-            let pairs = match name.parts.as_slice() {
-                [one] => vec![(None, one)],
-                // A column may stand behind its table.
-                [one, two] => vec![(Some(one), two), (None, one)],
-                [one, two, ..] => vec![(Some(one), two)],
-                [] => continue,
-            };
-            for (qualifier, own) in pairs {
-                let candidate = json!([qualifier, own, name.call]);
-                if !candidates.contains(&candidate) {
-                    candidates.push(candidate);
-                }
-            }
-        }
+    /// The question about the step at that place of its list, which uses these names.
+    pub fn new(at: usize, step: &Step, evaluates: Evaluates, names: &Names) -> Self {
         let target = super::target(step).map(|(schema, name)| [schema, name]);
         Self(json!({
-            "unit": at, "target": target, "deep": deep, "path": step.path, "names": candidates, "text": step.sql,
+            "unit": at, "target": target, "parses": evaluates == Evaluates::Parses, "deep": evaluates == Evaluates::Query,
+            "path": step.path, "names": names.used, "checks": names.checks, "text": step.sql,
         }))
     }
 }
@@ -72,6 +52,7 @@ pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) 
     let questions = Value::Array(questions.map(|question| question.0.clone()).collect()).to_string();
     let query = FACTS
         .replace("{set}", if session.version.at_least(16) { "SET" } else { "MEMBER" })
+        .replace("MULTIRANGE(r)", if session.version.at_least(14) { "r.rngmultitypid" } else { "r.rngtypid" })
         .replace("IS_LESSER(s.stands)", &is_lesser(session.version, "s.stands"));
     let rows = session.client.query_typed(&query, &[(&questions, Type::TEXT)]).await;
     let rows = rows.map_err(|error| session.error(&error))?;
@@ -90,6 +71,19 @@ pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) 
 /// True if there is a role that can log in, or own something, and may do less than the session's user.
 pub async fn above_others(session: &Session) -> Result<bool> {
     let query = format!("SELECT EXISTS (SELECT FROM ({}) AS l WHERE l.oid >= 16384)", lesser(session));
+    let row = session.rows(&query, &[]).await?.into_iter().next();
+    Ok(row.is_some_and(|mut row| row.next()))
+}
+
+/// True if there is a domain that has a check of a lesser role, or one that calls what people made.
+pub async fn any_domain_checks(session: &Session) -> Result<bool> {
+    let query = format!(
+        "WITH lesser AS MATERIALIZED ({}) SELECT EXISTS (SELECT FROM pg_catalog.pg_type t \
+         JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid WHERE t.typtype = 'd' AND t.oid >= 16384 \
+         AND (t.typowner IN (TABLE lesser) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 2606 \
+         AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refobjid <> t.oid)))",
+        lesser(session)
+    );
     let row = session.rows(&query, &[]).await?.into_iter().next();
     Ok(row.is_some_and(|mut row| row.next()))
 }

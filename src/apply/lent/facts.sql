@@ -1,5 +1,7 @@
 -- Who could have written what these steps run, and whether the owner of each step's target can run it himself. One row per step.
--- $1: [{unit, target: [schema, name] or null, deep, path: [schema], names: [[qualifier or null, name, is a call]], text}]
+-- $1: [{unit, target: [schema, name] or null, parses, deep, path: [schema], names: [[qualifier or null, name, is a call]],
+--       checks: [[qualifier or null, name]], text}]; parses: it only parses; checks: calls in checks of domains that are yet to come.
+-- MULTIRANGE(r) stands for the multirange of a range.
 -- IS_LESSER(role) stands for the SQL of `catalog::is_lesser`. "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
 WITH RECURSIVE me AS (
     SELECT r.oid, r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
@@ -11,7 +13,8 @@ WITH RECURSIVE me AS (
     WHERE s.stands <> me.oid AND IS_LESSER(s.stands)
 ), steps AS (
     SELECT (s->>'unit')::int4 AS unit, s->'target'->>0 AS target_schema, s->'target'->>1 AS target_name,
-           (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names, s->>'text' AS text
+           (s->>'parses')::bool AS parses, (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names,
+           s->'checks' AS checks, s->>'text' AS text
     FROM jsonb_array_elements($1::jsonb) AS s
 ), targets AS (
     SELECT s.unit, 'pg_catalog.pg_class'::regclass::oid AS cls, c.oid AS obj, c.relowner AS owner, n.oid AS nsp
@@ -28,6 +31,36 @@ WITH RECURSIVE me AS (
     SELECT n.unit, n.deep, n.name, n.call, ns.oid AS nsp FROM names n JOIN pg_catalog.pg_namespace ns
         ON CASE WHEN n.qualifier IS NULL THEN n.deep OR n.path ? ns.nspname::text ELSE ns.nspname = n.qualifier END
     WHERE ns.nspname NOT IN ('pg_catalog', 'information_schema', 'setpoint')
+), parsed AS (
+    -- What a literal can be turned into while a statement is parsed: the rows and types that it names, what its calls and operators
+    -- take and give, and what these are made of.
+    SELECT u.unit, u.type FROM (
+        SELECT t.unit, c.reltype FROM targets t JOIN pg_catalog.pg_class c ON c.oid = t.obj
+        WHERE t.cls = 'pg_catalog.pg_class'::regclass
+        UNION
+        SELECT t.unit, t.obj FROM targets t WHERE t.cls = 'pg_catalog.pg_type'::regclass
+        UNION
+        SELECT v.unit, c.reltype FROM visible v JOIN pg_catalog.pg_class c ON c.relnamespace = v.nsp AND c.relname = v.name
+        UNION
+        SELECT v.unit, t.oid FROM visible v JOIN pg_catalog.pg_type t ON t.typnamespace = v.nsp AND t.typname = v.name
+        UNION
+        SELECT v.unit, a.type FROM visible v JOIN pg_catalog.pg_proc p ON p.pronamespace = v.nsp AND p.proname = v.name
+        CROSS JOIN LATERAL unnest(p.proargtypes::oid[] || p.proallargtypes || p.prorettype) AS a (type) WHERE v.call
+        UNION
+        SELECT s.unit, a.type FROM steps s JOIN pg_catalog.pg_operator o ON o.oid >= 16384 AND strpos(s.text, o.oprname::text) > 0
+        CROSS JOIN LATERAL unnest(ARRAY[o.oprleft, o.oprright, o.oprresult]) AS a (type)
+    ) AS u (unit, type) WHERE u.type >= 16384
+    UNION
+    SELECT p.unit, x.type FROM parsed p CROSS JOIN LATERAL (
+        SELECT t.typelem FROM pg_catalog.pg_type t WHERE t.oid = p.type
+        UNION ALL
+        SELECT t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = p.type
+        UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
+        WHERE t.oid = p.type AND a.attnum > 0
+        UNION ALL
+        SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE p.type IN (r.rngtypid, MULTIRANGE(r))
+    ) AS x (type) WHERE x.type >= 16384
 ), roots AS (
     SELECT s.unit, s.deep, false AS named, t.cls, t.obj FROM targets t JOIN steps s ON s.unit = t.unit
     UNION
@@ -47,7 +80,14 @@ WITH RECURSIVE me AS (
     SELECT s.unit, s.deep, false, 'pg_catalog.pg_operator'::regclass::oid, o.oid
     FROM steps s JOIN pg_catalog.pg_operator o ON o.oid >= 16384 AND strpos(s.text, o.oprname::text) > 0
 ), reach AS (
-    SELECT * FROM roots
+    SELECT r.* FROM roots r JOIN steps s ON s.unit = r.unit WHERE NOT s.parses
+    UNION
+    SELECT p.unit, false, false, 'pg_catalog.pg_constraint'::regclass::oid, k.oid
+    FROM parsed p JOIN pg_catalog.pg_constraint k ON k.contypid = p.type
+    UNION
+    SELECT s.unit, false, false, 'pg_catalog.pg_proc'::regclass::oid, p.oid
+    FROM steps s CROSS JOIN jsonb_array_elements(s.checks) AS c JOIN pg_catalog.pg_proc p ON p.proname = c->>1 AND p.oid >= 16384
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = COALESCE(c->>0, n.nspname)
     UNION
     SELECT r.unit, r.deep, false, x.cls, x.obj FROM reach r CROSS JOIN LATERAL (
         -- Parts of a relation.
@@ -84,33 +124,33 @@ WITH RECURSIVE me AS (
     ) AS x
 ), texts AS (
     -- Expressions that lesser roles wrote: some of PostgreSQL's own functions run SQL.
-    SELECT r.unit, c.oid AS rel, x.tree FROM reach r CROSS JOIN LATERAL (
-        SELECT k.conrelid AS rel, k.conbin::text AS tree FROM pg_catalog.pg_constraint k
+    SELECT r.unit, x.tree, COALESCE(c.oid::regclass::text, y.oid::regtype::text) AS name,
+           pg_get_userbyid(COALESCE(c.relowner, y.typowner)) AS owner FROM reach r CROSS JOIN LATERAL (
+        SELECT k.conrelid AS rel, k.contypid AS type, k.conbin::text AS tree FROM pg_catalog.pg_constraint k
         WHERE r.cls = 'pg_catalog.pg_constraint'::regclass AND k.oid = r.obj
         UNION ALL
-        SELECT e.adrelid, e.adbin::text FROM pg_catalog.pg_attrdef e
+        SELECT e.adrelid, 0, e.adbin::text FROM pg_catalog.pg_attrdef e
         WHERE r.cls = 'pg_catalog.pg_attrdef'::regclass AND e.oid = r.obj
         UNION ALL
-        SELECT t.tgrelid, t.tgqual::text FROM pg_catalog.pg_trigger t
+        SELECT t.tgrelid, 0, t.tgqual::text FROM pg_catalog.pg_trigger t
         WHERE r.cls = 'pg_catalog.pg_trigger'::regclass AND t.oid = r.obj
         UNION ALL
-        SELECT w.ev_class, w.ev_action::text || w.ev_qual::text FROM pg_catalog.pg_rewrite w
+        SELECT w.ev_class, 0, w.ev_action::text || w.ev_qual::text FROM pg_catalog.pg_rewrite w
         WHERE r.cls = 'pg_catalog.pg_rewrite'::regclass AND w.oid = r.obj
         UNION ALL
-        SELECT p.polrelid, concat(p.polqual::text, p.polwithcheck::text) FROM pg_catalog.pg_policy p
+        SELECT p.polrelid, 0, concat(p.polqual::text, p.polwithcheck::text) FROM pg_catalog.pg_policy p
         WHERE r.cls = 'pg_catalog.pg_policy'::regclass AND p.oid = r.obj
-    ) AS x JOIN pg_catalog.pg_class c ON c.oid = x.rel
-    WHERE c.relowner IN (SELECT l.oid FROM lesser l)
+    ) AS x LEFT JOIN pg_catalog.pg_class c ON c.oid = x.rel LEFT JOIN pg_catalog.pg_type y ON y.oid = x.type
+    WHERE COALESCE(c.relowner, y.typowner) IN (SELECT l.oid FROM lesser l)
 ), found AS (
     SELECT DISTINCT r.unit, format('%s, which %s owns', p.oid::regprocedure, pg_get_userbyid(p.proowner)) AS what
     FROM reach r JOIN pg_catalog.pg_proc p ON p.oid = r.obj
     WHERE r.cls = 'pg_catalog.pg_proc'::regclass AND p.proowner IN (SELECT l.oid FROM lesser l)
     UNION
-    SELECT t.unit, format('%s, in an expression of %s, which %s owns', p.oid::regprocedure, c.oid::regclass,
-                          pg_get_userbyid(c.relowner))
+    SELECT t.unit, format('%s, in an expression of %s, which %s owns', p.oid::regprocedure, t.name, t.owner)
     FROM texts t CROSS JOIN LATERAL regexp_matches(t.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') AS m (part)
-    JOIN pg_catalog.pg_proc p ON p.oid = m.part[1]::oid AND p.oid < 16384 AND p.provolatile = 'v'
-    JOIN pg_catalog.pg_class c ON c.oid = t.rel
+    -- What reads whole tables as XML runs the views among them, though it is called stable.
+    JOIN pg_catalog.pg_proc p ON p.oid = m.part[1]::oid AND p.oid < 16384 AND (p.provolatile = 'v' OR p.proname ~ '_to_xml')
     -- What takes neither a text nor a name cannot run any.
     WHERE p.proargtypes::oid[] && ARRAY['text', 'cstring', 'refcursor', 'name']::regtype[]::oid[]
        OR p.proname <> 'nextval' AND 'regclass'::regtype = ANY (p.proargtypes::oid[])

@@ -5,6 +5,7 @@
 //! impossible, it is the hazard `runs-as-you`.
 
 mod facts;
+mod names;
 mod restricted;
 
 use std::collections::HashMap;
@@ -12,12 +13,15 @@ use std::collections::HashMap;
 use crate::catalog::{Session, event_triggers_of_lesser_roles};
 use crate::kinds::{self, Evaluates, Mode};
 use crate::ledger::lock;
-use crate::model::{Address, Error, Ident, Result};
+use crate::model::{Address, Error, Ident, Namespace, Result};
 use crate::plan::hazards::runs_as_you;
 use crate::plan::{Action, Finding, Hazard, Step};
+use crate::sql::lex;
+use crate::sql::names::find as names_in;
 
 use super::{Allow, refuse_hazards, stale};
 use facts::{Facts, Question};
+use names::Made;
 
 /// How a step is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,16 +134,30 @@ impl<'a> Lender<'a> {
         }
     }
 
+    /// What has to be asked about which steps.
+    async fn questions(&self, steps: &[&Step]) -> Result<Vec<(usize, Evaluates, Question)>> {
+        let mut asked: Vec<(usize, &Step, Evaluates)> =
+            steps.iter().enumerate().map(|(at, step)| (at, *step, evaluates(step))).collect();
+        asked.retain(|(.., evaluates)| *evaluates != Evaluates::Nothing);
+        let parses = asked.iter().any(|(.., evaluates)| *evaluates == Evaluates::Parses);
+        if parses && !names::any_checks_domain(steps) && !facts::any_domain_checks(self.session).await? {
+            asked.retain(|(.., evaluates)| *evaluates != Evaluates::Parses);
+        }
+        let (mut made, mut so_far) = (Made::default(), steps.iter());
+        let mut questions = Vec::with_capacity(asked.len());
+        let mut at_before = 0;
+        for (at, step, evaluates) in asked {
+            so_far.by_ref().take(at - at_before).for_each(|before| made.add(before));
+            at_before = at;
+            questions.push((at, evaluates, Question::new(at, step, evaluates, &made.names(step))));
+        }
+        Ok(questions)
+    }
+
     /// The way of each step, or the hazard that it is.
     async fn judge(&self, steps: &[&Step]) -> Result<Vec<Result<Way, Finding>>> {
-        let asked: Vec<(usize, Evaluates, Question)> = steps
-            .iter()
-            .enumerate()
-            .map(|(at, step)| (at, evaluates(step)))
-            .filter(|(_, evaluates)| *evaluates != Evaluates::Nothing)
-            .filter_map(|(at, evaluates)| Some((at, evaluates, Question::new(at, steps.get(at)?, evaluates))))
-            .collect();
         let mut out: Vec<Result<Way, Finding>> = steps.iter().map(|_| Ok(Way::Plain)).collect();
+        let asked = self.questions(steps).await?;
         if asked.is_empty() {
             return Ok(out);
         }
@@ -156,26 +174,44 @@ impl<'a> Lender<'a> {
 
 /// What a step evaluates. What a person wrote may evaluate anything.
 fn evaluates(step: &Step) -> Evaluates {
-    match (step.action, room_of(&step.object)) {
-        (Action::Manual, _) | (_, None) => Evaluates::Query,
-        (Action::Rename, _) => Evaluates::Nothing,
-        (action, Some(room)) => {
-            let evaluates = room.evaluates(action == Action::Create);
-            let needs_target = matches!(evaluates, Evaluates::Constants | Evaluates::Rows);
-            if needs_target && target(step).is_none() { Evaluates::Nothing } else { evaluates }
-        }
+    let evaluates = match (step.action, room_of(&step.object)) {
+        (Action::Manual, _) | (_, None) => return Evaluates::Query,
+        (Action::Rename, _) => return Evaluates::Nothing,
+        (action, Some(room)) => room.evaluates(action == Action::Create),
+    };
+    match evaluates {
+        Evaluates::Constants if target(step).is_none() && !computes(step) => parses(step),
+        Evaluates::Rows if target(step).is_none() => parses(step),
+        Evaluates::Parses => parses(step),
+        evaluates => evaluates,
     }
+}
+
+/// Without a literal there is nothing that parsing could run.
+fn parses(step: &Step) -> Evaluates {
+    if lex::has_literal(&step.sql) { Evaluates::Parses } else { Evaluates::Nothing }
+}
+
+/// True if the table that a step makes may have a generated column or a key of partitions: what they call with constants is called when
+/// the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c, RelationBuildPartitionKey).
+fn computes(step: &Step) -> bool {
+    step.action == Action::Create
+        && names_in(&step.sql).iter().any(|name| matches!(name.last(), "generated" | "partition"))
 }
 
 fn room_of(object: &str) -> Option<&'static dyn kinds::Room> {
     object.split(' ').next().and_then(kinds::find)
 }
 
-/// Schema and name of the relation or domain whose expressions a step evaluates: what it locks, or what its object is a part of.
+/// Schema and name of the relation or domain whose expressions a step evaluates: what it locks, alters, or adds a part to.
 fn target(step: &Step) -> Option<(String, String)> {
     let part = || {
-        let address = room_of(&step.object)?.kind().address;
-        matches!(address, Address::MemberOf | Address::NamedOn).then_some(step.object.as_str())
+        let on = match room_of(&step.object)?.kind().address {
+            Address::MemberOf | Address::NamedOn => true,
+            Address::Qualified => step.action == Action::Alter,
+            _ => false,
+        };
+        on.then_some(step.object.as_str())
     };
     let text = step.lock.as_ref().map(|(_, on)| on.as_str()).or_else(part)?;
     let mut names = stale::names(text)?.into_iter();
@@ -187,6 +223,12 @@ fn gives_away(steps: &[&Step], at: usize) -> bool {
     let Some(target) = steps.get(at).and_then(|step| target(step)) else { return false };
     let owned = |step: &&Step| stale::names(step.object.strip_prefix("owner on ")?);
     steps.iter().take(at).filter_map(owned).any(|names| names.iter().eq([&target.0, &target.1]))
+}
+
+/// True if the step makes, or makes anew, something that has a name in the schema of the table.
+fn takes_name(step: &Step) -> bool {
+    let in_schema = [Namespace::Relation, Namespace::IndexConstraint, Namespace::PrimaryKey];
+    room_of(&step.object).is_some_and(|room| in_schema.contains(&room.kind().namespace))
 }
 
 fn way(step: &Step, evaluates: Evaluates, facts: Facts, given_away: bool) -> Result<Way, Finding> {
@@ -202,10 +244,10 @@ fn way(step: &Step, evaluates: Evaluates, facts: Facts, given_away: bool) -> Res
     if found.is_empty() && (evaluates == Evaluates::Constants || lacks.is_some()) {
         return Ok(Way::Plain);
     }
-    let lacks =
-        lacks.or_else(|| (step.mode == Mode::Alone).then(|| "it runs outside of transactions".into())).or_else(|| {
-            (evaluates == Evaluates::Constants && !may_create).then(|| "its owner may not CREATE in its schema".into())
-        });
+    let creates = evaluates == Evaluates::Constants || evaluates == Evaluates::Parses && takes_name(step);
+    let lacks = lacks
+        .or_else(|| (step.mode == Mode::Alone).then(|| "it runs outside of transactions".into()))
+        .or_else(|| (creates && !may_create).then(|| "its owner may not CREATE in its schema".into()));
     match lacks {
         None => Ok(Way::As(Ident::from(owner.as_str()))),
         Some(lacks) => Err(runs_as_you::owner(&owner, &lacks, &found)),

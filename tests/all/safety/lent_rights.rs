@@ -7,7 +7,7 @@ use crate::teams::{by_hand, says, write_steps};
 
 /// Who runs setpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Boss {
+pub enum Boss {
     /// The superuser.
     Superuser,
     /// A role that is a member of mallory, and has a table of its own.
@@ -17,10 +17,10 @@ enum Boss {
 }
 
 /// A database with a schema `m`, where all belongs to a role that wants more, and a project that knows it.
-struct Scene {
-    db: TestDb,
-    sandbox: Sandbox,
-    mallory: String,
+pub struct Scene {
+    pub db: TestDb,
+    pub sandbox: Sandbox,
+    pub mallory: String,
     boss: String,
 }
 
@@ -45,7 +45,7 @@ const FUNCTIONS: &str = "
 
 impl Scene {
     /// `sql` is run as mallory. The project takes over what is there.
-    fn new(boss: Boss, sql: &str) -> Self {
+    pub fn new(boss: Boss, sql: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = format!("{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (mallory, member) = (format!("lent_mallory_{number}"), format!("lent_boss_{number}"));
@@ -72,7 +72,7 @@ impl Scene {
     }
 
     /// Writes files, and saves the plan that they need.
-    fn plan(&self, files: &[(&str, &str)]) {
+    pub fn plan(&self, files: &[(&str, &str)]) {
         files.iter().for_each(|(path, text)| self.sandbox.write(path, text));
         self.sandbox.ok(&["plan", "--save", "next"]);
         self.db.execute("TRUNCATE m.log; INSERT INTO m.armed VALUES (true)");
@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// Applies or takes back; all hazards are allowed but `runs-as-you`, and that too if it is said.
-    fn run(&self, command: &[&str], also: &str) -> Outcome {
+    pub fn run(&self, command: &[&str], also: &str) -> Outcome {
         let allowed = format!(
             "data-loss,table-rewrite,full-scan-under-lock,blocks-writes,blocks-reads,may-fail-on-data,irreversible,breaks-clients,\
              recreates-dependents,drops-index,changes-access{also}"
@@ -95,14 +95,14 @@ impl Scene {
         self.sandbox.run(&[command, &["--auto-approve", "--allow", &allowed]].concat())
     }
 
-    fn runs(&self, command: &[&str]) -> Outcome {
+    pub fn runs(&self, command: &[&str]) -> Outcome {
         let outcome = self.run(command, "");
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
         outcome
     }
 
     /// The places whose code ran since the last look. None of it ran as anybody else than mallory, and she gained nothing.
-    fn ran(&self) -> Vec<String> {
+    pub fn ran(&self) -> Vec<String> {
         let others = self.db.query(&format!("SELECT DISTINCT place, who FROM m.log WHERE who <> '{}'", self.mallory));
         assert!(others.is_empty(), "as somebody else ran {others:#?}");
         self.poor();

@@ -19,6 +19,7 @@ mod lost_answers;
 mod newer_server;
 mod own_certificate;
 mod parsed_literals;
+mod parsed_steps;
 mod planted_ledger;
 mod resumed_runs;
 mod revoked;
