@@ -5,6 +5,7 @@ pub mod lex;
 pub mod names;
 pub mod operators;
 mod options;
+pub mod places;
 mod quote;
 pub mod reference;
 mod respell;

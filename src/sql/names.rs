@@ -119,16 +119,29 @@ const TAKES_TEXT_SEARCH: &[&str] = &[
     "ts_lexize",
 ];
 
-/// Types whose values are objects, written as their names (src/backend/utils/adt/regproc.c); true for those of routines.
-const OBJECTS: &[(&str, bool)] = &[
-    ("regclass", false),
-    ("regcollation", false),
-    ("regconfig", false),
-    ("regdictionary", false),
-    ("regproc", true),
-    ("regprocedure", true),
-    ("regtype", false),
+/// Types whose values are objects, written as their names (src/backend/utils/adt/regproc.c).
+const OBJECTS: &[(&str, Named)] = &[
+    ("regclass", Named::Relation),
+    ("regcollation", Named::Collation),
+    ("regconfig", Named::Configuration),
+    ("regdictionary", Named::Dictionary),
+    ("regproc", Named::Routine),
+    ("regprocedure", Named::Routine),
+    ("regtype", Named::Type),
 ];
+
+/// What a string names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Relation,
+    Routine,
+    Type,
+    Collation,
+    /// A text search configuration.
+    Configuration,
+    /// A text search dictionary.
+    Dictionary,
+}
 
 /// One token that matters; everything else is `Other`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +171,7 @@ pub fn find(text: &str) -> Vec<Name> {
         at += 1;
         match token {
             Token::Word { text, quoted } => {
-                let alone = !*quoted && RESERVED.binary_search(&text.as_str()).is_ok();
+                let alone = is_reserved(text, *quoted);
                 let mut parts = vec![text.clone()];
                 while let (Some(Token::Dot), Some(Token::Word { text, .. })) = (tokens.get(at), tokens.get(at + 1)) {
                     parts.push(text.clone());
@@ -169,10 +182,11 @@ pub fn find(text: &str) -> Vec<Name> {
                 }
             }
             Token::String(content) => {
-                if let Some(call) = names_object(&tokens, at - 1, &out)
+                let function = out.last().filter(|name| name.call).map(Name::last);
+                if let Some(named) = names_object(&tokens, at - 1, function)
                     && let Some(parts) = object_parts(content)
                 {
-                    out.push(Name { parts, call });
+                    out.push(Name { parts, call: named == Named::Routine });
                 }
             }
             _ => {}
@@ -181,29 +195,31 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
-/// The names in the text that stand where a type may stand: behind `::`, `AS` or another name, or in front of a string.
-pub fn types(text: &str) -> Vec<Name> {
-    let tokens = tokens(text);
-    let reserved = |text: &str, quoted: bool| !quoted && RESERVED.binary_search(&text).is_ok();
+/// True for a word that is no name.
+pub(super) fn is_reserved(word: &str, quoted: bool) -> bool {
+    !quoted && RESERVED.binary_search(&word).is_ok()
+}
+
+/// What strings among the tokens name, of one kind.
+pub(super) fn named_by_strings(tokens: &[Token], kind: Named) -> Vec<Name> {
     let mut out = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
-        let Token::Word { text, quoted } = token else { continue };
-        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
-        let after = tokens.get(at + 1);
-        let introduced = match before {
-            Some(Token::Cast) => true,
-            Some(Token::Word { text, quoted }) => text == "as" || !reserved(text, *quoted),
-            _ => matches!(after, Some(Token::String(_))),
+        let Token::String(content) = token else { continue };
+        let function = match at.checked_sub(2).and_then(|at| tokens.get(at)) {
+            Some(Token::Word { text, .. }) => Some(text.as_str()),
+            _ => None,
         };
-        if introduced && !reserved(text, *quoted) && after != Some(&Token::Dot) {
-            out.push(Name { parts: vec![text.clone()], call: after == Some(&Token::Open) });
+        if names_object(tokens, at, function) == Some(kind)
+            && let Some(parts) = object_parts(content)
+        {
+            out.push(Name { parts, call: false });
         }
     }
     out
 }
 
-/// Whether the string at that place names an object, and if so, whether that is a routine.
-fn names_object(tokens: &[Token], at: usize, before: &[Name]) -> Option<bool> {
+/// What the string at that place names, if it names an object; `function` is the one in whose arguments it may be the first.
+fn names_object(tokens: &[Token], at: usize, function: Option<&str>) -> Option<Named> {
     if tokens.get(at + 1) == Some(&Token::Cast) {
         let mut next = at + 2;
         if matches!((tokens.get(next), tokens.get(next + 1)), (Some(Token::Word { text, .. }), Some(Token::Dot)) if text == "pg_catalog")
@@ -211,15 +227,19 @@ fn names_object(tokens: &[Token], at: usize, before: &[Name]) -> Option<bool> {
             next += 2;
         }
         if let Some(Token::Word { text, .. }) = tokens.get(next)
-            && let Some((_, routine)) = OBJECTS.iter().find(|(name, _)| name == text)
+            && let Some((_, named)) = OBJECTS.iter().find(|(name, _)| name == text)
         {
-            return Some(*routine);
+            return Some(*named);
         }
     }
     let opened = at > 0 && tokens.get(at - 1) == Some(&Token::Open);
-    let function = before.last().filter(|name| opened && name.call)?.last();
+    let function = function.filter(|_| opened)?;
     let more = tokens.get(at + 1) == Some(&Token::Comma);
-    (TAKES_RELATION.contains(&function) || more && TAKES_TEXT_SEARCH.contains(&function)).then_some(false)
+    if TAKES_RELATION.contains(&function) {
+        return Some(Named::Relation);
+    }
+    let named = if function == "ts_lexize" { Named::Dictionary } else { Named::Configuration };
+    (more && TAKES_TEXT_SEARCH.contains(&function)).then_some(named)
 }
 
 /// The parts of an object's name inside a string; unquoted parts are folded, input types and array bounds left out.
@@ -294,13 +314,6 @@ mod tests {
         assert_eq!(found("to_tsvector('a.b')"), ["to_tsvector()"]);
         assert_eq!(found("'app.f(integer)'::regprocedure"), ["app.f()", "regprocedure"]);
         assert_eq!(found("'app.\"a[]\"[]'::regtype"), ["app.a[]", "regtype"]);
-    }
-
-    #[test]
-    fn places_of_types() {
-        let found = |text: &str| types(text).iter().map(Name::last).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(found("a::word = 'x'::app.word AND CAST(b AS \"Odd\"[]) <> money '1'"), ["word", "Odd", "money"]);
-        assert_eq!(found("SELECT kind FROM t WHERE CASE WHEN a THEN kind END = f(kind)"), Vec::<String>::new());
     }
 
     #[test]
