@@ -2,9 +2,10 @@
 //! session does is written down.
 
 use crate::catalog::Session;
-use crate::kinds::foreign_options::{PREFIX, setting};
+use crate::kinds;
+use crate::kinds::foreign_options::{PREFIX, SECRET, setting};
 use crate::model::{Error, Result};
-use crate::plan::Step;
+use crate::plan::{Action, Step};
 
 use super::Progress;
 
@@ -168,9 +169,15 @@ impl Lent<'_> {
     }
 }
 
-/// True if a step takes its secret from that variable.
+/// True if a step takes its secret from that variable. Plans of earlier builds do not say so, nor does what a person wrote: their
+/// statements are looked into, if they are about what may have secrets.
 fn asks_for(step: &Step, variable: &str) -> bool {
-    step.sql.contains(&format!("'{}'", setting(variable)))
+    if !step.secrets.is_empty() {
+        return step.secrets.iter().any(|secret| secret == variable);
+    }
+    let kind = step.object.split(' ').next().and_then(kinds::find).map(|room| room.kind());
+    let may = step.action == Action::Manual || kind.is_some_and(|kind| kind.attr(SECRET.name).is_some());
+    may && step.sql.contains(&format!("'{}'", setting(variable)))
 }
 
 async fn set(session: &Session, settings: impl Iterator<Item = (&str, &str)>) -> Result<()> {
@@ -189,4 +196,41 @@ fn without(mut error: Error, secret: &str) -> Error {
         error.details.iter_mut().for_each(|line| *line = line.replace(secret, "…"));
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::Mode;
+
+    fn step(object: &str, action: Action, secrets: &[&str], sql: &str) -> Step {
+        Step {
+            object: object.into(),
+            action,
+            with: Vec::new(),
+            about: Vec::new(),
+            sql: sql.into(),
+            mode: Mode::Normal,
+            transaction: 1,
+            path: Vec::new(),
+            lock: None,
+            locks: Vec::new(),
+            secrets: secrets.iter().map(ToString::to_string).collect(),
+            hazards: Vec::new(),
+            inverse: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_step_says_which_variables_it_takes() {
+        let (mapping, a, b) = ("user-mapping s.app", "SETPOINT_SECRET_A", "SETPOINT_SECRET_B");
+        let sql = "DO $$ current_setting('setpoint.secret_a') $$";
+        let new = step(mapping, Action::Create, &[b], sql);
+        assert!(asks_for(&new, b) && !asks_for(&new, a), "the text of the statement is not looked at");
+        for (object, action, asks) in
+            [(mapping, Action::Create, true), ("", Action::Manual, true), ("view public.v", Action::Create, false)]
+        {
+            assert_eq!(asks_for(&step(object, action, &[], sql), a), asks, "an earlier plan's {object}");
+        }
+    }
 }

@@ -199,7 +199,8 @@ fn statement(head: &str, mut entries: Vec<String>, verb: &str, secrets: &[(Ident
     ));
     const TAG: &str = "$setpoint$";
     let body = if body.contains(TAG) { sql::literal(&body) } else { format!("{TAG}{body}{TAG}") };
-    Statement::new(format!("DO {body}"))
+    let variables = secrets.iter().map(|(_, variable)| (*variable).clone()).collect();
+    Statement { secrets: variables, ..Statement::new(format!("DO {body}")) }
 }
 
 /// A statement that puts secrets in, as people may see it: what the server runs in the end, with each secret painted over. Another
@@ -237,7 +238,9 @@ mod tests {
         let mut object = Object::default();
         let record = Attrs::new().with(NAME, Ident::from("password")).with(ENV, Text::from("SETPOINT_SECRET_A"));
         object.attrs.set(OPTIONS, Options::some(["host=100%"])).set(SECRET, vec![record]);
-        let sql = create("CREATE SERVER s FOREIGN DATA WRAPPER w", &object).sql;
+        let statement = create("CREATE SERVER s FOREIGN DATA WRAPPER w", &object);
+        assert_eq!(statement.secrets, [Text::from("SETPOINT_SECRET_A")]);
+        let sql = statement.sql;
         assert!(
             sql.contains("'CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host ''100%%'', password %L)'"),
             "{sql}"
@@ -247,7 +250,8 @@ mod tests {
         assert_eq!(shown("DROP SERVER s"), "DROP SERVER s");
         let (nothing, all) = (Object::default(), [OPTIONS.name, SECRET.name]);
         assert!(!same_secrets(&nothing, &object) && same_secrets(&object, &object));
-        let back = alter("ALTER SERVER s", &object, &nothing, &all).unwrap().sql;
-        assert_eq!(back, "ALTER SERVER s OPTIONS (DROP host, DROP password)");
+        let back = alter("ALTER SERVER s", &object, &nothing, &all).unwrap();
+        assert!(back.secrets.is_empty());
+        assert_eq!(back.sql, "ALTER SERVER s OPTIONS (DROP host, DROP password)");
     }
 }

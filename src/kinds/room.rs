@@ -373,6 +373,8 @@ pub struct Statement {
     pub mode: Mode,
     /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
     pub scans: bool,
+    /// The environment variables whose values it takes from settings of the session (`foreign_options::setting`).
+    pub secrets: Vec<Text>,
 }
 
 /// What a statement runs of what others wrote, with the rights of whoever sends it.
@@ -405,7 +407,7 @@ pub enum Mode {
 impl Statement {
     /// An ordinary statement without a lock worth showing.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), lock: None, mode: Mode::Normal, scans: false }
+        Self { sql: sql.into(), lock: None, mode: Mode::Normal, scans: false, secrets: Vec::new() }
     }
 
     /// Says which lock it takes, on what.

@@ -124,6 +124,7 @@ mod tests {
             lock: None,
             hazards: Vec::new(),
             locks: Vec::new(),
+            secrets: Vec::new(),
             inverse: Vec::new(),
         }
     }

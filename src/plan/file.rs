@@ -100,6 +100,10 @@ fn step_node(word: &str, step: &Step) -> Node {
     for (mode, on) in &step.locks {
         node = node.child(Node::new("lock-too").arg(mode.words()).arg(&**on));
     }
+    if !step.secrets.is_empty() {
+        let names = step.secrets.iter();
+        node = node.child(names.fold(Node::new("secrets"), |node, variable| node.arg(&**variable)));
+    }
     for finding in &step.hazards {
         node = node.child(Node::new("hazard").arg(finding.hazard.word()).arg(&*finding.reason));
     }
@@ -286,9 +290,8 @@ impl Reader {
                 .and_then(|a| int(&a.value))
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(0),
-            path: node.get_child("path").map_or_else(Vec::new, |p| {
-                p.args.iter().filter_map(|a| a.as_text().map(ToString::to_string)).collect()
-            }),
+            path: texts(node.get_child("path")),
+            secrets: texts(node.get_child("secrets")),
             lock: node.get_child("lock").and_then(|lock| self.lock(lock)),
             locks: node
                 .children
@@ -328,6 +331,12 @@ fn about(step: &Node) -> Vec<String> {
     let said = out.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1);
     out.truncate(said);
     out
+}
+
+/// The texts that a node holds.
+fn texts(node: Option<&Node>) -> Vec<String> {
+    let args = node.into_iter().flat_map(|node| &node.args);
+    args.filter_map(|arg| arg.as_text().map(ToString::to_string)).collect()
 }
 
 fn int(value: &Scalar) -> Option<i64> {

@@ -184,6 +184,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
             locks: Vec::new(),
+            secrets: statement.secrets.iter().map(ToString::to_string).collect(),
             hazards: std::mem::take(&mut hazards),
             sql: statement.sql,
             inverse: Vec::new(),

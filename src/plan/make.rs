@@ -143,6 +143,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                     .filter(|(_, on)| wanted.old.has(on))
                     .map(|(mode, on)| (*mode, on.to_string())),
                 locks: if i == 0 { maker.reached(turn) } else { Vec::new() },
+                secrets: statement.secrets.iter().map(ToString::to_string).collect(),
                 hazards: if i == 0 { hazards.clone() } else { Vec::new() },
                 inverse: if last { inverse.clone() } else { Vec::new() },
             };

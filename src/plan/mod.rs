@@ -121,6 +121,8 @@ pub struct Step {
     pub lock: Option<(LockMode, String)>,
     /// Locks on other tables: a foreign key's.
     pub locks: Vec<(LockMode, String)>,
+    /// The environment variables that hold secrets which the statement takes from settings of the session.
+    pub secrets: Vec<String>,
     /// Reasons to stop.
     pub hazards: Vec<Finding>,
     /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
@@ -202,6 +204,11 @@ fn feed(steps: &[Step], texts: &mut Texts) {
         texts.add(&format!("{:?} {}", step.mode, step.transaction));
         texts.add(&step.path.join(","));
         step.lock.iter().chain(&step.locks).for_each(|(mode, on)| texts.add(&format!("{} {on}", mode.words())));
+        // Plans of earlier builds have none, and keep their hashes.
+        if !step.secrets.is_empty() {
+            texts.add(&format!("secrets {}", step.secrets.len()));
+            step.secrets.iter().for_each(|variable| texts.add(variable));
+        }
         step.hazards.iter().for_each(|f| texts.add(&format!("{} {}", f.hazard.word(), f.reason)));
         feed(&step.inverse, texts);
     }

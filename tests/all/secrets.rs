@@ -37,8 +37,9 @@ fn a_secret_comes_from_the_environment_where_it_is_missing() {
     let push = ["push", "--auto-approve", "--allow", "all"];
     let failed = sandbox.run(&push);
     assert!(failed.stderr.contains("the environment variable SETPOINT_SECRET_FAR is not set"), "{}", failed.stderr);
-    // A scratch database gets a stand-in.
+    // The step says what it takes; a scratch database gets a stand-in.
     sandbox.ok(&["plan", "--save", "far"]);
+    assert!(sandbox.read("plans/0001-far.kdl").contains("secrets SETPOINT_SECRET_FAR\n"));
     // Only a superuser may make wrappers.
     sandbox.ok(&["prove", "1", "--trust-files"]);
     sandbox.set("SETPOINT_SECRET_FAR", SECRET);
@@ -65,6 +66,25 @@ fn a_secret_comes_from_the_environment_where_it_is_missing() {
     let refused = sandbox.run(&["push", "--auto-approve"]);
     assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(refused.stderr.contains("data-loss") || refused.stdout.contains("data-loss"), "{refused:?}");
+}
+
+#[test]
+fn a_plan_of_an_earlier_build_gets_its_secrets() {
+    let db = TestDb::new();
+    let mut sandbox = Sandbox::new(&db);
+    sandbox.write(&format!("schema/{FILE}"), SCHEMA);
+    sandbox.ok(&["plan", "--save", "far"]);
+    // Its steps did not say which variables they take.
+    let path = "plans/0001-far.kdl";
+    let lines: Vec<String> = sandbox.read(path).lines().map(str::to_owned).collect();
+    let older: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|line| !line.trim().starts_with("secrets ")).collect();
+    assert!(older.len() < lines.len());
+    sandbox.write(path, &format!("{}\n", older.join("\n")));
+    sandbox.ok(&["seal", "1"]);
+    sandbox.set("SETPOINT_SECRET_FAR", SECRET);
+    sandbox.exits(0, &["apply", "--auto-approve", "--allow", "all"]);
+    assert_eq!(options(&db), format!("user=reader;password={SECRET}"));
 }
 
 #[test]
