@@ -25,6 +25,7 @@ use crate::plan::{Finding, Hazard, Plan, Step, captured};
 use crate::project::Manage;
 
 pub use learn::learn;
+pub use lent::evaluates;
 pub use rollback::{Target, Undo, Way, preview, rollback};
 pub use trip::{apply_to, revision, rollback_to};
 pub use up::{Goal, has_begun, pending, run, to_come};

@@ -13,7 +13,7 @@ use super::constraint::{
 use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic};
 
 static ATTRS: [Attr; 9] = [
     key_parts::key_attr(),
@@ -140,6 +140,10 @@ impl Room for Exclude {
 
     fn rest(&self, id: &ObjectId, object: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(key_parts::alter_statistics(id, &Attrs::new(), object))
+    }
+
+    fn evaluates(&self, creates: bool) -> Evaluates {
+        if creates { Evaluates::AsOwner } else { Evaluates::Parses }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -13,7 +13,7 @@ use super::key_constraint::{NULLS_NOT_DISTINCT, nulls_not_distinct_attr};
 use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic};
 
 /// No two rows have the same key.
 pub const UNIQUE: Key<bool> = Key::new("unique");
@@ -179,6 +179,10 @@ impl Room for Index {
 
     fn computes(&self, object: &Object) -> bool {
         key_parts::computes(object)
+    }
+
+    fn evaluates(&self, creates: bool) -> Evaluates {
+        if creates { Evaluates::AsOwner } else { Evaluates::Parses }
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

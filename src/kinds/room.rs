@@ -382,9 +382,11 @@ pub struct Statement {
 pub enum Evaluates {
     /// Nothing.
     Nothing,
-    /// Checks of domains: it only parses expressions, or runs them as the owner of the table (an index), but parsing a literal of
-    /// an array, a range or a row runs the checks of the domains in it.
+    /// Checks of domains: it only parses expressions, but parsing a literal of an array, a range or a row runs the checks of the
+    /// domains in it.
     Parses,
+    /// The same, and expressions over the rows of the relation, which run as its owner whoever sends the statement (an index).
+    AsOwner,
     /// Calls with constant arguments, in expressions that the relation has: a partition key, a check, an index's predicate.
     Constants,
     /// Expressions over the rows of the relation, those that it has and those that it gets.

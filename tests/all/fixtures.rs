@@ -19,17 +19,17 @@ const LANES: usize = 4;
 /// case is known not to work: its first line is a part of the message, the rest says why. It has to go as soon as it works. Where
 /// `since.txt` stands, older servers than the one that it names do not know the case's SQL: there the case is skipped, by name, and
 /// the server has to refuse it.
-struct Case {
-    kind: String,
-    name: String,
-    before: String,
-    after: String,
-    fails: String,
-    since: u32,
+pub struct Case {
+    pub kind: String,
+    pub name: String,
+    pub before: String,
+    pub after: String,
+    pub fails: String,
+    pub since: u32,
 }
 
 /// All cases, or those that `SETPOINT_CASE` names (a part of `kind/case`).
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let wanted = std::env::var("SETPOINT_CASE").unwrap_or_default();
     let mut cases = Vec::new();
     for kind in folders(&repository().join("fixtures/kinds")) {

@@ -51,7 +51,7 @@ impl std::fmt::Display for Failure {
 }
 
 /// Roles that every case may use; roles belong to the server, so that they are made once.
-fn roles() {
+pub fn roles() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         TestDb::with("CREATE ROLE keeper; CREATE ROLE reader; CREATE ROLE writer; CREATE ROLE \"Odd \"\"Role\"");
@@ -59,7 +59,7 @@ fn roles() {
 }
 
 /// Helps comparisons with one more throwaway server, which all journeys share; nothing is remembered.
-struct Bench;
+pub struct Bench;
 
 impl Aid for Bench {
     async fn recall(&self, _: &[String]) -> setpoint::model::Result<Known> {

@@ -27,7 +27,8 @@ impl Question {
     pub fn new(at: usize, step: &Step, evaluates: Evaluates, names: &Names) -> Self {
         let target = super::target(step).map(|(schema, name)| [schema, name]);
         Self(json!({
-            "unit": at, "target": target, "parses": evaluates == Evaluates::Parses, "deep": evaluates == Evaluates::Query,
+            "unit": at, "target": target, "parses": evaluates == Evaluates::Parses,
+            "as_owner": evaluates == Evaluates::AsOwner, "deep": evaluates == Evaluates::Query,
             "path": step.path, "names": names.used, "checks": names.checks, "text": step.sql,
         }))
     }
@@ -75,15 +76,17 @@ pub async fn above_others(session: &Session) -> Result<bool> {
     Ok(row.is_some_and(|mut row| row.next()))
 }
 
-/// True if there is a domain that has a check of a lesser role, or one that calls what people made.
-pub async fn any_domain_checks(session: &Session) -> Result<bool> {
+/// Whether there is a domain that has a check of a lesser role, or one that calls what people made; and whether there is a function of
+/// a lesser role.
+pub async fn any_of_others(session: &Session) -> Result<(bool, bool)> {
     let query = format!(
         "WITH lesser AS MATERIALIZED ({}) SELECT EXISTS (SELECT FROM pg_catalog.pg_type t \
          JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid WHERE t.typtype = 'd' AND t.oid >= 16384 \
          AND (t.typowner IN (TABLE lesser) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 2606 \
-         AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refobjid <> t.oid)))",
+         AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refobjid <> t.oid))), \
+         EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.proowner IN (TABLE lesser))",
         lesser(session)
     );
     let row = session.rows(&query, &[]).await?.into_iter().next();
-    Ok(row.is_some_and(|mut row| row.next()))
+    Ok(row.map_or((false, false), |mut row| (row.next(), row.next())))
 }

@@ -1,6 +1,7 @@
 -- Who could have written what these steps run, and whether the owner of each step's target can run it himself. One row per step.
--- $1: [{unit, target: [schema, name] or null, parses, deep, path: [schema], names: [[qualifier or null, name, is a call]],
---       checks: [[qualifier or null, name]], text}]; parses: it only parses; checks: calls in checks of domains that are yet to come.
+-- $1: [{unit, target: [schema, name] or null, parses, as_owner, deep, path: [schema], names: [[qualifier or null, name, is a call]],
+--       checks: [[qualifier or null, name]], text}]; parses: it only parses, or does so where as_owner
+--       and the owner is lesser; checks: calls in checks of domains that are yet to come.
 -- MULTIRANGE(r) stands for the multirange of a range.
 -- IS_LESSER(role) stands for the SQL of `catalog::is_lesser`. "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
 WITH RECURSIVE me AS (
@@ -13,7 +14,7 @@ WITH RECURSIVE me AS (
     WHERE s.stands <> me.oid AND IS_LESSER(s.stands)
 ), steps AS (
     SELECT (s->>'unit')::int4 AS unit, s->'target'->>0 AS target_schema, s->'target'->>1 AS target_name,
-           (s->>'parses')::bool AS parses, (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names,
+           (s->>'parses')::bool AS parses, (s->>'as_owner')::bool AS as_owner, (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names,
            s->'checks' AS checks, s->>'text' AS text
     FROM jsonb_array_elements($1::jsonb) AS s
 ), targets AS (
@@ -80,7 +81,8 @@ WITH RECURSIVE me AS (
     SELECT s.unit, s.deep, false, 'pg_catalog.pg_operator'::regclass::oid, o.oid
     FROM steps s JOIN pg_catalog.pg_operator o ON o.oid >= 16384 AND strpos(s.text, o.oprname::text) > 0
 ), reach AS (
-    SELECT r.* FROM roots r JOIN steps s ON s.unit = r.unit WHERE NOT s.parses
+    SELECT r.* FROM roots r JOIN steps s ON s.unit = r.unit WHERE NOT s.parses AND NOT (s.as_owner AND EXISTS (
+        SELECT FROM targets t JOIN lesser l ON l.oid = t.owner WHERE t.unit = s.unit))
     UNION
     SELECT p.unit, false, false, 'pg_catalog.pg_constraint'::regclass::oid, k.oid
     FROM parsed p JOIN pg_catalog.pg_constraint k ON k.contypid = p.type

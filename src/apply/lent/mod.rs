@@ -139,9 +139,15 @@ impl<'a> Lender<'a> {
         let mut asked: Vec<(usize, &Step, Evaluates)> =
             steps.iter().enumerate().map(|(at, step)| (at, *step, evaluates(step))).collect();
         asked.retain(|(.., evaluates)| *evaluates != Evaluates::Nothing);
-        let parses = asked.iter().any(|(.., evaluates)| *evaluates == Evaluates::Parses);
-        if parses && !names::any_checks_domain(steps) && !facts::any_domain_checks(self.session).await? {
-            asked.retain(|(.., evaluates)| *evaluates != Evaluates::Parses);
+        let needs = |evaluates: Evaluates| matches!(evaluates, Evaluates::Parses | Evaluates::AsOwner);
+        if asked.iter().any(|(.., evaluates)| needs(*evaluates)) {
+            let (domains, functions) = facts::any_of_others(self.session).await?;
+            let domains = domains || names::any_checks_domain(steps);
+            asked.retain(|(.., evaluates)| match evaluates {
+                Evaluates::Parses => domains,
+                Evaluates::AsOwner => domains || functions,
+                _ => true,
+            });
         }
         let (mut made, mut so_far) = (Made::default(), steps.iter());
         let mut questions = Vec::with_capacity(asked.len());
@@ -172,8 +178,8 @@ impl<'a> Lender<'a> {
     }
 }
 
-/// What a step evaluates. What a person wrote may evaluate anything.
-fn evaluates(step: &Step) -> Evaluates {
+/// What a step evaluates of what others wrote, with the rights of whoever sends it. What a person wrote may evaluate anything.
+pub fn evaluates(step: &Step) -> Evaluates {
     let evaluates = match (step.action, room_of(&step.object)) {
         (Action::Manual, _) | (_, None) => return Evaluates::Query,
         (Action::Rename, _) => return Evaluates::Nothing,
@@ -192,11 +198,12 @@ fn parses(step: &Step) -> Evaluates {
     if lex::has_literal(&step.sql) { Evaluates::Parses } else { Evaluates::Nothing }
 }
 
-/// True if the table that a step makes may have a generated column or a key of partitions: what they call with constants is called when
-/// the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c, RelationBuildPartitionKey).
+/// True if the table that a step makes may have a generated column, a key of partitions or an exclusion constraint: what they call
+/// with constants is called when the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c,
+/// RelationBuildPartitionKey; src/backend/utils/cache/relcache.c, RelationGetIndexExpressions).
 fn computes(step: &Step) -> bool {
     step.action == Action::Create
-        && names_in(&step.sql).iter().any(|name| matches!(name.last(), "generated" | "partition"))
+        && names_in(&step.sql).iter().any(|name| matches!(name.last(), "generated" | "partition" | "exclude"))
 }
 
 fn room_of(object: &str) -> Option<&'static dyn kinds::Room> {
@@ -241,10 +248,11 @@ fn way(step: &Step, evaluates: Evaluates, facts: Facts, given_away: bool) -> Res
     };
     let lacks = lacks.or_else(|| given_away.then(|| "its owner changes in the same plan".into()));
     // What PostgreSQL itself brings does no harm, unless it is among `found`.
-    if found.is_empty() && (evaluates == Evaluates::Constants || lacks.is_some()) {
+    if found.is_empty() && (evaluates != Evaluates::Rows || lacks.is_some()) {
         return Ok(Way::Plain);
     }
-    let creates = evaluates == Evaluates::Constants || evaluates == Evaluates::Parses && takes_name(step);
+    let only_parses = matches!(evaluates, Evaluates::Parses | Evaluates::AsOwner);
+    let creates = evaluates == Evaluates::Constants || only_parses && takes_name(step);
     let lacks = lacks
         .or_else(|| (step.mode == Mode::Alone).then(|| "it runs outside of transactions".into()))
         .or_else(|| (creates && !may_create).then(|| "its owner may not CREATE in its schema".into()));

@@ -7,6 +7,7 @@ mod certs;
 mod chains;
 mod conninfo;
 mod ends;
+mod evaluated_steps;
 pub mod fake;
 #[cfg(unix)]
 mod interrupted;

@@ -286,12 +286,15 @@ fn what_a_new_table_computes_asks() {
     let text = r#"schema m {
         table u { column id integer; column g integer generated="m.same('generated', 1)"; }
         table w partition-by="RANGE ((id + m.same('partition key', 1)))" { column id integer; }
+        table o { column id integer; index i (sql)"m.same('index', id)"; }
+        table e { column id integer; exclude x { key (sql)"m.same('exclusion', id)" with="="; }; }
         table d { column id integer default="m.same('default', 1)"; check c "m.always('check')"; }
     }"#;
     plan(&scene, &[("schema/m/new.kdl".to_owned(), text.to_owned())]);
     let refused = scene.run(&["apply"], "");
     assert_eq!(refused.code, 3, "{}{}", refused.stdout, refused.stderr);
     says(&refused, &["runs-as-you: table m.u", "runs-as-you: table m.w", "m.same(text,integer)", &scene.mallory]);
+    says(&refused, &["runs-as-you: index m.o.i", "runs-as-you: table m.e"]);
     // Defaults and checks run when there are rows.
     assert!(!refused.stderr.contains("runs-as-you: table m.d"), "{}", refused.stderr);
     assert_eq!(scene.ran(), [""; 0]);
