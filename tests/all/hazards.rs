@@ -8,7 +8,16 @@ use setpoint::plan::aid::{Aid, Built};
 use setpoint::plan::{Hazard, Step};
 use setpoint::project::Manage;
 
-use crate::support::{TestDb, wait};
+use crate::support::{TestDb, repository, wait};
+
+#[test]
+fn the_page_of_hazards_has_all_of_them() {
+    let page = std::fs::read_to_string(repository().join("docs/hazards.md")).expect("is there");
+    let words = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let (words, meanings): (Vec<&str>, Vec<&str>) = words.unzip();
+    assert_eq!(words, Hazard::ALL.map(Hazard::word));
+    assert!(meanings.iter().all(|meaning| meaning.ends_with(". |") && meaning.len() > 20), "{meanings:#?}");
+}
 
 /// What is there before, what after, and the hazards of the steps between, by their words.
 const CASES: &[(&str, &str, &[&str])] = &[
