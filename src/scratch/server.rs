@@ -1,6 +1,7 @@
 //! A private server: one cluster, reached through a socket in its own directory, gone when the value is dropped.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::catalog::{Connect, Session, interrupt};
 use crate::model::{Ident, Result};
 use crate::sql;
 
-use super::keeper::{Access, Keeper};
+use super::keeper::{Access, Keeper, random_name};
 use super::process::{Process, cannot, private_directory, run, server_account, write_for};
 use super::{Binaries, Walls, sweep, template};
 
@@ -47,6 +48,7 @@ pub struct Server {
     directory: PathBuf,
     keeper: Keeper,
     databases: AtomicU32,
+    builders: OnceLock<[Ident; 2]>,
     process: Process,
 }
 
@@ -110,8 +112,8 @@ impl Server {
             }
         })
         .map(|(keeper, process)| {
-            let databases = AtomicU32::new(0);
-            Self { binaries: binaries.clone(), directory: directory.clone(), keeper, databases, process }
+            let (databases, builders) = (AtomicU32::new(0), OnceLock::new());
+            Self { binaries: binaries.clone(), directory: directory.clone(), keeper, databases, builders, process }
         })
     }
 
@@ -132,6 +134,32 @@ impl Server {
     /// The superuser's name.
     pub(super) fn superuser(&self) -> &str {
         &self.keeper.name
+    }
+
+    /// Who builds in all of its databases, and who owns these: roles belong to the server, so that one that a database needs is one that
+    /// the builder of the next may act as.
+    ///
+    /// # Errors
+    /// If the machine gives no random names.
+    pub(super) fn builders(&self) -> Result<[Ident; 2]> {
+        if let Some(names) = self.builders.get() {
+            return Ok(names.clone());
+        }
+        let names = [Ident::from(random_name("builder")?.as_str()), Ident::from(random_name("owner")?.as_str())];
+        Ok(self.builders.get_or_init(|| names).clone())
+    }
+
+    /// Gives whoever builds the name of the role that is stood in for, before anything is built: what belongs to whoever runs a plan then
+    /// belongs to a role of that name. Names that the server keeps for itself are not to be had.
+    ///
+    /// # Errors
+    /// If the machine gives no random names.
+    pub fn build_as(&self, role: &Ident) -> Result<()> {
+        if !role.as_str().starts_with("pg_") && role.as_str() != self.keeper.name {
+            let owner = Ident::from(random_name("owner")?.as_str());
+            self.builders.get_or_init(|| [role.clone(), owner]);
+        }
+        Ok(())
     }
 
     /// The superuser's password, where one is asked for.

@@ -7,7 +7,6 @@ use crate::model::{Error, Ident, Result};
 use crate::sql;
 
 use super::helped::Request;
-use super::keeper::random_name;
 use super::{Binaries, Server};
 
 /// Whether those who wrote files and plans may do on this machine what its user may.
@@ -43,13 +42,8 @@ impl Site {
     /// # Errors
     /// The server's.
     pub async fn new(server: &Arc<Server>, purpose: &str, author: Author) -> Result<Self> {
-        let site = Self {
-            server: Arc::clone(server),
-            author,
-            database: server.fresh_name(purpose),
-            builder: Ident::from(random_name("builder")?.as_str()),
-            owner: Ident::from(random_name("owner")?.as_str()),
-        };
+        let [builder, owner] = server.builders()?;
+        let site = Self { server: Arc::clone(server), author, database: server.fresh_name(purpose), builder, owner };
         if author == Author::Trusted {
             server.create_database(&site.database).await?;
             return Ok(site);
@@ -57,7 +51,8 @@ impl Site {
         let (builder, owner) = (sql::name(&site.builder).to_string(), sql::name(&site.owner).to_string());
         let database = sql::name(&Ident::from(site.database.as_str())).to_string();
         let session = site.keeper().await?;
-        session.batch(&format!("CREATE ROLE {owner} NOLOGIN; CREATE ROLE {builder} LOGIN IN ROLE {owner}")).await?;
+        let made = format!("CREATE ROLE {owner} NOLOGIN; CREATE ROLE {builder} LOGIN IN ROLE {owner}");
+        session.batch(&made).await.or_else(|error| if is_taken(&error) { Ok(()) } else { Err(error) })?;
         session.batch(&format!("CREATE DATABASE {database} TEMPLATE template0 OWNER {owner}")).await?;
         let old = !session.version.at_least(15);
         session.close().await;
@@ -68,6 +63,30 @@ impl Site {
             session.close().await;
         }
         Ok(site)
+    }
+
+    /// A copy of the database, where the same roles build. Nobody may be connected to this one.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn copy(&self, purpose: &str) -> Result<Self> {
+        let copy = Self {
+            server: Arc::clone(&self.server),
+            author: self.author,
+            database: self.server.fresh_name(purpose),
+            builder: self.builder.clone(),
+            owner: self.owner.clone(),
+        };
+        let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
+        let owner = match self.author {
+            Author::Trusted => String::new(),
+            Author::Stranger => format!(" OWNER {}", sql::name(&self.owner)),
+        };
+        let session = self.keeper().await?;
+        let (new, template) = (quoted(&copy.database), quoted(&self.database));
+        session.batch(&format!("CREATE DATABASE {new} TEMPLATE {template}{owner}")).await?;
+        session.close().await;
+        Ok(copy)
     }
 
     /// Whom the files are from.
@@ -200,7 +219,8 @@ impl Site {
 
 fn is_taken(error: &Error) -> bool {
     // Reserved names are those of roles that the server brings.
-    matches!(error.sqlstate.as_deref(), Some("42710" | "42939"))
+    // Two that make it at the same time meet in the catalog.
+    matches!(error.sqlstate.as_deref(), Some("42710" | "42939" | "23505"))
 }
 
 /// True if somebody with more rights could have done it.
