@@ -238,7 +238,7 @@ fn texts(plan: &Plan) -> FxHashSet<&str> {
 }
 
 /// The state under the names that it has once the plan's renames are done; a plan speaks of objects by these.
-fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
+pub fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
     let mut out = Cow::Borrowed(state);
     for step in plan.steps.iter().filter(|step| step.action == Action::Rename) {
         let Some(from) = step.with.first() else { continue };
@@ -273,7 +273,7 @@ pub(super) fn own_name(object: &str) -> Option<String> {
 }
 
 /// The names of an object's text, from the schema inwards; a routine's types are left out.
-pub(super) fn names(object: &str) -> Option<Vec<String>> {
+pub fn names(object: &str) -> Option<Vec<String>> {
     let (_, path) = object.split_once(' ')?;
     // The types of a routine stand in parentheses, which an unquoted name never holds.
     let mut quoted = false;

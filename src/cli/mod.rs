@@ -18,6 +18,7 @@ mod prove;
 mod pull;
 mod push;
 mod rebase;
+mod rehearse;
 mod rollback;
 mod seal;
 mod show;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::App;
 use super::aid::Help;
+use super::rehearse::Rehearse;
 use crate::apply::lineage;
 use crate::load;
 use crate::model::{Class, Error, Result};
@@ -31,6 +32,8 @@ pub struct Plan {
     /// Show the plan as a comment on a pull request
     #[arg(long, conflicts_with_all = ["json", "sql"])]
     markdown: bool,
+    #[command(flatten)]
+    rehearse: Rehearse,
     /// Exit with 2 if there is something to do
     #[arg(long)]
     exit_code: bool,
@@ -72,18 +75,31 @@ impl Plan {
         let unverified: Vec<String> =
             difference.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
         let made = &difference.made;
-        let new = |made: Made| {
-            let name = self.save.as_deref()?;
+        let mut plan = self.save.as_deref().and_then(|name| {
+            let made = if self.empty { Made::default() } else { made.clone() };
             let nothing = made.steps.is_empty() && !self.empty;
             let files = load::files_hash(&desired.state);
             (!nothing).then(|| plans::Plan::new(&chain, name, files, session.version.major(), made))
-        };
+        });
+        let text = !(self.json || self.sql || self.markdown);
+        if text {
+            app.print(&shows::plan(made, app.globals.verbose));
+        }
+        for line in &unverified {
+            app.warn(&format!("unverified difference in text: {line}"));
+        }
+        if let Some(plan) = &mut plan {
+            self.rehearse.run(app, &session, plan, &difference)?;
+        }
         if self.json {
-            app.print(&json::text(&json::plan(&made.steps, &unverified, &difference.unmodelled)));
+            let mut out = json::plan(&made.steps, &unverified, &difference.unmodelled);
+            if let Some(plan) = &plan {
+                out["proof"] = serde_json::json!(plan.proof().map(json::proof));
+            }
+            app.print(&json::text(&out));
         } else if self.sql {
             app.print(&shows::script(&made.steps));
         } else if self.markdown {
-            let plan = new(Made { steps: made.steps.clone(), footprint: made.footprint.clone() });
             let around = markdown::Around {
                 plan: plan.as_ref(),
                 unverified: &unverified,
@@ -92,22 +108,16 @@ impl Plan {
                 database: Some(session.target().database()),
             };
             app.print(&markdown::comment(made.into(), &around));
-        } else {
-            app.print(&shows::plan(made, app.globals.verbose));
-        }
-        for line in &unverified {
-            app.warn(&format!("unverified difference in text: {line}"));
         }
         let changes = !difference.is_empty();
-        if self.save.is_some() {
-            match new(if self.empty { Made::default() } else { difference.made }) {
-                None => app.say("nothing to do: no plan was written"),
-                Some(plan) => {
-                    let path = chain.append(&plan)?;
-                    app.say(&format!("wrote {}", shown(&project, &path)));
-                    if self.empty {
-                        app.say(&format!("write its steps by hand, then `setpoint seal {}`", plan.number));
-                    }
+        match plan {
+            None if self.save.is_some() => app.say("nothing to do: no plan was written"),
+            None => {}
+            Some(plan) => {
+                let path = chain.append(&plan)?;
+                app.say(&format!("wrote {}", shown(&project, &path)));
+                if self.empty {
+                    app.say(&format!("write its steps by hand, then `setpoint seal {}`", plan.number));
                 }
             }
         }

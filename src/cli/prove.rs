@@ -24,6 +24,9 @@ pub struct Prove {
     /// Prove every plan of the chain
     #[arg(long, conflicts_with = "number")]
     all: bool,
+    /// Fill the tables with rows first, and look at every value on the way
+    #[arg(long)]
+    rows: bool,
     /// The folder with PostgreSQL's server programs, if they are not found by themselves
     #[arg(long, value_name = "DIR")]
     postgres: Option<PathBuf>,
@@ -38,7 +41,7 @@ impl Prove {
         let chain = Chain::read(&project.plans_dir)?;
         let links = self.links(app, &project, &chain)?;
         let begin = Instant::now();
-        let Proved { proofs, untrusted } = run(app, &chain, &links, self.postgres.as_deref())?;
+        let Proved { proofs, untrusted } = run(app, &chain, &links, self.rows, self.postgres.as_deref())?;
         for (plan, proof) in proofs.iter().filter(|(plan, _)| !untrusted.contains(&plan.number)) {
             if let Some(link) = chain.link(plan.number) {
                 chain.prove(link, proof)?;
@@ -118,8 +121,8 @@ pub fn refused(names: &str) -> Error {
         .remedy(untrusted())
 }
 
-/// Proves these plans of the chain; those before and between them run on the way.
-pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -> Result<Proved> {
+/// Proves these plans of the chain, with rows where that is asked for; those before and between them run on the way.
+pub fn run(app: &App, chain: &Chain, links: &[&Link], rows: bool, postgres: Option<&Path>) -> Result<Proved> {
     let (Some(first), Some(last)) = (links.first(), links.last()) else { return Ok(Proved::default()) };
     let read = |from: u32, to: u32| -> Result<Vec<Plan>> {
         chain.links.iter().filter(|l| l.number >= from && l.number < to).map(|l| chain.plan(l)).collect()
@@ -136,7 +139,7 @@ pub fn run(app: &App, chain: &Chain, links: &[&Link], postgres: Option<&Path>) -
     app.say(&format!("running on a private PostgreSQL {} that goes away again", prover.version()));
     app.tell_of_walls(prover.walls());
     let mut proofs = Vec::new();
-    let mut numbers = app.wait(prover.prove(&before, &plans, &mut |plan, proof| {
+    let mut numbers = app.wait(prover.prove(&before, &plans, rows, &mut |plan, proof| {
         if links.iter().any(|link| link.number == plan.number) {
             proofs.push((plan.clone(), proof));
         }

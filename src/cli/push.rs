@@ -8,6 +8,7 @@ use super::app::{Approval, check_hazards};
 use super::apply::remember;
 use super::plan::{apply_first, check_name, list, report_unmodelled, shown};
 use super::progress::Tell;
+use super::rehearse::Rehearse;
 use crate::apply::{self, Goal};
 use crate::catalog::Session;
 use crate::ledger::Ledger;
@@ -27,6 +28,8 @@ pub struct Push {
     name: String,
     #[command(flatten)]
     approval: Approval,
+    #[command(flatten)]
+    rehearse: Rehearse,
     /// Fail on objects that the model does not cover
     #[arg(long)]
     strict: bool,
@@ -62,6 +65,10 @@ impl Push {
             return Ok(0);
         }
         check_hazards(&difference.made.steps, &options.allow)?;
+        let files = load::files_hash(&desired.state);
+        let made = difference.made.clone();
+        let mut plan = plans::Plan::new(&chain, &self.name, files, session.version.major(), made);
+        self.rehearse.run(app, &session, &mut plan, &difference)?;
         app.confirm(
             &format!(
                 "Save this as plan {} and apply it to database {}?",
@@ -70,13 +77,6 @@ impl Push {
             ),
             self.approval.auto_approve,
         )?;
-        let plan = plans::Plan::new(
-            &chain,
-            &self.name,
-            load::files_hash(&desired.state),
-            session.version.major(),
-            difference.made,
-        );
         let path = chain.append(&plan)?;
         app.say(&format!("wrote {}", shown(&project, &path)));
         let target = app.target(&project)?;

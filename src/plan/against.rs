@@ -21,6 +21,10 @@ use super::{Made, Wanted, make};
 pub struct Difference {
     /// What is managed of the live state, under its own names.
     pub live: State,
+    /// What depends on what in it; nothing where nothing differs.
+    pub edges: Edges,
+    /// The state that the steps lead to; nothing where nothing differs.
+    pub end: State,
     /// What differs, renames first.
     pub changes: Vec<Change>,
     /// Differences in text that nobody could verify; they are shown and never acted upon.
@@ -75,9 +79,12 @@ pub async fn against_loading<'a>(
     let (outcome, live) = (outcome?, reading?);
     let (renamed, outcome) = outcome;
     let unmodelled = live.unmodelled;
-    let Some(Compared { live: managed, mut old, new, edges, renames, completed, mut comparison }) = outcome else {
+    let Some(Compared { live: managed, mut old, new, own_edges, edges, renames, completed, mut comparison }) = outcome
+    else {
         return Ok(Difference {
             live: live.state,
+            edges: Edges::default(),
+            end: State::default(),
             changes: Vec::new(),
             unverified: Vec::new(),
             made: Made::default(),
@@ -112,10 +119,13 @@ pub async fn against_loading<'a>(
     };
     wanted.recorded = recorded.as_ref();
     let made = make::plan(&wanted)?;
+    let changes = wanted.changes;
     captured::refuse(captured::find(session, made.steps.iter()).await?, |id| new.has(id))?;
     Ok(Difference {
         live: managed,
-        changes: wanted.changes,
+        edges: own_edges.unwrap_or(edges),
+        end: new,
+        changes,
         unverified,
         made,
         unmodelled,
@@ -154,6 +164,8 @@ struct Compared {
     live: State,
     old: State,
     new: State,
+    /// The edges under the live state's own names, where these change.
+    own_edges: Option<Edges>,
     edges: Edges,
     renames: Vec<Change>,
     completed: lineage::Completed,
@@ -176,6 +188,7 @@ async fn compare(
         return Ok(None);
     }
     let edges = introspect::edges(session, &live.dependencies, &managed).await?;
+    let own_edges = new.renames().next().map(|_| edges.clone());
     let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
     if !renames.is_empty() {
         // What the files leave out is what the live objects have under their new names.
@@ -185,7 +198,7 @@ async fn compare(
     let completed = lineage::complete(&mut old, &mut new);
     let same = renames.is_empty() && completed.is_empty();
     let comparison = if same { first } else { diff::compare(&old, &new) };
-    Ok(Some(Compared { live: managed, old, new, edges, renames, completed, comparison }))
+    Ok(Some(Compared { live: managed, old, new, own_edges, edges, renames, completed, comparison }))
 }
 
 /// Makes sure that the roles exist which the files name and the database does not.

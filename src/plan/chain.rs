@@ -286,6 +286,7 @@ mod tests {
             at: "2026-01-31T12:00:00Z".into(),
             server: "15.18".into(),
             witness: None,
+            rows: None,
             up: leg,
             down: Leg::Proved,
             again: Leg::Proved,

@@ -4,7 +4,7 @@ use crate::kdl::{self, Node, Problem, Scalar, Sources};
 use crate::kinds::{LockMode, Mode};
 use crate::model::{Class, Digest, Error, Result};
 
-use super::proof::{Leg, Proof};
+use super::proof::{Leg, Proof, Rows};
 use super::{Action, Expected, Finding, Hazard, Plan, Step};
 
 /// The version of this format; a file of a newer one is refused.
@@ -77,6 +77,11 @@ fn proof_node(proof: &Proof) -> Node {
     node = node.prop("at", &*proof.at).prop("server", &*proof.server);
     if let Some(witness) = &proof.witness {
         node = node.prop("witness", &**witness);
+    }
+    if let Some(rows) = &proof.rows {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let said = Node::new("rows").int(number(rows.count)).int_prop("tables", number(rows.tables));
+        node = node.child(rows.without.iter().fold(said, |rows, line| rows.child(Node::new("without").arg(&**line))));
     }
     proof.legs().into_iter().fold(node, |node, (name, leg)| {
         let lines = leg.lines().into_iter();
@@ -199,10 +204,21 @@ fn proof(node: &Node) -> Option<Proof> {
         at: prop("at")?,
         server: prop("server")?,
         witness: prop("witness"),
+        rows: node.get_child("rows").map(rows),
         up: leg("up")?,
         down: leg("down")?,
         again: leg("again")?,
     })
+}
+
+fn rows(node: &Node) -> Rows {
+    let number = |scalar: Option<&Scalar>| scalar.and_then(int).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    let lines = node.children.iter().filter(|line| &*line.name == "without");
+    Rows {
+        count: number(node.args.first().map(|arg| &arg.value)),
+        tables: number(node.get_prop("tables").map(|prop| &prop.value)),
+        without: lines.filter_map(|line| line.args.first()?.as_text().map(ToString::to_string)).collect(),
+    }
 }
 
 struct Reader {

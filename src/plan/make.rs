@@ -68,7 +68,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// The steps of a plan and its footprint.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Made {
     pub steps: Vec<Step>,
     pub footprint: Vec<Expected>,

@@ -25,6 +25,7 @@ mod transactions;
 
 pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};
+pub use needs::Names;
 pub use transactions::next as next_transaction;
 
 use crate::kinds::{LockMode, Mode};

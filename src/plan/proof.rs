@@ -1,4 +1,4 @@
-//! What `prove` found out about a plan: kept in its file, after its hash, and good for that hash alone.
+//! What a run of a plan on a throwaway server showed: kept in its file, after its hash, and good for that hash alone.
 
 use crate::model::Digest;
 
@@ -46,11 +46,35 @@ pub struct Proof {
     pub at: String,
     /// The server: `15.18`.
     pub server: String,
-    /// Who compared besides our own model: `pg_dump 15.18`; `None`: nobody was found.
+    /// Who compared besides our own model: `pg_dump 15.18`; `None`: nobody did.
     pub witness: Option<String>,
+    /// The rows that went along; `None`: its tables were empty.
+    pub rows: Option<Rows>,
     pub up: Leg,
     pub down: Leg,
     pub again: Leg,
+}
+
+/// The rows that went up, down and up again with a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// How many there were.
+    pub count: u64,
+    /// In how many tables.
+    pub tables: u64,
+    /// What was not tried with rows, and why, a line each: tables that could not be filled, rules that no rows of before satisfy.
+    pub without: Vec<String>,
+}
+
+impl Rows {
+    /// `240 rows in 5 tables`.
+    pub fn shown(&self) -> String {
+        let many = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+        match self.count {
+            0 => "no rows".to_owned(),
+            count => format!("{} in {}", many(count, "row"), many(self.tables, "table")),
+        }
+    }
 }
 
 impl Proof {

@@ -1,8 +1,9 @@
 //! What a database is like, by our own model and by `pg_dump`, and how it differs from what it was.
 
+use crate::apply::stale;
 use crate::catalog::Session;
 use crate::model::{Address, ObjectId, Result, State};
-use crate::plan::about;
+use crate::plan::{Plan, about};
 use crate::scratch::Site;
 use crate::{diff, introspect, sameness};
 
@@ -95,6 +96,30 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
         }
     }
     Ok(out)
+}
+
+/// The texts in which a plan's objects are not what it leads to, a line each. That they are there says nothing of what they say, and how
+/// the server spells it is its own matter: it is asked.
+///
+/// # Errors
+/// The server's.
+pub async fn texts(session: &Session, plan: &Plan, is: &State, end: &State) -> Result<Vec<String>> {
+    let part = |state: &State| {
+        let mut part = State::default();
+        for (id, object) in stale::in_footprint(plan, state) {
+            part.put(id.clone(), object.clone());
+        }
+        part
+    };
+    let comparison = diff::compare(&part(is), &part(end));
+    let settled = sameness::settle(session, is, end, &comparison.open).await?;
+    let unknown = |asked: &diff::Open| settled.unverified.iter().any(|u| u.id == asked.id && u.attr == asked.attr);
+    let differs = comparison.open.iter().filter(|asked| !settled.same.contains(*asked) && !unknown(asked));
+    let line = |asked: &diff::Open| {
+        let (before, after) = (is.get(&asked.id)?, end.get(&asked.id)?);
+        Some(format!("{}: {}", asked.id, about::altered(&asked.id, before, after, &[asked.attr])))
+    };
+    Ok(differs.filter_map(line).map(|line| format!("{line} is still to be done")).collect())
 }
 
 /// True if the heading of a dump speaks of the object or of what it is a part of.

@@ -3,12 +3,20 @@
 mod compare;
 mod cycle;
 mod dump;
+mod load;
+mod rehearsal;
 mod replay;
+mod routines;
 pub mod rows;
 mod runner;
+mod stage;
+mod trip;
+mod values;
 mod workshop;
 
-pub use cycle::Prover;
+pub use cycle::{Prover, now};
+pub use rehearsal::{Rehearsal, refusal};
 pub use replay::Replay;
-pub use runner::untrusted;
+pub use runner::{Watch, untrusted};
+pub use stage::Scene;
 pub use workshop::Workshop;

@@ -61,7 +61,7 @@ impl Replay {
     pub async fn run(&self, plans: &[Plan]) -> Result<()> {
         let session = self.session().await?;
         for plan in plans {
-            runner::up(&self.site, &session, plan).await.map_err(|stop| refused(plan, &stop))?;
+            runner::up(&self.site, &session, plan, &mut ()).await.map_err(|stop| refused(plan, &stop))?;
         }
         session.close().await;
         Ok(())

@@ -1,6 +1,6 @@
-//! Runs the steps of plans on a scratch database, where there are no rows and no roles: what is missing of the latter is made.
+//! Runs the steps of plans on a scratch database, where there are no roles: what is missing of them is made.
 
-use crate::catalog::{PIN_PATH, Session};
+use crate::catalog::Session;
 use crate::kinds::{Mode, foreign_options};
 use crate::model::{Error, Ident, Result, grantor};
 use crate::plan::{self, Action, Plan, Step};
@@ -18,8 +18,53 @@ pub enum Stop {
     /// A step needs rights that those who wrote the plan do not have on this machine.
     Untrusted(Error),
     /// A step failed.
-    Failed(Error),
+    Failed(Box<Failure>),
 }
+
+/// A step that failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: Error,
+    /// The step, and the number of its transaction in the plan. A constraint that is looked at on commit fails with the last step.
+    pub step: Option<(u32, Step)>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, step: None }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error.into()))
+    }
+}
+
+/// Whoever looks at what each step does to the database.
+pub trait Watch {
+    /// A transaction, or a step outside of any, is about to begin. One that is tried again begins again.
+    fn begins(&mut self) {}
+
+    /// The step is about to run, inside its transaction.
+    ///
+    /// # Errors
+    /// What keeps it from looking; the plan is stopped.
+    fn before(&mut self, _session: &Session, _step: &Step) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
+
+    /// The step ran; its transaction is still open.
+    ///
+    /// # Errors
+    /// As `before`.
+    fn after(&mut self, _session: &Session, _step: &Step) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
+}
+
+/// Nobody looks.
+impl Watch for () {}
 
 /// What to do about steps that a stranger's plan may not run.
 pub fn untrusted() -> String {
@@ -33,31 +78,32 @@ pub fn untrusted() -> String {
 ///
 /// # Errors
 /// What stopped it; the transaction it was in is rolled back.
-pub async fn up(site: &Site, session: &Session, plan: &Plan) -> Result<(), Stop> {
+pub async fn up(site: &Site, session: &Session, plan: &Plan, watch: &mut impl Watch) -> Result<(), Stop> {
     let units: Vec<(u32, &Step)> = plan.steps.iter().map(|step| (step.transaction, step)).collect();
-    run(site, session, &units).await
+    run(site, session, &units, watch).await
 }
 
 /// Runs the inverses of a plan's steps, newest first.
 ///
 /// # Errors
 /// As `up`.
-pub async fn down(site: &Site, session: &Session, plan: &Plan) -> Result<(), Stop> {
+pub async fn down(site: &Site, session: &Session, plan: &Plan, watch: &mut impl Watch) -> Result<(), Stop> {
     let units = plan.steps.iter().rev().flat_map(|step| step.inverse.iter().map(move |i| (step.transaction, i)));
     let units: Vec<(u32, &Step)> = units.collect();
-    run(site, session, &units).await
+    run(site, session, &units, watch).await
 }
 
-async fn run(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
-    make_grantors(site, units).await.map_err(Stop::Failed)?;
+async fn run(site: &Site, session: &Session, units: &[(u32, &Step)], watch: &mut impl Watch) -> Result<(), Stop> {
+    make_grantors(site, units).await?;
     let mut rest = units;
     while !rest.is_empty() {
         let size = plan::next_transaction(rest.iter().map(|(transaction, step)| (*transaction, step.mode)));
         let (now, later) = rest.split_at(size);
-        patiently(site, session, now).await?;
+        patiently(site, session, now, watch).await?;
         rest = later;
     }
-    session.batch(PIN_PATH).await.map_err(Stop::Failed)
+    // What people wrote may have set anything.
+    Ok(session.batch(&session.pins()).await?)
 }
 
 /// Makes the roles in whose name rights are given.
@@ -73,36 +119,41 @@ async fn make_grantors(site: &Site, units: &[(u32, &Step)]) -> Result<()> {
 }
 
 /// Runs one transaction, or one step outside of any. What is missing and can be made here is made, and the steps are tried again.
-async fn patiently(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), Stop> {
+async fn patiently(site: &Site, session: &Session, units: &[(u32, &Step)], watch: &mut impl Watch) -> Result<(), Stop> {
     let mut units = units;
     for _ in 0..TRIES {
-        let Err((at, error)) = attempt(site, session, units).await else { return Ok(()) };
-        let Some((_, step)) = units.get(at) else { return Err(Stop::Failed(error)) };
+        let Err((at, error)) = attempt(site, session, units, watch).await else { return Ok(()) };
+        let Some(&(transaction, step)) = units.get(at) else { return Err(error.into()) };
         if let Some(role) = missing_role(&error) {
-            site.make_role(&Ident::from(role)).await.map_err(Stop::Failed)?;
+            site.make_role(&Ident::from(role)).await?;
         } else if let Some(variable) = missing_secret(&error) {
             let setting = foreign_options::setting(variable);
-            let lent = session.rows("SELECT pg_catalog.set_config($1, 'scratch', false)", &[&setting]).await;
-            lent.map_err(Stop::Failed)?;
+            session.rows("SELECT pg_catalog.set_config($1, 'scratch', false)", &[&setting]).await?;
         } else if lacks_rights(&error) && site.author() == Author::Stranger {
             // Others see what a transaction did only after it: what comes before the step is run for good first.
             let (before, after) = (units.get(..at).unwrap_or_default(), units.get(at + 1..).unwrap_or_default());
-            attempt(site, session, before).await.map_err(|(_, error)| Stop::Failed(error))?;
+            attempt(site, session, before, watch).await.map_err(|(_, error)| error)?;
             match site.help(&step.sql).await {
                 Ok(true) => units = after,
                 Ok(false) => return Err(Stop::Untrusted(about(step, error))),
-                Err(error) => return Err(stop(session, step, error).await),
+                Err(error) => return Err(stop(session, transaction, step, error).await),
             }
         } else {
-            return Err(stop(session, step, error).await);
+            return Err(stop(session, transaction, step, error).await);
         }
     }
-    Err(Stop::Failed(Error::failed(format!("a transaction still misses something after {TRIES} tries"))))
+    Err(Error::failed(format!("a transaction still misses something after {TRIES} tries")).into())
 }
 
 /// Runs one transaction; an error comes with the place of its step.
-async fn attempt(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Result<(), (usize, Error)> {
+async fn attempt(
+    site: &Site,
+    session: &Session,
+    units: &[(u32, &Step)],
+    watch: &mut impl Watch,
+) -> Result<(), (usize, Error)> {
     let Some((_, first)) = units.first() else { return Ok(()) };
+    watch.begins();
     let alone = first.mode == Mode::Alone;
     let local = if alone { "" } else { "LOCAL " };
     if !alone {
@@ -115,12 +166,14 @@ async fn attempt(site: &Site, session: &Session, units: &[(u32, &Step)]) -> Resu
                 session.batch(&format!("SET {local}search_path TO {}", step.search_path())).await?;
                 path = Some(&step.path);
             }
+            watch.before(session, step).await?;
             match site.schemas_owner().filter(|_| !alone && makes_schema(step)) {
                 Some(owner) => {
-                    session.batch(&format!("SET LOCAL ROLE {}; {}; RESET ROLE", sql::name(owner), step.sql)).await
+                    session.batch(&format!("SET LOCAL ROLE {}; {}; RESET ROLE", sql::name(owner), step.sql)).await?;
                 }
-                None => session.batch(&step.sql).await,
+                None => session.batch(&step.sql).await?,
             }
+            watch.after(session, step).await
         };
         if let Err(error) = result.await {
             if !alone {
@@ -152,7 +205,7 @@ fn missing_secret(error: &Error) -> Option<&str> {
     variable.starts_with(foreign_options::PREFIX).then_some(variable)
 }
 
-async fn stop(session: &Session, step: &Step, error: Error) -> Stop {
+async fn stop(session: &Session, transaction: u32, step: &Step, error: Error) -> Stop {
     if let Some(name) = step.object.strip_prefix("extension ") {
         let name = name.trim_matches('"').replace("\"\"", "\"");
         let query = "SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = $1";
@@ -162,7 +215,7 @@ async fn stop(session: &Session, step: &Step, error: Error) -> Stop {
             return Stop::Lacks(format!("extension {name} is not available here"));
         }
     }
-    Stop::Failed(about(step, error))
+    Stop::Failed(Box::new(Failure { error: about(step, error), step: Some((transaction, step.clone())) }))
 }
 
 /// The error with its step.
@@ -170,6 +223,7 @@ fn about(step: &Step, error: Error) -> Error {
     let what = if step.object.is_empty() { "a step by hand" } else { &step.object };
     let mut out = Error::failed(format!("{} {what}: {}", step.action.word(), error.message));
     out.details = error.details;
+    out.sqlstate = error.sqlstate;
     out
 }
 
@@ -181,7 +235,10 @@ impl Stop {
             Self::Untrusted(error) => {
                 vec![format!("{} (not built without {})", error.message, Author::OPTION)]
             }
-            Self::Failed(error) => std::iter::once(&error.message).chain(&error.details).cloned().collect(),
+            Self::Failed(failure) => {
+                let error = &failure.error;
+                std::iter::once(&error.message).chain(&error.details).cloned().collect()
+            }
         }
     }
 }

@@ -50,6 +50,9 @@ pub fn proof(proof: &Proof) -> Json {
         "at": proof.at,
         "server": proof.server,
         "witness": proof.witness,
+        "rows": proof.rows.as_ref().map(|rows| {
+            json!({ "count": rows.count, "tables": rows.tables, "without": rows.without })
+        }),
         "up": leg(0),
         "down": leg(1),
         "again": leg(2),

@@ -6,7 +6,7 @@ use crate::model::harmless;
 use crate::plan::proof::{Proof, Verdict};
 use crate::plan::{Plan, Step};
 
-use super::plan::{script, way};
+use super::plan::{WITHOUT_ROWS, compared, script, way};
 use super::summary;
 use super::tree::{Mark, Row, Steps, rows};
 
@@ -184,8 +184,9 @@ fn proof(plan: &Plan) -> String {
         );
     };
     let witness = proof.witness.as_deref().map_or_else(String::new, |witness| format!(" and {}", escape(witness)));
-    let compared = format!("on PostgreSQL {}, compared by setpoint{witness}, {}", escape(&proof.server), proof.at);
+    let compared = compared(proof, &witness);
     let mut out = match proof.verdict() {
+        Verdict::Unproved if proof.server.is_empty() => format!("**Not rehearsed**, {}:", proof.at),
         Verdict::Proved => format!("**Proved** up, down and up again {compared}."),
         Verdict::InPart => format!("**Proved in part** {compared}:"),
         Verdict::Failed => format!("**Proof failed** {compared}:"),
@@ -202,6 +203,9 @@ fn legs(proof: &Proof) -> String {
         for line in leg.lines() {
             let _ = write!(out, "\n  - {}", escape(line));
         }
+    }
+    for line in proof.rows.iter().flat_map(|rows| &rows.without) {
+        let _ = write!(out, "\n- {WITHOUT_ROWS}: {}", escape(line));
     }
     out
 }

@@ -169,11 +169,18 @@ pub const fn short(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Where a proof was made, with how many rows, and who compared.
+pub fn compared(proof: &Proof, witness: &str) -> String {
+    let rows = proof.rows.as_ref().map_or_else(String::new, |rows| format!("with {} ", rows.shown()));
+    format!("{rows}on PostgreSQL {}, compared by setpoint{witness}, {}", proof.server, proof.at)
+}
+
 /// A proof in a line, and what went wrong in lines below.
 pub fn proved(proof: &Proof) -> String {
     let witness = proof.witness.as_deref().map_or_else(String::new, |witness| format!(" and by {witness}"));
-    let compared = format!("on PostgreSQL {}, compared by setpoint{witness}, {}", proof.server, proof.at);
+    let compared = compared(proof, &witness);
     let mut out = match proof.verdict() {
+        Verdict::Unproved if proof.server.is_empty() => format!("{}, {}\n", paint(CHANGE, "not rehearsed"), proof.at),
         Verdict::Proved => format!("{} up, down and up again {compared}\n", paint(ADD, "proved")),
         Verdict::InPart => format!("{} {compared}\n", paint(CHANGE, "proved in part")),
         Verdict::Failed => format!("{} {compared}\n", paint(REMOVE, "proof failed")),
@@ -192,8 +199,26 @@ pub fn proved(proof: &Proof) -> String {
             }
         }
     }
+    for line in proof.rows.iter().flat_map(|rows| &rows.without) {
+        let _ = writeln!(out, "  {}: {line}", paint(CHANGE, WITHOUT_ROWS));
+    }
     out
 }
+
+/// What a rehearsal that went well showed, in a line, and what it left open.
+pub fn rehearsed(proof: &Proof, seconds: f32) -> String {
+    let part = if proof.verdict() == Verdict::InPart { ", but for what cannot come back" } else { "" };
+    let rows = proof.rows.as_ref().map_or_else(String::new, |rows| format!(" with {}", rows.shown()));
+    let mut out =
+        format!("rehearsed up, down and up again{rows} on PostgreSQL {}{part} ({seconds:.1} seconds)", proof.server);
+    for line in proof.rows.iter().flat_map(|rows| &rows.without) {
+        let _ = write!(out, "\n  {WITHOUT_ROWS}: {line}");
+    }
+    out
+}
+
+/// What stands before what was not tried with rows.
+pub const WITHOUT_ROWS: &str = "not proved with rows";
 
 /// What people call the three ways.
 pub const fn way(name: &str) -> &str {

@@ -242,6 +242,8 @@ impl Sandbox {
             command.env_remove(name);
         }
         command.envs(self.url.iter().map(|url| ("DATABASE_URL", url))).env("NO_COLOR", "1");
+        // Only tests that are about rehearsals take the time for them.
+        command.env("SETPOINT_NO_REHEARSAL", "1");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let output = command
             .args(arguments)

@@ -1,0 +1,87 @@
+//! Rehearsing what is about to be saved: no plan is kept that was not seen to run, up and down, on rows.
+
+use std::time::Instant;
+
+use clap::Args;
+
+use super::App;
+use crate::catalog::Session;
+use crate::model::{Class, Ident, Result};
+use crate::plan::Plan;
+use crate::plan::against::Difference;
+use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::prove::{self, Prover, Scene};
+use crate::report::plan as shows;
+use crate::scratch::Author;
+
+/// The variable that leaves rehearsals out wherever it is set.
+const VARIABLE: &str = "SETPOINT_NO_REHEARSAL";
+
+/// Whether a plan is tried before it is saved.
+#[derive(Args, Debug)]
+pub struct Rehearse {
+    /// Save the plan without trying it on a throwaway server first
+    #[arg(long)]
+    no_rehearsal: bool,
+}
+
+impl Rehearse {
+    /// Tries the plan that leads from one end of a difference to the other, and writes into it what was seen.
+    ///
+    /// # Errors
+    /// `Refused`, with the step that failed, or the values that changed.
+    pub fn run(&self, app: &App, session: &Session, plan: &mut Plan, difference: &Difference) -> Result<()> {
+        if self.no_rehearsal || plan.steps.is_empty() || std::env::var_os(VARIABLE).is_some_and(|set| !set.is_empty()) {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let creator = Ident::from(session.user.as_str());
+        let prover = match Prover::start_as(&creator, plan.server, app.globals.author()) {
+            Ok(prover) => prover,
+            Err(error) if error.class == Class::Interrupted => return Err(error),
+            Err(error) => {
+                app.say(&format!("not rehearsed: {}", error.message));
+                let proof = app.wait(without_server(session, plan, error.message))?;
+                plan.proof = Some(proof);
+                return Ok(());
+            }
+        };
+        if prover.major() != plan.server {
+            let (made, here) = (plan.server, prover.version());
+            app.warn(&format!("made for PostgreSQL {made}, which is not installed here; rehearsed on {here}"));
+        }
+        app.tell_of_walls(prover.walls());
+        let Difference { live, edges, end, .. } = difference;
+        let scene = Scene { start: live, edges, end, creator: &creator };
+        let rehearsal = app.wait(prover.rehearse(plan, &scene))?;
+        match rehearsal.proof.verdict() {
+            Verdict::Failed => return Err(prove::refusal(plan, &rehearsal)),
+            Verdict::Unproved => {
+                let reason = rehearsal.proof.up.lines().join("; ");
+                let trust =
+                    if rehearsal.untrusted { format!(" ({} rehearses it)", Author::OPTION) } else { String::new() };
+                app.say(&format!("not rehearsed: {reason}{trust}"));
+            }
+            Verdict::Proved | Verdict::InPart => {
+                app.say(&shows::rehearsed(&rehearsal.proof, begin.elapsed().as_secs_f32()));
+            }
+        }
+        plan.proof = Some(rehearsal.proof);
+        Ok(())
+    }
+}
+
+/// What is kept of a plan that could not be tried.
+async fn without_server(session: &Session, plan: &Plan, reason: String) -> Result<Proof> {
+    let not_run = || Leg::Unproved("it was not reached".into());
+    Ok(Proof {
+        plan: plan.hash(),
+        at: prove::now(session).await?,
+        server: String::new(),
+        witness: None,
+        rows: None,
+        up: Leg::Unproved(reason),
+        down: not_run(),
+        again: not_run(),
+    })
+}

@@ -1,0 +1,263 @@
+//! Rehearsing a plan with rows: trip after trip in databases that are alike, until one says what there is to say.
+
+use crate::apply::stale;
+use crate::catalog::Session;
+use crate::diff;
+use crate::kinds::schema;
+use crate::model::{Digest, Edges, Error, Object, Result, State};
+use crate::plan::proof::{Leg, Proof, Rows};
+use crate::plan::{self, Action, Hazard, Plan, Step, Wanted};
+use crate::scratch::{Author, Site};
+
+use super::routines::quoted;
+use super::runner::{self, Failure, Stop};
+use super::stage::{self, Scene};
+use super::trip::{Cargo, Travel, Trip, Way};
+use super::{Prover, load};
+
+/// How often a plan is tried before its tables stay empty.
+const TRIES: usize = 5;
+
+/// The largest state that is built whole where a part of it did not do.
+const WHOLE: usize = 4000;
+
+/// Why a plan was not rehearsed, or what was seen.
+pub struct Rehearsal {
+    pub proof: Proof,
+    /// The step that failed, if one did.
+    pub step: Option<Step>,
+    /// True if the plan needs more rights than its author has here.
+    pub untrusted: bool,
+}
+
+/// Where the databases come from that a plan is tried in.
+pub(super) enum Source<'a> {
+    /// They are copies of one to which nobody is connected.
+    Copies(&'a Site),
+    /// They are built.
+    Built(&'a Prover, &'a State),
+}
+
+/// What a plan is rehearsed with.
+pub(super) struct Pattern<'a> {
+    pub source: Source<'a>,
+    /// True if `pg_dump` is to look, too.
+    pub witness: bool,
+    /// True if a name is known although the database does not have it.
+    pub known: &'a dyn Fn(&str) -> bool,
+    /// What the plan leads to, where that is known.
+    pub end: Option<&'a State>,
+}
+
+impl Pattern<'_> {
+    /// Rehearses a plan, and writes into the proof what was seen. Gives what stopped it, and where.
+    ///
+    /// # Errors
+    /// What has nothing to do with the plan.
+    pub async fn rehearse(&self, plan: &Plan, proof: &mut Proof) -> Result<Option<(Way, Stop)>> {
+        let (mut cargo, mut without) = (Cargo::FromStart(Vec::new()), Vec::new());
+        for attempt in 1.. {
+            let trip = match self.trip(plan, &cargo).await? {
+                Ok(trip) => trip,
+                Err(stop) => {
+                    let lines = stop.lines().join("; ");
+                    proof.up = Leg::Unproved(format!("what it starts from was not built: {lines}"));
+                    return Ok(Some((Way::Up, stop)));
+                }
+            };
+            if let Some(other) = another(plan, &cargo, &trip, &mut without).filter(|_| attempt < TRIES) {
+                cargo = other;
+                continue;
+            }
+            let mut rows = Rows { count: trip.load.count, tables: trip.load.tables, without };
+            rows.without.extend(trip.load.without.iter().cloned());
+            proof.rows = Some(rows);
+            (proof.up, proof.down, proof.again) = (trip.up, trip.down, trip.again);
+            return Ok(trip.stop);
+        }
+        Ok(None)
+    }
+
+    async fn trip(&self, plan: &Plan, cargo: &Cargo) -> Result<Result<Trip, Stop>> {
+        let site = match &self.source {
+            Source::Copies(site) => site.copy("trip").await?,
+            Source::Built(prover, _) => prover.site("trip").await?,
+        };
+        let session = site.session("prove").await?;
+        let built = match &self.source {
+            Source::Copies(_) => Ok(()),
+            Source::Built(_, state) => build(&site, &session, state).await,
+        };
+        let trip = match built {
+            Ok(()) => {
+                let Self { witness, known, end, .. } = *self;
+                Travel { plan, site: &site, session: &session, witness, known, end }.go(cargo).await.map(Ok)
+            }
+            Err(stop) => Ok(Err(stop)),
+        };
+        session.close().await;
+        site.drop().await?;
+        trip
+    }
+}
+
+/// What is tried next, where rows kept a step from running that says it may fail on them.
+fn another(plan: &Plan, cargo: &Cargo, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo> {
+    let Some((way, Stop::Failed(failure))) = &trip.stop else { return None };
+    let failed = |leg: &Leg| matches!(leg, Leg::Failed(_));
+    let before = match way {
+        Way::Up => false,
+        Way::Down => failed(&trip.up),
+        Way::Again => failed(&trip.up) || failed(&trip.down),
+    };
+    // What is wrong with the values is wrong, whatever comes after it.
+    if before || *cargo == Cargo::Nothing || !on_data(&failure.error) || !may_fail(plan, *way, failure) {
+        return None;
+    }
+    match cargo {
+        // Rows that fit what comes may fit what was, too.
+        Cargo::FromStart(but) if but.is_empty() && *way == Way::Up => Some(Cargo::FromTop),
+        Cargo::FromStart(_) | Cargo::FromTop => {
+            let (_, step) = failure.step.as_ref()?;
+            let mut but = if let Cargo::FromStart(but) = cargo { but.clone() } else { Vec::new() };
+            let table = table(plan, step);
+            let shown =
+                table.as_ref().map_or_else(|| step.object.clone(), |[schema, name]| format!("table {schema}.{name}"));
+            without.push(format!("{shown}: rows that fit before and after were not found ({})", failure.error.message));
+            match table {
+                Some(table) if !but.contains(&table) => {
+                    but.push(table);
+                    Some(Cargo::FromStart(but))
+                }
+                _ => Some(Cargo::Nothing),
+            }
+        }
+        Cargo::Nothing => None,
+    }
+}
+
+/// True for what a server says of values and constraints.
+fn on_data(error: &Error) -> bool {
+    error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "P0001")
+}
+
+/// True if the plan says that the step may fail on rows. What is said of an object stands at its first step; what a commit says is about
+/// any step of its transaction.
+fn may_fail(plan: &Plan, way: Way, failure: &Failure) -> bool {
+    let Some((transaction, step)) = &failure.step else { return false };
+    let names = |step: &Step, hazard| step.hazards.iter().any(|finding| finding.hazard == hazard);
+    let says = |step: &Step| names(step, Hazard::MayFailOnData);
+    let ours = |other: &Step| other.object == step.object;
+    plan.steps.iter().any(|other| match way {
+        // What is said not to come back need not come back on rows.
+        Way::Down => {
+            let back = other.inverse.iter().any(|inverse| says(inverse) && ours(inverse));
+            let lost = names(other, Hazard::Irreversible) && other.inverse.iter().any(ours);
+            other.transaction == *transaction && (back || lost)
+        }
+        Way::Up | Way::Again => says(other) && (ours(other) || other.transaction == *transaction),
+    })
+}
+
+/// The table that a step is about, under the name that it has before the plan.
+fn table(plan: &Plan, step: &Step) -> Option<[String; 2]> {
+    let mut objects = std::iter::once(step.object.as_str()).chain(step.lock.iter().map(|(_, on)| on.as_str()));
+    let tables = load::of_plan(plan);
+    let pair = |object| match stale::names(object)?.as_slice() {
+        [schema, name, ..] => Some([schema.clone(), name.clone()]),
+        _ => None,
+    };
+    let found = objects.find_map(|object| pair(object).filter(|pair| tables.contains(pair)))?;
+    Some(load::before(plan, &found))
+}
+
+impl Prover {
+    /// Rehearses a plan that starts from a state, of which only what is needed is built.
+    ///
+    /// # Errors
+    /// What has nothing to do with the plan: the server's end.
+    pub async fn rehearse(&self, plan: &Plan, scene: &Scene<'_>) -> Result<Rehearsal> {
+        let part = stage::of(scene, plan);
+        let rehearsal = self.on_stage(plan, &part, scene).await?;
+        let lacks = rehearsal.step.is_some() && rehearsal.proof.up.lines().iter().any(|line| missing(line));
+        if lacks && part.len() < scene.start.len() && scene.start.len() <= WHOLE {
+            // Something is needed that nobody could tell.
+            return self.on_stage(plan, scene.start, scene).await;
+        }
+        Ok(rehearsal)
+    }
+
+    async fn on_stage(&self, plan: &Plan, stage: &State, scene: &Scene<'_>) -> Result<Rehearsal> {
+        // A superuser builds under another name than that of the role that it stands in for.
+        let left = (self.author == Author::Trusted).then(|| stage::left_to_creator(stage, scene.creator, plan));
+        let stage = left.as_ref().unwrap_or(stage);
+        let mut proof = self.blank(plan).await?;
+        let names = std::cell::OnceCell::new();
+        let known = |name: &str| {
+            let all = || -> rustc_hash::FxHashSet<String> {
+                let ids = scene.start.iter().chain(scene.end.iter()).map(|(id, _)| id);
+                ids.filter(|id| id.root() == *id).map(|id| id.name().as_str().to_owned()).collect()
+            };
+            names.get_or_init(all).contains(name)
+        };
+        let pattern =
+            Pattern { source: Source::Built(self, stage), witness: false, known: &known, end: Some(scene.end) };
+        let (step, untrusted) = match pattern.rehearse(plan, &mut proof).await? {
+            Some((_, Stop::Failed(failure))) if !matches!(proof.up, Leg::Unproved(_)) => {
+                (failure.step.map(|(_, step)| step), false)
+            }
+            Some((_, Stop::Untrusted(_))) => (None, true),
+            _ => (None, false),
+        };
+        Ok(Rehearsal { proof, step, untrusted })
+    }
+}
+
+/// Builds a state in an empty database.
+async fn build(site: &Site, session: &Session, stage: &State) -> Result<(), Stop> {
+    let mut empty = State::default();
+    empty.put(schema::id("public"), Object::default());
+    let comparison = diff::compare(&empty, stage);
+    let changes = diff::changes(&comparison, &diff::Answers::default(), &empty, stage);
+    let made = plan::plan(&Wanted::new(&empty, stage, &Edges::default(), changes, session.version))?;
+    let build = Plan {
+        number: 0,
+        name: "stage".into(),
+        files: Digest::of_bytes(b""),
+        after: None,
+        server: session.version.major(),
+        tool: String::new(),
+        sealed: false,
+        footprint: Vec::new(),
+        steps: made.steps,
+        proof: None,
+    };
+    runner::up(site, session, &build, &mut ()).await
+}
+
+/// True if a step failed because something is not there.
+fn missing(line: &str) -> bool {
+    line.ends_with(" does not exist") && quoted(line).is_some()
+}
+
+/// What a plan that failed its rehearsal is refused with.
+pub fn refusal(plan: &Plan, rehearsal: &Rehearsal) -> Error {
+    let mut error =
+        Error::refused(format!("plan {} ({}) failed its rehearsal on a throwaway server", plan.number, plan.name));
+    for (name, leg) in rehearsal.proof.legs() {
+        if let Leg::Failed(lines) = leg {
+            let way = if name == "again" { "up again" } else { name };
+            error.details.extend(lines.iter().map(|line| format!("{way}: {line}")));
+        }
+    }
+    if let Some(step) = &rehearsal.step {
+        error.details.push(format!("the step: {}", step.sql));
+    }
+    let by_hand = plan.steps.iter().any(|step| step.action == Action::Manual);
+    error.remedy(if by_hand {
+        "mend the step; or save the plan as it is, with --no-rehearsal"
+    } else {
+        "change schema/ so that the plan can run on rows, or write the step by hand (`setpoint plan --save NAME --empty`); to save the \
+         plan as it is: --no-rehearsal"
+    })
+}

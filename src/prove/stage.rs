@@ -1,0 +1,110 @@
+//! What of a state has to be there for a plan to run: what it touches, what depends on that, and what these need.
+
+use std::cell::OnceCell;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::apply::stale;
+use crate::kinds::{inheritance, owner};
+use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
+use crate::plan::{Action, Names, Plan};
+
+/// How many partitions of a table that is only needed are built.
+const PARTITIONS: usize = 4;
+
+/// A state, and what a plan makes of it.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The state that the plan starts from, under the names of then.
+    pub start: &'a State,
+    /// Its dependencies.
+    pub edges: &'a Edges,
+    /// The state that the plan leads to.
+    pub end: &'a State,
+    /// Who runs the plan: whoever builds stands in for this role.
+    pub creator: &'a Ident,
+}
+
+/// The part of the state that the plan starts from which has to be built before it can run.
+pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
+    let mut seeds = Vec::new();
+    let renames = plan.steps.iter().any(|step| step.action == Action::Rename);
+    // Plans speak of objects by the names that these have once the renames are done.
+    let renamed = renames.then(|| stale::renamed(scene.start, plan));
+    let shown = renamed.as_deref().unwrap_or(scene.start);
+    let before: FxHashMap<&ObjectId, &ObjectId> = if renames {
+        shown.iter().map(|(id, _)| id).zip(scene.start.iter().map(|(id, _)| id)).collect()
+    } else {
+        FxHashMap::default()
+    };
+    let as_before = |id: &ObjectId| before.get(id).map_or_else(|| id.clone(), |id| (*id).clone());
+    seeds.extend(stale::in_footprint(plan, shown).into_iter().map(|(id, _)| as_before(id)));
+    // What is made may need what no footprint names: another table, a type, a function.
+    let made = stale::in_footprint(plan, scene.end);
+    if !made.is_empty() {
+        let names = Names::new(scene.end);
+        for (id, object) in made {
+            let needs = names.needs(id, object);
+            seeds.extend([needs.hard, needs.soft, needs.called].concat().iter().map(as_before));
+        }
+    }
+    closure(scene, seeds)
+}
+
+/// The state without the owners that whoever builds is instead: a plan says nothing of them, and what it makes belongs to whoever runs it.
+pub fn left_to_creator(state: &State, creator: &Ident, plan: &Plan) -> State {
+    let said = |id: &ObjectId| plan.footprint.iter().any(|expected| expected.object == id.to_string());
+    let ours = |id: &ObjectId, object: &Object| {
+        id.is(&owner::KIND) && owner::role(object).as_ref() == Some(creator) && !said(id)
+    };
+    let mut out = State::default();
+    for (id, object) in state.iter().filter(|(id, object)| !ours(id, object)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
+}
+
+/// The objects of the state, and all that they need.
+fn closure(scene: &Scene<'_>, seeds: Vec<ObjectId>) -> State {
+    let (start, children) = (scene.start, scene.start.children());
+    let names: OnceCell<Names<'_>> = OnceCell::new();
+    let partitions: OnceCell<FxHashMap<&ObjectId, Vec<&ObjectId>>> = OnceCell::new();
+    let mut there: FxHashSet<ObjectId> = FxHashSet::default();
+    let mut open = seeds;
+    while let Some(id) = open.pop() {
+        // An inherited column is its table's.
+        let Some(id) = std::iter::once(&id).chain(id.ancestors()).find(|id| start.has(id)).cloned() else { continue };
+        if !there.insert(id.clone()) {
+            continue;
+        }
+        open.extend(id.ancestors().filter(|ancestor| start.has(ancestor)).cloned());
+        open.extend(scene.edges.get(&id).into_iter().flatten().cloned());
+        let parts = children.get(&id).into_iter().flatten();
+        // A table is only one with its columns; whose it is, and who may do what with it, goes along.
+        let along = |child: &&&ObjectId| matches!(child.kind().address, Address::MemberOf | Address::Facet);
+        open.extend(parts.filter(along).map(|child| (*child).clone()));
+        let Some(object) = start.get(&id) else { continue };
+        if id.kind().namespace == Namespace::Routine {
+            let needs = names.get_or_init(|| Names::new(start)).needs(&id, object);
+            open.extend([needs.soft, needs.called].concat());
+        }
+        if object.value("partition-by").is_some() {
+            let all = partitions.get_or_init(|| {
+                let mut map: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
+                for (id, object) in start.iter() {
+                    if let Some((parent, _)) = inheritance::partition_of(object) {
+                        map.entry(parent).or_default().push(id);
+                    }
+                }
+                map
+            });
+            let own = all.get(&id).into_iter().flatten().take(PARTITIONS);
+            open.extend(own.map(|partition| (*partition).clone()));
+        }
+    }
+    let mut out = State::default();
+    for (id, object) in start.iter().filter(|(id, _)| there.contains(*id)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
+}

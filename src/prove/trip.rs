@@ -1,0 +1,287 @@
+//! One trip: a plan up, down and up again in one database, looked at and counted between the ways.
+
+use crate::apply::stale;
+use crate::catalog::Session;
+use crate::model::{ObjectId, Result, State};
+use crate::plan::proof::Leg;
+use crate::plan::{Action, Hazard, Plan, Step};
+use crate::scratch::Site;
+
+use super::compare::{self, Difference, Look};
+use super::load::{self, Load};
+use super::routines;
+use super::runner::{self, Stop};
+use super::values::{self, Ends, Lost, Values};
+
+/// Where a trip takes rows along from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cargo {
+    /// Tables stay empty.
+    Nothing,
+    /// Rows are put in before the plan runs, but not into these tables.
+    FromStart(Vec<[String; 2]>),
+    /// The plan runs on empty tables first, and rows are put in where it leads.
+    FromTop,
+}
+
+/// One of the ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Up,
+    Down,
+    Again,
+}
+
+/// What came of a trip.
+pub struct Trip {
+    pub up: Leg,
+    pub down: Leg,
+    pub again: Leg,
+    /// What stopped it, and where.
+    pub stop: Option<(Way, Stop)>,
+    pub load: Load,
+}
+
+/// Where a trip goes, and what it takes along.
+pub struct Travel<'a> {
+    pub plan: &'a Plan,
+    pub site: &'a Site,
+    pub session: &'a Session,
+    /// True if `pg_dump` is to look, too.
+    pub witness: bool,
+    /// True if a name is known that this database does not have, since only a part was built.
+    pub known: &'a dyn Fn(&str) -> bool,
+    /// What the plan leads to, where that is known.
+    pub end: Option<&'a State>,
+}
+
+impl Trip {
+    fn new() -> Self {
+        let not_run = || Leg::Unproved("it was not reached".into());
+        Self { up: not_run(), down: not_run(), again: not_run(), stop: None, load: Load::default() }
+    }
+
+    fn stopped(mut self, way: Way, stop: Stop) -> Self {
+        let leg = match &stop {
+            Stop::Lacks(what) => Leg::Unproved(what.clone()),
+            Stop::Untrusted(_) => Leg::Unproved(stop.lines().join("; ")),
+            Stop::Failed(_) => Leg::Failed(stop.lines()),
+        };
+        match way {
+            Way::Up => self.up = leg,
+            Way::Down => self.down = leg,
+            Way::Again => self.again = leg,
+        }
+        self.stop = Some((way, stop));
+        self
+    }
+}
+
+/// What was seen on the way so far.
+struct Seen {
+    start: Look,
+    top: Look,
+    /// The values at the start, where the plan leads, and back where it started; nothing where no rows were there yet.
+    first: Values,
+    high: Values,
+    low: Values,
+    /// What steps by hand changed on the way up: they may put it back as it was.
+    in_doubt: Vec<String>,
+}
+
+impl Travel<'_> {
+    /// Makes the trip.
+    ///
+    /// # Errors
+    /// What has nothing to do with the plan.
+    pub async fn go(&self, cargo: &Cargo) -> Result<Trip> {
+        let mut trip = Trip::new();
+        let start = self.look().await?;
+        if let Cargo::FromStart(but) = cargo {
+            let names: Vec<_> = load::of_plan(self.plan).iter().map(|pair| load::before(self.plan, pair)).collect();
+            trip.load = self.fill(load::tables(self.session, &names, but).await?).await?;
+        }
+        let first = self.values(cargo, &[]).await?;
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
+            return Ok(trip.stopped(Way::Up, stop));
+        }
+        let (top, in_doubt) = (self.look().await?, Vec::new());
+        let mut seen = Seen { start, top, first, high: Values::default(), low: Values::default(), in_doubt };
+        trip.up = self.at_the_top(cargo, &mut trip.load, &mut seen).await?;
+        if let Err(stop) = runner::down(self.site, self.session, self.plan, &mut ()).await {
+            return Ok(trip.stopped(Way::Down, stop));
+        }
+        self.back_again(cargo, &mut trip, &mut seen).await?;
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
+            return Ok(trip.stopped(Way::Again, stop));
+        }
+        trip.again = self.at_the_top_again(cargo, &trip.load, &seen).await?;
+        Ok(trip)
+    }
+
+    async fn at_the_top(&self, cargo: &Cargo, load: &mut Load, seen: &mut Seen) -> Result<Leg> {
+        let plan = self.plan;
+        let mut lines: Vec<String> = match stale::reached(plan, &seen.top.state, Some(&seen.start.state)) {
+            Ok(()) => Vec::new(),
+            Err(error) => error.details,
+        };
+        if let Some(end) = self.end {
+            lines.extend(compare::texts(self.session, plan, &seen.top.state, end).await?);
+        }
+        if *cargo != Cargo::Nothing {
+            lines.extend(routines::problems(self.session, plan, self.known).await?);
+        }
+        if *cargo == Cargo::FromTop {
+            let tables = load::tables(self.session, &load::of_plan(plan), &[]).await?;
+            *load = self.fill(tables).await?;
+        }
+        seen.high = self.values(cargo, &seen.first.oids()).await?;
+        if matches!(cargo, Cargo::FromStart(_)) {
+            let changed = self.changed(&seen.first, &seen.high, &self.lost_upwards()).await?;
+            if self.by_hand() {
+                seen.in_doubt = changed
+            } else {
+                lines.extend(changed)
+            }
+            lines.extend(load::refused(self.session, &load.open, &seen.first, &seen.high).await?);
+        }
+        Ok(failed_or_proved(lines))
+    }
+
+    async fn back_again(&self, cargo: &Cargo, trip: &mut Trip, seen: &mut Seen) -> Result<()> {
+        let bottom = self.look().await?;
+        let difference = compare::between(self.session, &seen.start, &bottom).await?;
+        let at_top = *cargo == Cargo::FromTop;
+        let from = if at_top { &seen.high } else { &seen.first };
+        seen.low = self.values(cargo, &from.oids()).await?;
+        let mut changed = Vec::new();
+        if *cargo != Cargo::Nothing {
+            let lost = self.lost_downwards();
+            let ends = Ends {
+                from,
+                to: &seen.low,
+                renames: if at_top { values::renames(self.inverses()) } else { Vec::new() },
+                lost: &lost,
+                types_change: at_top,
+                by_hand: self.by_hand(),
+            };
+            changed = values::compare(self.session, &ends).await?;
+            changed.extend(load::refused(self.session, &trip.load.open, from, &seen.low).await?);
+        }
+        if !seen.in_doubt.is_empty() && (!changed.is_empty() || nothing_back(self.plan) > 0) {
+            let lines = trip.up.lines().into_iter().map(ToString::to_string);
+            trip.up = failed_or_proved(lines.chain(std::mem::take(&mut seen.in_doubt)).collect());
+        }
+        trip.down = down(self.plan, difference, changed);
+        Ok(())
+    }
+
+    async fn at_the_top_again(&self, cargo: &Cargo, load: &Load, seen: &Seen) -> Result<Leg> {
+        let again = self.look().await?;
+        let difference = compare::between(self.session, &seen.top, &again).await?;
+        let mut lines: Vec<String> = difference.lines.into_iter().map(|(_, line)| line).collect();
+        if *cargo != Cargo::Nothing {
+            let last = self.values(cargo, &seen.low.oids()).await?;
+            if !self.by_hand() {
+                lines.extend(self.changed(&seen.low, &last, &self.lost_upwards()).await?);
+            }
+            let from = if *cargo == Cargo::FromTop { &seen.high } else { &seen.first };
+            lines.extend(load::refused(self.session, &load.open, from, &last).await?);
+        }
+        Ok(leg(lines, difference.unverified))
+    }
+
+    /// What changed on the way up.
+    async fn changed(&self, from: &Values, to: &Values, lost: &Lost) -> Result<Vec<String>> {
+        let renames = values::renames(self.plan.steps.iter());
+        let ends = Ends { from, to, renames, lost, types_change: true, by_hand: self.by_hand() };
+        values::compare(self.session, &ends).await
+    }
+
+    fn by_hand(&self) -> bool {
+        self.plan.steps.iter().any(|step| step.action == Action::Manual)
+    }
+
+    fn inverses(&self) -> impl Iterator<Item = &Step> {
+        self.plan.steps.iter().rev().flat_map(|step| &step.inverse)
+    }
+
+    async fn look(&self) -> Result<Look> {
+        Look::at(self.session, self.witness.then_some(self.site)).await
+    }
+
+    async fn fill(&self, tables: Vec<ObjectId>) -> Result<Load> {
+        // The same plan gets the same rows, wherever it is tried.
+        let seed = self.plan.hash().to_string();
+        let seed = seed.get(..15).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+        load::fill(self.session, tables, seed).await
+    }
+
+    async fn values(&self, cargo: &Cargo, tables: &[u32]) -> Result<Values> {
+        match cargo {
+            Cargo::Nothing => Ok(Values::default()),
+            _ => Values::read(self.session, tables).await,
+        }
+    }
+
+    fn lost_upwards(&self) -> Lost {
+        Lost::by(self.plan.steps.iter(), &[Hazard::DataLoss])
+    }
+
+    /// What does not come back: what is lost on the way up, or on the way back.
+    fn lost_downwards(&self) -> Lost {
+        let hazards = [Hazard::DataLoss, Hazard::Irreversible];
+        Lost::by(self.plan.steps.iter(), &hazards)
+            .and(Lost::by(self.inverses(), &hazards))
+            .everything(nothing_back(self.plan) > 0)
+    }
+}
+
+/// The number of steps by hand that nothing takes back.
+fn nothing_back(plan: &Plan) -> usize {
+    let nothing = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
+    plan.steps.iter().filter(nothing).count()
+}
+
+fn failed_or_proved(lines: Vec<String>) -> Leg {
+    if lines.is_empty() { Leg::Proved } else { Leg::Failed(Difference::shown(lines.into_iter())) }
+}
+
+fn leg(lines: Vec<String>, unverified: Vec<String>) -> Leg {
+    match (failed_or_proved(lines), unverified.is_empty()) {
+        (Leg::Proved, false) => {
+            Leg::Unproved(format!("spelled in another way, and nobody could compare it: {}", unverified.join("; ")))
+        }
+        (leg, _) => leg,
+    }
+}
+
+/// What the way down comes to. What a plan cannot bring back by its own account is no failure of it; values that changed are.
+fn down(plan: &Plan, difference: Difference, changed: Vec<String>) -> Leg {
+    let by_hand = nothing_back(plan);
+    let mut lost: Vec<String> = Vec::new();
+    if by_hand > 0 {
+        lost.push(format!("{by_hand} of its steps by hand have no inverse"));
+    }
+    let irreversible = |step: &&Step| step.hazards.iter().any(|finding| finding.hazard == Hazard::Irreversible);
+    let steps: Vec<&Step> = plan.steps.iter().filter(irreversible).collect();
+    // The first of a step says it for what goes along: a table's columns.
+    for finding in steps.iter().filter_map(|step| step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible)) {
+        if !lost.contains(&finding.reason) {
+            lost.push(finding.reason.clone());
+        }
+    }
+    let announced = |id: &ObjectId| {
+        let mut own = std::iter::once(id).chain(id.ancestors()).map(ToString::to_string);
+        own.any(|text| steps.iter().any(|step| step.object == text || step.with.contains(&text)))
+    };
+    let (expected, rest): (Vec<_>, Vec<_>) = difference
+        .lines
+        .into_iter()
+        .partition(|(id, _)| by_hand > 0 || id.as_ref().is_some_and(announced) || id.is_none() && !steps.is_empty());
+    lost.extend(expected.into_iter().map(|(_, line)| line));
+    match leg(rest.into_iter().map(|(_, line)| line).chain(changed).collect(), difference.unverified) {
+        Leg::Proved if !lost.is_empty() => Leg::Irreversible(Difference::shown(lost.into_iter())),
+        other => other,
+    }
+}
