@@ -19,7 +19,7 @@ const SEED: u64 = 20_240_601;
 
 /// A schema in the few terms that the generator knows; `Display` is its SQL.
 #[derive(Debug, Clone)]
-struct Schema {
+pub struct Schema {
     /// Labels of the enum `mood`; none: no enum.
     mood: Vec<&'static str>,
     /// The domain `score`: its default and the limit that its check sets.
@@ -143,7 +143,7 @@ fn table() -> impl Strategy<Value = Table> {
         })
 }
 
-fn schema() -> impl Strategy<Value = Schema> {
+pub fn schema() -> impl Strategy<Value = Schema> {
     // Every list holds `fine`, which is a default.
     let mood = prop_oneof![
         Just(vec![]),
