@@ -119,7 +119,7 @@ pub(super) async fn gather(
         let Some(pool) = found.pools.get_mut(at) else { continue };
         match (column.next(table), rows) {
             (Some(next), Some(rows)) => numbered(desk, table, at, &next, (rows, facts.edges), pool).await?,
-            _ => typed(facts, table, at, domains, leaves, pool, dice),
+            _ => typed(facts, table, at, domains, (leaves, rows), pool, dice),
         }
     }
     for (at, text) in derived(desk, table, leaves).await? {
@@ -173,7 +173,7 @@ fn typed(
     table: &Table,
     at: usize,
     domains: &FxHashMap<u32, Values>,
-    leaves: &[&Leaf],
+    (leaves, rows): (&[&Leaf], Option<usize>),
     pool: &mut Pool,
     dice: &mut Dice,
 ) {
@@ -244,6 +244,22 @@ fn typed(
             pool.intern(Some(text), true);
         }
     }
+    if table.keys.iter().any(|(_, key)| key[..] == [at]) {
+        counted(&column.base, rows.unwrap_or(0)).for_each(|text| _ = pool.intern(Some(text), true));
+    }
+}
+
+/// As many different values as there are to be rows, beyond those that a type has anyway.
+fn counted(base: &str, rows: usize) -> impl Iterator<Item = String> {
+    let number =
+        ["smallint", "integer", "bigint", "numeric", "real", "double"].iter().any(|start| base.starts_with(start));
+    let of = move |at: usize| match base {
+        _ if number => Some(at.to_string()),
+        "uuid" => Some(format!("00000000-0000-4000-8000-{at:012}")),
+        _ if is_text(base) => Some(format!("v{at}")),
+        _ => None,
+    };
+    (41..41 + rows).take(if rows > 20 { rows } else { 0 }).filter_map(of)
 }
 
 pub(super) fn is_text(base: &str) -> bool {
