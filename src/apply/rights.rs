@@ -4,77 +4,96 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::Session;
-use crate::kinds::{self, LockMode, Need};
-use crate::model::{Address, Error, Ident, Result};
+use crate::kinds::{self, LockMode, Need, held};
+use crate::model::{Address, Error, Ident, Result, Within, grantor};
 use crate::plan::{Action, Step};
 use crate::sql;
 
 use super::stale;
 
+/// An object as its text names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    /// The catalog that says whose it is.
+    catalog: &'static str,
+    /// Empty for what stands in no schema.
+    schema: String,
+    name: String,
+    /// A routine's or an operator's types.
+    signature: String,
+    /// For people.
+    shown: String,
+}
+
 /// What somebody has to have on something that exists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
-    /// `owner`, `dropper`, `trigger`, `references`, `type-owner`, `create-in`, `create-here`.
+    /// `owner`, `dropper`, `grantor`, `trigger`, `references`, `usage`, `create-in`, `create-here`, `trusted`, `superuser`.
     need: &'static str,
-    schema: String,
-    name: String,
+    on: Target,
 }
 
-/// What is missing: one row per need that is not met. What does not exist (yet) is nobody's.
-const MISSING: &str = "WITH wanted (need, schema, name) AS ( \
-         SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]), \
-             pg_catalog.unnest($3::pg_catalog.text[])) AS n), \
-     relation AS ( \
-         SELECT w.need, w.schema, w.name, c.oid, c.relowner, s.nspowner FROM wanted w \
-         JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) w.schema::pg_catalog.name \
-         JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) s.oid AND c.relname OPERATOR(pg_catalog.=) w.name::pg_catalog.name) \
-     SELECT need, schema, name, pg_catalog.pg_get_userbyid(relowner)::pg_catalog.text FROM relation WHERE \
-         need OPERATOR(pg_catalog.=) 'owner' AND NOT pg_catalog.pg_has_role(relowner, 'USAGE') \
-         OR need OPERATOR(pg_catalog.=) 'dropper' AND NOT pg_catalog.pg_has_role(relowner, 'USAGE') AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE') \
-         OR need OPERATOR(pg_catalog.=) 'trigger' AND NOT pg_catalog.has_table_privilege(oid, 'TRIGGER') \
-         OR need OPERATOR(pg_catalog.=) 'references' AND NOT pg_catalog.has_any_column_privilege(oid, 'REFERENCES') \
-     UNION ALL \
-     SELECT w.need, w.schema, w.name, pg_catalog.pg_get_userbyid(t.typowner)::pg_catalog.text FROM wanted w \
-         JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) w.schema::pg_catalog.name \
-         JOIN pg_catalog.pg_type t ON t.typnamespace OPERATOR(pg_catalog.=) s.oid AND t.typname OPERATOR(pg_catalog.=) w.name::pg_catalog.name \
-         WHERE w.need OPERATOR(pg_catalog.=) 'type-owner' AND NOT pg_catalog.pg_has_role(t.typowner, 'USAGE') \
-     UNION ALL \
-     SELECT w.need, w.schema, '', pg_catalog.pg_get_userbyid(s.nspowner)::pg_catalog.text FROM wanted w \
-         JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) w.schema::pg_catalog.name \
-         WHERE w.need OPERATOR(pg_catalog.=) 'create-in' AND NOT pg_catalog.has_schema_privilege(s.oid, 'CREATE') \
-     UNION ALL \
-     SELECT w.need, pg_catalog.current_database()::pg_catalog.text, '', '' FROM wanted w \
-         WHERE w.need OPERATOR(pg_catalog.=) 'create-here' \
-         AND NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') \
-     ORDER BY 1, 2, 3";
+/// What is missing: one row per need that is not met, with its number. What does not exist (yet) is nobody's.
+fn missing() -> String {
+    format!(
+        "WITH wanted AS (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
+             WITH ORDINALITY AS u (need, catalog, schema, name, signature, at)), \
+         owned AS ({owners}) \
+         SELECT at::int4, pg_get_userbyid(owner)::text FROM owned WHERE CASE need \
+             WHEN 'owner' THEN NOT pg_has_role(owner, 'USAGE') \
+             WHEN 'dropper' THEN NOT pg_has_role(owner, 'USAGE') AND NOT COALESCE(pg_has_role(schema_owner, 'USAGE'), false) \
+             WHEN 'grantor' THEN NOT pg_has_role(owner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(acl) a \
+                 WHERE a.is_grantable AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE'))) \
+                 AND NOT EXISTS (SELECT FROM pg_attribute c, aclexplode(c.attacl) a WHERE c.attrelid = owned.oid AND a.is_grantable \
+                     AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE'))) \
+             WHEN 'trigger' THEN NOT has_table_privilege(oid, 'TRIGGER') \
+             WHEN 'references' THEN NOT has_any_column_privilege(oid, 'REFERENCES') \
+             WHEN 'usage' THEN NOT has_server_privilege(oid, 'USAGE') \
+             WHEN 'create-in' THEN NOT has_schema_privilege(oid, 'CREATE') \
+             ELSE false END \
+         UNION ALL SELECT at::int4, '' FROM wanted WHERE CASE need \
+             WHEN 'superuser' THEN true \
+             WHEN 'create-here' THEN NOT has_database_privilege(current_database(), 'CREATE') \
+             WHEN 'trusted' THEN EXISTS (SELECT FROM pg_available_extension_versions v JOIN pg_available_extensions e \
+                 ON e.name = v.name AND e.default_version = v.version WHERE v.name = wanted.name::name \
+                 AND v.superuser AND NOT (v.trusted AND has_database_privilege(current_database(), 'CREATE'))) \
+             ELSE false END \
+         ORDER BY 1",
+        owners = held::owners_query()
+    )
+}
 
 /// Makes sure that the session's role may do what these steps do, as far as that is certain: what is in doubt is left to the server.
 /// `ledger`: false if it has to be made, too.
 ///
 /// # Errors
 /// `Failed`, naming each right that is missing and what gives it.
-pub(super) async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Item = &'a Step>) -> Result<()> {
+pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Item = &'a Step>) -> Result<()> {
     if session.superuser {
         return Ok(());
     }
-    let mut wanted = wanted(steps);
+    let mut wanted = wanted(steps, &session.user);
     if !ledger {
-        wanted.insert(Wanted { need: "create-here", schema: String::new(), name: String::new() });
+        wanted.insert(Wanted { need: "create-here", on: Target::default() });
     }
     if wanted.is_empty() {
         return Ok(());
     }
+    let wanted: Vec<Wanted> = wanted.into_iter().collect();
     let column = |of: fn(&Wanted) -> &str| -> Vec<&str> { wanted.iter().map(of).collect() };
-    let (needs, schemas, names) = (column(|w| w.need), column(|w| &w.schema), column(|w| &w.name));
-    let rows = session.rows(MISSING, &[&needs, &schemas, &names]).await?;
-    let role = sql::name(&Ident::from(session.user.as_str())).to_string();
-    let lines: Vec<String> = rows
-        .into_iter()
-        .map(|mut row| {
-            let (need, schema, name, owner) = (row.text(), row.text(), row.text(), row.text());
-            line(&need, &schema, &name, &owner, &role)
-        })
-        .collect();
+    let (needs, catalogs) = (column(|w| w.need), column(|w| w.on.catalog));
+    let (schemas, names) = (column(|w| &w.on.schema), column(|w| &w.on.name));
+    let signatures = column(|w| &w.on.signature);
+    let rows = session.rows(&missing(), &[&needs, &catalogs, &schemas, &names, &signatures]).await?;
+    let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
+    let (role, database) = (quoted(&session.user), quoted(&session.database));
+    let mut lines: Vec<String> = Vec::new();
+    for mut row in rows {
+        let (at, owner) = (row.next::<i32>(), row.text());
+        let found = usize::try_from(at).ok().and_then(|at| wanted.get(at.checked_sub(1)?));
+        let said = found.map(|wanted| line(wanted, &quoted(&owner), &role, &database));
+        lines.extend(said.filter(|said| !lines.contains(said)));
+    }
     if lines.is_empty() {
         return Ok(());
     }
@@ -84,82 +103,199 @@ pub(super) async fn check<'a>(session: &Session, ledger: bool, steps: impl Itera
     Err(error.remedy("have them granted, or connect as a role that has them").sqlstate("42501"))
 }
 
-fn line(need: &str, schema: &str, name: &str, owner: &str, role: &str) -> String {
-    let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
-    let (path, owner) = (format!("{}.{}", quoted(schema), quoted(name)), quoted(owner));
-    match need {
-        "create-in" => {
-            let schema = quoted(schema);
-            format!("CREATE on schema {schema} is missing: GRANT CREATE ON SCHEMA {schema} TO {role}")
-        }
+fn line(wanted: &Wanted, owner: &str, role: &str, database: &str) -> String {
+    let shown = &wanted.on.shown;
+    match wanted.need {
+        "create-in" => format!("CREATE on schema {shown} is missing: GRANT CREATE ON SCHEMA {shown} TO {role}"),
         "create-here" => {
-            let database = quoted(schema);
             format!("CREATE on database {database} is missing: GRANT CREATE ON DATABASE {database} TO {role}")
         }
-        "trigger" => format!("TRIGGER on {path} is missing: GRANT TRIGGER ON {path} TO {role}"),
-        "references" => format!("REFERENCES on {path} is missing: GRANT REFERENCES ON {path} TO {role}"),
-        _ => format!("{path} belongs to {owner}: GRANT {owner} TO {role}"),
+        "trigger" => format!("TRIGGER on {shown} is missing: GRANT TRIGGER ON {shown} TO {role}"),
+        "references" => format!("REFERENCES on {shown} is missing: GRANT REFERENCES ON {shown} TO {role}"),
+        "usage" => format!("USAGE on {shown} is missing: GRANT USAGE ON FOREIGN SERVER {shown} TO {role}"),
+        "superuser" | "trusted" => format!("{shown}: only a superuser may make, alter or drop it"),
+        _ => format!("{shown} belongs to {owner}: GRANT {owner} TO {role}"),
+    }
+}
+
+/// The object that an object's text is about: that whose comment, owner or rights it is, else itself.
+fn bearer(object: &str) -> &str {
+    let word = object.split(' ').next().unwrap_or_default();
+    let facet = kinds::find(word).is_some_and(|room| room.kind().address == Address::Facet);
+    let mut quoted = false;
+    let on = object.char_indices().find(|(at, c)| {
+        quoted ^= *c == '"';
+        !quoted && object.get(*at..).is_some_and(|rest| rest.starts_with(" on "))
+    });
+    match on.filter(|_| facet) {
+        Some((at, _)) => bearer(object.get(at + 4..).unwrap_or_default()),
+        None => object,
+    }
+}
+
+/// What has an owner: the objects that a text may be a part of, or that it names. Most have one; a check may be a table's or a domain's.
+fn targets(object: &str) -> Vec<Target> {
+    let object = bearer(object);
+    let Some((word, path)) = object.split_once(' ') else { return Vec::new() };
+    if kinds::find(word).is_some_and(|room| room.need() == Need::OneType) {
+        return own_type(&signature(path)).into_iter().collect();
+    }
+    let (Some(kind), Some(names)) = (kinds::find(word).map(|room| room.kind()), stale::names(object)) else {
+        return Vec::new();
+    };
+    let part = matches!(kind.address, Address::Beside | Address::MemberOf | Address::NamedOn | Address::Part);
+    let words: Vec<&'static str> = match kind.within {
+        Within::Of(words) if part => words.to_vec(),
+        _ => vec![kind.word],
+    };
+    let mut out: Vec<Target> = Vec::new();
+    for held in words.into_iter().filter_map(held::held_by) {
+        let (schema, name) = match (held.in_schema, names.as_slice()) {
+            (true, [schema, name, ..]) => (schema.clone(), name.clone()),
+            (false, [name, ..]) => (String::new(), name.clone()),
+            _ => continue,
+        };
+        let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
+        let signature = if part { String::new() } else { signature(path) };
+        let mut shown = if held.in_schema { format!("{}.{}", quoted(&schema), quoted(&name)) } else { quoted(&name) };
+        if matches!(kind.address, Address::Routine) {
+            shown = format!("{shown}({signature})");
+        }
+        let target = Target { catalog: held.catalog, schema, name, signature, shown };
+        if !out.contains(&target) {
+            out.push(target);
+        }
+    }
+    out
+}
+
+/// The only one of some types that is not PostgreSQL's own. If there are several, one of them is enough, and the server decides.
+fn own_type(signature: &str) -> Option<Target> {
+    let types = sql::signature::split(signature);
+    let mut own = types.iter().filter_map(|text| sql::reference::split(text).ok().filter(|names| names.len() == 2));
+    let (names, None) = (own.next()?, own.next()) else { return None };
+    let (schema, name) = (names.first()?.to_string(), names.last()?.to_string());
+    let quoted = |name: &str| sql::name(&Ident::from(name)).to_string();
+    let shown = format!("{}.{}", quoted(&schema), quoted(&name));
+    Some(Target { catalog: "pg_type", schema, name, shown, ..Target::default() })
+}
+
+/// The types of a routine's text.
+fn signature(path: &str) -> String {
+    let mut quoted = false;
+    let start = path.find(|c| {
+        quoted ^= c == '"';
+        c == '(' && !quoted
+    });
+    let inside = start.and_then(|at| path.get(at + 1..)).and_then(|rest| rest.strip_suffix(')'));
+    inside.unwrap_or_default().to_string()
+}
+
+fn schema(name: &str) -> Target {
+    let shown = sql::name(&Ident::from(name)).to_string();
+    Target { catalog: "pg_namespace", name: name.into(), shown, ..Target::default() }
+}
+
+/// What the plan has made so far, which is its own.
+#[derive(Default)]
+struct Made(BTreeSet<(&'static str, String, String)>);
+
+impl Made {
+    fn add(&mut self, on: &Target) {
+        self.0.insert((on.catalog, on.schema.clone(), on.name.clone()));
+    }
+
+    fn has(&self, on: &Target) -> bool {
+        self.0.contains(&(on.catalog, on.schema.clone(), on.name.clone()))
+            || self.0.contains(&("pg_namespace", String::new(), on.schema.clone()))
     }
 }
 
 /// What the steps need of what exists. From a step on that somebody wrote by hand anything may have changed.
-fn wanted<'a>(steps: impl Iterator<Item = &'a Step>) -> BTreeSet<Wanted> {
-    let mut wanted = BTreeSet::new();
-    let mut made: BTreeSet<String> = BTreeSet::new();
+fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet<Wanted> {
+    let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
     for step in steps {
-        let Some(kind) = step.object.split(' ').next().and_then(kinds::find).map(|room| (room, room.kind())) else {
-            break;
-        };
-        let (room, kind) = kind;
+        let Some(room) = step.object.split(' ').next().and_then(kinds::find) else { break };
         if step.action == Action::Manual {
             break;
         }
         if room.need() == Need::Unknown {
             continue;
         }
-        let names = stale::names(&step.object).unwrap_or_default();
-        let mut here: Vec<(&'static str, String, String)> = Vec::new();
-        let mut want = |need: &'static str, schema: &str, name: &str| here.push((need, schema.into(), name.into()));
-        let mut makes = None;
-        match (step.action, kind.address, names.as_slice()) {
-            (Action::Create, Address::Schema, [name]) => {
-                want("create-here", "", "");
-                makes = Some(name.clone());
-            }
-            (Action::Create, Address::Qualified | Address::Routine, [schema, name, ..]) => {
-                want("create-in", schema, "");
-                makes = Some(format!("{schema}\0{name}"));
-            }
-            (Action::Alter, Address::Qualified, [schema, name])
-                if kinds::IS_TYPE.contains(&kind.word) && step.lock.is_none() =>
-            {
-                want("type-owner", schema, name);
-            }
-            _ => {}
-        }
-        let need = match (room.need(), step.action, kind.address) {
-            (Need::Trigger, Action::Create, _) => "trigger",
-            // Who owns a schema may drop what stands in it.
-            (_, Action::Drop, Address::Qualified) => "dropper",
-            _ => "owner",
-        };
-        let claimed = step.lock.iter().filter(|(mode, _)| *mode >= LockMode::ShareUpdateExclusive);
-        for (_, on) in claimed {
-            if let Some([schema, name]) = stale::names(on).as_deref() {
-                want(need, schema, name);
+        // A rename names the old object apart.
+        let object = step.with.first().filter(|_| step.action == Action::Rename).unwrap_or(&step.object);
+        let (kind, on) = (room.kind(), targets(object));
+        let itself = matches!(kind.address, Address::Schema | Address::Global | Address::Qualified | Address::Routine);
+        let makes = step.action == Action::Create && itself;
+        let mut here = on_itself(room.need(), step, &on, makes, user);
+        let names = stale::names(object).unwrap_or_default();
+        if makes {
+            match (kind.address, names.as_slice()) {
+                (Address::Schema, _) => here.push(("create-here", Target::default())),
+                (Address::Qualified | Address::Routine, [name, ..]) => here.push(("create-in", schema(name))),
+                _ => {}
             }
         }
-        for (_, on) in step.locks.iter().filter(|_| step.action == Action::Create) {
-            if let Some([schema, name]) = stale::names(on).as_deref() {
-                want("references", schema, name);
-            }
+        let lets = room.need() == Need::Grantor || room.need() == Need::Given && step.action == Action::Create;
+        if !lets {
+            here.extend(on_tables(room.need(), step, kind.address));
         }
-        // What the plan makes is its own.
-        let there = here
-            .into_iter()
-            .filter(|(_, schema, name)| !made.contains(schema) && !made.contains(&format!("{schema}\0{name}")));
-        wanted.extend(there.map(|(need, schema, name)| Wanted { need, schema, name }));
-        made.extend(makes);
+        wanted.extend(here.into_iter().filter(|(_, on)| !made.has(on)).map(|(need, on)| Wanted { need, on }));
+        if makes && held::held_by(kind.word).is_some() {
+            on.iter().for_each(|on| made.add(on));
+        }
     }
     wanted
+}
+
+/// What a step needs on its object, or on what that is a part of.
+fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) -> Vec<(&'static str, Target)> {
+    let all = |need: &'static str| on.iter().map(|on| (need, on.clone())).collect::<Vec<_>>();
+    let this = |need: &'static str| {
+        let names = stale::names(&step.object).unwrap_or_default();
+        vec![(
+            need,
+            Target { name: names.last().cloned().unwrap_or_default(), shown: step.object.clone(), ..Target::default() },
+        )]
+    };
+    let own = || stale::names(&step.object).is_some_and(|names| names.last().is_some_and(|name| name == user));
+    let address = kinds::find(step.object.split(' ').next().unwrap_or_default()).map(|room| room.kind().address);
+    let in_schema = matches!(address, Some(Address::Qualified | Address::Routine | Address::Beside));
+    let bears = kinds::find(bearer(&step.object).split(' ').next().unwrap_or_default()).map(|room| room.need());
+    match (need, step.action) {
+        (Need::Given, Action::Create) => Vec::new(),
+        (Need::OneType, _) => all("owner"),
+        (Need::Superuser, Action::Create | Action::Alter) | (Need::SuperuserToMake, Action::Create) => {
+            this("superuser")
+        }
+        (Need::Superuser, _) if on.is_empty() => {
+            let names = stale::names(&step.object).unwrap_or_default();
+            names.first().map(|name| ("owner", schema(name))).into_iter().collect()
+        }
+        (Need::Owner, _) if on.is_empty() && bears == Some(Need::Superuser) => this("superuser"),
+        (Need::Trusted, Action::Create) => this("trusted"),
+        (Need::Database, Action::Create) => vec![("create-here", Target::default())],
+        (Need::Trigger, Action::Create) => Vec::new(), // it is on the table that is locked
+        (Need::Own, _) if own() => all("usage"),
+        // Some of it may be given by others than the owner.
+        (Need::Grantor, _) if grantor(&step.object).is_some() => Vec::new(),
+        (Need::Grantor, _) => all("grantor"),
+        _ if makes => Vec::new(),
+        // Who owns a schema may drop what stands in it.
+        (_, Action::Drop) if in_schema => all("dropper"),
+        _ => all("owner"),
+    }
+}
+
+/// What a step needs on the tables that it locks.
+fn on_tables(need: Need, step: &Step, address: Address) -> Vec<(&'static str, Target)> {
+    let need = match (need, step.action) {
+        (Need::Trigger, Action::Create) => "trigger",
+        (_, Action::Drop) if matches!(address, Address::Qualified | Address::Beside) => "dropper",
+        _ => "owner",
+    };
+    let claimed = step.lock.iter().filter(|(mode, _)| *mode >= LockMode::ShareUpdateExclusive);
+    let claimed = claimed.flat_map(|(_, on)| targets(on)).map(|on| (need, on));
+    let reached = step.locks.iter().filter(|_| step.action == Action::Create);
+    claimed.chain(reached.flat_map(|(_, on)| targets(on)).map(|on| ("references", on))).collect()
 }

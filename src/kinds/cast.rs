@@ -10,7 +10,7 @@ use crate::sql::{self, signature};
 
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, function_attr};
-use super::{Context, Folded, Room, Statement, generic, routine};
+use super::{Context, Folded, Need, Room, Statement, generic, routine};
 
 const FUNCTION: Key<ObjectId> = Key::new("function");
 const WITHOUT_FUNCTION: Key<bool> = Key::new("without-function");
@@ -43,6 +43,10 @@ pub static ROOM: Cast = Cast;
 impl Room for Cast {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::OneType
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -10,7 +10,7 @@ use crate::model::{
 
 use super::acl::{self, PLURALS};
 use super::scope::{Scope, schema_id};
-use super::{Context, Folded, Room, Statement, generic, room};
+use super::{Context, Folded, Need, Room, Statement, generic, room};
 
 const IN: Key<ObjectId> = Key::new("in");
 
@@ -40,6 +40,10 @@ pub fn id(role: &Ident, word: &str, schema: Option<&str>) -> ObjectId {
 impl Room for DefaultPrivileges {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Unknown
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

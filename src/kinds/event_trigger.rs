@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::scope::{Scope, schema_id};
-use super::{Context, Folded, Room, Statement, generic};
+use super::{Context, Folded, Need, Room, Statement, generic};
 
 const EVENT: Key<Text> = Key::new("event");
 const FUNCTION: Key<ObjectId> = Key::new("function");
@@ -60,6 +60,10 @@ pub static ROOM: EventTrigger = EventTrigger;
 impl Room for EventTrigger {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::SuperuserToMake
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::refs::Refs;
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement, find, generic};
+use super::{Context, Disturbance, Folded, Need, Reaction, Room, Statement, find, generic};
 
 const SCHEMA: Key<Ident> = Key::new("schema");
 const VERSION: Key<Text> = Key::new("version");
@@ -42,6 +42,10 @@ pub static ROOM: Extension = Extension;
 impl Room for Extension {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Trusted
     }
 
     /// The version is left out: files that name one pin it, and that is for people to decide.

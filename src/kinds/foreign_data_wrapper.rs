@@ -9,7 +9,7 @@ use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
 use super::scope::{Scope, schema_id};
-use super::{Context, Folded, Room, Statement, generic, support_function};
+use super::{Context, Folded, Need, Room, Statement, generic, support_function};
 
 const HANDLER: Key<ObjectId> = Key::new("handler");
 const VALIDATOR: Key<ObjectId> = Key::new("validator");
@@ -56,6 +56,10 @@ pub static ROOM: Wrapper = Wrapper;
 impl Room for Wrapper {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Superuser
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

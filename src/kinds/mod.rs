@@ -8,6 +8,7 @@ pub mod firing;
 pub mod foreign_options;
 pub mod generic;
 pub mod habits;
+pub mod held;
 pub mod index_of;
 pub mod inheritance;
 pub mod key_constraint;

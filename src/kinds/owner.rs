@@ -76,7 +76,7 @@ impl Room for Owner {
     }
 
     fn need(&self) -> Need {
-        Need::Unknown
+        Need::Given
     }
 
     fn reaches_children(&self) -> bool {

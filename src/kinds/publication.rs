@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Folded, Room, Statement, generic};
+use super::{Context, Folded, Need, Room, Statement, generic};
 
 /// Every table, also those to come.
 pub const ALL_TABLES: Key<bool> = Key::new("all-tables");
@@ -65,6 +65,10 @@ pub static ROOM: Publication = Publication;
 impl Room for Publication {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Database
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::{Scope, schema_id};
-use super::{Context, Folded, Room, Statement, generic};
+use super::{Context, Folded, Need, Room, Statement, generic};
 
 const SCHEMA: Key<ObjectId> = Key::new("schema");
 
@@ -34,6 +34,10 @@ pub static ROOM: PublicationSchema = PublicationSchema;
 impl Room for PublicationSchema {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Superuser
     }
 
     fn words(&self) -> &'static [&'static str] {

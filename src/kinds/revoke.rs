@@ -33,7 +33,7 @@ impl Room for Revoke {
     }
 
     fn need(&self) -> Need {
-        Need::Unknown
+        Need::Grantor
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

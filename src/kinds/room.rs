@@ -89,7 +89,7 @@ pub trait Room: Sync {
         false
     }
 
-    /// What whoever makes, alters or drops an object on a table has to have there.
+    /// What whoever makes, alters or drops an object has to have.
     fn need(&self) -> Need {
         Need::Owner
     }
@@ -306,13 +306,29 @@ pub struct Folded {
     pub clause: String,
 }
 
-/// What somebody has to have on a table to do something there.
+/// What somebody has to have to make, alter or drop an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Its owner's rights.
+    /// CREATE where it is to stand, or its owner's rights; for parts, those of the owner of the whole.
     Owner,
-    /// TRIGGER, to make the object; its owner's rights for the rest.
+    /// TRIGGER on the table, to make the object; its owner's rights for the rest.
     Trigger,
+    /// CREATE on the database, to make the object; its owner's rights for the rest.
+    Database,
+    /// To be a superuser, to make or alter it; the rights of its owner, or of its schema's, to drop it.
+    Superuser,
+    /// To be a superuser, to make it; its owner's rights for the rest.
+    SuperuserToMake,
+    /// The rights of its owner, to give it away. That what is made has its owner needs nothing.
+    Given,
+    /// The rights of the owner of one of its types.
+    OneType,
+    /// CREATE on the database to make a trusted one, else to be a superuser; its owner's rights for the rest.
+    Trusted,
+    /// USAGE on the server for one's own, else its owner's rights.
+    Own,
+    /// The right to give what the whole allows: its owner's rights, or a grant option.
+    Grantor,
     /// That depends, and it may change what others have.
     Unknown,
 }

@@ -6,7 +6,7 @@ use crate::model::{Key, KindRef, Object, ObjectId, Result, Text};
 use crate::sql;
 
 use super::scope::{Scope, Turn};
-use super::{BuiltIns, Context, Folded, Room, Statement, find, generic, room, schema, support};
+use super::{BuiltIns, Context, Folded, Need, Room, Statement, find, generic, room, schema, support};
 
 /// The room of parsers or templates.
 pub struct OfFunctions {
@@ -50,6 +50,10 @@ impl OfFunctions {
 impl Room for OfFunctions {
     fn kind(&self) -> KindRef {
         self.kind
+    }
+
+    fn need(&self) -> Need {
+        Need::Superuser
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -9,7 +9,7 @@ use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
 use super::scope::Scope;
-use super::{Context, Folded, Room, Statement, generic};
+use super::{Context, Folded, Need, Room, Statement, generic};
 
 /// The connected role may not read the options.
 const UNREADABLE: Key<bool> = Key::new("unreadable");
@@ -43,6 +43,10 @@ pub static ROOM: UserMapping = UserMapping;
 impl Room for UserMapping {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn need(&self) -> Need {
+        Need::Own
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -81,6 +81,14 @@ pub fn travel(before: &str, after: &str) -> Result<Seen, Failure> {
     wait(run(&here, &there))
 }
 
+/// The steps that lead one database to the schema of another.
+pub async fn steps(here: &TestDb, there: &TestDb) -> Result<Vec<Step>, Failure> {
+    let (session, other) = (open(here).await?, open(there).await?);
+    let wanted = read(&other).await?;
+    let difference = against(&session, &wanted, &Manage::default(), &Bench).await.map_err(wrong("planning"))?;
+    Ok(difference.made.steps)
+}
+
 async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
     let (session, other) = (open(here).await?, open(there).await?);
     let start = read(&session).await?;

@@ -49,7 +49,7 @@ impl Room for Grant {
     }
 
     fn need(&self) -> Need {
-        Need::Unknown
+        Need::Grantor
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

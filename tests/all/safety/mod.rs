@@ -25,6 +25,7 @@ mod planted_ledger;
 mod resumed_runs;
 mod revoked;
 mod rights;
+mod rights_by_kind;
 mod secrets;
 mod settings;
 mod shared_ledger;
