@@ -39,7 +39,7 @@ fn missing() -> String {
         "WITH wanted AS (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
              WITH ORDINALITY AS u (need, catalog, schema, name, signature, at)), \
          owned AS ({owners}) \
-         SELECT at::int4, pg_get_userbyid(owner)::text FROM owned WHERE CASE need \
+         SELECT at::int4, pg_get_userbyid(owner)::text, (SELECT rolsuper FROM pg_roles WHERE oid = owned.owner) FROM owned WHERE CASE need \
              WHEN 'owner' THEN NOT pg_has_role(owner, 'USAGE') \
              WHEN 'dropper' THEN NOT pg_has_role(owner, 'USAGE') AND NOT COALESCE(pg_has_role(schema_owner, 'USAGE'), false) \
              WHEN 'grantor' THEN NOT pg_has_role(owner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(acl) a \
@@ -51,7 +51,7 @@ fn missing() -> String {
              WHEN 'usage' THEN NOT has_server_privilege(oid, 'USAGE') \
              WHEN 'create-in' THEN NOT has_schema_privilege(oid, 'CREATE') \
              ELSE false END \
-         UNION ALL SELECT at::int4, '' FROM wanted WHERE CASE need \
+         UNION ALL SELECT at::int4, '', false FROM wanted WHERE CASE need \
              WHEN 'superuser' THEN true \
              WHEN 'create-here' THEN NOT has_database_privilege(current_database(), 'CREATE') \
              WHEN 'trusted' THEN EXISTS (SELECT FROM pg_available_extension_versions v JOIN pg_available_extensions e \
@@ -89,9 +89,9 @@ pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Ite
     let (role, database) = (quoted(&session.user), quoted(&session.database));
     let mut lines: Vec<String> = Vec::new();
     for mut row in rows {
-        let (at, owner) = (row.next::<i32>(), row.text());
+        let (at, owner, is_super) = (row.next::<i32>(), row.text(), row.next::<Option<bool>>() == Some(true));
         let found = usize::try_from(at).ok().and_then(|at| wanted.get(at.checked_sub(1)?));
-        let said = found.map(|wanted| line(wanted, &quoted(&owner), &role, &database));
+        let said = found.map(|wanted| line(wanted, (&quoted(&owner), is_super), &role, &database));
         lines.extend(said.filter(|said| !lines.contains(said)));
     }
     if lines.is_empty() {
@@ -103,7 +103,8 @@ pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Ite
     Err(error.remedy("have them granted, or connect as a role that has them").sqlstate("42501"))
 }
 
-fn line(wanted: &Wanted, owner: &str, role: &str, database: &str) -> String {
+/// One missing right and its cure. Membership in a superuser's role would give far more than the step needs, so it is never advised.
+fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: &str) -> String {
     let shown = &wanted.on.shown;
     match wanted.need {
         "create-in" => format!("CREATE on schema {shown} is missing: GRANT CREATE ON SCHEMA {shown} TO {role}"),
@@ -114,6 +115,11 @@ fn line(wanted: &Wanted, owner: &str, role: &str, database: &str) -> String {
         "references" => format!("REFERENCES on {shown} is missing: GRANT REFERENCES ON {shown} TO {role}"),
         "usage" => format!("USAGE on {shown} is missing: GRANT USAGE ON FOREIGN SERVER {shown} TO {role}"),
         "superuser" | "trusted" => format!("{shown}: only a superuser may make, alter or drop it"),
+        _ if is_super => {
+            format!(
+                "{shown} belongs to {owner}, a superuser: connect as {owner}, or have {owner} make {role} its owner"
+            )
+        }
         _ => format!("{shown} belongs to {owner}: GRANT {owner} TO {role}"),
     }
 }

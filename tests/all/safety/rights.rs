@@ -68,12 +68,15 @@ fn a_table_of_somebody_else_is_found_before_the_first_step() {
     let refused = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let owner = db.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'b'");
-    assert!(
-        refused.stderr.contains(&format!("public.b belongs to {owner}: GRANT {owner} TO {}", role.name)),
-        "{}",
-        refused.stderr
-    );
+    let advice = format!("public.b belongs to {owner}, a superuser: connect as {owner}");
+    assert!(refused.stderr.contains(&advice), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("GRANT "), "nobody is made a superuser\n{}", refused.stderr);
     assert!(!refused.stderr.contains("public.a"), "{}", refused.stderr);
+    let other = Role::new(&db, "owns");
+    db.execute(&format!("ALTER TABLE b OWNER TO {}", other.name));
+    let refused = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    let advice = format!("public.b belongs to {0}: GRANT {0} TO {1}", other.name, role.name);
+    assert!(refused.stderr.contains(&advice), "{}", refused.stderr);
     assert_eq!(db.query("SELECT * FROM a"), ["1"], "nothing was done");
     db.execute(&format!("ALTER TABLE b OWNER TO {}", role.name));
     let applied = role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
