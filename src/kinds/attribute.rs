@@ -95,7 +95,13 @@ impl Room for Attribute {
         Ok(vec![alter_type(from, &format!("RENAME ATTRIBUTE {old} TO {new}"), cx)])
     }
 
-    fn retype(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Option<Result<Statement>> {
+    fn retype(
+        &self,
+        id: &ObjectId,
+        object: &Object,
+        _: (&ObjectId, &ObjectId),
+        cx: &Context<'_>,
+    ) -> Option<Result<Statement>> {
         let (name, what) = (sql::name(id.name()), what(object)?);
         Some(Ok(alter_type(id, &format!("ALTER ATTRIBUTE {name} TYPE {what}"), cx)))
     }

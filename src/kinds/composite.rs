@@ -1,10 +1,10 @@
 //! Composite types: `type address { attribute street text; … }`.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, Within};
+use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, State, Value, Within};
 use crate::sql;
 
-use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Holds, Reaction, Room, Statement};
 
 pub static KIND: Kind = Kind {
     word: "type",
@@ -53,6 +53,15 @@ impl Room for Composite {
     /// Its attributes react, not the type.
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
+    }
+
+    fn holds(&self, id: &ObjectId, _: &Object, state: &State) -> Option<Holds> {
+        let own = state.iter().filter(|(child, _)| child.parent() == Some(id));
+        let fields = own.filter_map(|(child, object)| match object.value("type") {
+            Some(Value::Type(sql_type)) => Some((child.name().text(), sql_type.clone())),
+            _ => None,
+        });
+        Some(Holds::Fields(fields.collect()))
     }
 
     fn evaluates(&self, _: bool) -> Evaluates {

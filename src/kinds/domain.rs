@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Holds, Reaction, Room, Statement};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -75,6 +75,10 @@ impl Room for Domain {
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
+    }
+
+    fn holds(&self, _: &ObjectId, object: &Object, _: &State) -> Option<Holds> {
+        object.get(TYPE).cloned().map(Holds::As)
     }
 
     fn evaluates(&self, _: bool) -> Evaluates {

@@ -4,12 +4,12 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
     Address, Attr, Form, Key, Kind, KindRef, MAX_NAME_BYTES, Namespace, Object, ObjectId, OnChange, Result, Shape,
-    Text, Within, attr,
+    State, Text, Within, attr,
 };
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Evaluates, Folded, Mode, Room, Statement, generic};
+use super::{Context, Evaluates, Folded, Holds, Mode, Room, Statement, generic};
 
 const VALUES: Key<Vec<Text>> = Key::new("values");
 
@@ -89,6 +89,10 @@ impl Room for Enumeration {
         let mut kept = new.iter().filter(|value| old.contains(value));
         let same_order = old.iter().all(|value| kept.next() == Some(value));
         if same_order { OnChange::Alter } else { OnChange::Replace }
+    }
+
+    fn holds(&self, _: &ObjectId, object: &Object, _: &State) -> Option<Holds> {
+        Some(Holds::Words(object.get(VALUES).unwrap_or_default().into_iter().cloned().collect()))
     }
 
     fn evaluates(&self, _: bool) -> Evaluates {

@@ -30,9 +30,11 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod text_search;
+pub mod values;
 
 pub use room::{
-    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, LockMode, Mode, Need, Reaction, Room, Statement,
+    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Holds, LockMode, Mode, Need, Reaction, Room,
+    Statement,
 };
 
 use std::sync::LazyLock;

@@ -11,7 +11,7 @@ use crate::sql::{self, reference};
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
-use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic, room};
+use super::{Context, Evaluates, Folded, Holds, Room, Statement, constraint, generic, room};
 
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
 const OPCLASS: Key<Text> = Key::new("subtype-opclass");
@@ -174,6 +174,10 @@ impl Room for Range {
 
     fn other_type(&self, id: &ObjectId, object: &Object) -> Option<ObjectId> {
         Some(multirange(id, object))
+    }
+
+    fn holds(&self, _: &ObjectId, object: &Object, _: &State) -> Option<Holds> {
+        object.get(SUBTYPE).cloned().map(Holds::Bounds)
     }
 
     fn evaluates(&self, _: bool) -> Evaluates {

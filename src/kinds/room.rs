@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, State, Text};
+use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, SqlType, State, Text};
 use crate::sql;
 
 use super::scope::Scope;
@@ -175,6 +175,11 @@ pub trait Room: Sync {
         BuiltIns::None
     }
 
+    /// For types: what their values are made of.
+    fn holds(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Option<Holds> {
+        None
+    }
+
     /// True for what brings other objects that the model does not know: an extension.
     fn provides_unknown(&self) -> bool {
         false
@@ -239,8 +244,15 @@ pub trait Room: Sync {
         self.rename(from, to, object, cx)
     }
 
-    /// Gives a column the rebuilt type of the same name, through text. `None`: the kind has no type to give.
-    fn retype(&self, _id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Option<Result<Statement>> {
+    /// Gives a column the rebuilt type of the same name; the type as it was, which `cx` has, is called `aside`. `None`: the kind has no
+    /// type to give.
+    fn retype(
+        &self,
+        _id: &ObjectId,
+        _object: &Object,
+        _aside: (&ObjectId, &ObjectId),
+        _cx: &Context<'_>,
+    ) -> Option<Result<Statement>> {
         None
     }
 
@@ -261,6 +273,8 @@ pub struct Context<'a> {
     pub server: Version,
     /// The state in which the object stands (the old one for drops, the new one for creates).
     pub state: &'a State,
+    /// The state on the other side of the change; the same one where there is none.
+    pub other: &'a State,
     /// Who runs the statements, and so owns whatever the state names no owner for; `None` if nobody may know.
     pub creator: Option<&'a Ident>,
 }
@@ -268,8 +282,20 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// For statements that anybody may run.
     pub const fn new(server: Version, state: &'a State) -> Self {
-        Self { server, state, creator: None }
+        Self { server, state, other: state, creator: None }
     }
+}
+
+/// What the values of a type are made of.
+pub enum Holds {
+    /// Values of another type: a domain's.
+    As(SqlType),
+    /// These words: an enum's.
+    Words(Vec<Text>),
+    /// Two values of another type, or several pairs of them: a range's.
+    Bounds(SqlType),
+    /// Attributes, by name.
+    Fields(Vec<(Text, SqlType)>),
 }
 
 /// Which names without a schema mean an object in `pg_catalog`.

@@ -97,7 +97,9 @@ impl Maker<'_> {
                         current.put(&part, object);
                     }
                 }
-                let findings = columns.iter().flat_map(hazards::rebuilt).collect();
+                let (now, then) = (self.wanted.new, self.wanted.old);
+                let findings = columns.iter().flat_map(|column| hazards::rebuilt(column, now, then));
+                let findings = findings.filter(|finding| finding.hazard != Hazard::Irreversible).collect();
                 let mut back = plain(id, Action::Alter, rebuild::statements(id, columns, &new, &old)?, findings);
                 // Comments, owner and grants of the type as it was.
                 let facets: Vec<Change> = self

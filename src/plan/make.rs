@@ -230,7 +230,8 @@ impl<'a> Maker<'a> {
     }
 
     pub(super) fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
-        Context { creator: self.wanted.creator, ..Context::new(self.wanted.server, state) }
+        let other = if std::ptr::eq(state, self.wanted.old) { self.wanted.new } else { self.wanted.old };
+        Context { creator: self.wanted.creator, other, ..Context::new(self.wanted.server, state) }
     }
 
     fn can_fold(&self, node: usize) -> bool {
@@ -377,7 +378,7 @@ impl<'a> Maker<'a> {
                 }
             }
             if let Act::Rebuild(columns) = &node.act {
-                out.extend(columns.iter().flat_map(hazards::rebuilt));
+                out.extend(columns.iter().flat_map(|column| hazards::rebuilt(column, old, new)));
                 break;
             }
         }

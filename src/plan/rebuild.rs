@@ -17,7 +17,7 @@ pub fn statements(id: &ObjectId, columns: &[ObjectId], old: &Context<'_>, new: &
     out.extend(room_of_type.create(id, after, &folded(id, new)?, new)?);
     for column in columns {
         let Some(object) = new.state.get(column).or_else(|| old.state.get(column)) else { continue };
-        let statement = room(column.kind()).retype(column, object, old);
+        let statement = room(column.kind()).retype(column, object, (id, &aside), old);
         match statement {
             Some(statement) => out.push(statement?),
             None => return Err(Error::refused(format!("{id} cannot be rebuilt, since {column} uses it"))),

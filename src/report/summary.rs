@@ -93,7 +93,13 @@ pub fn way_back(steps: &[Step]) -> WayBack {
         let found = step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible).map(|f| f.reason.clone());
         let by_hand = step.action == Action::Manual && step.inverse.is_empty();
         let by_hand = by_hand.then(|| format!("nothing takes back the step by hand `{}`", super::line(&step.sql, 40)));
-        for line in found.into_iter().chain(by_hand) {
+        // What the new type holds and the old one does not. Where the way there changes values, that is said above; where it does not and
+        // yet needs leave, as for a zone, they come back.
+        let changes = step.action == Action::Alter && step.hazards.iter().all(|f| f.hazard != Hazard::DataLoss);
+        let on_the_way = step.inverse.iter().flat_map(|back| &back.hazards);
+        let on_the_way =
+            on_the_way.filter(|f| changes && f.hazard == Hazard::DataLoss).map(|f| format!("going back: {}", f.reason));
+        for line in found.into_iter().chain(by_hand).chain(on_the_way) {
             if !lost.contains(&line) {
                 lost.push(line);
             }

@@ -1,6 +1,7 @@
 //! SQL text: quoting names on the way out, reading names, types and references on the way in.
 
 pub mod balance;
+pub mod conversion;
 pub mod lex;
 pub mod names;
 pub mod operators;

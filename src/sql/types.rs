@@ -299,6 +299,13 @@ fn push_word(
 }
 
 impl Parsed {
+    /// True if no extension and no file has a say in what its values are.
+    pub fn is_built_in(&self) -> bool {
+        self.schema.is_none() && (is_built_in(&self.name) || IN_CATALOG.contains(&format!(" {} ", self.name)))
+            || self.schema.is_none() && self.name.starts_with("interval ")
+            || self.schema.as_deref() == Some("pg_catalog")
+    }
+
     /// The text that `format_type` prints; `home` finds the schema of a declared type by its bare name.
     pub fn normalised(&self, home: impl Fn(&str) -> Option<Text>) -> String {
         let mut out = String::new();

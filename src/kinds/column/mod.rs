@@ -1,7 +1,6 @@
 //! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
 
 mod catalog;
-mod conversion;
 
 pub use catalog::unlike_parent;
 
@@ -12,12 +11,13 @@ use crate::model::{
     Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
+use crate::sql::conversion::{self, Verdict};
 
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
 use super::{
     Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options,
-    generic, inheritance, short,
+    generic, inheritance, short, values,
 };
 
 /// The type; an inherited column may have none of its own.
@@ -216,6 +216,12 @@ impl Room for Column {
         self.alter(id, &Object::default(), object, &said, cx)
     }
 
+    /// What was generated and stored stays where the column becomes a plain one; what was only computed was never there.
+    fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
+        let becomes_plain = new.get(GENERATED).is_none() && !old.is(VIRTUAL);
+        if attr.name == GENERATED.name && becomes_plain { OnChange::Alter } else { attr.on_change }
+    }
+
     fn evaluates(&self, _: bool) -> Evaluates {
         Evaluates::Rows
     }
@@ -253,13 +259,15 @@ impl Room for Column {
             let what = if *name == TYPE.name || (*name == COLLATION.name && !changed.contains(&TYPE.name)) {
                 let Some(new_type) = new.get(TYPE) else { continue };
                 let collation = collated::clause(new.get(COLLATION));
-                let old_type = old.get(TYPE).filter(|_| !is_foreign(id));
-                let using = old_type
-                    .and_then(|old_type| conversion::using(&column, old_type, new_type))
-                    .map_or_else(String::new, |u| format!(" USING {u}"));
+                let using = match old.get(TYPE).filter(|_| !is_foreign(id)) {
+                    Some(old_type) => converted(id, old_type, new_type, None, cx.other, cx.state)?,
+                    None => String::new(),
+                };
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
             } else if *name == NOT_NULL.name {
                 format!("ALTER COLUMN {column} {} NOT NULL", if new.is(NOT_NULL) { "SET" } else { "DROP" })
+            } else if *name == GENERATED.name && new.get(GENERATED).is_none() {
+                format!("ALTER COLUMN {column} DROP EXPRESSION")
             } else if *name == STORAGE.name {
                 format!(
                     "ALTER COLUMN {column} SET STORAGE {}",
@@ -290,8 +298,15 @@ impl Room for Column {
         Ok(vec![alter_table(from, &format!("RENAME COLUMN {} TO {}", sql::name(from.name()), sql::name(to.name())))])
     }
 
-    fn retype(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Option<Result<Statement>> {
-        let sql_type = object.get(TYPE)?.as_str();
+    fn retype(
+        &self,
+        id: &ObjectId,
+        object: &Object,
+        aside: (&ObjectId, &ObjectId),
+        cx: &Context<'_>,
+    ) -> Option<Result<Statement>> {
+        let new_type = object.get(TYPE)?;
+        let sql_type = new_type.as_str();
         let table = id.parent()?;
         let key = cx.state.get(table).and_then(|t| t.value("partition-by"));
         if let Some(Value::Expr(key)) = key
@@ -304,12 +319,13 @@ impl Room for Column {
         if is_foreign(id) {
             return Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}"))));
         }
-        let through = if sql_type.ends_with("[]") { "text[]" } else { "text" };
         let collation = collated::clause(object.get(COLLATION));
-        Some(Ok(alter_table(
-            id,
-            &format!("ALTER COLUMN {column} TYPE {sql_type}{collation} USING {column}::{through}::{sql_type}"),
-        )))
+        let old_type = cx.state.get(id).and_then(|object| object.get(TYPE)).unwrap_or(new_type);
+        let using = match converted(id, old_type, new_type, Some(aside), cx.state, cx.other) {
+            Ok(using) => using,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(alter_table(id, &format!("ALTER COLUMN {column} TYPE {sql_type}{collation}{using}"))))
     }
 
     /// An inherited column stays, and becomes what its parents say again.
@@ -322,6 +338,32 @@ impl Room for Column {
             said.filter(|name| *name != NOT_NULL.name || !constraint::inherits_not_null(cx.state, id)).collect();
         self.alter(id, object, &Object::default(), &said, cx)
     }
+}
+
+/// The USING clause that converts a column's values, if one is needed. `aside` is a type that is rebuilt, and what it is called meanwhile.
+fn converted(
+    id: &ObjectId,
+    old_type: &SqlType,
+    new_type: &SqlType,
+    aside: Option<(&ObjectId, &ObjectId)>,
+    before: &State,
+    after: &State,
+) -> Result<String> {
+    let (mut old, new) = (values::stands(before, old_type), values::stands(after, new_type));
+    let is_domain = old.text() != old_type.as_str();
+    if let Some((name, now)) = aside {
+        old = old.called(name, now);
+    }
+    if conversion::verdict(&old, &new) == Verdict::Impossible {
+        let why = format!("{id} cannot become {}: no value of {} is one", new_type.as_str(), old_type.as_str());
+        return Err(Error::refused(why).remedy(
+            "add a column of the new type under another name, fill it in a plan written by hand (`setpoint plan --empty --save NAME`), \
+             then let the old one go",
+        ));
+    }
+    let place = id.parent().map_or_else(String::new, |table| format!("{}.{}", sql::path(table), id.name().as_str()));
+    let using = conversion::using(&sql::name(id.name()).to_string(), is_domain, &place, &old, &new);
+    Ok(using.map_or_else(String::new, |using| format!(" USING {using}")))
 }
 
 /// PostgreSQL takes no USING for what it has no rows of.

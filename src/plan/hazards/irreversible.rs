@@ -9,6 +9,10 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if subject.action == Action::Alter && id.kind().word == "extension" && subject.changed.contains(&"version") {
         return finding(Hazard::Irreversible, format!("{id} may have no way back to its version"));
     }
+    if subject.action == Action::Alter && super::data_loss::is_unlogged(subject) {
+        super::data_loss::check(subject)?;
+        return finding(Hazard::Irreversible, format!("rolling back brings back no row of {id} that a crash took"));
+    }
     super::data_loss::check(subject).filter(|_| !super::data_loss::comes_back(subject))?;
     finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held"))
 }

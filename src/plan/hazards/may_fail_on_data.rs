@@ -1,9 +1,11 @@
 //! `may-fail-on-data`: rows that are already there have to pass a new rule.
 
-use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite};
-use crate::kinds::inheritance;
-use crate::model::{ObjectId, SqlType};
+use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite, values};
+use crate::kinds::{self, inheritance};
+use crate::model::{Object, ObjectId, Value};
 use crate::plan::Action;
+use crate::sql;
+use crate::sql::conversion::{self, Verdict};
 
 /// What makes PostgreSQL look at every row that is already there.
 pub(super) struct Look<'a> {
@@ -15,7 +17,9 @@ pub(super) struct Look<'a> {
 
 /// What makes the step look at every row that is already there.
 pub(super) fn looks_at_rows<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
-    joins(subject).or_else(|| Some(Look { tables: vec![subject.id.root()], reason: new_rule(subject)? }))
+    joins(subject)
+        .or_else(|| of_domain(subject))
+        .or_else(|| Some(Look { tables: vec![subject.id.root()], reason: new_rule(subject)? }))
 }
 
 /// A partition that comes to a table, or gets other bounds: its own rows have to be within them, and those of the default
@@ -41,9 +45,30 @@ fn joins<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
     Some(Look { tables: own.into_iter().chain(default).collect(), reason })
 }
 
+/// A domain's new rule: PostgreSQL looks at every table that has a column of it, or of what is made of it.
+fn of_domain<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
+    let domain = Some(subject.id.root()).filter(|root| subject.on_existing && root.kind().word == "domain")?;
+    let reason = match (subject.action, subject.id.kind().word) {
+        (Action::Alter, "domain")
+            if subject.changed.contains(&"not-null") && subject.new?.value("not-null").is_some() =>
+        {
+            format!("no value of {domain} may be NULL")
+        }
+        (Action::Create, "check") if subject.new?.value("not-valid").is_none() => {
+            format!("every value of {domain} must satisfy {}", subject.id)
+        }
+        _ => return None,
+    };
+    let mut tables: Vec<&ObjectId> =
+        kinds::values::columns_of(subject.before, domain).into_iter().map(ObjectId::root).collect();
+    tables.sort();
+    tables.dedup();
+    (!tables.is_empty()).then_some(Look { tables, reason })
+}
+
 /// What has to be true of every row from now on.
 fn new_rule(subject: &Subject<'_>) -> Option<String> {
-    if !subject.on_existing || data_loss::foreign(subject.id) {
+    if !subject.on_existing || data_loss::foreign(subject.id) || subject.id.root().kind().word == "domain" {
         return None;
     }
     let id = subject.id;
@@ -61,10 +86,11 @@ fn new_rule(subject: &Subject<'_>) -> Option<String> {
         {
             Some(format!("no row of {} may have NULL in {id}", id.root()))
         }
-        (Action::Create, "column")
-            if subject.new?.value("not-null").is_some() && subject.new?.value("generated").is_none() =>
-        {
+        (Action::Create, "column") if needs_a_value(subject) => {
             Some(format!("rows of {} need a value for {id}", id.root()))
+        }
+        (Action::Alter, "column") if equality_changes(subject) && in_key(subject) => {
+            Some(format!("rows of {} must differ by the new equality of {id}", id.root()))
         }
         _ => None,
     }
@@ -74,20 +100,100 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if let Some(look) = looks_at_rows(subject) {
         return finding(Hazard::MayFailOnData, look.reason);
     }
-    if subject.on_existing
-        && subject.action == Action::Alter
-        && subject.changed.contains(&"type")
-        && subject.id.kind().word == "column"
-        && !data_loss::foreign(subject.id)
-        && !table_rewrite::changed_type(subject).is_some_and(|(old, new)| wider(&old, &new))
-    {
-        return finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id));
+    let fate = subject.on_existing.then(|| values::fate(subject)).flatten()?;
+    match fate.verdict {
+        Verdict::Keeps if !gets_rules(subject) => None,
+        Verdict::Looks => finding(
+            Hazard::MayFailOnData,
+            format!("every value of {} must come back from the new type as it was", subject.id),
+        ),
+        _ => finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id)),
     }
-    None
 }
 
-/// True if every value of the old type is one of the new type.
-fn wider(old: &SqlType, new: &SqlType) -> bool {
-    let whole = |t: &SqlType| ["smallint", "integer", "bigint"].iter().position(|word| *word == t.as_str());
-    whole(old).zip(whole(new)).is_some_and(|(old, new)| old <= new) || table_rewrite::binary_compatible(old, new)
+/// True where the new type brings domains, which may have rules of their own.
+fn gets_rules(subject: &Subject<'_>) -> bool {
+    let Some((old, new)) = table_rewrite::changed_type(subject) else { return false };
+    let domains = |state, sql_type| {
+        let through = kinds::values::through(state, sql_type).into_iter();
+        through.filter(|id| id.kind().word == "domain").collect::<Vec<_>>()
+    };
+    let had = domains(subject.before, &old);
+    domains(subject.after, &new).iter().any(|domain| !had.contains(domain))
+}
+
+/// True for a new column of which rows that are there may have no value.
+fn needs_a_value(subject: &Subject<'_>) -> bool {
+    let (id, after) = (subject.id, subject.after);
+    let Some(column) = subject.new else { return false };
+    let facet = |word: &str| kinds::find(word).map(|room| ObjectId::facet(room.kind(), id.clone()));
+    let default_of = |object: &Object| match object.value("default").or_else(|| object.value("value")) {
+        Some(Value::Expr(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let domains: Vec<ObjectId> = match column.value("type") {
+        Some(Value::Type(sql_type)) => kinds::values::through(after, sql_type),
+        _ => Vec::new(),
+    };
+    let domains: Vec<&Object> =
+        domains.iter().filter(|id| id.kind().word == "domain").filter_map(|id| after.get(id)).collect();
+    let refuses_null = |object: &Object| object.value("not-null").is_some();
+    if !refuses_null(column) && !domains.iter().any(|domain| refuses_null(domain)) {
+        return false;
+    }
+    if facet("identity").is_some_and(|identity| after.has(&identity)) {
+        return false;
+    }
+    let own = facet("default").and_then(|default| after.get(&default)).and_then(default_of);
+    let default = own.or_else(|| domains.iter().find_map(|domain| default_of(domain)));
+    !default.is_some_and(|text| never_null(text.as_str()))
+}
+
+/// True for an expression that surely gives a value: constants, and what only tells the time or counts.
+fn never_null(expression: &str) -> bool {
+    const GIVE_VALUES: &[&str] = &[
+        "now",
+        "clock_timestamp",
+        "statement_timestamp",
+        "transaction_timestamp",
+        "gen_random_uuid",
+        "uuidv4",
+        "uuidv7",
+        "uuid_generate_v1",
+        "uuid_generate_v4",
+        "nextval",
+        "random",
+        "array",
+        "row",
+    ];
+    let mut words = sql::lex::pieces(expression).filter(|piece| piece.kind == sql::lex::Kind::Word);
+    if words.any(|word| ["null", "nullif", "case", "select"].contains(&&*word.text.to_lowercase())) {
+        return false;
+    }
+    let gives = |name: &str| GIVE_VALUES.contains(&name) || sql::types::is_built_in(name); // a type with its length
+    sql::names::find(expression).iter().filter(|name| name.call).all(|name| gives(name.last()))
+}
+
+/// True where values that were not equal may be from now on, though none of them changes.
+fn equality_changes(subject: &Subject<'_>) -> bool {
+    if subject.changed.contains(&"collation") {
+        return true;
+    }
+    let types = table_rewrite::changed_type(subject).filter(|_| subject.changed.contains(&"type"));
+    types.is_some_and(|(old, new)| {
+        let (old, new) = (kinds::values::stands(subject.before, &old), kinds::values::stands(subject.after, &new));
+        conversion::other_equality(&old, &new)
+    })
+}
+
+/// True if rows must differ, or agree with others, in the column.
+fn in_key(subject: &Subject<'_>) -> bool {
+    subject.edges.iter().any(|(id, needs)| {
+        let key = match id.kind().word {
+            "primary-key" | "unique" | "exclude" | "foreign-key" | "check" => true,
+            "index" => subject.before.get(id).is_some_and(|index| index.value("unique").is_some()),
+            _ => false,
+        };
+        key && subject.after.has(id) && needs.contains(subject.id)
+    })
 }

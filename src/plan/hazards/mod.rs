@@ -16,10 +16,12 @@ pub mod runs_as_you;
 mod stale_data;
 mod table_rewrite;
 mod untracked_dependency;
+mod values;
 
 pub(super) use irreversible::emptied;
 pub(super) use table_rewrite::binary_compatible;
 pub use untracked_dependency::Bodies;
+pub(super) use values::hazards_of_rebuilt as rebuilt;
 
 use crate::kinds::LockMode;
 use crate::model::{Edges, Object, ObjectId, State};
@@ -157,22 +159,6 @@ const RULES: &[Rule] = &[
 /// All hazards of a step.
 pub fn find(subject: &Subject<'_>) -> Vec<Finding> {
     RULES.iter().filter_map(|rule| rule(subject)).collect()
-}
-
-/// The hazards of a column whose type is rebuilt under it.
-pub fn rebuilt(column: &ObjectId) -> Vec<Finding> {
-    let table = column.root();
-    vec![
-        Finding {
-            hazard: Hazard::TableRewrite,
-            reason: format!("{table} is written again for the new type of {column}"),
-        },
-        Finding { hazard: Hazard::BlocksReads, reason: format!("nobody reads {table} while it is written again") },
-        Finding {
-            hazard: Hazard::MayFailOnData,
-            reason: format!("every value of {column} must exist in the new type"),
-        },
-    ]
 }
 
 fn finding(hazard: Hazard, reason: impl Into<String>) -> Option<Finding> {

@@ -1,0 +1,78 @@
+//! What the other rules ask about values that get another type.
+
+use super::{Finding, Hazard, Subject, data_loss, table_rewrite};
+use crate::kinds::values;
+use crate::model::{ObjectId, SqlType, State, Value};
+use crate::plan::Action;
+use crate::sql::conversion::{self, Stands, Verdict};
+
+/// What becomes of the values of one column or attribute.
+pub(super) struct Fate {
+    pub verdict: Verdict,
+    /// Why `data-loss` is named, if it is.
+    pub loss: Option<String>,
+}
+
+/// What becomes of the values of a column, or of an attribute that tables have columns from, whose type changes.
+pub(super) fn fate(subject: &Subject<'_>) -> Option<Fate> {
+    if subject.action != Action::Alter || !subject.changed.contains(&"type") || data_loss::foreign(subject.id) {
+        return None;
+    }
+    let (old, new) = table_rewrite::changed_type(subject)?;
+    let nobody_has_it = || subject.id.parent().is_none_or(|of| values::columns_of(subject.before, of).is_empty());
+    if is_attribute(subject.id) && nobody_has_it() {
+        return None;
+    }
+    Some(between(subject.id, (subject.before, &old), (subject.after, &new)))
+}
+
+/// What becomes of the values of a column or attribute whose type is rebuilt under it.
+pub(super) fn rebuilt(id: &ObjectId, before: &State, after: &State) -> Option<Fate> {
+    let sql_type = |state: &State| match state.get(id)?.value("type")? {
+        Value::Type(sql_type) => Some(sql_type.clone()),
+        _ => None,
+    };
+    let old = sql_type(before)?;
+    let new = sql_type(after).unwrap_or_else(|| old.clone());
+    (!data_loss::foreign(id)).then(|| between(id, (before, &old), (after, &new)))
+}
+
+fn between(id: &ObjectId, (before, old): (&State, &SqlType), (after, new): (&State, &SqlType)) -> Fate {
+    let (old, new) = (values::stands(before, old), values::stands(after, new));
+    // No step of ours can look at what an attribute's new type makes of a value.
+    let judge = if is_attribute(id) { conversion::by_assignment } else { conversion::verdict };
+    let verdict = judge(&old, &new);
+    Fate { loss: loss(id, &verdict, &old, &new), verdict }
+}
+
+fn loss(id: &ObjectId, verdict: &Verdict, old: &Stands, new: &Stands) -> Option<String> {
+    let zone =
+        || format!("times in {id} are taken for UTC: for another zone, edit the step in the saved plan and seal it");
+    match verdict {
+        Verdict::Loses(why) if conversion::needs_zone(old, new) => Some(format!("{why} ({id}); {}", zone())),
+        Verdict::Loses(why) => Some(format!("values of {id} change: {why}")),
+        Verdict::NeedsZone => Some(zone()),
+        _ => None,
+    }
+}
+
+fn is_attribute(id: &ObjectId) -> bool {
+    id.kind().word == "attribute"
+}
+
+/// The hazards of a column or attribute whose type is rebuilt under it.
+pub(in crate::plan) fn hazards_of_rebuilt(id: &ObjectId, before: &State, after: &State) -> Vec<Finding> {
+    let table = id.root();
+    let mut found = vec![
+        (Hazard::TableRewrite, format!("{table} is written again for the new type of {id}")),
+        (Hazard::BlocksReads, format!("nobody reads {table} while it is written again")),
+        (Hazard::MayFailOnData, format!("every value of {id} must exist in the new type")),
+    ];
+    if let Some(Fate { verdict, loss: Some(why) }) = rebuilt(id, before, after) {
+        if verdict != Verdict::NeedsZone {
+            found.push((Hazard::Irreversible, format!("rolling back brings back {id}, not what it held")));
+        }
+        found.insert(0, (Hazard::DataLoss, why));
+    }
+    found.into_iter().map(|(hazard, reason)| Finding { hazard, reason }).collect()
+}

@@ -1,0 +1,144 @@
+//! The expression that gives existing values another type.
+
+use super::{Stands, Verdict, casts, keeps, verdict};
+use crate::sql;
+
+/// The expression behind USING; nothing where assignment does it, and loses nothing that is not said (an explicit cast would cut values
+/// short in silence). `is_domain` says that the column's type is not what it stands for, `place` names it in the error of a value that would change.
+pub fn using(column: &str, is_domain: bool, place: &str, old: &Stands, new: &Stands) -> Option<String> {
+    let value = if is_domain { format!("{column}::{}", old.text()) } else { column.to_string() };
+    if verdict(old, new) == Verdict::Looks {
+        return Some(looking(&value, place, old, new));
+    }
+    if assigned(old, new) {
+        // Arrays of a domain are no domain: they have to be said to be arrays of its type.
+        return (is_domain && matches!(old, Stands::List(_))).then_some(value);
+    }
+    if let (Stands::Scalar(old), Stands::Scalar(new)) = (old, new)
+        && old.name == "timestamp"
+        && new.name == "timestamp"
+    {
+        return Some(format!("{value} AT TIME ZONE 'UTC'"));
+    }
+    Some(cast(&value, old, new, &bare(new)))
+}
+
+/// True where assignment is all that is needed: it raises an error where a cast that is said cuts.
+fn assigned(old: &Stands, new: &Stands) -> bool {
+    match (old.element(), new.element()) {
+        _ if matches!(old, Stands::List(_)) != matches!(new, Stands::List(_)) => false,
+        (Stands::Scalar(old), Stands::Scalar(new)) => {
+            let same = old.schema == new.schema && old.name == new.name && old.suffix == new.suffix;
+            let interval = old.name.starts_with("interval") && new.name.starts_with("interval");
+            same || interval || old.name.starts_with("bit") && new.name.starts_with("bit")
+        }
+        (old, new) => old == new,
+    }
+}
+
+/// The value as the type that is called `target`.
+fn cast(value: &str, old: &Stands, new: &Stands, target: &str) -> String {
+    let through = match () {
+        () if casts::castable(old, new) => "",
+        () if matches!((old, new), (Stands::List(_), Stands::List(_))) => "::text[]",
+        () => "::text",
+    };
+    format!("{value}{through}::{target}")
+}
+
+/// A conversion that fails where a value would not come back as it was.
+fn looking(value: &str, place: &str, old: &Stands, new: &Stands) -> String {
+    let is_text = matches!(old.element(), Stands::Scalar(t) if keeps::is_text(t));
+    let converted = cast(value, old, new, &new.text());
+    let back = if is_text { of_kind("text", old) } else { bare(old) };
+    let back = cast(&format!("({converted})"), new, old, &back);
+    let same = match has_plain_equality(old.element()) {
+        true => format!("{back} IS NOT DISTINCT FROM {value}"),
+        // Byte by byte: other collations, and other types, call values equal that are not the same.
+        false => {
+            let was = if is_text { format!("{value}::{}", of_kind("text", old)) } else { value.to_string() };
+            format!("{back}::text COLLATE \"C\" IS NOT DISTINCT FROM {was}::text")
+        }
+    };
+    format!("CASE WHEN {same} THEN {converted} ELSE {} END", refused(value, place, new))
+}
+
+/// An expression that raises an error which says why. There is no function for that which every server has.
+fn refused(value: &str, place: &str, new: &Stands) -> String {
+    let target = new.text();
+    if let Stands::Scalar(t) = new
+        && t.name == "character varying"
+        && let Some(length) = &t.modifier
+    {
+        return format!("{value}::text || repeat('.', {length})"); // "value too long"
+    }
+    let why = sql::literal(&format!("{place}: a value that {target} would change"));
+    let reads = match new {
+        Stands::Scalar(t) => t.schema.is_none() && refuses_words(&t.name),
+        Stands::List(_) | Stands::Range(..) => true,
+        Stands::Words(..) | Stands::Fields(..) => false,
+    };
+    let through = if reads { "" } else { "::boolean::text" };
+    format!("({why} || left({value}::text, 0)){through}::{target}")
+}
+
+/// True for types that take no sentence for a value.
+fn refuses_words(name: &str) -> bool {
+    let exact = [
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "boolean",
+        "date",
+        "time",
+        "timestamp",
+        "uuid",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "oid",
+    ];
+    exact.contains(&name)
+}
+
+/// True for types whose equality means that values are the same in all that counts.
+fn has_plain_equality(t: &Stands) -> bool {
+    let Stands::Scalar(t) = t else { return false };
+    let names = [
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "boolean",
+        "date",
+        "time",
+        "timestamp",
+        "money",
+    ];
+    t.schema.is_none() && names.contains(&t.name.as_str())
+}
+
+/// The type without its length or precision, which assignment sees to: an error where a value does not fit.
+fn bare(t: &Stands) -> String {
+    match t {
+        Stands::Scalar(parsed) if parsed.schema.is_none() => match parsed.name.as_str() {
+            "character" => "bpchar".into(),
+            // A cast to `bit` says how many.
+            "bit" => t.text(),
+            name if name.starts_with("interval") => "interval".into(),
+            _ => sql::types::Parsed { modifier: None, ..parsed.clone() }.normalised(|_| None),
+        },
+        Stands::List(of) => format!("{}[]", bare(of)),
+        other => other.text(),
+    }
+}
+
+fn of_kind(name: &str, like: &Stands) -> String {
+    if matches!(like, Stands::List(_)) { format!("{name}[]") } else { name.into() }
+}
