@@ -128,6 +128,177 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// What is there before, what after, hazards that are named, and others that are not.
+type Named = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+
+/// Changes of what values are, and of who reads them.
+const VALUES: &[Named] = &[
+    // The commonest change there is needs no leave.
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b numeric NOT NULL DEFAULT 0)",
+        &[],
+        &["may-fail-on-data", "table-rewrite"],
+    ),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b numeric(12,2) NOT NULL DEFAULT 0.00, c timestamptz NOT NULL DEFAULT now(), d text NOT NULL DEFAULT 'x', e text[] NOT NULL DEFAULT '{}')",
+        &[],
+        &["may-fail-on-data", "table-rewrite"],
+    ),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b bigint GENERATED ALWAYS AS IDENTITY)",
+        &[],
+        &["may-fail-on-data"],
+    ),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b bigserial)", &[], &["may-fail-on-data"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b int NOT NULL)", &["may-fail-on-data"], &["data-loss"]),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b text NOT NULL DEFAULT current_setting('x.y', true))",
+        &["may-fail-on-data"],
+        &[],
+    ),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int, b int NOT NULL GENERATED ALWAYS AS (a + 1) STORED)",
+        &["may-fail-on-data"],
+        &[],
+    ),
+    (
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int)",
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int, b d)",
+        &["may-fail-on-data"],
+        &[],
+    ),
+    (
+        "CREATE DOMAIN d AS int NOT NULL DEFAULT 1; CREATE TABLE t (a int)",
+        "CREATE DOMAIN d AS int NOT NULL DEFAULT 1; CREATE TABLE t (a int, b d)",
+        &[],
+        &["may-fail-on-data"],
+    ),
+    // A domain's rules are about every column of it.
+    (
+        "CREATE DOMAIN d AS int; CREATE TABLE t (a d)",
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a d)",
+        &["may-fail-on-data", "full-scan-under-lock"],
+        &[],
+    ),
+    (
+        "CREATE DOMAIN d AS int; CREATE TABLE t (a int)",
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int)",
+        &[],
+        &["may-fail-on-data", "full-scan-under-lock"],
+    ),
+    (
+        "CREATE DOMAIN d AS int; CREATE TABLE t (a d[])",
+        "CREATE DOMAIN d AS int CHECK (VALUE > 0); CREATE TABLE t (a d[])",
+        &["may-fail-on-data", "full-scan-under-lock"],
+        &[],
+    ),
+    (
+        "CREATE TABLE t (a text UNIQUE)",
+        "CREATE TABLE t (a text COLLATE \"C\" UNIQUE)",
+        &["may-fail-on-data"],
+        &["data-loss"],
+    ),
+    // Types, wherever they stand.
+    (
+        "CREATE DOMAIN d AS varchar(10); CREATE TABLE t (a d)",
+        "CREATE DOMAIN d AS varchar(3); CREATE TABLE t (a d)",
+        &["may-fail-on-data"],
+        &["data-loss"],
+    ),
+    (
+        "CREATE DOMAIN d AS numeric(12,2); CREATE TABLE t (a d[])",
+        "CREATE DOMAIN d AS numeric(12,0); CREATE TABLE t (a d[])",
+        &["data-loss", "irreversible"],
+        &[],
+    ),
+    (
+        "CREATE DOMAIN d AS timestamptz; CREATE TABLE t (a d)",
+        "CREATE DOMAIN d AS timestamp; CREATE TABLE t (a d)",
+        &["data-loss"],
+        &["irreversible"],
+    ),
+    ("CREATE TABLE t (a json)", "CREATE TABLE t (a jsonb)", &["data-loss", "irreversible"], &[]),
+    ("CREATE TABLE t (a jsonb)", "CREATE TABLE t (a json)", &[], &["data-loss", "may-fail-on-data"]),
+    (
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE t (a text)",
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE t (a m)",
+        &["may-fail-on-data"],
+        &["data-loss"],
+    ),
+    (
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE t (a m)",
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE t (a text)",
+        &[],
+        &["data-loss", "may-fail-on-data"],
+    ),
+    (
+        "CREATE TYPE c AS (x numeric(12,2), y int); CREATE TABLE t OF c",
+        "CREATE TYPE c AS (x int, y int); CREATE TABLE t OF c",
+        &["data-loss", "irreversible"],
+        &[],
+    ),
+    (
+        "CREATE TYPE c AS (x int, y int); CREATE TABLE t (a c)",
+        "CREATE TYPE c AS (y int); CREATE TABLE t (a c)",
+        &["data-loss"],
+        &[],
+    ),
+    ("CREATE TYPE c AS (x int, y int)", "CREATE TYPE c AS (y int)", &[], &["data-loss"]),
+    // What is stored, and where.
+    (
+        "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a) STORED)",
+        "CREATE TABLE t (a int, b int)",
+        &[],
+        &["data-loss", "breaks-clients"],
+    ),
+    (
+        "CREATE TABLE t (a int, b int)",
+        "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a) STORED)",
+        &["data-loss"],
+        &[],
+    ),
+    ("CREATE TABLE t (a int)", "CREATE UNLOGGED TABLE t (a int)", &["data-loss", "irreversible"], &[]),
+    ("CREATE UNLOGGED TABLE t (a int)", "CREATE TABLE t (a int)", &[], &["data-loss"]),
+    ("CREATE MATERIALIZED VIEW m AS SELECT 1 AS a", "CREATE MATERIALIZED VIEW m AS SELECT 2 AS a", &["data-loss"], &[]),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT 1 AS a WITH NO DATA",
+        "CREATE MATERIALIZED VIEW m AS SELECT 2 AS a WITH NO DATA",
+        &[],
+        &["data-loss"],
+    ),
+    // Who subscribes.
+    (
+        "CREATE TABLE t (a int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t",
+        "CREATE TABLE t (a int PRIMARY KEY)",
+        &["breaks-clients"],
+        &[],
+    ),
+    (
+        "CREATE TABLE t (a int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t",
+        "CREATE TABLE t (a int NOT NULL); CREATE PUBLICATION p FOR TABLE t",
+        &["breaks-clients"],
+        &[],
+    ),
+    ("CREATE TABLE t (a int PRIMARY KEY)", "CREATE TABLE t (a int NOT NULL)", &[], &["breaks-clients"]),
+    (
+        "CREATE TABLE t (a int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES",
+        "CREATE TABLE t (a int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES; ALTER TABLE t REPLICA IDENTITY NOTHING",
+        &["breaks-clients"],
+        &[],
+    ),
+    (
+        "CREATE TABLE t (a int); CREATE TABLE u (a int); CREATE PUBLICATION p FOR TABLE t, u",
+        "CREATE TABLE t (a int); CREATE TABLE u (a int); CREATE PUBLICATION p FOR TABLE t",
+        &["breaks-clients"],
+        &[],
+    ),
+];
+
 /// Knows what the last revision left.
 struct Ledger(Option<State>);
 
@@ -190,4 +361,21 @@ fn what_no_revision_made_is_not_removed_unasked() {
     assert_eq!(wait(hazards(&before, &after, Some(known))), ["breaks-clients"]);
     let unknown = recorded("CREATE TABLE t (a int)");
     assert_eq!(wait(hazards(&before, &after, Some(unknown))), ["breaks-clients", "removes-unrecorded"]);
+}
+
+#[test]
+fn what_becomes_of_values_is_named() {
+    wait(async {
+        let mut wrong = Vec::new();
+        for (before, after, named, others) in VALUES {
+            let found = hazards(&TestDb::with(before), &TestDb::with(after), None).await;
+            let missing = named.iter().filter(|word| !found.contains(word));
+            let too_many = others.iter().filter(|word| found.contains(word));
+            if missing.chain(too_many).next().is_some() {
+                wrong
+                    .push(format!("{before}\n  -> {after}\n  names {found:?}\n  wanted {named:?}, none of {others:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), VALUES.len(), wrong.join("\n"));
+    });
 }

@@ -1,13 +1,15 @@
 //! `breaks-clients`: names that people and programs use, gone or changed.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::model::{ObjectId, State, Value};
 use crate::plan::Action;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if subject.replaced {
         return None;
     }
-    match (subject.action, subject.id.kind().word) {
+    let id = subject.id;
+    match (subject.action, id.kind().word) {
         (
             Action::Rename,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
@@ -17,7 +19,51 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             Action::Drop,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
             | "aggregate",
-        ) => finding(Hazard::BreaksClients, format!("whoever still uses {} fails", subject.id)),
+        ) => finding(Hazard::BreaksClients, format!("whoever still uses {id} fails")),
+        (Action::Drop | Action::Rename, "publication") => {
+            finding(Hazard::BreaksClients, format!("whoever subscribes to {id} gets no more changes"))
+        }
+        (Action::Drop, "publication-table" | "publication-schema")
+            if id.parent().is_some_and(|publication| subject.after.has(publication)) =>
+        {
+            finding(Hazard::BreaksClients, format!("whoever subscribes gets no more changes of {id}"))
+        }
+        (Action::Drop, "primary-key") if subject.after.has(id.root()) && !has_identity(subject.before, id.root()) => {
+            published(subject, id.root())
+        }
+        (Action::Create | Action::Alter | Action::Drop, "replica-identity")
+            if subject.on_existing || subject.action == Action::Drop =>
+        {
+            published(subject, id.root())
+        }
         _ => None,
     }
+}
+
+/// True if old rows are told apart by something else than the primary key.
+fn has_identity(state: &State, table: &ObjectId) -> bool {
+    state.iter().any(|(id, _)| id.parent() == Some(table) && id.kind().word == "replica-identity")
+}
+
+/// What happens to a published table whose old rows are told apart in another way, or in none.
+fn published(subject: &Subject<'_>, table: &ObjectId) -> Option<Finding> {
+    let (before, after) = (subject.before, subject.after);
+    if !after.has(table) {
+        return None;
+    }
+    let publishes = |(id, object): (&ObjectId, &crate::model::Object)| match id.kind().word {
+        "publication" => object.value("all-tables").is_some(),
+        "publication-table" => object.value("table") == Some(&Value::Ref(table.clone())),
+        "publication-schema" => {
+            table.schema().is_some_and(|own| object.value("schema") == Some(&Value::Ref(own.clone())))
+        }
+        _ => false,
+    };
+    before.iter().any(publishes).then_some(())?;
+    finding(
+        Hazard::BreaksClients,
+        format!(
+            "{table} is published: updates, deletes and subscribers fail where its old rows can no longer be told apart"
+        ),
+    )
 }
