@@ -17,9 +17,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         (Action::Drop, "table") => finding(Hazard::DataLoss, format!("the rows of {id} are lost")),
         (Action::Drop, "column") => {
             let old = subject.old?;
-            if old.value("type").is_none() {
-                return None;
-            }
+            old.value("type")?;
             // What is generated is generated again, if it is.
             let stays = |new: &crate::model::Object| new.value("generated").is_some();
             if old.value("generated").is_some() && (!subject.replaced || subject.after.get(id).is_some_and(stays)) {
