@@ -32,6 +32,15 @@ fn goes_up_and_down_and_up() {
 }
 
 #[test]
+fn its_plans_are_proved_on_rows() {
+    let db = TestDb::new();
+    let sandbox = example(&db);
+    let proved = sandbox.exits(0, &["prove", "--all", "--rows"]);
+    let with_rows = proved.stdout.lines().filter(|line| line.starts_with("plan ") && line.contains(" with "));
+    assert_eq!(with_rows.count(), files(&repository().join("plans"), ".kdl").len() - 1, "{}", proved.stdout);
+}
+
+#[test]
 fn names_no_role_of_its_maker() {
     for path in files(&repository().join("plans"), ".kdl") {
         let text = std::fs::read_to_string(&path).expect("plans are text");

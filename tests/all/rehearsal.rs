@@ -26,8 +26,7 @@ table orders {
 /// A project whose first plan is applied.
 fn shop() -> (TestDb, Sandbox) {
     let db = TestDb::new();
-    let mut sandbox = Sandbox::new(&db);
-    sandbox.set("SETPOINT_NO_REHEARSAL", "");
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.write("schema/shop.kdl", SHOP);
     sandbox.ok(&["plan", "--save", "first"]);
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);

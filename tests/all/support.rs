@@ -211,6 +211,12 @@ impl Sandbox {
         Self { dir: TempDir::new(), url: None, variables: Vec::new() }
     }
 
+    /// The same project, where plans are rehearsed before they are saved: other tests do not take the time for it.
+    pub fn rehearsing(mut self) -> Self {
+        self.set("SETPOINT_NO_REHEARSAL", "");
+        self
+    }
+
     /// Sets an environment variable for all runs that follow.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));

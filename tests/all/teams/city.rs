@@ -11,7 +11,7 @@ const PLACES: &str =
     "table places {\n    column id bigint identity=always\n    column name text not-null\n    primary-key id\n}\n";
 
 fn project(db: &TestDb) -> Sandbox {
-    let sandbox = Sandbox::new(db);
+    let sandbox = Sandbox::new(db).rehearsing();
     sandbox.write("schema/places.kdl", PLACES);
     sandbox.ok(&["plan", "--save", "places"]);
     sandbox
@@ -62,7 +62,7 @@ fn a_password_of_an_older_volume_is_refused() {
         let session = setpoint::catalog::Session::open(&connect, "test").await.expect("connects");
         session.batch("CREATE ROLE admin LOGIN SUPERUSER PASSWORD 'the-old-one'").await.expect("makes a role");
     });
-    let mut sandbox = Sandbox::empty();
+    let mut sandbox = Sandbox::empty().rehearsing();
     sandbox.write("setpoint.kdl", "");
     sandbox.write("schema/places.kdl", PLACES);
     let url = |password: &str| {

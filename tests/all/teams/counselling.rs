@@ -44,7 +44,7 @@ fn by_hand() -> String {
 
 fn adopted() -> (TestDb, Sandbox) {
     let db = TestDb::with(&by_hand());
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.ok(&["baseline", "--auto-approve"]);
     (db, sandbox)
 }
@@ -117,7 +117,7 @@ fn relation_already_exists() {
 fn files_that_declare_nothing() {
     // A folder that nobody filled is what models that nobody imported were.
     let db = TestDb::with(&by_hand());
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     let outcome = sandbox.exits(2, &["plan", "--exit-code"]);
     says(&outcome, &["schema/ declares nothing", "setpoint baseline", "data-loss"]);
     says(&sandbox.exits(3, &["push", "--auto-approve"]), &["schema/ declares nothing", "data-loss"]);

@@ -18,7 +18,7 @@ const USERS: &str = "table users {
 
 fn system() -> (TestDb, Sandbox) {
     let db = TestDb::new();
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.write("schema/users.kdl", USERS);
     sandbox.ok(&["push", "create-users", "--auto-approve"]);
     db.execute("INSERT INTO users (display_name) VALUES ('张伟')");
@@ -36,7 +36,7 @@ fn chinese_texts_and_json_defaults_are_what_they_were() {
     assert_eq!(db.value("SELECT obj_description('users'::regclass)"), "系统用户");
     assert_eq!(db.value("SELECT col_description('users'::regclass, 2)"), "显示名称");
     // What `baseline` writes of it leads to the same.
-    let other = Sandbox::new(&db);
+    let other = Sandbox::new(&db).rehearsing();
     db.execute("DROP SCHEMA setpoint CASCADE");
     other.ok(&["baseline", "--auto-approve"]);
     assert!(other.read("schema/public/tables/users.kdl").contains("待审核、已启用"));

@@ -17,7 +17,7 @@ const USERS: &str = "table users {
 
 /// Three plans, none of which was applied.
 fn three(db: &TestDb) -> Sandbox {
-    let sandbox = Sandbox::new(db);
+    let sandbox = Sandbox::new(db).rehearsing();
     for (name, table) in [("first", "a"), ("second", "b"), ("third", "c")] {
         sandbox.write(&format!("schema/{table}.kdl"), &format!("table {table} {{\n    column id bigint\n}}\n"));
         sandbox.ok(&["push", name, "--auto-approve"]);
@@ -99,7 +99,7 @@ fn full_name(sandbox: &Sandbox) {
 #[test]
 fn data_moves_with_the_columns_and_back() {
     let db = TestDb::new();
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.write("schema/users.kdl", USERS);
     sandbox.ok(&["push", "users", "--auto-approve"]);
     db.execute("INSERT INTO users (first_name, last_name) VALUES ('Ada', 'Lovelace'), ('Grace', 'Hopper')");
@@ -117,7 +117,7 @@ fn data_moves_with_the_columns_and_back() {
 #[test]
 fn a_plan_that_fails_leaves_nothing_behind() {
     let db = TestDb::new();
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.write("schema/users.kdl", USERS);
     sandbox.ok(&["push", "users", "--auto-approve"]);
     db.execute("INSERT INTO users (first_name, last_name) VALUES ('Ada', 'Lovelace')");

@@ -19,7 +19,7 @@ const INVITE_CODE: &str = "table invite_code {
 /// The platform with its first table.
 fn platform() -> (TestDb, Sandbox) {
     let db = TestDb::new();
-    let sandbox = Sandbox::new(&db);
+    let sandbox = Sandbox::new(&db).rehearsing();
     sandbox.write("schema/teacher.kdl", TEACHER);
     sandbox.ok(&["push", "teacher", "--auto-approve"]);
     db.execute("INSERT INTO teacher (name) VALUES ('Lin')");
