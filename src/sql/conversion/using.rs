@@ -56,8 +56,10 @@ fn looking(value: &str, place: &str, old: &Stands, new: &Stands) -> String {
         true => format!("{back} IS NOT DISTINCT FROM {value}"),
         // Byte by byte: other collations, and other types, call values equal that are not the same.
         false => {
+            // A text is one already; an array of texts has a form of its own.
+            let text = if is_text && !matches!(old, Stands::List(_)) { "" } else { "::text" };
             let was = if is_text { format!("{value}::{}", of_kind("text", old)) } else { value.to_string() };
-            format!("{back}::text COLLATE \"C\" IS NOT DISTINCT FROM {was}::text")
+            format!("{back}{text} COLLATE \"C\" IS NOT DISTINCT FROM {was}{text}")
         }
     };
     format!("CASE WHEN {same} THEN {converted} ELSE {} END", refused(value, place, new))
