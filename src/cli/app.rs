@@ -312,7 +312,7 @@ fn interrupted(error: Error) -> Error {
     let cancelled = error.sqlstate.as_deref() == Some("57014");
     let Error { class, message, .. } = interrupt::error();
     let details = std::iter::once(error.message).chain(error.details).collect();
-    Error { class, message, details, remedy: error.remedy.filter(|_| !cancelled), sqlstate: None }
+    Error { class, message, details, remedy: error.remedy.filter(|_| !cancelled), sqlstate: None, in_files: None }
 }
 
 /// A line on stderr. Nothing of it is obeyed by a terminal, and no address in it shows its password.

@@ -61,8 +61,9 @@ impl Plan {
                 .remedy(apply_first(&links)));
         }
         let desired = || loading.loaded().map(|loaded| &loaded.state);
-        let difference = app.wait(against_loading(&session, desired, &project.manage, &Help::new(app, &session)))?;
+        let difference = app.wait(against_loading(&session, desired, &project.manage, &Help::new(app, &session)));
         let desired = loading.loaded()?;
+        let difference = difference.map_err(|error| desired.point_out(error))?;
         app.warn_of_left_out(&project, desired);
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
         if !self.empty {

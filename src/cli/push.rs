@@ -49,7 +49,9 @@ impl Push {
             let names: Vec<String> = pending.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
             return Err(Error::refused(format!("{} pending", list(&names))).remedy(apply_first(&pending)));
         }
-        let difference = app.wait(against(&session, &desired.state, &project.manage, &Help::new(app, &session)))?;
+        let help = Help::new(app, &session);
+        let difference = app.wait(against(&session, &desired.state, &project.manage, &help));
+        let difference = difference.map_err(|error| desired.point_out(error))?;
         report_unmodelled(app, &difference.unmodelled, self.strict)?;
         app.warn_of_nothing(&desired.state, &difference.made.steps);
         app.warn_of_done(&desired, &difference.renamed);

@@ -1,12 +1,18 @@
 //! Renames are said (`was=old`), never guessed: the first state under its new names.
 
 use crate::kinds::{IS_TYPE, inheritance, room};
-use crate::model::{Address, Attrs, Change, Edges, Expr, Namespace, Object, ObjectId, SqlType, State, Text, Value};
+use crate::model::{
+    Address, Attrs, Change, Edges, Error, Expr, Ident, InFiles, Namespace, Object, ObjectId, Result, Span, SqlType,
+    State, Text, Value, Wrong,
+};
 use crate::sql::{self, signature, types};
 
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
-/// A `was` whose old object is gone, or whose new name is taken, did its work and means nothing.
-pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Vec<Change>) {
+/// A `was` whose old object is gone did its work and means nothing.
+///
+/// # Errors
+/// `Config` where an old name is still there and the rename cannot be done, since the new one is there, too.
+pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Edges, Vec<Change>)> {
     let mut changes = Vec::new();
     let mut wanted: Vec<(ObjectId, ObjectId)> =
         new.renames().map(|(id, was, _)| (id.renamed(was.clone()), id.clone())).collect();
@@ -25,13 +31,42 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> (State, Edges, Ve
         (old, edges) = follow(old, edges, &from, &to);
         changes.push(Change::Rename(from, to));
     }
+    refuse_clashes(&wanted, &old, new)?;
     // A type that comes with an object of another name may get a new one by itself.
     let other = |id: &ObjectId, state: &State| room(id.kind()).other_type(id, state.get(id)?);
     let renamed: Vec<_> = new.iter().filter_map(|(id, _)| Some((other(id, &old)?, other(id, new)?))).collect();
     for (from, to) in renamed.into_iter().filter(|(from, to)| from != to) {
         (old, edges) = retype(old, edges, &from, &to);
     }
-    (old, edges, changes)
+    Ok((old, edges, changes))
+}
+
+/// Fails for renames that are still wanted although the old object is there. Where the files have another object under the old name,
+/// which was called something else itself, a chain of renames is done.
+fn refuse_clashes(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> Result<()> {
+    let said: Vec<(&ObjectId, &Ident, Option<Span>)> = new.renames().collect();
+    let done = |from: &ObjectId, to: &ObjectId| has(old, to) && said.iter().any(|(id, ..)| *id == from);
+    let clashes = wanted.iter().filter(|(from, to)| has(old, from) && !done(from, to));
+    let places: Vec<Wrong> = clashes
+        .map(|(from, to)| {
+            let place = said.iter().find(|(id, ..)| *id == to).and_then(|(_, _, place)| *place);
+            let (from_name, to_name) = (from.name().as_str(), to.name().as_str());
+            Wrong {
+                span: place.unwrap_or_default(),
+                message: format!("{from} cannot become {to}: the database has both"),
+                label: format!("was `{from_name}`"),
+                help: format!(
+                    "to keep what `{from_name}` holds, drop or rename `{to_name}` in a plan of its own first; to keep what \
+                     `{to_name}` holds, remove `was={from_name}`, and the plan then drops `{from_name}` unless it is declared"
+                ),
+            }
+        })
+        .collect();
+    let Some(first) = places.first() else { return Ok(()) };
+    let mut error = Error::config(first.message.clone()).remedy(first.help.clone());
+    error.details = places.iter().skip(1).map(|wrong| wrong.message.clone()).collect();
+    error.in_files = Some(Box::new(InFiles(places)));
+    Err(error)
 }
 
 /// The objects of the second state whose `was` did its work in the first one. Their old addresses are those in the new ones.
@@ -298,10 +333,49 @@ mod tests {
         let mut new = State::default();
         new.put(id("range", "brange"), Object { was: Some(Ident::from("arange")), ..Object::default() });
         let edges = [(column.clone(), vec![id("range", "arange")])].into_iter().collect();
-        let (state, edges, changes) = apply(old, edges, &new);
+        let (state, edges, changes) = apply(old, edges, &new).unwrap();
         assert_eq!(changes.len(), 1);
         assert_eq!(state.get(&column), Some(&of("app.bmultirange[]")));
         assert!(state.has(&function("integer, app.brange")) && state.len() == 3);
         assert_eq!(edges.get(&column), Some(&vec![id("range", "brange")]));
+    }
+
+    /// Of every kind that has a name of its own: an old name that is there is followed, one that is gone is forgotten, and one that is
+    /// there beside the new one is refused.
+    #[test]
+    fn no_old_name_is_forgotten_while_both_are_there() {
+        let mut seen = 0;
+        for kind in crate::kinds::rooms().iter().map(|room| room.kind()) {
+            let home = Some(schema::id("app"));
+            let table = || Some(ObjectId::new(find("table").unwrap().kind(), home.clone(), "t"));
+            let id = |name: &str| match kind.address {
+                Address::Qualified => ObjectId::new(kind, home.clone(), name),
+                Address::Routine => ObjectId::routine(kind, home.clone(), name, "integer"),
+                Address::MemberOf | Address::NamedOn | Address::Beside => ObjectId::new(kind, table(), name),
+                Address::Global | Address::Schema => ObjectId::new(kind, None, name),
+                Address::Part | Address::Facet => ObjectId::facet(kind, schema::id("app")),
+            };
+            if matches!(kind.address, Address::Part | Address::Facet) {
+                continue; // no name, or none that is an object's
+            }
+            seen += 1;
+            let state = |names: &[&str], was: Option<&str>| {
+                let mut state = State::default();
+                for name in names {
+                    state.put(id(name), Object { was: was.map(Ident::from), ..Object::default() });
+                }
+                state
+            };
+            let files = state(&["new"], Some("old"));
+            let renames =
+                |there: &[&str]| apply(state(there, None), Edges::default(), &files).map(|(.., changes)| changes);
+            assert_eq!(renames(&["old"]).unwrap(), [Change::Rename(id("old"), id("new"))], "{}", kind.word);
+            assert_eq!(renames(&["new"]).unwrap(), [], "{}", kind.word);
+            assert_eq!(renames(&[]).unwrap(), [], "{}", kind.word);
+            let error = renames(&["new", "old"]).unwrap_err();
+            assert!(error.message.contains("the database has both"), "{error}");
+            assert_eq!(error.in_files.map(|wrong| wrong.0.len()), Some(1));
+        }
+        assert!(seen > 20, "{seen}");
     }
 }

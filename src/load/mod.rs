@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::diff::rename;
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::meant::{nearest, where_it_stands};
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
 use crate::kinds::{IS_TYPE, Room, constraint, habits, inheritance, room, rooms, schema};
-use crate::model::{Address, Digest, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within};
+use crate::model::{
+    Address, Digest, Error, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within, Wrong,
+};
 
 pub use files::{find, text, utf8};
 
@@ -27,6 +30,16 @@ pub struct Loaded {
     pub state: State,
     /// The files, in the order of their paths.
     pub sources: Sources,
+}
+
+impl Loaded {
+    /// The error as it is, or with the source shown where it is about these files.
+    pub fn point_out(&self, mut error: Error) -> Error {
+        let problem = |wrong: Wrong| Problem::new(wrong.span, wrong.message).label(wrong.label).help(wrong.help);
+        let wrong = error.in_files.take().map_or_else(Vec::new, |wrong| wrong.0);
+        let problems: Vec<Problem> = wrong.into_iter().map(problem).collect();
+        if problems.is_empty() { error } else { self.sources.error(&problems) }
+    }
 }
 
 /// Reads all `*.kdl` below `schema_dir`. Paths are shown as seen from the directory around it.
@@ -191,7 +204,8 @@ fn values_of_columns(load: &mut Load) {
     }
 }
 
-/// Finds renames that cannot be meant: to the same name, of one object to two, and in a circle, which would be done again and again.
+/// Finds renames that cannot be meant: to the same name, of one object to two, of one that stays, and in a circle, which would be
+/// done again and again.
 fn renames(load: &mut Load) {
     let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
     let old_name = |id: &ObjectId| Some(id.renamed(load.state.get(id)?.was.clone()?));
@@ -208,6 +222,15 @@ fn renames(load: &mut Load) {
             let mut problem = Problem::new(place, message).label("second one");
             problem.related = first.map(|place| (place, "the first one"));
             load.problems.push(problem.help("keep `was=` at the one that is to have its data"));
+        } else if rename::has(&load.state, &old) && !load.state.renames().any(|(other, ..)| *other == old) {
+            let message = format!("{id} cannot have been {old}, which is declared as well");
+            let mut problem = Problem::new(place, message).label(format!("was `{}`", was.as_str()));
+            problem.related = load.state.get(&old).and_then(|other| other.place).map(|place| (place, "the other one"));
+            load.problems.push(problem.help(format!(
+                "if `{0}` was renamed already, remove `was={1}`; if not, rename it in one plan, and declare the new `{1}` in the next",
+                id.name().as_str(),
+                was.as_str()
+            )));
         } else {
             if circle() {
                 let message = format!("the old name of {id} is a new one, in a circle");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Span;
+
 /// What an error means for the caller; each class is one exit code of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -48,13 +50,32 @@ pub struct Error {
     /// The next thing to try.
     pub remedy: Option<String>,
     /// The server's SQLSTATE where the server reported the error.
-    pub sqlstate: Option<String>,
+    pub sqlstate: Option<Box<str>>,
+    /// What is wrong in the schema files, each with its place; whoever has the files shows these instead of the message.
+    pub in_files: Option<Box<InFiles>>,
+}
+
+/// All that is wrong in schema files.
+#[derive(Debug, Clone)]
+pub struct InFiles(pub Vec<Wrong>);
+
+/// Something wrong in a schema file that only shows beside a database.
+#[derive(Debug, Clone)]
+pub struct Wrong {
+    /// Where it is written.
+    pub span: Span,
+    /// One sentence: what is wrong.
+    pub message: String,
+    /// What stands under the marked source.
+    pub label: String,
+    /// What to do.
+    pub help: String,
 }
 
 impl Error {
     /// An error of any class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), details: Vec::new(), remedy: None, sqlstate: None }
+        Self { class, message: message.into(), details: Vec::new(), remedy: None, sqlstate: None, in_files: None }
     }
 
     /// A plain failure (exit 1).
@@ -104,7 +125,7 @@ impl Error {
 
     /// Keeps the server's SQLSTATE.
     #[must_use]
-    pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
+    pub fn sqlstate(mut self, code: impl Into<Box<str>>) -> Self {
         self.sqlstate = Some(code.into());
         self
     }

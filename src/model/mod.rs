@@ -10,7 +10,7 @@ mod shown;
 mod state;
 mod value;
 
-pub use error::{Class, Error, Result, SAME_COMMAND};
+pub use error::{Class, Error, InFiles, Result, SAME_COMMAND, Wrong};
 pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};

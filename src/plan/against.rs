@@ -189,7 +189,7 @@ async fn compare(
     }
     let edges = introspect::edges(session, &live.dependencies, &managed).await?;
     let own_edges = new.renames().next().map(|_| edges.clone());
-    let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new);
+    let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new)?;
     if !renames.is_empty() {
         // What the files leave out is what the live objects have under their new names.
         new = manage.desired(&files, &old, live.server);

@@ -194,3 +194,37 @@ fn a_constant_that_still_has_the_old_value_is_not_taken_for_the_same() {
         assert!(outcome.stderr.contains(&format!("default on column {column}")), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn a_rename_is_refused_while_both_names_are_there() {
+    let db = TestDb::with(
+        "CREATE TABLE users (id int PRIMARY KEY, n text); CREATE TABLE users_v2 (id int PRIMARY KEY, n text); \
+         INSERT INTO users_v2 VALUES (2, 'new'); \
+         CREATE TABLE t (price int, price_new numeric, CHECK (price > 0)); CREATE TYPE mood AS ENUM ('low', 'down');",
+    );
+    let sandbox = Sandbox::new(&db);
+    let table = "table users was=users_v2 {\n    column id int primary-key\n    column n text\n}\n";
+    let columns = "table t {\n    column price numeric was=price_new\n    check t_price_check \"price > 0\"\n}\n";
+    let value = "enum mood down {\n    value down was=low\n}\n";
+    sandbox.write("schema/all.kdl", &format!("{table}{columns}{value}"));
+    for command in [&["plan"][..], &["plan", "--save", "x"], &["push", "--auto-approve", "--allow", "all"]] {
+        let error = sandbox.exits(78, command).stderr;
+        for words in [
+            "table public.users_v2 cannot become table public.users: the database has both\n --> schema/all.kdl:1:1\n",
+            "column public.t.price_new cannot become column public.t.price: the database has both\n --> schema/all.kdl:6:5\n",
+            "value public.mood.low cannot become value public.mood.down: the database has both\n  --> schema/all.kdl:10:5\n",
+            "to keep what `users_v2` holds, drop or rename `users` in a plan of its own first",
+        ] {
+            assert!(error.contains(words), "{words}\n{error}");
+        }
+    }
+    assert_eq!(db.value("SELECT n FROM users_v2"), "new");
+    // A chain of renames that was done leaves every name but the first one taken.
+    sandbox.write(
+        "schema/all.kdl",
+        "table users_v2 was=users_v3 {\n    column id int primary-key\n    column n text\n}\ntable users was=users_v2 {\n    \
+         column id int primary-key\n    column n text\n}\ntable t {\n    column price int\n    column price_new numeric\n    \
+         check t_price_check \"price > 0\"\n}\nenum mood low down\n",
+    );
+    sandbox.ok(&["plan", "--exit-code"]);
+}
