@@ -32,6 +32,10 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         changes.push(Change::Rename(from, to));
     }
     refuse_clashes(&wanted, &old, new)?;
+    for (from, to) in along(&old, new) {
+        (old, edges) = follow(old, edges, &from, &to);
+        changes.push(Change::Rename(from, to));
+    }
     // A type that comes with an object of another name may get a new one by itself.
     let other = |id: &ObjectId, state: &State| room(id.kind()).other_type(id, state.get(id)?);
     let renamed: Vec<_> = new.iter().filter_map(|(id, _)| Some((other(id, &old)?, other(id, new)?))).collect();
@@ -39,6 +43,44 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         (old, edges) = retype(old, edges, &from, &to);
     }
     Ok((old, edges, changes))
+}
+
+/// What has no name of its own and belongs to the same object in both states: it is called after that one, which has another name.
+fn along(old: &State, new: &State) -> Vec<(ObjectId, ObjectId)> {
+    let whose = |id: &ObjectId, state: &State| room(id.kind()).vanishes_with(id, state);
+    let made = new.iter().filter(|(id, object)| object.unnamed && !old.has(id));
+    let made = made.filter_map(|(id, _)| Some((id, whose(id, new).filter(|owner| old.has(owner))?)));
+    let mut out: Vec<(ObjectId, ObjectId)> = Vec::new();
+    for (to, owner) in made {
+        let gone = |id: &&ObjectId| id.kind() == to.kind() && id.schema() == to.schema() && !new.has(id);
+        let mut theirs = old.iter().map(|(id, _)| id).filter(gone).filter(|id| whose(id, old).as_ref() == Some(&owner));
+        if let (Some(from), None) = (theirs.next(), theirs.next()) {
+            out.push((from.clone(), to.clone()));
+        }
+    }
+    out
+}
+
+/// Lets strings that name renamed relations follow, as PostgreSQL prints its constants (`'app.s'::regclass`): they hold no name, but
+/// the relation itself. True if there were any.
+pub fn constants_follow(state: &mut State, renames: &[Change]) -> bool {
+    let mut followed = false;
+    for change in renames {
+        let Change::Rename(from, to) = change else { continue };
+        let (from, to) = match (from.kind().namespace, from.kind().address) {
+            (Namespace::Relation, Address::Qualified) => (sql::path(from), sql::path(to)),
+            _ => continue,
+        };
+        for value in state.objects.values_mut().flat_map(|object| object.attrs.iter_mut()).map(|(_, value)| value) {
+            if let Value::Expr(expr) = value
+                && let Some(text) = exchanged_string(expr.as_str(), &from, &to)
+            {
+                *expr = Expr::new(text);
+                followed = true;
+            }
+        }
+    }
+    followed
 }
 
 /// Fails for renames that are still wanted although the old object is there. Where the files have another object under the old name,

@@ -3,7 +3,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Key, ObjectId, State, Text};
+use crate::model::{Address, Ident, Key, ObjectId, Text};
 use crate::sql;
 
 use super::meant;
@@ -153,7 +153,13 @@ pub enum Verb {
 }
 
 /// The statement that gives or takes rights on `object`; none for no rights.
-pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Ident, state: &State) -> Option<Statement> {
+pub fn statement(
+    object: &ObjectId,
+    verb: &Verb,
+    rights: &[Text],
+    grantee: &Ident,
+    cx: &Context<'_>,
+) -> Option<Statement> {
     let on = On::of(object).filter(|_| !rights.is_empty())?;
     let column = if on == On::Column { format!(" ({})", sql::name(object.name())) } else { String::new() };
     let list: Vec<String> = rights.iter().map(|r| format!("{}{column}", r.to_uppercase())).collect();
@@ -174,7 +180,7 @@ pub fn statement(object: &ObjectId, verb: &Verb, rights: &[Text], grantee: &Iden
                 }
                 (On::Routine, _) => sql::target(object),
                 (On::Column, Some(table)) => format!("{} {}", on.word(), sql::path(table)),
-                _ => format!("{} {}", on.word(), target::path(object, state)),
+                _ => format!("{} {}", on.word(), target::path(object, cx)),
             }
         };
     Some(Statement::new(match verb {

@@ -105,7 +105,7 @@ fn control_file(extension: &ObjectId) -> Statement {
 }
 
 fn statement(id: &ObjectId, text: &str, cx: &Context<'_>) -> Statement {
-    let parent = id.parent().map_or_else(String::new, |parent| target::target(parent, cx.state));
+    let parent = id.parent().map_or_else(String::new, |parent| target::target(parent, cx));
     let statement = Statement::new(format!("COMMENT ON {parent} IS {text}"));
     match id.parent() {
         Some(on) => statement.locks(LockMode::ShareUpdateExclusive, on.root()),

@@ -83,6 +83,10 @@ impl Room for Default_ {
         columns.into_iter().map(|column| ObjectId::facet(&KIND, column)).filter(|default| state.has(default)).collect()
     }
 
+    fn fills(&self, id: &ObjectId, _: &State) -> Option<ObjectId> {
+        id.parent().cloned()
+    }
+
     fn clause(&self, _: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         object.get(VALUE).map(|value| format!("DEFAULT {}", value.as_str()))
     }

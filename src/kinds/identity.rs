@@ -4,13 +4,13 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::Node;
 use crate::model::{
     Address, Attr, Form, Ident, Key, Kind, KindRef, MAX_NAME_BYTES, Namespace, Object, ObjectId, OnChange, Result,
-    Shape, SqlType, Text, Within, attr,
+    Shape, SqlType, State, Text, Within, attr,
 };
 use crate::sql;
 
 use super::scope::Scope;
 use super::sequence_options as options;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, numbering};
 
 const GENERATED: Key<Text> = Key::new("generated");
 pub const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
@@ -106,9 +106,23 @@ impl Room for Identity {
         disturbance.unless_retyped()
     }
 
-    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
+    fn fills(&self, id: &ObjectId, _: &State) -> Option<ObjectId> {
+        id.parent().cloned()
+    }
+
+    fn goes_on_from(&self, id: &ObjectId, _: &State, other: &State) -> Option<ObjectId> {
+        numbering::predecessor(id, id.parent()?, other)
+    }
+
+    /// Looking for the greatest value plans a query over the table.
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Constants
+    }
+
+    fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Option<String> {
         let mut words = Vec::new();
-        if let Some(name) = object.get(SEQUENCE_NAME) {
+        let now = numbering::name_for_now(id, cx).filter(|now| *now != sequence_name(id, object));
+        if let Some(name) = now.or_else(|| object.get(SEQUENCE_NAME)) {
             words.push(format!("SEQUENCE NAME {}", sql::schema_path(id, &name)));
         }
         words.extend(options::create(&object.attrs));
@@ -118,7 +132,14 @@ impl Room for Identity {
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let clause = self.clause(id, object, folded, cx).unwrap_or_default();
-        Ok(vec![alter_column(id, &format!("ADD {clause}"))])
+        let mut out = vec![alter_column(id, &format!("ADD {clause}"))];
+        let Some(column) = id.parent() else { return Ok(out) };
+        if let Some(sql_type) = numbering::type_of(column, cx.state) {
+            let name = numbering::name_for_now(id, cx).unwrap_or_else(|| sequence_name(id, object));
+            let numbers = options::Range::new(&object.attrs, &sql_type);
+            out.extend(numbering::go_on(id, &sql::schema_path(id, &name), &numbers, column, cx));
+        }
+        Ok(out)
     }
 
     fn alter(
@@ -127,7 +148,7 @@ impl Room for Identity {
         old: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
         let mut words = Vec::new();
         if changed.contains(&GENERATED.name) {
@@ -152,11 +173,18 @@ impl Room for Identity {
         if !words.is_empty() {
             out.push(alter_column(id, &words.join(" ")));
         }
-        if changed.contains(&SEQUENCE_NAME.name)
-            && let (from, Some(to)) = (sequence_name(id, old), new.get(SEQUENCE_NAME))
+        let name = sequence_name(id, old);
+        // Its numbers begin anew, with another storage, which goes if the transaction does.
+        if options::moves(&old.attrs, &new.attrs)
+            && let Some(column) = id.parent()
+            && let Some(sql_type) = numbering::type_of(column, cx.state)
         {
-            let text = format!("ALTER SEQUENCE {} RENAME TO {}", sql::schema_path(id, &from), sql::name(&to));
-            out.push(Statement::new(text));
+            let numbers = options::Range::new(&new.attrs, &sql_type);
+            out.extend(numbering::behind(&sql::schema_path(id, &name), &numbers, column, cx));
+        }
+        if changed.contains(&SEQUENCE_NAME.name) {
+            let (path, to) = (sql::schema_path(id, &name), sequence_name(id, new));
+            out.push(Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(&to))));
         }
         Ok(out)
     }
@@ -211,7 +239,6 @@ mod tests {
     use super::*;
     use crate::kinds::scope::Load;
     use crate::kinds::{find, schema};
-    use crate::model::State;
 
     #[test]
     fn reads_creates_and_alters() {

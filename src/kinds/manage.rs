@@ -11,7 +11,7 @@ use super::acl::{self, On, PRIVILEGES};
 use super::scope::schema_id;
 use super::{
     Context, Statement, column, default, default_privileges, domain, grant, identity, owner, publication,
-    publication_schema, revoke, room,
+    publication_schema, revoke, room, sequence, table,
 };
 
 /// What a project says about owners and access rights.
@@ -36,6 +36,7 @@ impl Default for Managed<'_> {
 /// Objects that are put back although nobody asked for it keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
     settle_sequences(live, desired);
+    settle_logging(desired, server);
     settle_nulls(live, desired);
     settle_owners(live, desired, managed);
     settle_rights(live, desired, server, managed);
@@ -48,6 +49,22 @@ fn settle_sequences(live: &State, desired: &mut State) {
         if object.get(identity::SEQUENCE_NAME).is_none() {
             object.attrs.set(identity::SEQUENCE_NAME, name);
         }
+    }
+}
+
+/// The sequence of a serial column is logged as its table is (from 15 on).
+fn settle_logging(desired: &mut State, server: Version) {
+    if !server.at_least(15) {
+        return;
+    }
+    let of_unlogged = |id: &ObjectId| {
+        let column = room(id.kind()).vanishes_with(id, desired)?;
+        desired.get(column.parent()?).filter(|table| table.is(table::UNLOGGED))
+    };
+    let serial = desired.iter().filter(|(_, object)| object.unnamed).map(|(id, _)| id);
+    let unlogged: Vec<ObjectId> = serial.filter(|id| of_unlogged(id).is_some()).cloned().collect();
+    for id in unlogged {
+        desired.objects.entry(id).and_modify(|object| _ = object.attrs.set(sequence::UNLOGGED, true));
     }
 }
 
@@ -231,31 +248,25 @@ pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, conne
     new.objects.retain(|id, _| !unsaid.contains(id));
 }
 
-/// The statements that take back what default privileges give to an object that `creator` just created, beyond what the
-/// object's own grants in `target` say. `defaults` hold the default privileges that may be in force at that moment, those from
+/// The statements that take back what default privileges give to an object that was just created, beyond what the object's own
+/// grants say. `defaults` hold the default privileges that may be in force at that moment, those from
 /// before the plan and those after it; taking a right that is not there does no harm.
 ///
 /// # Errors
 /// What the rooms report.
-pub fn after_create(
-    id: &ObjectId,
-    creator: &Ident,
-    defaults: [&State; 2],
-    target: &State,
-    server: Version,
-) -> Result<Vec<Statement>> {
+pub fn after_create(id: &ObjectId, defaults: [&State; 2], cx: &Context<'_>) -> Result<Vec<Statement>> {
     let mut out: Vec<Statement> = Vec::new();
+    let Some(creator) = cx.creator else { return Ok(out) };
     let Some(word) = takes_defaults(id) else { return Ok(out) };
     let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
     let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
-    let cx = Context { creator: Some(creator), ..Context::new(server, target) };
     for state in defaults {
         for (facet, unasked) in state.iter().filter(|(facet, _)| facet.parent().is_some_and(|p| places.contains(p))) {
             let own = facet.moved(Some(id.clone()));
             let room = room(own.kind());
-            let statements = match target.get(&own) {
-                Some(wanted) => room.alter(&own, unasked, wanted, &[PRIVILEGES.name], &cx)?,
-                None => room.drop(&own, unasked, &cx)?,
+            let statements = match cx.state.get(&own) {
+                Some(wanted) => room.alter(&own, unasked, wanted, &[PRIVILEGES.name], cx)?,
+                None => room.drop(&own, unasked, cx)?,
             };
             for statement in statements {
                 if !out.iter().any(|s| s.sql == statement.sql) {
@@ -338,17 +349,14 @@ pub(super) mod tests {
         let mut target = State::default();
         let (id, object) = right(&orders, "reporting", &["select"]);
         target.put(id, object);
-        let sql: Vec<String> = after_create(&orders, &"app".into(), [&before, &target], &target, Version(150_000))
-            .unwrap()
-            .into_iter()
-            .map(|s| s.sql)
-            .collect();
+        let (app, alice) = ("app".into(), "alice".into());
+        let by = |creator| Context { creator: Some(creator), ..Context::new(Version(150_000), &target) };
+        let sql: Vec<String> =
+            after_create(&orders, [&before, &target], &by(&app)).unwrap().into_iter().map(|s| s.sql).collect();
         assert_eq!(
             sql,
             ["REVOKE INSERT ON TABLE public.orders FROM reporting", "REVOKE SELECT ON TABLE public.orders FROM other"]
         );
-        assert!(
-            after_create(&orders, &"alice".into(), [&before, &target], &target, Version(150_000)).unwrap().is_empty()
-        );
+        assert!(after_create(&orders, [&before, &target], &by(&alice)).unwrap().is_empty());
     }
 }

@@ -15,6 +15,7 @@ pub mod key_constraint;
 pub mod key_parts;
 pub mod manage;
 pub mod meant;
+pub mod numbering;
 pub mod query;
 pub mod refs;
 pub mod roles;

@@ -133,7 +133,7 @@ fn between(id: &ObjectId, old: &[Text], new: &[Text], cx: &Context<'_>) -> Vec<S
     let server = cx.server;
     let Some((parent, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
     let steps = [(Verb::Grant, acl::without(old, new, on, server)), (Verb::Revoke, acl::without(new, old, on, server))];
-    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name(), cx.state)).collect()
+    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name(), cx)).collect()
 }
 
 #[cfg(test)]

@@ -147,6 +147,16 @@ pub trait Room: Sync {
         id.parent().cloned()
     }
 
+    /// The column that the object gives values to: it is never without while one such object takes the place of another.
+    fn fills(&self, _id: &ObjectId, _state: &State) -> Option<ObjectId> {
+        None
+    }
+
+    /// The object of the other side of a plan that this one goes on from, and that has to be there while it is made.
+    fn goes_on_from(&self, _id: &ObjectId, _state: &State, _other: &State) -> Option<ObjectId> {
+        None
+    }
+
     /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None
@@ -268,12 +278,13 @@ pub trait Room: Sync {
 }
 
 /// What DDL may look at besides the object itself.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The server that the statements are for.
     pub server: Version,
     /// The state in which the object stands (the old one for drops, the new one for creates).
     pub state: &'a State,
-    /// The state on the other side of the change; the same one where there is none.
+    /// The state on the other side of the plan: before what is created, after what is dropped; the same one where nobody knows it.
     pub other: &'a State,
     /// Who runs the statements, and so owns whatever the state names no owner for; `None` if nobody may know.
     pub creator: Option<&'a Ident>,
@@ -283,6 +294,11 @@ impl<'a> Context<'a> {
     /// For statements that anybody may run.
     pub const fn new(server: Version, state: &'a State) -> Self {
         Self { server, state, other: state, creator: None }
+    }
+
+    /// The state on the other side of the plan, where it is known.
+    pub fn across(&self) -> Option<&'a State> {
+        (!std::ptr::eq(self.other, self.state)).then_some(self.other)
     }
 }
 

@@ -10,10 +10,11 @@ use crate::sql;
 
 use super::scope::Scope;
 use super::sequence_options as options;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, find, generic};
+use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, find, generic, numbering};
 
 const TYPE: Key<SqlType> = Key::new("type");
-const UNLOGGED: Key<bool> = Key::new("unlogged");
+/// Not written to the write-ahead log.
+pub const UNLOGGED: Key<bool> = Key::new("unlogged");
 /// The kind that says with which column it is dropped.
 const OWNED_BY: &str = "owned-by";
 
@@ -109,7 +110,20 @@ impl Room for Sequence {
         disturbance.unless_retyped()
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn fills(&self, id: &ObjectId, state: &State) -> Option<ObjectId> {
+        numbering::columns(id, state).into_iter().next()
+    }
+
+    fn goes_on_from(&self, id: &ObjectId, state: &State, other: &State) -> Option<ObjectId> {
+        numbering::predecessor(id, &self.fills(id, state)?, other)
+    }
+
+    /// Looking for the greatest value plans a query over a table.
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Constants
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let unlogged = if object.is(UNLOGGED) { "UNLOGGED " } else { "" };
         let mut text = format!("CREATE {unlogged}SEQUENCE {}", sql::path(id));
         if let Some(sql_type) = object.get(TYPE) {
@@ -118,7 +132,16 @@ impl Room for Sequence {
         for option in options::create(&object.attrs) {
             text.push_str(&format!(" {option}"));
         }
-        Ok(vec![Statement::new(text)])
+        let path = sql::path(id);
+        let mut out = Vec::new();
+        if let Some(aside) = numbering::set_aside(id, cx) {
+            out.push(Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(&aside))));
+        }
+        out.push(Statement::new(text));
+        let numbers = options::Range::new(&object.attrs, type_of(object));
+        let columns = numbering::columns(id, cx.state);
+        out.extend(columns.iter().flat_map(|column| numbering::go_on(id, &path, &numbers, column, cx)));
+        Ok(out)
     }
 
     fn alter(
@@ -127,7 +150,7 @@ impl Room for Sequence {
         old: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
         let mut words = Vec::new();
         if changed.contains(&TYPE.name) {
@@ -150,6 +173,12 @@ impl Room for Sequence {
             let text = format!("ALTER {target} {}", words.join(" "));
             out.push(Statement::new(text).locks(LockMode::ShareRowExclusive, id));
         }
+        // Its numbers begin anew, with another storage, which goes if the transaction does.
+        if options::moves(&old.attrs, &new.attrs) {
+            let numbers = options::Range::new(&new.attrs, type_of(new));
+            let columns = numbering::columns(id, cx.state);
+            out.extend(columns.iter().filter_map(|column| numbering::behind(&sql::path(id), &numbers, column, cx)));
+        }
         if changed.contains(&UNLOGGED.name) {
             let how = if new.is(UNLOGGED) { "UNLOGGED" } else { "LOGGED" };
             out.push(Statement::new(format!("ALTER {target} SET {how}")).locks(LockMode::AccessExclusive, id));
@@ -157,8 +186,13 @@ impl Room for Sequence {
         Ok(out)
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)])
+    fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut out = vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)];
+        if let Some(aside) = numbering::set_aside(id, cx) {
+            let aside = sql::schema_path(id, &aside);
+            out.push(Statement::new(format!("ALTER SEQUENCE {aside} RENAME TO {}", sql::name(id.name()))));
+        }
+        Ok(out)
     }
 }
 

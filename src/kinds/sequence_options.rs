@@ -52,11 +52,7 @@ pub fn read(row: &mut Row, attrs: &mut Attrs, sql_type: &str) {
 
 /// Takes out what has its default for that type and direction.
 pub fn normalise(attrs: &mut Attrs, sql_type: &str) {
-    let (least, greatest) = match sql_type {
-        "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
-        "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        _ => (i64::MIN, i64::MAX),
-    };
+    let (least, greatest) = limits(sql_type);
     let ascends = attrs.get(INCREMENT).unwrap_or(1) > 0;
     let (min, max) = if ascends { (1, greatest) } else { (least, -1) };
     for (key, default) in [(MIN, min), (MAX, max), (INCREMENT, 1), (CACHE, 1)] {
@@ -76,6 +72,49 @@ fn start(attrs: &Attrs) -> i64 {
 
 fn ascends(attrs: &Attrs) -> bool {
     attrs.get(INCREMENT).unwrap_or(1) > 0
+}
+
+/// The numbers that a sequence gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub ascends: bool,
+    pub start: i64,
+    pub min: i64,
+    pub max: i64,
+}
+
+impl Range {
+    /// Of a sequence with these options and that type.
+    pub fn new(attrs: &Attrs, sql_type: &str) -> Self {
+        let (all, ascends) = (Self::all(sql_type), ascends(attrs));
+        let (min, max) = if ascends { (1, all.max) } else { (all.min, -1) };
+        let start = attrs.get(START).unwrap_or_else(|| start(attrs));
+        Self { ascends, start, min: attrs.get(MIN).unwrap_or(min), max: attrs.get(MAX).unwrap_or(max) }
+    }
+
+    /// All values of the type.
+    pub fn all(sql_type: &str) -> Self {
+        let (min, max) = limits(sql_type);
+        Self { ascends: true, start: min, min, max }
+    }
+
+    /// True if it has all the numbers of the other one.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.min <= other.min && other.max <= self.max
+    }
+}
+
+fn limits(sql_type: &str) -> (i64, i64) {
+    match sql_type {
+        "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
+
+/// True if a sequence that changes so has to be put somewhere else: it turns around, or begins again.
+pub fn moves(old: &Attrs, new: &Attrs) -> bool {
+    ascends(old) != ascends(new) || apart(old, new)
 }
 
 /// The options of CREATE, in PostgreSQL's words.

@@ -9,7 +9,8 @@ use crate::sql;
 
 use super::{Context, Direction, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, inheritance};
 
-const UNLOGGED: Key<bool> = Key::new("unlogged");
+/// Not written to the write-ahead log.
+pub const UNLOGGED: Key<bool> = Key::new("unlogged");
 const PARTITION_BY: Key<Expr> = Key::new("partition-by");
 const ROW_SECURITY: Key<bool> = Key::new("row-security");
 const FORCE_ROW_SECURITY: Key<bool> = Key::new("force-row-security");

@@ -1,21 +1,21 @@
 //! How statements name an object that has a name of its own only in its state: an identity is its sequence there.
 
-use crate::model::{ObjectId, State};
+use crate::model::ObjectId;
 use crate::sql;
 
-use super::room;
+use super::{Context, numbering};
 
 /// As `sql::target`, but for what has another object behind it.
-pub fn target(id: &ObjectId, state: &State) -> String {
-    behind(id, state).map_or_else(|| sql::target(id), |path| format!("SEQUENCE {path}"))
+pub fn target(id: &ObjectId, cx: &Context<'_>) -> String {
+    behind(id, cx).map_or_else(|| sql::target(id), |path| format!("SEQUENCE {path}"))
 }
 
 /// As `sql::path`.
-pub fn path(id: &ObjectId, state: &State) -> String {
-    behind(id, state).unwrap_or_else(|| sql::path(id))
+pub fn path(id: &ObjectId, cx: &Context<'_>) -> String {
+    behind(id, cx).unwrap_or_else(|| sql::path(id))
 }
 
-fn behind(id: &ObjectId, state: &State) -> Option<String> {
-    let name = state.get(id).and_then(|object| room(id.kind()).takes(id, object))?;
+fn behind(id: &ObjectId, cx: &Context<'_>) -> Option<String> {
+    let name = numbering::name_for_now(id, cx)?;
     Some(sql::schema_path(id, &name))
 }

@@ -32,6 +32,9 @@ pub struct Object {
     pub place: Option<Span>,
     /// The name that it had before (`was=`); no part of equality.
     pub was: Option<Ident>,
+    /// True if its name is what the rules make of another one's (a serial column's sequence): it is renamed along; no part of
+    /// equality.
+    pub unnamed: bool,
     /// Parts of it that are no objects and had other names before; no part of equality.
     pub parts: Vec<Part>,
 }

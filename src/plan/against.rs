@@ -95,6 +95,9 @@ pub async fn against_loading<'a>(
     };
     roles_exist(session, &old, &new).await?;
     let before = (!renames.is_empty()).then(|| old.clone());
+    if rename::constants_follow(&mut old, &renames) {
+        comparison = diff::compare(&old, &new);
+    }
     let following = before.as_ref().map(|old| Following::new(Renames::new(&renames, old, &edges), &managed, &new));
     if let Some(following) = &following {
         let outdated = following.outdated.iter().filter(|open| !comparison.open.contains(open));

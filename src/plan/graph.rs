@@ -71,6 +71,7 @@ impl Graph {
         graph.drops(old, edges);
         graph.makes(edges, needs);
         graph.slots(old, new);
+        graph.hand_over(old, new);
         graph.order_renames();
         graph.providers();
         graph.unnamed();

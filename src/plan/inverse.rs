@@ -162,7 +162,8 @@ fn make_again(wanted: &Wanted<'_>, start: &State, then: &State, changes: Vec<Cha
         return Ok(Vec::new());
     }
     let edges = Edges::default();
-    let back = Wanted::new(start, then, &edges, changes, wanted.server).by(wanted.creator);
+    let mut back = Wanted::new(start, then, &edges, changes, wanted.server).by(wanted.creator);
+    back.beyond = Some(wanted.new);
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
 }
 

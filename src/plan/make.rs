@@ -28,6 +28,8 @@ pub struct Wanted<'a> {
     pub before: Option<&'a State>,
     /// Dependencies of the state before.
     pub edges: &'a Edges,
+    /// What is there before in truth, where `old` has only what the changes need.
+    pub beyond: Option<&'a State>,
     /// What differs.
     pub changes: Vec<Change>,
     /// The server that it is for.
@@ -50,6 +52,7 @@ impl<'a> Wanted<'a> {
             new,
             before: None,
             edges,
+            beyond: None,
             changes,
             server,
             creator: None,
@@ -100,11 +103,11 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
         let stays = graph.nodes[turns[before].node].act != Act::Drop;
         stays && graph.needs(&turns[before].nodes(), &turns[after].nodes())
     };
-    for (from, to) in transactions::moves(&blocks(&graph, &turns, &statements), &needs) {
+    for (from, to) in transactions::moves(&blocks(wanted, &graph, &turns, &statements), &needs) {
         turns[to..=from].rotate_right(1);
         statements[to..=from].rotate_right(1);
     }
-    let blocks = blocks(&graph, &turns, &statements);
+    let blocks = blocks(wanted, &graph, &turns, &statements);
     let numbers = transactions::assign(&blocks, wanted.old);
     let mut current = Current::new(wanted);
     let mut out = Vec::new();
@@ -153,7 +156,12 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     Ok(out)
 }
 
-fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]) -> Vec<Block<'a>> {
+fn blocks<'a>(
+    wanted: &Wanted<'_>,
+    graph: &'a Graph,
+    turns: &[Turn],
+    statements: &'a [Vec<Statement>],
+) -> Vec<Block<'a>> {
     let block = |(turn, statements): (&Turn, &'a Vec<Statement>)| {
         let node = &graph.nodes[turn.node];
         let makes = if node.act == Act::Create { 1 + turn.with.len() / 10 } else { 0 };
@@ -165,6 +173,7 @@ fn blocks<'a>(graph: &'a Graph, turns: &[Turn], statements: &'a [Vec<Statement>]
             opens: node.opens(),
             goes_on: node.goes_on(),
             whose: whose(node).filter(|_| statements.iter().all(|statement| statement.mode == Mode::Normal)),
+            fills: fills(node, wanted),
             guards_new: room(node.id.kind()).guards() && graph.created(node.id.root()),
         }
     };
@@ -179,6 +188,13 @@ fn whose(node: &Node) -> Option<&ObjectId> {
     let facet = kind.within == Within::Any || room(kind).guards();
     let acts = !matches!(node.act, Act::Drop | Act::Rename(_));
     (itself && acts || facet).then(|| node.id.root())
+}
+
+/// The column that the node's object gives values to, if it is there on both sides of the plan.
+fn fills(node: &Node, wanted: &Wanted<'_>) -> Option<ObjectId> {
+    let state = if node.act == Act::Drop { wanted.old } else { wanted.new };
+    let column = room(node.id.kind()).fills(&node.id, state)?;
+    (wanted.old.has(&column) && wanted.new.has(&column)).then_some(column)
 }
 
 fn action(act: &Act) -> Action {
@@ -230,8 +246,12 @@ impl<'a> Maker<'a> {
     }
 
     pub(super) fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
-        let other = if std::ptr::eq(state, self.wanted.old) { self.wanted.new } else { self.wanted.old };
-        Context { creator: self.wanted.creator, other, ..Context::new(self.wanted.server, state) }
+        let other = if std::ptr::eq(state, self.wanted.new) {
+            self.wanted.beyond.unwrap_or(self.wanted.old)
+        } else {
+            self.wanted.new
+        };
+        Context { other, creator: self.wanted.creator, ..Context::new(self.wanted.server, state) }
     }
 
     fn can_fold(&self, node: usize) -> bool {
@@ -284,9 +304,7 @@ impl<'a> Maker<'a> {
                     }
                 }
                 for made in std::iter::once(id).chain(&with) {
-                    let Some(creator) = self.wanted.creator else { break };
-                    let defaults = self.defaults.each_ref();
-                    out.extend(manage::after_create(made, creator, defaults, self.wanted.new, self.wanted.server)?);
+                    out.extend(manage::after_create(made, self.defaults.each_ref(), &new)?);
                 }
                 Ok(out)
             }

@@ -23,6 +23,8 @@ pub struct Block<'a> {
     pub goes_on: bool,
     /// The object that it makes or alters, or whose owner, rights or comment it is about.
     pub whose: Option<&'a ObjectId>,
+    /// The column that it gives values to: it is never without.
+    pub fills: Option<ObjectId>,
     /// It lets people see rows of a table that the plan makes: until then they see none, so that it may come later.
     pub guards_new: bool,
 }
@@ -97,11 +99,12 @@ pub fn next(steps: impl IntoIterator<Item = (u32, Mode)>) -> usize {
 }
 
 /// Which blocks belong to the transaction of the block before them: between a drop and the create that puts the object, or
-/// what hung on it, back; as long as an object is a placeholder; and from the first that decides who may do what with an object to
+/// what hung on it, back; as long as an object is a placeholder; while a column gets its values from something else; and from the first that decides who may do what with an object to
 /// the last.
 fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
     let mut first: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut seen: FxHashMap<&ObjectId, usize> = FxHashMap::default();
+    let mut filled: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut together = vec![Bond::Free; blocks.len()];
     for (i, block) in blocks.iter().enumerate() {
         let own = block.goes_on.then(|| first.get(block.id)).flatten();
@@ -117,6 +120,10 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
             if !block.guards_new {
                 seen.insert(whose, i);
             }
+        }
+        if let Some(column) = &block.fills {
+            let last = filled.insert(column, i).unwrap_or(i);
+            together[last + 1..=i].fill(Bond::Must);
         }
         if block.opens {
             first.entry(block.id).or_insert(i);

@@ -29,7 +29,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
     // Data that goes.
     ("CREATE TABLE t (a int)", "", &["data-loss", "irreversible", "breaks-clients"]),
     ("CREATE TABLE t (a int, b int)", "CREATE TABLE t (a int)", &["data-loss", "irreversible", "breaks-clients"]),
-    ("CREATE SEQUENCE s", "", &["data-loss", "irreversible"]),
+    ("CREATE SEQUENCE s", "", &["data-loss", "irreversible", "breaks-clients"]),
+    // The position of a sequence that numbers a column is found again.
+    ("CREATE TABLE t (a serial)", "CREATE TABLE t (a int NOT NULL)", &["breaks-clients"]),
+    ("CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a serial)", &["full-scan-under-lock"]),
+    ("CREATE TABLE t (a int PRIMARY KEY)", "CREATE TABLE t (a serial PRIMARY KEY)", &[]),
     ("CREATE VIEW v AS SELECT 1 AS one", "", &["breaks-clients"]),
     // Tables that are written or read as a whole.
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a bigint)", &["table-rewrite", "blocks-reads"]),

@@ -238,7 +238,7 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
         (Verb::Grant, plain),
         (Verb::GrantWithOption, with_option),
     ];
-    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name(), cx.state)).collect()
+    steps.iter().filter_map(|(verb, rights)| acl::statement(parent, verb, rights, id.name(), cx)).collect()
 }
 
 #[cfg(test)]

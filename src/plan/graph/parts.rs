@@ -58,6 +58,48 @@ impl Graph {
         }
     }
 
+    /// What goes on from something else comes before that goes, and all that gives a column its values changes in one place.
+    pub(super) fn hand_over(&mut self, old: &State, new: &State) {
+        let mut by_column: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        let mut by_root: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let state = match node.act {
+                Act::Rename(_) => continue,
+                Act::Drop => old,
+                _ => new,
+            };
+            by_root.entry(node.id.root().clone()).or_default().push(i);
+            if let Some(column) = room(node.id.kind()).fills(&node.id, state).filter(|c| old.has(c) && new.has(c)) {
+                by_column.entry(column).or_default().push(i);
+            }
+        }
+        for (column, fillers) in by_column.iter().filter(|(_, fillers)| fillers.len() > 1) {
+            let mut handed = false;
+            let made = fillers.iter().copied().filter(|node| self.nodes[*node].act == Act::Create);
+            for node in made.collect::<Vec<_>>() {
+                let id = &self.nodes[node].id;
+                let source = room(id.kind()).goes_on_from(id, new, old);
+                if let Some(gone) = source.and_then(|source| self.drops.get(&source).copied()) {
+                    self.hard[gone].retain(|then| *then != node);
+                    self.before(node, gone);
+                    // What is said of it is said under the name that it has while both are there.
+                    let own = by_root.get(self.nodes[node].id.root()).into_iter().flatten().copied();
+                    let own = own.filter(|n| self.nodes[*n].id.parent() == Some(&self.nodes[node].id));
+                    own.collect::<Vec<_>>().into_iter().for_each(|facet| self.before(facet, gone));
+                    handed = true;
+                }
+            }
+            let of_column =
+                |n: &&usize| self.nodes[**n].act != Act::Drop && self.nodes[**n].id.parent() == Some(column);
+            let Some(place) = fillers.iter().find(of_column).filter(|_| handed).map(|n| self.priority[*n]) else {
+                continue;
+            };
+            let roots = fillers.iter().map(|n| self.nodes[*n].id.root()).filter(|root| *root != column.root());
+            let whole: Vec<usize> = roots.filter_map(|root| by_root.get(root)).flatten().copied().collect();
+            fillers.iter().copied().chain(whole).for_each(|n| self.priority[n] = place);
+        }
+    }
+
     /// Changes that have to come one after the other.
     pub(super) fn changes(&mut self, old: &State, new: &State, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
         let mut parts: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();

@@ -1,6 +1,7 @@
 //! `breaks-clients`: names that people and programs use, gone or changed.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::kinds::room;
 use crate::model::{ObjectId, State, Value};
 use crate::plan::Action;
 
@@ -10,6 +11,13 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     let id = subject.id;
     match (subject.action, id.kind().word) {
+        // Programs may ask a sequence for numbers. What goes with its column or table, that one says.
+        (Action::Drop, "sequence" | "identity")
+            if room(id.kind()).fills(id, subject.before).is_none_or(|column| subject.after.has(&column)) =>
+        {
+            let sequence = if id.kind().word == "sequence" { id.to_string() } else { format!("the sequence of {id}") };
+            finding(Hazard::BreaksClients, format!("whoever still calls nextval() on {sequence} fails"))
+        }
         (
             Action::Rename,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"

@@ -1,7 +1,7 @@
 //! `data-loss`: rows, columns or precision that cannot be had back.
 
 use super::{Finding, Hazard, Subject, finding, values};
-use crate::kinds;
+use crate::kinds::{self, numbering};
 use crate::model::ObjectId;
 use crate::plan::Action;
 use crate::sql::conversion::Verdict;
@@ -30,7 +30,10 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             let held = !kinds::values::columns_of(subject.before, of).is_empty();
             held.then(|| finding(Hazard::DataLoss, format!("the values of {id} are lost")))?
         }
-        (Action::Drop, "sequence") => finding(Hazard::DataLoss, format!("the position of {id} is lost")),
+        // Where it numbers a column, the column knows how far it came.
+        (Action::Drop, "sequence") if numbering::columns(id, subject.before).is_empty() => {
+            finding(Hazard::DataLoss, format!("the position of {id} is lost"))
+        }
         (Action::Drop, "extension" | "schema") => finding(Hazard::DataLoss, format!("what only {id} holds is lost")),
         (Action::Drop, "materialized-view") if subject.old?.value("unpopulated").is_none() => {
             finding(Hazard::DataLoss, format!("the rows of {id}, those of its last REFRESH, are lost"))

@@ -1,9 +1,20 @@
 //! `full-scan-under-lock`: rows that are already there are all read while the table is locked.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::kinds::numbering;
 use crate::plan::Action;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
+    if subject.action == Action::Create
+        && !subject.replaced
+        && let Some(column) = numbering::looks_at(subject.id, subject.after, subject.before)
+    {
+        let table = column.root();
+        return finding(
+            Hazard::FullScanUnderLock,
+            format!("{table} is read whole for the last number in {column} while it is locked"),
+        );
+    }
     if subject.id.kind().word == "column" && subject.action == Action::Create {
         return None;
     }
