@@ -11,6 +11,7 @@ use crate::model::{Class, Error, Ident, Result, grantor};
 use crate::plan::{self, Step};
 use crate::sql;
 
+use super::fill;
 use super::lent::{self, Lender, Way};
 use super::locks::{self, Claims};
 use super::trip::{Doubt, Trip, Witness};
@@ -232,7 +233,7 @@ impl Executor<'_> {
                 path = Some(wanted);
             }
             let way = ways.get(at).unwrap_or(&Way::Plain);
-            pipeline.batch(lent::sql(unit.step, way, done + at)).await;
+            pipeline.batch(lent::sql(&fill::filled(unit.step, &self.options.fills), way, done + at)).await;
             sent.push(At::Unit(at));
             if let Some(check) = lender.afterwards(unit.step, way, &self.settings()) {
                 pipeline.batch(check).await;

@@ -3,6 +3,7 @@
 mod alone;
 mod blockers;
 mod executor;
+mod fill;
 mod learn;
 mod lent;
 pub mod lineage;
@@ -24,6 +25,7 @@ use crate::plan::chain::Chain;
 use crate::plan::{Finding, Hazard, Plan, Step, captured};
 use crate::project::Manage;
 
+pub use fill::Fill;
 pub use learn::learn;
 pub use lent::evaluates;
 pub use rights::check as check_rights;
@@ -46,6 +48,8 @@ pub struct Options {
     pub statement_timeout: Option<Duration>,
     /// The hazards that are allowed.
     pub allow: Allow,
+    /// What columns are filled with that rows need a value for.
+    pub fills: Vec<Fill>,
     /// The project's plans: what a ledger holds that others may have written to is run only if it is one of them.
     pub plans: Chain,
     /// What of the database belongs to the project; the rest is not recorded.
@@ -63,6 +67,7 @@ impl Default for Options {
             concurrent_budget: Duration::from_secs(600),
             statement_timeout: None,
             allow: Allow::default(),
+            fills: Vec::new(),
             plans: Chain::default(),
             manage: Manage::default(),
             offline: false,

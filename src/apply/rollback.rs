@@ -7,6 +7,7 @@ use crate::model::{Class, Error, Result, State};
 use crate::plan::{Action, Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
+use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
@@ -189,6 +190,7 @@ async fn take_back(
     let to_come: Vec<&Step> = to_come.iter().map(|unit| unit.step).collect();
     Lender::new(session).await?.refuse(&to_come, &options.allow).await?;
     rights::check(session, true, to_come.iter().copied()).await?;
+    fill::check(session, &to_come, &options.fills).await?;
     super::refuse_captured(session, &to_come, ledger.current()).await?;
     let run = ledger.run.take();
     summary.resumed |= run.is_some();

@@ -214,6 +214,7 @@ mod tests {
             transaction: 1,
             path: Vec::new(),
             lock: None,
+            fill: None,
             locks: Vec::new(),
             secrets: secrets.iter().map(ToString::to_string).collect(),
             hazards: Vec::new(),

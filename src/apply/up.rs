@@ -8,6 +8,7 @@ use crate::plan::chain::{Chain, Link};
 use crate::plan::{Hazard, Plan, Step};
 
 use super::executor::{Executor, Unit};
+use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
@@ -126,6 +127,7 @@ async fn apply(
     let steps: Vec<&Step> = plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan)).collect();
     Lender::new(session).await?.refuse(&steps, &options.allow).await?;
     rights::check(session, ledger.exists, steps.iter().copied()).await?;
+    fill::check(session, &steps, &options.fills).await?;
     let runs: Vec<NewRun<'_>> = links
         .iter()
         .zip(&texts)

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::apply::{Allow, Options};
+use crate::apply::{Allow, Fill, Options};
 use crate::catalog::{Connect, NEWEST, Session, interrupt};
 use crate::introspect::untested;
 use crate::ledger::Ledger;
@@ -378,6 +378,9 @@ pub struct Approval {
     /// Hazards that are accepted (`all` for every one)
     #[arg(long, value_name = "HAZARD[,…]", value_delimiter = ',')]
     pub allow: Vec<String>,
+    /// What a column is filled with that rows need a value for
+    #[arg(long, value_name = "COLUMN=EXPRESSION")]
+    pub fill: Vec<String>,
     /// How long a step waits for a lock before the transaction is tried again
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     pub lock_timeout: Duration,
@@ -400,6 +403,7 @@ impl Approval {
             lock_timeout: self.lock_timeout,
             statement_timeout: (!self.statement_timeout.is_zero()).then_some(self.statement_timeout),
             allow: allowed(&self.allow)?,
+            fills: self.fill.iter().map(|text| Fill::parse(text)).collect::<Result<_>>()?,
             // Plans that cannot be read are none that could be compared with.
             plans: Chain::read(&project.plans_dir).unwrap_or_default(),
             manage: project.manage.clone(),

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod choose_name;
 pub mod collated;
 pub mod constraint;
+pub mod filling;
 pub mod firing;
 pub mod foreign_options;
 pub mod generic;

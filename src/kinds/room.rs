@@ -429,6 +429,8 @@ pub struct Statement {
     pub lock: Option<(LockMode, ObjectId)>,
     /// How it goes together with transactions.
     pub mode: Mode,
+    /// The column that it fills in the rows that are there, with what only a person can say. As it is, it changes nothing.
+    pub fill: Option<ObjectId>,
     /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
     pub scans: bool,
     /// The environment variables whose values it takes from settings of the session (`foreign_options::setting`).
@@ -467,13 +469,20 @@ pub enum Mode {
 impl Statement {
     /// An ordinary statement without a lock worth showing.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), lock: None, mode: Mode::Normal, scans: false, secrets: Vec::new() }
+        Self { sql: sql.into(), lock: None, mode: Mode::Normal, fill: None, scans: false, secrets: Vec::new() }
     }
 
     /// Says which lock it takes, on what.
     #[must_use]
     pub fn locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
         self.lock = Some((mode, on.clone()));
+        self
+    }
+
+    /// Says that it fills a column.
+    #[must_use]
+    pub fn fills(mut self, column: &ObjectId) -> Self {
+        self.fill = Some(column.clone());
         self
     }
 

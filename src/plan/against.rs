@@ -191,7 +191,8 @@ async fn compare(
         return Ok(None);
     }
     let edges = introspect::edges(session, &live.dependencies, &managed).await?;
-    let own_edges = new.renames().next().map(|_| edges.clone());
+    let renamed = new.renames().next().is_some() || new.iter().any(|(_, object)| object.unnamed);
+    let own_edges = renamed.then(|| edges.clone());
     let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new)?;
     if !renames.is_empty() {
         // What the files leave out is what the live objects have under their new names.

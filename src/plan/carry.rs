@@ -122,6 +122,7 @@ mod tests {
             transaction,
             path: Vec::new(),
             lock: None,
+            fill: None,
             hazards: Vec::new(),
             locks: Vec::new(),
             secrets: Vec::new(),

@@ -126,6 +126,9 @@ fn step_node(word: &str, step: &Step) -> Node {
     if !step.path.is_empty() {
         node = node.child(step.path.iter().fold(Node::new("path"), |node, schema| node.arg(&**schema)));
     }
+    if let Some(column) = &step.fill {
+        node = node.child(Node::new("fill").arg(&**column));
+    }
     node = node.child(Node::new("sql").arg(&*step.sql));
     for inverse in &step.inverse {
         node = node.child(step_node("inverse", inverse));
@@ -308,6 +311,7 @@ impl Reader {
                 .unwrap_or(0),
             path: texts(node.get_child("path")),
             secrets: texts(node.get_child("secrets")),
+            fill: node.get_child("fill").map(|fill| self.text(fill, 0)),
             lock: node.get_child("lock").and_then(|lock| self.lock(lock)),
             locks: node
                 .children

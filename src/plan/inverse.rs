@@ -188,6 +188,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
             locks: Vec::new(),
             secrets: statement.secrets.iter().map(ToString::to_string).collect(),
+            fill: statement.fill.as_ref().map(ToString::to_string),
             hazards: std::mem::take(&mut hazards),
             sql: statement.sql,
             inverse: Vec::new(),

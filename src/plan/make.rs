@@ -137,6 +137,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                 },
                 about: if i == 0 && with_inverse { maker.about(turn) } else { Vec::new() },
                 sql: statement.sql.clone(),
+                fill: statement.fill.as_ref().map(ToString::to_string),
                 mode: statement.mode,
                 transaction: number,
                 path: path(&node.id),

@@ -124,6 +124,8 @@ pub struct Step {
     pub locks: Vec<(LockMode, String)>,
     /// The environment variables that hold secrets which the statement takes from settings of the session.
     pub secrets: Vec<String>,
+    /// The column that it fills in the rows that are there: the statement is completed with what a person says.
+    pub fill: Option<String>,
     /// Reasons to stop.
     pub hazards: Vec<Finding>,
     /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
@@ -202,6 +204,7 @@ fn feed(steps: &[Step], texts: &mut Texts) {
             step.about.iter().for_each(|about| texts.add(about));
         }
         texts.add(&step.sql);
+        step.fill.iter().for_each(|column| texts.add(&format!("fill {column}")));
         texts.add(&format!("{:?} {}", step.mode, step.transaction));
         texts.add(&step.path.join(","));
         step.lock.iter().chain(&step.locks).for_each(|(mode, on)| texts.add(&format!("{} {on}", mode.words())));

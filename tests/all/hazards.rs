@@ -30,6 +30,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("CREATE TABLE t (a int)", "", &["data-loss", "irreversible", "breaks-clients"]),
     ("CREATE TABLE t (a int, b int)", "CREATE TABLE t (a int)", &["data-loss", "irreversible", "breaks-clients"]),
     ("CREATE SEQUENCE s", "", &["data-loss", "irreversible", "breaks-clients"]),
+    (
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int)",
+        "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int, b d)",
+        &["may-fail-on-data"],
+    ),
     // The position of a sequence that numbers a column is found again.
     ("CREATE TABLE t (a serial)", "CREATE TABLE t (a int NOT NULL)", &["breaks-clients"]),
     ("CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a serial)", &["full-scan-under-lock"]),

@@ -16,8 +16,8 @@ use crate::sql::conversion::{self, Verdict};
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
 use super::{
-    Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, constraint, find, foreign_options,
-    generic, inheritance, short, values,
+    Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, constraint, filling, find,
+    foreign_options, generic, inheritance, short, values,
 };
 
 /// The type; an inherited column may have none of its own.
@@ -227,7 +227,11 @@ impl Room for Column {
     }
 
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let there = id.parent().is_some_and(|table| cx.across().is_some_and(|other| other.has(table)));
         let mut out = match self.clause(id, object, folded, cx).filter(|_| object.get(TYPE).is_some()) {
+            Some(_) if there && filling::lacks_value(id, object, folded, cx.state) => {
+                self.create_filled(id, object, folded, cx)
+            }
             Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
             None if object.is(NOT_NULL) => {
                 vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))]
@@ -364,6 +368,33 @@ fn converted(
     let place = id.parent().map_or_else(String::new, |table| format!("{}.{}", sql::path(table), id.name().as_str()));
     let using = conversion::using(&sql::name(id.name()).to_string(), is_domain, &place, &old, &new);
     Ok(using.map_or_else(String::new, |using| format!(" USING {using}")))
+}
+
+impl Column {
+    /// Adds a column to a table that may have rows: without values, which have to be said, then with them and what they are held to.
+    fn create_filled(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Vec<Statement> {
+        let column = sql::name(id.name()).to_string();
+        let mut open = object.clone();
+        open.attrs.set(NOT_NULL, false);
+        let base = filling::base_of(object, cx.state);
+        if let Some(base) = &base {
+            open.attrs.set(TYPE, base.clone());
+        }
+        let clause = self.clause(id, &open, folded, cx).unwrap_or_default();
+        let table = id.parent().map_or_else(String::new, sql::path);
+        let fill = format!("UPDATE {table} SET {column} = NULL /* or what --fill says */");
+        let mut fill = Statement::new(fill).fills(id);
+        fill.lock = id.parent().map(|table| (LockMode::AccessExclusive, table.clone()));
+        let mut out = vec![alter_table(id, &format!("ADD COLUMN {clause}")), fill];
+        if let (Some(_), Some(sql_type)) = (base, object.get(TYPE)) {
+            let collation = collated::clause(object.get(COLLATION));
+            out.push(alter_table(id, &format!("ALTER COLUMN {column} TYPE {}{collation}", sql_type.as_str())));
+        }
+        if object.is(NOT_NULL) {
+            out.push(alter_table(id, &format!("ALTER COLUMN {column} SET NOT NULL")));
+        }
+        out
+    }
 }
 
 /// PostgreSQL takes no USING for what it has no rows of.

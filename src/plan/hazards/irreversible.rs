@@ -1,6 +1,7 @@
 //! `irreversible`: what taking the step back does not bring back.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::kinds::filling;
 use crate::model::ObjectId;
 use crate::plan::Action;
 
@@ -14,7 +15,14 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         return finding(Hazard::Irreversible, format!("rolling back brings back no row of {id} that a crash took"));
     }
     super::data_loss::check(subject).filter(|_| !super::data_loss::comes_back(subject))?;
-    finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held"))
+    let column = subject.old.filter(|_| id.kind().word == "column" && subject.action == Action::Drop);
+    let asks =
+        column.is_some_and(|old| filling::lacks_value(id, old, &[], subject.before) && subject.after.has(id.root()));
+    let asks = match asks {
+        true => format!(", and asks for `--fill` with a value for the rows of {}", id.root()),
+        false => String::new(),
+    };
+    finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held{asks}"))
 }
 
 /// Of an object that becomes a placeholder before it goes, with others: on the way back it is one when they are made.
