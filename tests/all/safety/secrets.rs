@@ -107,9 +107,7 @@ fn who_may_not_silence_the_log_is_warned() {
          GRANT USAGE ON FOREIGN DATA WRAPPER w TO safety_lends; ALTER ROLE safety_lends SET log_min_duration_statement = 100000",
     );
     let name = db.connect.database().to_owned();
-    db.execute(&format!(
-        "GRANT CREATE ON DATABASE {name} TO safety_lends; GRANT CREATE ON SCHEMA public TO safety_lends"
-    ));
+    db.execute(&format!("GRANT CREATE ON DATABASE {name} TO safety_lends"));
     let mut sandbox = Sandbox::new(&db);
     sandbox.write(
         "schema/s.kdl",
