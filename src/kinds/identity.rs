@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::scope::Scope;
 use super::sequence_options as options;
-use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Folded, Heirs, LockMode, Reaction, Room, Statement, generic};
 
 const GENERATED: Key<Text> = Key::new("generated");
 pub const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
@@ -55,6 +55,10 @@ pub static ROOM: Identity = Identity;
 impl Room for Identity {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
@@ -156,7 +160,13 @@ impl Room for Identity {
             && let (from, Some(to)) = (sequence_name(id, old), new.get(SEQUENCE_NAME))
         {
             let text = format!("ALTER SEQUENCE {} RENAME TO {}", sql::schema_path(id, &from), sql::name(&to));
-            out.push(Statement::new(text));
+            let statement = Statement::new(text);
+            // Whoever writes to the table asks its sequence.
+            let table = id.parent().and_then(ObjectId::parent);
+            out.push(match table {
+                Some(table) => statement.locks(LockMode::AccessExclusive, table),
+                None => statement,
+            });
         }
         Ok(out)
     }

@@ -79,10 +79,6 @@ impl Room for Owner {
         Need::Given
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn query(&self, _: Version) -> Option<String> {
         let parts: Vec<String> = OWNED
             .iter()

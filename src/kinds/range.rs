@@ -11,7 +11,7 @@ use crate::sql::{self, reference};
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
-use super::{Context, Evaluates, Folded, Holds, Room, Statement, constraint, generic, room};
+use super::{Context, Evaluates, Folded, Heirs, Holds, Room, Statement, constraint, generic, room};
 
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
 const OPCLASS: Key<Text> = Key::new("subtype-opclass");
@@ -58,6 +58,10 @@ pub static ROOM: Range = Range;
 impl Room for Range {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn also_declares(&self, node: &Node) -> Option<Text> {

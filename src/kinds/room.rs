@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, SqlType, State, Text};
+use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, Result, SqlType, State, Text};
 use crate::sql;
 
 use super::scope::Scope;
@@ -94,14 +94,14 @@ pub trait Room: Sync {
         Need::Owner
     }
 
-    /// The other table that is locked when the object is made (so that nobody writes) or dropped (so that nobody reads).
-    fn reaches(&self, _object: &Object) -> Option<ObjectId> {
+    /// The other table that is locked when the object is made, or dropped (`drops`), also where that is done along with its parent.
+    fn reaches(&self, _object: &Object, _drops: bool) -> Option<(LockMode, ObjectId)> {
         None
     }
 
-    /// True if what is done to the object on a table is done to all that inherit from the table, too.
-    fn reaches_children(&self) -> bool {
-        true
+    /// To which of those that inherit from a table goes on what is done to the object on it, locks included; `drops`: where it is dropped.
+    fn heirs(&self, _drops: bool) -> Heirs {
+        Heirs::None
     }
 
     /// True for a part that decides who sees what of its parent: it is never there without what else decides that, nor away.
@@ -236,7 +236,10 @@ pub trait Room: Sync {
     /// Renames; by default `ALTER kind target RENAME TO name`.
     fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         let sql = format!("ALTER {} RENAME TO {}", sql::target(from), sql::name(to.name()));
-        Ok(vec![Statement::new(sql)])
+        let statement = Statement::new(sql);
+        // The state before has it under its new name already.
+        let relation = self.kind().namespace == Namespace::Relation;
+        Ok(vec![if relation { statement.locks(LockMode::AccessExclusive, to) } else { statement }])
     }
 
     /// Renames the object to make place for another one of its name; by default as any rename.
@@ -359,6 +362,17 @@ pub enum Need {
     Unknown,
 }
 
+/// Those of a table's heirs that a statement goes on to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heirs {
+    /// None of them.
+    None,
+    /// Its partitions: an index, a key, a trigger.
+    Partitions,
+    /// Whatever inherits from it: a column, a check.
+    All,
+}
+
 /// What happens to something that others depend on.
 pub enum Disturbance {
     /// It is dropped and created again (or, for types, rebuilt under the same name).
@@ -411,6 +425,8 @@ pub struct Statement {
     pub sql: String,
     /// The strongest lock on something that existed before.
     pub lock: Option<(LockMode, ObjectId)>,
+    /// Locks on other things.
+    pub also: Vec<(LockMode, ObjectId)>,
     /// How it goes together with transactions.
     pub mode: Mode,
     /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
@@ -451,13 +467,20 @@ pub enum Mode {
 impl Statement {
     /// An ordinary statement without a lock worth showing.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), lock: None, mode: Mode::Normal, scans: false, secrets: Vec::new() }
+        Self { sql: sql.into(), lock: None, also: Vec::new(), mode: Mode::Normal, scans: false, secrets: Vec::new() }
     }
 
     /// Says which lock it takes, on what.
     #[must_use]
     pub fn locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
         self.lock = Some((mode, on.clone()));
+        self
+    }
+
+    /// Says which lock it takes on something else as well.
+    #[must_use]
+    pub fn also_locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
+        self.also.push((mode, on.clone()));
         self
     }
 

@@ -59,10 +59,6 @@ impl Room for Statistics {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         // Columns are known once all tables are read.
         if scope.put_off(Turn::Named, &ROOM, node) {

@@ -12,7 +12,7 @@ use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, defer
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::meant;
 use super::scope::{Scope, Turn};
-use super::{Context, Evaluates, Folded, LockMode, Need, Room, Statement, find, generic};
+use super::{Context, Evaluates, Folded, Heirs, LockMode, Need, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -79,12 +79,12 @@ impl Room for Trigger {
         &KIND
     }
 
-    fn need(&self) -> Need {
-        Need::Trigger
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
-    fn reaches_children(&self) -> bool {
-        false
+    fn need(&self) -> Need {
+        Need::Trigger
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

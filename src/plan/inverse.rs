@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::diff::Open;
-use crate::kinds::{LockMode, Statement, room};
+use crate::kinds::{Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::Turn;
@@ -41,7 +41,9 @@ impl Maker<'_> {
                 let mut back = plain(id, Action::Drop, statements, hazards);
                 if let Some(first) = back.first_mut() {
                     let ids = std::iter::once(id).chain(&with);
-                    first.locks = reached(ids, self.wanted.new, LockMode::AccessExclusive);
+                    let mut locks = reached(ids, self.wanted.new, true);
+                    locks.retain(|other| Some(other) != first.lock.as_ref() && !first.locks.contains(other));
+                    first.locks.extend(locks);
                 }
                 Ok(back)
             }
@@ -185,7 +187,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             transaction: 1,
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
-            locks: Vec::new(),
+            locks: statement.also.iter().map(|(mode, on)| (*mode, on.to_string())).collect(),
             secrets: statement.secrets.iter().map(ToString::to_string).collect(),
             hazards: std::mem::take(&mut hazards),
             sql: statement.sql,

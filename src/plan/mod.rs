@@ -22,6 +22,7 @@ mod rebuild;
 mod renamed;
 mod second_opinion;
 mod transactions;
+mod waiting;
 
 pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};

@@ -1,9 +1,11 @@
 //! Trying things out where nothing can break: databases on throwaway servers.
 
+pub mod claims;
 mod compare;
 mod cycle;
 mod dump;
 mod load;
+mod observed;
 mod rehearsal;
 mod replay;
 mod routines;

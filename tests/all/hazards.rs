@@ -55,8 +55,21 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "CREATE TABLE t (a timestamptz(4), b timestamp)",
         &["table-rewrite", "may-fail-on-data", "blocks-reads"],
     ),
-    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL)", &["may-fail-on-data", "full-scan-under-lock"]),
-    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int CHECK (a > 0))", &["may-fail-on-data", "full-scan-under-lock"]),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int NOT NULL)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int CHECK (a > 0))",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
+    (
+        "CREATE TABLE o (id int PRIMARY KEY); CREATE TABLE t (a int)",
+        "CREATE TABLE o (id int PRIMARY KEY); CREATE TABLE t (a int REFERENCES o)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-writes"],
+    ),
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ADD CHECK (a > 0) NOT VALID", &[]),
     (
         "CREATE TABLE t (a int)",
@@ -67,12 +80,12 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p (a int)",
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
-        &["may-fail-on-data", "full-scan-under-lock"],
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT",
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT; CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
-        &["may-fail-on-data", "full-scan-under-lock"],
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
@@ -87,6 +100,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     ("CREATE TABLE t (a int); CREATE INDEX i ON t (a)", "CREATE TABLE t (a int)", &["drops-index"]),
+    // The old one goes, for which nobody may read, in the transaction that builds the new one.
+    (
+        "CREATE TABLE t (a int, b int); CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a int, b int); CREATE INDEX i ON t (b)",
+        &["blocks-reads"],
+    ),
+    // Values that PostgreSQL cannot keep once for all rows, and those that it can.
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b float DEFAULT random())", &["table-rewrite", "blocks-reads"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b timestamptz DEFAULT now())", &[]),
+    ("CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY)", &[]),
     // What hangs on something else.
     (
         "CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t",

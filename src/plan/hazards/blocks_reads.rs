@@ -1,21 +1,10 @@
 //! `blocks-reads`: a lock that readers wait for, for longer than a moment.
 
-use super::{Finding, Hazard, Subject, finding};
+use super::{Finding, Hazard, Subject, finding, work};
 use crate::kinds::LockMode;
-use crate::plan::Action;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
-    if !subject.on_existing || subject.lock? < LockMode::Share {
-        return None;
-    }
-    let table = subject.id.root();
-    match (subject.action, subject.id.kind().word) {
-        (Action::Create, "primary-key" | "unique" | "exclude") => {
-            finding(Hazard::BlocksReads, format!("nobody reads {table} while {} is built", subject.id))
-        }
-        _ if super::table_rewrite::check(subject).is_some() => {
-            finding(Hazard::BlocksReads, format!("nobody reads {table} while it is written again"))
-        }
-        _ => None,
-    }
+    let (lock, task) = work::under_lock(subject)?;
+    let waits = lock == LockMode::AccessExclusive;
+    waits.then(|| finding(Hazard::BlocksReads, format!("nobody reads {} while {}", task.table, task.meanwhile)))?
 }

@@ -1,18 +1,18 @@
-//! `blocks-writes`: a lock that writers wait for, for longer than a moment.
+//! `blocks-writes`: a lock that writers wait for, for longer than a moment, and readers do not.
 
-use super::{Finding, Hazard, Subject, finding};
+use super::{Finding, Hazard, Subject, finding, work};
 use crate::kinds::LockMode;
-use crate::plan::Action;
+
+const NOBODY: &str = "nobody writes to ";
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
-    if !subject.on_existing || subject.lock? < LockMode::Share {
-        return None;
-    }
-    match (subject.action, subject.id.kind().word) {
-        (Action::Create, "index") => finding(
-            Hazard::BlocksWrites,
-            format!("nobody writes to {} while {} is built", subject.id.root(), subject.id),
-        ),
-        _ => None,
-    }
+    let (lock, task) = work::under_lock(subject)?;
+    let waits = lock < LockMode::AccessExclusive;
+    waits.then(|| finding(Hazard::BlocksWrites, format!("{NOBODY}{} while {}", task.table, task.meanwhile)))?
+}
+
+/// The same where another step of the transaction has locked readers out, too.
+pub fn with_readers(finding: &Finding) -> Option<Finding> {
+    let rest = finding.reason.strip_prefix(NOBODY).filter(|_| finding.hazard == Hazard::BlocksWrites)?;
+    Some(Finding { hazard: Hazard::BlocksReads, reason: format!("nobody reads {rest}") })
 }

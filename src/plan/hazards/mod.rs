@@ -17,7 +17,10 @@ mod stale_data;
 mod table_rewrite;
 mod untracked_dependency;
 mod values;
+mod volatile;
+mod work;
 
+pub(super) use blocks_writes::with_readers;
 pub(super) use irreversible::emptied;
 pub(super) use table_rewrite::binary_compatible;
 pub use untracked_dependency::Bodies;

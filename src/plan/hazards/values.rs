@@ -63,6 +63,9 @@ fn is_attribute(id: &ObjectId) -> bool {
 /// The hazards of a column or attribute whose type is rebuilt under it.
 pub(in crate::plan) fn hazards_of_rebuilt(id: &ObjectId, before: &State, after: &State) -> Vec<Finding> {
     let table = id.root();
+    if data_loss::foreign(id) {
+        return Vec::new(); // others hold the rows
+    }
     let mut found = vec![
         (Hazard::TableRewrite, format!("{table} is written again for the new type of {id}")),
         (Hazard::BlocksReads, format!("nobody reads {table} while it is written again")),
