@@ -139,6 +139,17 @@ impl Prover {
         })
     }
 
+    /// The extensions that the server has.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn extensions(&self) -> Result<Vec<String>> {
+        let session = Session::open(&self.server.connect("postgres"), "prove").await?;
+        let rows = session.rows("SELECT name::text FROM pg_available_extensions", &[]).await?;
+        session.close().await;
+        Ok(rows.into_iter().map(|mut row| row.text().to_string()).collect())
+    }
+
     /// A proof of nothing yet.
     ///
     /// # Errors

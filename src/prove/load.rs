@@ -74,11 +74,11 @@ fn table(schema: &str, name: &str) -> ObjectId {
     ObjectId::new(&table::KIND, Some(schema::id(schema)), name)
 }
 
-/// Fills the tables, and looks into which of them a further row goes.
+/// Fills the tables, and looks into which of those that the plan is about (the others are only referred to) a further row goes.
 ///
 /// # Errors
 /// The server's, but for rows that it refuses.
-pub async fn fill(session: &Session, tables: Vec<ObjectId>, seed: u64) -> Result<Load> {
+pub async fn fill(session: &Session, tables: Vec<ObjectId>, about: &[[String; 2]], seed: u64) -> Result<Load> {
     let wanted = Wanted { tables: Some(tables), rows: ROWS, seed, ..Wanted::default() };
     let mut load = Load::default();
     for filled in rows::fill(session, &wanted).await?.tables {
@@ -89,7 +89,8 @@ pub async fn fill(session: &Session, tables: Vec<ObjectId>, seed: u64) -> Result
         if filled.rows > 0 {
             load.count += filled.rows;
             load.tables += 1;
-            if next(session, &filled.table).await?.is_none() {
+            let ours = |id: &ObjectId| about.iter().any(|[schema, name]| table(schema, name) == *id);
+            if ours(&filled.table) && next(session, &filled.table).await?.is_none() {
                 load.open.push(filled.table);
             }
         }
@@ -117,9 +118,15 @@ pub async fn refused(session: &Session, open: &[ObjectId], then: &Values, now: &
 
 /// Why the table takes no further row, if it takes none whatever the row.
 async fn next(session: &Session, table: &ObjectId) -> Result<Option<String>> {
-    session.batch("BEGIN").await?;
+    // What is put off until the commit would keep triggers from being put back.
+    session.batch("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").await?;
     let tried = rows::one_more(session, table).await;
     session.batch("ROLLBACK").await?;
-    let refusal = tried?.err().filter(|refusal| refusal.certain);
+    let refusal = match tried {
+        Ok(tried) => tried.err().filter(|refusal| refusal.certain),
+        // The server had something against the asking, not against the row.
+        Err(error) if error.sqlstate.is_some() => None,
+        Err(error) => return Err(error),
+    };
     Ok(refusal.map(|refusal| refusal.message))
 }

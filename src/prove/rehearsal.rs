@@ -190,7 +190,8 @@ impl Prover {
     async fn on_stage(&self, plan: &Plan, stage: &State, scene: &Scene<'_>) -> Result<Rehearsal> {
         // A superuser builds under another name than that of the role that it stands in for.
         let left = (self.author == Author::Trusted).then(|| stage::left_to_creator(stage, scene.creator, plan));
-        let stage = left.as_ref().unwrap_or(stage);
+        let stage = stage::without_extensions(left.as_ref().unwrap_or(stage), &self.extensions().await?);
+        let stage = &stage;
         let mut proof = self.blank(plan).await?;
         let names = std::cell::OnceCell::new();
         let known = |name: &str| {

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::apply::stale;
-use crate::kinds::{inheritance, owner};
+use crate::kinds::{extension, inheritance, owner};
 use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
 use crate::plan::{Action, Names, Plan};
 
@@ -48,7 +48,22 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
             seeds.extend([needs.hard, needs.soft, needs.called].concat().iter().map(as_before));
         }
     }
+    // What extensions bring is no object of the state, and nothing says who needs it.
+    seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
+}
+
+/// The state without the extensions that a server does not have. What needs them says so when it is built.
+pub fn without_extensions(state: &State, available: &[String]) -> State {
+    let there = |id: &ObjectId| {
+        let own = std::iter::once(id).chain(id.ancestors()).find(|id| id.is(&extension::KIND));
+        own.is_none_or(|extension| available.iter().any(|name| name == extension.name().as_str()))
+    };
+    let mut out = State::default();
+    for (id, object) in state.iter().filter(|(id, _)| there(id)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
 }
 
 /// The state without the owners that whoever builds is instead: a plan says nothing of them, and what it makes belongs to whoever runs it.

@@ -99,7 +99,8 @@ impl Travel<'_> {
         let start = self.look().await?;
         if let Cargo::FromStart(but) = cargo {
             let names: Vec<_> = load::of_plan(self.plan).iter().map(|pair| load::before(self.plan, pair)).collect();
-            trip.load = self.fill(load::tables(self.session, &names, but).await?).await?;
+            let tables = load::tables(self.session, &names, but).await?;
+            trip.load = self.fill(tables, &names).await?;
         }
         let first = self.values(cargo, &[]).await?;
         if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
@@ -115,7 +116,7 @@ impl Travel<'_> {
         if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
             return Ok(trip.stopped(Way::Again, stop));
         }
-        trip.again = self.at_the_top_again(cargo, &trip.load, &seen).await?;
+        trip.again = self.at_the_top_again(cargo, &seen).await?;
         Ok(trip)
     }
 
@@ -132,8 +133,9 @@ impl Travel<'_> {
             lines.extend(routines::problems(self.session, plan, self.known).await?);
         }
         if *cargo == Cargo::FromTop {
-            let tables = load::tables(self.session, &load::of_plan(plan), &[]).await?;
-            *load = self.fill(tables).await?;
+            let names = load::of_plan(plan);
+            let tables = load::tables(self.session, &names, &[]).await?;
+            *load = self.fill(tables, &names).await?;
         }
         seen.high = self.values(cargo, &seen.first.oids()).await?;
         if matches!(cargo, Cargo::FromStart(_)) {
@@ -176,7 +178,7 @@ impl Travel<'_> {
         Ok(())
     }
 
-    async fn at_the_top_again(&self, cargo: &Cargo, load: &Load, seen: &Seen) -> Result<Leg> {
+    async fn at_the_top_again(&self, cargo: &Cargo, seen: &Seen) -> Result<Leg> {
         let again = self.look().await?;
         let difference = compare::between(self.session, &seen.top, &again).await?;
         let mut lines: Vec<String> = difference.lines.into_iter().map(|(_, line)| line).collect();
@@ -185,8 +187,6 @@ impl Travel<'_> {
             if !self.by_hand() {
                 lines.extend(self.changed(&seen.low, &last, &self.lost_upwards()).await?);
             }
-            let from = if *cargo == Cargo::FromTop { &seen.high } else { &seen.first };
-            lines.extend(load::refused(self.session, &load.open, from, &last).await?);
         }
         Ok(leg(lines, difference.unverified))
     }
@@ -210,11 +210,11 @@ impl Travel<'_> {
         Look::at(self.session, self.witness.then_some(self.site)).await
     }
 
-    async fn fill(&self, tables: Vec<ObjectId>) -> Result<Load> {
+    async fn fill(&self, tables: Vec<ObjectId>, about: &[[String; 2]]) -> Result<Load> {
         // The same plan gets the same rows, wherever it is tried.
         let seed = self.plan.hash().to_string();
         let seed = seed.get(..15).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
-        load::fill(self.session, tables, seed).await
+        load::fill(self.session, tables, about, seed).await
     }
 
     async fn values(&self, cargo: &Cargo, tables: &[u32]) -> Result<Values> {

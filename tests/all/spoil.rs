@@ -316,13 +316,16 @@ fn spoils(made: &Made, honest: &Rehearsal) -> Vec<Spoiled> {
 struct Tally {
     plans: usize,
     found: BTreeMap<&'static str, (usize, usize)>,
-    alarms: Vec<String>,
-    missed: Vec<String>,
-    unproved: Vec<String>,
+    alarms: usize,
+    unproved: usize,
 }
 
 async fn spoil(pair: &Pair, dice: &mut Dice, tally: &mut Tally) {
     let (here, there) = (TestDb::new(), TestDb::new());
+    // A database with a subscription cannot be dropped.
+    if pair.before.contains("SUBSCRIPTION") || pair.after.contains("SUBSCRIPTION") {
+        return;
+    }
     if here.try_execute(&pair.before).is_err() || there.try_execute(&pair.after).is_err() {
         return;
     }
@@ -340,9 +343,13 @@ async fn spoil(pair: &Pair, dice: &mut Dice, tally: &mut Tally) {
     match honest.proof.verdict() {
         Verdict::Failed => {
             tally.plans += 1;
-            return tally.alarms.push(format!("{}\n    {}", pair.name, lines(&honest)));
+            tally.alarms += 1;
+            return println!("blamed: {}\n    {}", pair.name, lines(&honest));
         }
-        Verdict::Unproved => return tally.unproved.push(format!("{}: {}", pair.name, lines(&honest))),
+        Verdict::Unproved => {
+            tally.unproved += 1;
+            return println!("not rehearsed: {}: {}", pair.name, lines(&honest));
+        }
         Verdict::Proved | Verdict::InPart => {}
     }
     let all = spoils(&made, &honest);
@@ -364,7 +371,7 @@ async fn spoil(pair: &Pair, dice: &mut Dice, tally: &mut Tally) {
     count.1 += 1;
     match rehearsal.proof.verdict() {
         Verdict::Failed => count.0 += 1,
-        _ => tally.missed.push(format!("{}: {kind}: {}", pair.name, spoiled.what)),
+        _ => println!("missed: {}: {kind}: {}", pair.name, spoiled.what),
     }
 }
 
@@ -386,13 +393,15 @@ fn a_spoiled_plan_is_found_and_no_other_is_blamed() {
         wait(spoil(pair, &mut dice, &mut tally));
     }
     let (found, all) = tally.found.values().fold((0, 0), |(f, a), (found, all)| (f + found, a + all));
-    println!("seed {seed}: {} plans in {:.0?}, {found} of {all} spoiled ones found", tally.plans, begin.elapsed());
+    println!(
+        "seed {seed}: {} plans in {:.0?}, {found} of {all} spoiled ones found, {} not rehearsed",
+        tally.plans,
+        begin.elapsed(),
+        tally.unproved
+    );
     for (kind, (found, all)) in &tally.found {
         println!("  {kind}: {found} of {all}");
     }
-    for (what, list) in [("missed", &tally.missed), ("blamed", &tally.alarms), ("not rehearsed", &tally.unproved)] {
-        list.iter().for_each(|line| println!("{what}: {line}"));
-    }
     assert!(all > 0 && found * 100 >= all * 95, "{found} of {all} spoiled plans found");
-    assert!(tally.alarms.is_empty(), "{} plans that nobody spoiled failed", tally.alarms.len());
+    assert!(tally.alarms == 0, "{} plans that nobody spoiled failed", tally.alarms);
 }
