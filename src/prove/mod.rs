@@ -1,5 +1,6 @@
 //! Trying things out where nothing can break: databases on throwaway servers.
 
+mod answer;
 mod compare;
 mod cycle;
 mod dump;

@@ -55,7 +55,10 @@ impl Pattern<'_> {
     /// # Errors
     /// What has nothing to do with the plan.
     pub async fn rehearse(&self, plan: &Plan, proof: &mut Proof) -> Result<Option<(Way, Stop)>> {
-        let (mut cargo, mut without) = (Cargo::FromStart(Vec::new()), Vec::new());
+        // Where nothing was before, rows can only come later.
+        let there = plan.footprint.iter().any(|e| e.object.starts_with("table ") && e.before.is_some());
+        let mut cargo = if there { Cargo::FromStart(Vec::new()) } else { Cargo::FromTop };
+        let mut without = Vec::new();
         for attempt in 1.. {
             let trip = match self.trip(plan, &cargo).await? {
                 Ok(trip) => trip,

@@ -7,6 +7,8 @@ use crate::plan::{self, Action, Plan, Step};
 use crate::scratch::{Author, Site, lacks_rights};
 use crate::sql;
 
+use super::answer;
+
 /// How often one transaction is tried again after something that it missed was made.
 const TRIES: usize = 200;
 
@@ -167,11 +169,13 @@ async fn attempt(
                 path = Some(&step.path);
             }
             watch.before(session, step).await?;
-            match site.schemas_owner().filter(|_| !alone && makes_schema(step)) {
-                Some(owner) => {
+            let owner = site.schemas_owner().filter(|_| !alone && makes_schema(step));
+            match (owner, &step.fill) {
+                (None, Some(column)) if !alone => answer::fill(session, step, column).await?,
+                (Some(owner), _) => {
                     session.batch(&format!("SET LOCAL ROLE {}; {}; RESET ROLE", sql::name(owner), step.sql)).await?;
                 }
-                None => session.batch(&step.sql).await?,
+                (None, _) => session.batch(&step.sql).await?,
             }
             watch.after(session, step).await
         };

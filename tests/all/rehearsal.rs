@@ -118,12 +118,25 @@ fn a_sequence_that_is_set_back_is_found() {
 }
 
 #[test]
-fn a_rule_that_rows_break_is_named_as_not_rehearsed_with_them() {
+fn what_only_a_person_can_say_is_said_for_rows() {
     let (_db, sandbox) = shop();
     let note = "    column note text\n";
     replace(&sandbox, "schema/shop.kdl", note, &format!("{note}    column code text not-null\n"));
     let saved = sandbox.exits(0, &["plan", "--save", "code"]);
+    says(&saved, &["rehearsed up, down and up again with 24 rows in 2 tables"]);
+    // The way back has to say it, too.
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    replace(&sandbox, "schema/shop.kdl", "    column code text not-null\n", "");
+    let saved = sandbox.exits(0, &["plan", "--save", "no-code"]);
+    says(&saved, &["rehearsed up, down and up again with 24 rows in 2 tables", "but for what cannot come back"]);
+}
+
+#[test]
+fn a_rule_that_no_rows_of_before_satisfy_is_named() {
+    let (_db, sandbox) = shop();
+    replace(&sandbox, "schema/shop.kdl", "total >= 0", "total < 0");
+    let saved = sandbox.exits(0, &["plan", "--save", "negative"]);
     says(&saved, &["not proved with rows: table public.orders: rows that fit before and after were not found"]);
-    let text = sandbox.read("plans/0002-code.kdl");
+    let text = sandbox.read("plans/0002-negative.kdl");
     assert!(text.contains("        without ") && text.contains("    up proved"), "{text}");
 }
