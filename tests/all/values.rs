@@ -413,7 +413,9 @@ const FIRST: &str = "varchar(10) > varchar(3); numeric(12,2) > numeric(12,0); ti
     double precision > real; json > jsonb; integer > numeric(5,-2); char(10) > text; text > char(3); bigint > integer; \
     numeric > integer; double precision > integer; text > varchar(3); timestamp without time zone > date; integer > uuid; text > mood; \
     text > name; text > integer; text > uuid; text > bytea; inet > cidr; interval > interval year to month; double precision > numeric; \
-    timestamp without time zone > timestamp(0); bit(8) > bit(3); mood > varchar(3); integer > boolean";
+    timestamp without time zone > timestamp(0); bit(8) > bit(3); mood > varchar(3); integer > boolean; numeric(4,2) > char(3); \
+    cidr > char(1); char(3) > boolean; bit(3) > char(1); regtype > char(3); char(10) > bit; char(10) > varbit(3); bit(8) > char(10); \
+    regclass > char(3)";
 
 /// Two types from a list of them, `OLD > NEW; …`.
 fn pairs_of(list: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -25,7 +25,7 @@ pub(super) fn is_any_text(t: &Parsed) -> bool {
 }
 
 /// True where blanks at the end mean nothing.
-fn is_padded(t: &Parsed) -> bool {
+pub(super) fn is_padded(t: &Parsed) -> bool {
     matches!(t.name.as_str(), "character" | "bpchar")
 }
 

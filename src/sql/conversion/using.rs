@@ -38,8 +38,10 @@ fn assigned(old: &Stands, new: &Stands) -> bool {
 
 /// The value as the type that is called `target`.
 fn cast(value: &str, old: &Stands, new: &Stands, target: &str) -> String {
+    // The blanks that pad `character` are none of its values', but stand in its written form.
+    let padded = matches!(old.element(), Stands::Scalar(t) if keeps::is_padded(t)) && !is_text(new);
     let through = match () {
-        () if casts::castable(old, new) => "",
+        () if casts::castable(old, new) && !padded => "",
         () if matches!((old, new), (Stands::List(_), Stands::List(_))) => "::text[]",
         () => "::text",
     };
@@ -48,21 +50,41 @@ fn cast(value: &str, old: &Stands, new: &Stands, target: &str) -> String {
 
 /// A conversion that fails where a value would not come back as it was.
 fn looking(value: &str, place: &str, old: &Stands, new: &Stands) -> String {
-    let is_text = matches!(old.element(), Stands::Scalar(t) if keeps::is_text(t));
     let converted = cast(value, old, new, &new.text());
-    let back = if is_text { of_kind("text", old) } else { bare(old) };
-    let back = cast(&format!("({converted})"), new, old, &back);
-    let same = match has_plain_equality(old.element()) {
-        true => format!("{back} IS NOT DISTINCT FROM {value}"),
-        // Byte by byte: other collations, and other types, call values equal that are not the same.
-        false => {
-            // A text is one already; an array of texts has a form of its own.
-            let text = if is_text && !matches!(old, Stands::List(_)) { "" } else { "::text" };
-            let was = if is_text { format!("{value}::{}", of_kind("text", old)) } else { value.to_string() };
-            format!("{back}{text} COLLATE \"C\" IS NOT DISTINCT FROM {was}{text}")
+    // Byte by byte where there is text: other collations, and other types, call values equal that are not the same.
+    let same = if is_text(old) {
+        let back = match old {
+            Stands::List(_) if !is_text(new) => cast(&format!("({converted})"), new, old, "text[]"),
+            _ => format!("({converted})"),
+        };
+        let stands = if is_text(new) { new } else { old };
+        format!("{} IS NOT DISTINCT FROM {}", as_text(&back, stands, old), as_text(value, old, stands))
+    } else {
+        let back = cast(&format!("({converted})"), new, old, &bare(old));
+        let comes_back = match has_plain_equality(old.element()) && !is_text(new) {
+            true => format!("{back} IS NOT DISTINCT FROM {value}"),
+            false => format!("{back}::text COLLATE \"C\" IS NOT DISTINCT FROM {value}::text"),
+        };
+        match is_text(new) {
+            // What was cut off may mean nothing to the old type. And not all that types write can be cast back: regclass writes '-'.
+            true => {
+                let (text, was) = (as_text(&format!("({converted})"), new, old), as_text(value, old, new));
+                format!("{text} IS NOT DISTINCT FROM {was} AND {comes_back}")
+            }
+            false => comes_back,
         }
     };
     format!("CASE WHEN {same} THEN {converted} ELSE {} END", refused(value, place, new))
+}
+
+fn is_text(t: &Stands) -> bool {
+    matches!(t.element(), Stands::Scalar(t) if keeps::is_text(t))
+}
+
+/// The text form of a value, of each of the elements where both types are arrays: blanks that pad them are none of theirs.
+fn as_text(value: &str, t: &Stands, other: &Stands) -> String {
+    let list = matches!((t, other), (Stands::List(_), Stands::List(_)));
+    format!("{value}{}::text COLLATE \"C\"", if list { "::text[]" } else { "" })
 }
 
 /// An expression that raises an error which says why. There is no function for that which every server has.
@@ -139,8 +161,4 @@ fn bare(t: &Stands) -> String {
         Stands::List(of) => format!("{}[]", bare(of)),
         other => other.text(),
     }
-}
-
-fn of_kind(name: &str, like: &Stands) -> String {
-    if matches!(like, Stands::List(_)) { format!("{name}[]") } else { name.into() }
 }
