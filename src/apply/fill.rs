@@ -63,7 +63,11 @@ pub(super) fn filled(step: &Step, fills: &[Fill]) -> Step {
         let fill = fills.iter().find(|fill| fill.means(&names))?;
         let [schema, table, column] = names.each_ref().map(|name| sql::name(&Ident::from(name.as_str())).to_string());
         // A comment at the end of the expression must not hide what follows.
-        Some(format!("UPDATE {schema}.{table} SET {column} = (\n{}\n) WHERE {column} IS NULL", fill.expression))
+        // A deferred trigger would keep the table from being altered until it has fired.
+        Some(format!(
+            "SET CONSTRAINTS ALL IMMEDIATE; UPDATE {schema}.{table} SET {column} = (\n{}\n) WHERE {column} IS NULL",
+            fill.expression
+        ))
     });
     let sql = text.unwrap_or_else(|| step.sql.clone());
     Step { sql, ..step.clone() }

@@ -105,6 +105,18 @@ const CASES: &[Case] = &[
         query: "SELECT \"b=c\" FROM \"My App\".\"O\"\"dd.t\"",
         result: "1",
     },
+    Case {
+        title: "with a constraint trigger that is deferred",
+        sql: "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$; \
+              CREATE TABLE t (a int, c text NOT NULL); INSERT INTO t VALUES (1, 'x'); \
+              CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look()",
+        after: "function look returns=trigger language=plpgsql {\n    body-exact \"BEGIN RETURN NULL; END\"\n}\n\
+                table t {\n    column a int\n    trigger later after update for-each=row function=look constraint=#true initially-deferred=#true\n}\n",
+        column: "public.t.c",
+        expression: "'back'",
+        query: "SELECT c FROM t",
+        result: "back",
+    },
 ];
 
 const BACK: [&str; 5] = ["rollback", "-1", "--auto-approve", "--allow", "all"];
