@@ -1,4 +1,4 @@
-//! setpoint keeps a PostgreSQL database at the schema that its users declare.
+//! setpoint keeps a PostgreSQL database in step with the schema you declare.
 #![forbid(unsafe_code)]
 
 pub mod apply;

@@ -1,4 +1,5 @@
-//! Steps that cannot run in a transaction: recorded before and after, and looked up in the catalog by a later run.
+//! Runs steps that cannot run in a transaction: they are recorded before and after, and a later run checks the catalog to see whether they
+//! were done.
 
 use std::time::{Duration, Instant};
 

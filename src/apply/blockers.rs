@@ -1,4 +1,4 @@
-//! Looks from a second session who is in the way while the first one waits.
+//! Finds out, from a second session, who blocks the first one while it waits.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Runs steps: transactions sent in one go, retries after lock timeouts, and the journal that commits with the steps.
+//! Runs steps: sends each transaction in one batch, retries after lock timeouts, and commits the journal together with the steps.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Values for rows that are there when a column comes which must not be NULL: `--fill COLUMN=EXPRESSION`. They are asked for before
+//! Values for existing rows when a plan adds a NOT NULL column without a default: `--fill COLUMN=EXPRESSION`. They are requested before
 //! anything runs.
 
 use std::collections::HashMap;

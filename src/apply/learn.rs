@@ -1,4 +1,4 @@
-//! After an apply: what the written texts became is remembered, so that the next comparison need not ask.
+//! Remembers, after an apply, what PostgreSQL stored for each text in the files, so that the next comparison need not ask the server.
 
 use rustc_hash::FxHashSet;
 

@@ -1,4 +1,4 @@
-//! Whether the revisions of a database are those of the project's plans: another branch may have been there.
+//! Checks whether a database's revisions come from the project's plans, since another branch may have been applied to it.
 
 use crate::ledger::{Ledger, Revision};
 use crate::model::{Digest, Error, Result};

@@ -1,5 +1,5 @@
-//! A transaction's table locks, taken before its first step: what is to be waited for is waited for while nothing was done and
-//! nobody else is kept waiting.
+//! Takes a transaction's table locks before its first step, so that any waiting happens before anything is done and while it blocks nobody
+//! else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

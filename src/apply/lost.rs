@@ -1,5 +1,5 @@
-//! A connection that ends while something is under way: connect again, take the lock, which waits for the old server process to end,
-//! and look what was committed.
+//! Recovers from a lost connection: connects again, takes the lock (which waits for the old server process to end), and checks what was
+//! committed.
 
 use std::time::{Duration, Instant};
 

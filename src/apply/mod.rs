@@ -1,4 +1,4 @@
-//! Applying saved plans to a database, and taking them back.
+//! Applies saved plans to a database, and rolls them back.
 
 mod alone;
 mod blockers;

@@ -1,5 +1,5 @@
-//! Whether whoever runs a plan may do what its steps do, looked at before the first of them: a right that is missing at the second step
-//! is found when the first has been committed.
+//! Checks, before the first step, whether the role that runs a plan has the privileges that its steps need. Otherwise a privilege missing at
+//! the second step would only be noticed once the first has been committed.
 
 use std::collections::BTreeSet;
 

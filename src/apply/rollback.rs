@@ -1,4 +1,4 @@
-//! `rollback`: runs the recorded inverse steps, newest first; unwinds a run that has not ended.
+//! `rollback`: runs the recorded inverse steps, newest first, and unwinds an unfinished run.
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;

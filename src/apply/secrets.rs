@@ -1,5 +1,5 @@
-//! Secrets that statements need: lent to the session as settings, so that no statement holds one, and only while nothing of what the
-//! session does is written down.
+//! Secrets that statements need: passed to the session as settings, so that no statement contains one, and only while nothing that the
+//! session does is logged.
 
 use crate::catalog::Session;
 use crate::kinds;

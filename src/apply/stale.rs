@@ -1,4 +1,4 @@
-//! The footprint: is the database what the plan was made for, and did it become what the plan leads to?
+//! Checks the footprint: is the database in the state that the plan was made for, and did it reach the state that the plan leads to?
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Where a command is going, and what it has sent without knowing yet whether it was committed.
+//! Keeps track of where a command is going, and of what it has sent without knowing yet whether it was committed.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,4 +1,4 @@
-//! `apply`: runs the saved plans that a database does not have yet, in order, and takes up a run that has not ended.
+//! `apply`: runs the pending plans in order, and resumes an unfinished run.
 
 use crate::catalog::{Connect, Session};
 use crate::introspect;

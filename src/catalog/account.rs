@@ -1,4 +1,4 @@
-//! Operating-system accounts, as `/etc/passwd` lists them.
+//! Reads operating-system accounts from `/etc/passwd`.
 
 use std::fs;
 

@@ -1,7 +1,8 @@
-//! Who may vouch for a server: the authorities of a file or of this system, and the chains from them to a certificate.
+//! Which certificate authorities are trusted to vouch for a server, from a file or from this system, and the chains from them to a
+//! certificate.
 //!
-//! Chains are built and checked by `webpki`, the library below `rustls`. It takes every certificate in its store for a root that
-//! may sign, so only those that OpenSSL would let sign enter it; what OpenSSL accepts and `webpki` does not read is checked here.
+//! Chains are built and checked by `webpki`, the library below `rustls`. It treats every certificate in its store as a root that may sign, so
+//! only those that OpenSSL would let sign enter the store; what OpenSSL accepts and `webpki` does not read is checked here.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};

@@ -1,7 +1,7 @@
 //! The digest of a server's certificate that binds a login to the TLS connection (`tls-server-end-point`, RFC 5929).
 //!
-//! There is always one. Without, the driver would tell the server that it knows no channel binding, and the server would not
-//! notice that somebody in between took SCRAM-SHA-256-PLUS out of its offer.
+//! There is always one. Without it, the driver would tell the server that it does not support channel binding, and the server would not
+//! notice that a man in the middle had removed SCRAM-SHA-256-PLUS from its offer.
 
 use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};

@@ -1,4 +1,4 @@
-//! The address book: where OIDs and attribute numbers become object ids, and where they stop.
+//! The address book: translates the OIDs and attribute numbers of catalog rows into object ids.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

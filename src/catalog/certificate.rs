@@ -1,4 +1,4 @@
-//! The decision on a server's certificate, and on the signature with which the server shows that it has the key.
+//! Decides whether to accept a server's certificate, and verifies the signature that proves the server has the key.
 //!
 //! `rustls` does not read certificates of X.509 version 1, which the recipe in PostgreSQL's manual makes: their keys are read here.
 

@@ -1,4 +1,4 @@
-//! A resolved connection target: which server, which database, as whom, how protected.
+//! A resolved connection target: which server and database, as which user, with what protection.
 
 use std::fmt;
 use std::path::Path;

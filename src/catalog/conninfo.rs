@@ -1,4 +1,4 @@
-//! One connection string: a URL, `key=value` pairs or the name of a database. No error repeats any part of it that may hold a password.
+//! Reads a connection string: a URL, `key=value` pairs or the name of a database. No error repeats any part of it that may hold a password.
 
 use crate::model::{Error, Result};
 

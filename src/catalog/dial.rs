@@ -1,4 +1,4 @@
-//! Opens a connection to one server: its addresses in turn, with TLS or without as `sslmode` says, in libpq's order.
+//! Opens a connection to one server: tries its addresses in turn, with or without TLS as `sslmode` says, in libpq's order.
 
 use std::io;
 use std::net::IpAddr;

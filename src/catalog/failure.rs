@@ -1,4 +1,4 @@
-//! What the server or the network reports, as errors with causes and remedies.
+//! Turns what the server or the network reports into errors with causes and remedies.
 
 use std::error::Error as _;
 use std::io;

@@ -1,4 +1,4 @@
-//! Watches what a server says until the login is done: how much, and how it wants to know who we are.
+//! Limits what a server may say until the login is done: how much it sends, and which way of authenticating it requests.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Who we are: the client's own certificate and its key, which may be locked with a passphrase.
+//! The client's own certificate and its key, which may be protected by a passphrase.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what runs on the server is cancelled, and the command says where things stand. A second signal ends it at once.
+//! Handles Ctrl-C and SIGTERM: cancels what runs on the server, and lets the command say where things stand. A second signal ends it at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};

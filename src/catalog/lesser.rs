@@ -1,4 +1,4 @@
-//! Roles that may do less than the session's user: what they wrote must not run with that user's rights.
+//! Finds roles with fewer privileges than the session's user: code that they wrote must not run with that user's privileges.
 
 use crate::model::Result;
 

@@ -1,4 +1,4 @@
-//! `require_auth`: the ways of logging in that a server may ask for.
+//! `require_auth`: the authentication methods that a server may request.
 
 use crate::model::{Error, Result};
 

@@ -1,4 +1,4 @@
-//! Toolkit for reading a live database: the session, rows, the address book of OIDs, server versions.
+//! What reading a live database takes: the session, rows, the address book of OIDs, server versions.
 
 pub mod account;
 mod authorities;

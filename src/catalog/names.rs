@@ -1,4 +1,4 @@
-//! Whether a certificate is for a host, by libpq's rules: alternative names, the common name, name constraints on that.
+//! Checks whether a certificate was issued for a host, by libpq's rules: alternative names, the common name, and name constraints on it.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Sockets of this machine: where the platform keeps them, and whether the user at the other end is who should be there.
+//! Sockets on this machine: where the platform puts them, and whether the process at the other end belongs to the expected user.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

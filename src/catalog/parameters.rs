@@ -1,4 +1,4 @@
-//! libpq's parameters: each is known, and what a connection string, a service and the environment say is put together.
+//! libpq's parameters: knows every one of them, and combines the connection string, the service and the environment.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Passwords from `.pgpass`, read as libpq reads it: bytes, lines in order, the first that fits.
+//! Finds passwords in `.pgpass`, read as libpq reads it: as bytes, line by line, and the first match wins.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

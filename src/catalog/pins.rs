@@ -1,5 +1,5 @@
-//! The settings that every session pins, and the first question to a server. Nothing here is looked up by `search_path`: whoever
-//! owns the database may have set it, and made an operator of their own.
+//! The settings that every session pins, and the first query to a server. Nothing here is looked up by `search_path`: the owner of the
+//! database may have set it, and created operators of their own.
 
 use crate::model::Ident;
 use crate::sql;

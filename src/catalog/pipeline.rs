@@ -1,4 +1,4 @@
-//! Statements sent one after the other without waiting for answers; the answers come back in the same order.
+//! Sends statements one after the other without waiting for answers; the answers come back in the same order.
 
 use std::collections::VecDeque;
 use std::future::Future;

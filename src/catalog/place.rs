@@ -1,4 +1,4 @@
-//! The servers that a target names: host, address, port and password of each.
+//! The servers that a connection target names: host, address, port and password of each.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;

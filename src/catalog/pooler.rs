@@ -1,4 +1,4 @@
-//! Poolers between us and the server: found out before anything was set, since settings would end up with strangers.
+//! Detects a connection pooler between us and the server before anything is set, because settings would leak into other clients' sessions.
 
 use std::time::Duration;
 

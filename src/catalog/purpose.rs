@@ -1,4 +1,4 @@
-//! What a certificate may be used for, by OpenSSL's rules: to sign others, to stand for a server.
+//! What a certificate may be used for, by OpenSSL's rules: signing other certificates, or identifying a server.
 
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::{BitString, ObjectIdentifier};

@@ -1,4 +1,4 @@
-//! Why a connection could not be opened, and what to do about it.
+//! Explains why a connection could not be opened, and what to do about it.
 
 use std::error::Error as _;
 use std::io;

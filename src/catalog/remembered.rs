@@ -1,4 +1,4 @@
-//! What servers took in the startup message, kept in the user's cache: what one refuses is not tried again.
+//! Remembers in the user's cache what each server accepted in the startup message, so that what one refused is not tried again.
 
 use std::fs;
 use std::io::Write as _;

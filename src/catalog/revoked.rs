@@ -1,4 +1,4 @@
-//! Where the lists of revoked certificates are: `sslcrl` names a file, `sslcrldir` folders as OpenSSL reads them.
+//! Finds the lists of revoked certificates: `sslcrl` names a file, `sslcrldir` names folders laid out for OpenSSL.
 
 use std::fs;
 use std::path::{Path, PathBuf};

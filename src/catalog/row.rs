@@ -1,4 +1,4 @@
-//! A catalog row, read from left to right.
+//! Reads the columns of a catalog row from left to right.
 
 use tokio_postgres::types::FromSql;
 

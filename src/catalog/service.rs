@@ -1,4 +1,4 @@
-//! Connection services: the files that define them, read as libpq reads them.
+//! Connection services: finds and reads the files that define them, as libpq does.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! An open connection with every setting pinned that changes what SQL means or how the catalog is shown.
+//! An open connection, with every setting pinned that changes what SQL means or how the catalog is shown.
 
 use std::sync::PoisonError;
 

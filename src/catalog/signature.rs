@@ -1,4 +1,4 @@
-//! Signatures: the algorithms of `ring`, and those on the curve P-521, which it does not have.
+//! Verifies signatures: with the algorithms of `ring`, and on the curve P-521, which `ring` lacks.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};

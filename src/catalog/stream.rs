@@ -1,4 +1,4 @@
-//! TLS below the driver: the handshake, what became of it, and the stream that it makes.
+//! TLS below the driver: the handshake, its outcome, and the resulting stream.
 
 use std::future::Future;
 use std::io;

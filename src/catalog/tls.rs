@@ -1,4 +1,4 @@
-//! TLS as libpq does it: what the parameters ask for, whom to trust, who we are. Nothing is read before it is needed.
+//! TLS as libpq does it: what the parameters require, whom to trust, and which certificate to present. No file is read before it is needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! Why a server's certificate was refused.
+//! Explains why a server's certificate was refused.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which of several servers will do: `target_session_attrs`.
+//! Which of several servers is acceptable: `target_session_attrs`.
 
 use crate::model::Result;
 

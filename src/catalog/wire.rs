@@ -1,4 +1,4 @@
-//! The way to one server: a connection over the network, or to a socket of this machine.
+//! Connects to one server, over the network or through a socket on this machine.
 
 use std::io;
 use std::pin::Pin;

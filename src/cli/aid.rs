@@ -1,4 +1,4 @@
-//! Who helps a comparison from the command line: the database's own memo, and a throwaway server.
+//! What helps a comparison on the command line: the memo in the database, and a throwaway server.
 
 use std::cell::Cell;
 

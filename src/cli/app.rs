@@ -1,4 +1,4 @@
-//! What the commands share: the project, the database, the runtime, questions to the person.
+//! What the commands share: the project, the database, the runtime, questions to the user.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! `setpoint apply`: runs saved plans that are pending, in order, and nothing else.
+//! `setpoint apply`: runs pending plans in order, and nothing else.
 
 use clap::Args;
 

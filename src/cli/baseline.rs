@@ -1,4 +1,4 @@
-//! `setpoint baseline`: takes over a database that was built by hand.
+//! `setpoint baseline`: adopts a database that was built by hand.
 
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;

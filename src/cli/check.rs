@@ -1,4 +1,4 @@
-//! `setpoint check`: for pull requests, without a database.
+//! `setpoint check`: checks files and plans in CI, without a database.
 
 use std::path::PathBuf;
 

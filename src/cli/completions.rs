@@ -1,4 +1,4 @@
-//! `setpoint completions SHELL`.
+//! `setpoint completions SHELL`: prints completions for a shell.
 
 use clap::Args;
 use clap_complete::Shell;

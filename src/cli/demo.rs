@@ -1,4 +1,4 @@
-//! `setpoint demo`: a guided run of the main job on a throwaway server.
+//! `setpoint demo`: a guided tour of the main workflow on a throwaway server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

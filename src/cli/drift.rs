@@ -1,4 +1,4 @@
-//! `setpoint drift`: the live state against the last revision's snapshot.
+//! `setpoint drift`: compares the live state with the snapshot of the last revision.
 
 use clap::Args;
 use serde_json::json;

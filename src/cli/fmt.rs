@@ -1,4 +1,4 @@
-//! `setpoint fmt`: one layout for the files that people write.
+//! `setpoint fmt`: gives the files that people write one layout.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `setpoint history`: the ledger, newest first, rolled-back revisions included.
+//! `setpoint history`: lists the ledger, newest first, including revisions that were rolled back.
 
 use clap::Args;
 use serde_json::json;

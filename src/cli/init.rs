@@ -1,4 +1,4 @@
-//! `setpoint init`: a new project.
+//! `setpoint init`: starts a new project.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! The schema files, read in a thread of their own while the server answers.
+//! Reads the schema files in a separate thread while the server answers.
 
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;

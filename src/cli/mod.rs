@@ -1,4 +1,4 @@
-//! The command line: one file per command, each with its arguments and its run.
+//! The command line: one file per command, each with its arguments and its code.
 
 mod aid;
 mod app;

@@ -1,4 +1,4 @@
-//! `setpoint plan`: what differs, and the steps between.
+//! `setpoint plan`: shows what differs, and the steps that would change it.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! What a run tells a person while it goes on: stderr, a line per statement when asked for more.
+//! Reports progress to stderr while a run goes on, with one line per statement if more detail was requested.
 
 use super::App;
 use crate::apply::Progress;

@@ -1,4 +1,4 @@
-//! `setpoint prove`: plans up, down and up again on a scratch database.
+//! `setpoint prove`: runs plans up, down and up again in a scratch database.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! `setpoint pull`: live catalog → schema files, which are edited where they stand.
+//! `setpoint pull`: brings the live schema into the schema files, editing them in place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `setpoint push`: for development: plan, show, ask, save and apply in one go.
+//! `setpoint push`: plans, shows, asks, saves and applies in one go, for development.
 
 use clap::Args;
 

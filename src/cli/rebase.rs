@@ -1,4 +1,4 @@
-//! `setpoint rebase NAME`: after a merge in which two branches each added a plan, moves one of them behind the other.
+//! `setpoint rebase NAME`: after merging two branches that each added a plan, moves one of them behind the other.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! Rehearsing what is about to be saved: no plan is kept that was not seen to run, up and down, on rows.
+//! Rehearses a plan before it is saved: none is kept unless it ran up and down on filled tables.
 
 use std::time::Instant;
 

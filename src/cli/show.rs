@@ -1,4 +1,4 @@
-//! `setpoint show N`: one plan or revision, however old.
+//! `setpoint show N`: shows one plan or revision, however old.
 
 use clap::Args;
 

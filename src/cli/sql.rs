@@ -1,4 +1,4 @@
-//! `setpoint sql`: the desired state as a script, without a database.
+//! `setpoint sql`: prints the declared schema as an SQL script, without a database.
 
 use clap::Args;
 

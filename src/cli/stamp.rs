@@ -1,4 +1,4 @@
-//! `setpoint stamp N`: says that a database is at a revision, without running anything.
+//! `setpoint stamp N`: records that a database is at a revision, without running anything.
 
 use clap::Args;
 

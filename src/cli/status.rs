@@ -1,4 +1,4 @@
-//! `setpoint status`: where a database is, what is pending, whether it drifted, and what to type next.
+//! `setpoint status`: shows where a database stands, what is pending, whether it drifted, and which command comes next.
 
 use clap::Args;
 use serde_json::json;

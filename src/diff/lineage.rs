@@ -1,5 +1,5 @@
-//! Tables that join or leave what they have columns from (a parent, a type): what they have from there is no object of theirs, but
-//! has to be one on both sides to be compared with what they have by themselves.
+//! Tables that gain or lose a parent (a table or a type): the columns that they get from it are not objects of their own, but have to become
+//! objects on both sides to be compared with the columns that the tables declare themselves.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

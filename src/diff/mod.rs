@@ -1,4 +1,4 @@
-//! State × state → changes. Not a word about any kind: the kinds' tables and rooms say what a difference means.
+//! Compares two states and lists the changes. It knows nothing about any kind: the kinds' tables and rooms say what a difference means.
 
 pub mod lineage;
 pub mod rename;

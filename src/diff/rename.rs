@@ -1,4 +1,4 @@
-//! Renames are said (`was=old`), never guessed: the first state under its new names.
+//! Applies declared renames (`was=old`, never guessed) to the first state, so that both states use the new names.
 
 use crate::kinds::{IS_TYPE, inheritance, room};
 use crate::model::{

@@ -1,5 +1,5 @@
-//! Routines, operators and casts whose files name an argument's type without its schema: an extension brought the type, and only the database says
-//! into which schema. Without this, such a routine would have two addresses.
+//! Resolves argument types that a file names without their schema in routines, operators and casts: if an extension provides the type, only
+//! the database knows its schema. Without this, such a routine would have two addresses.
 
 use std::borrow::Cow;
 

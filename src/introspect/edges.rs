@@ -1,4 +1,4 @@
-//! Live dependency edges, from `pg_depend`. Read only where there is something to plan.
+//! Reads live dependency edges from `pg_depend`, and only if there is something to plan.
 
 use crate::catalog::{Book, Row, Session, server_error};
 use crate::kinds::{inheritance, room};

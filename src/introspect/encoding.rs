@@ -1,5 +1,5 @@
-//! States as bytes: each text once, ids in a table where parents come first, values behind a tag. Kinds and attributes go by name, so
-//! that a tool of another version can say what it does not know.
+//! Encodes states as bytes: each text once, ids in a table where parents come first, values behind a tag. Kinds and attributes are stored by
+//! name, so that another version of setpoint can say what it does not know.
 
 use rustc_hash::FxHashMap;
 

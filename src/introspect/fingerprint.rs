@@ -1,10 +1,10 @@
-//! Whether a catalog is still what it was: how many rows each transaction left in it.
+//! Tells whether a catalog has changed, by counting the rows that each transaction left in it.
 //!
-//! Every change of a catalog leaves rows with the number of its transaction (`xmin`) and takes away rows of earlier ones. If a
-//! snapshot shows, for every transaction, as many rows as an earlier one did, both show the same rows: a row that came since has the
-//! number of a transaction that was not visible then, and nothing can stand in for one that went. Numbers come back
-//! after 2^32 transactions; a fingerprint counts only for half as many. What is updated in place (src/backend/access/heap/heapam.c,
-//! `heap_inplace_update`) is no part of the model, but for the validity of indexes before PostgreSQL 14, which is counted.
+//! Every change of a catalog leaves rows with the number of its transaction (`xmin`) and removes rows of earlier ones. If a snapshot shows,
+//! for every transaction, as many rows as an earlier one did, both show the same rows: a row added since has the number of a transaction that
+//! was not visible then, and nothing can replace one that was removed. Numbers recur after 2^32 transactions; a fingerprint is valid only for
+//! half as many. In-place updates (src/backend/access/heap/heapam.c, `heap_inplace_update`) are not part of the model, except for the
+//! validity of indexes before PostgreSQL 14, which is counted.
 
 use crate::catalog::{Row, Session};
 use crate::kinds;

@@ -1,4 +1,4 @@
-//! Database → state: one consistent snapshot, one query per room, all sent without waiting for each other.
+//! Reads a database into a state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
 mod edges;
 mod encoding;

@@ -1,4 +1,5 @@
-//! A reading as bytes, for a database whose catalog is still what it was: the state, what depends on what, what is unmodelled.
+//! Stores a reading of the catalog as bytes, to be reused while the catalog is unchanged: the state, its dependencies, and what is not
+//! modelled.
 
 use crate::catalog::Version;
 use crate::model::{Error, ObjectId, Result};

@@ -1,4 +1,4 @@
-//! What a database holds that no room covers: named, so that nothing is skipped in silence.
+//! Lists objects that no room covers, so that nothing is skipped silently.
 
 use crate::catalog::{Row, Version};
 use crate::kinds::column;

@@ -1,4 +1,4 @@
-//! What the catalog of a server newer than all tested ones has that no tested one has.
+//! Lists what the catalog of a server newer than all tested versions has that no tested version has.
 
 use rustc_hash::FxHashMap;
 

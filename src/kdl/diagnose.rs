@@ -1,5 +1,5 @@
-//! Finds all that is wrong with a file that is no KDL. What is wrong is painted over, and reading starts again: the next error is one of
-//! its own.
+//! Finds all the mistakes in a file that is not valid KDL. Each mistake is masked and reading starts again, so that the next error is a
+//! separate one.
 
 use std::ops::Range;
 

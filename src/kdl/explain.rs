@@ -1,4 +1,4 @@
-//! The words for what the reader refused: what is wrong with a text that is no KDL, what was meant, how it is written.
+//! The wording for what the reader refuses: what is wrong with a text that is not valid KDL, what was meant, how to write it.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! The layout of a file that somebody wrote: white space and line ends become canonical, every other byte stays.
+//! Lays out a file that somebody wrote: white space and line ends become canonical, every other byte stays.
 //!
-//! Four spaces per level, a node per line, one space between its parts, a blank line around blocks at the top, no more than one
-//! anywhere. A block of one short part may stay on its node's line. What `write` makes has this layout already.
+//! Four spaces per level, one node per line, one space between its parts, blank lines around top-level blocks, and never more than one blank
+//! line in a row. A block with one short part may stay on its node's line. Output of `write` already has this layout.
 
 use std::borrow::Cow;
 

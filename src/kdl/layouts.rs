@@ -1,5 +1,5 @@
-//! Random layouts for tests: the same nodes with other white space, comments, line continuations, spellings of strings, and with
-//! parts commented out.
+//! Random layouts for tests: the same nodes with different white space, comments, line continuations and spellings of strings, and with parts
+//! commented out.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A KDL node as the rooms see it: name, arguments, properties, children, each with its place.
+//! A KDL node as the rooms see it: name, arguments, properties and children, each with its position in the file.
 
 use crate::model::{Span, Text};
 

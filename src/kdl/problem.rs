@@ -1,4 +1,4 @@
-//! What is wrong in a file, where, and what to write instead.
+//! A problem in a file: what is wrong, where, and what to write instead.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Reads what files mostly look like, many times as fast as the strict reader, and gives up at anything else: then that one reads.
+//! A fast reader for the common forms of files, many times as fast as the strict reader; it leaves everything else to that one.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The strict reader: a streaming parser's events become nodes whose every part knows its bytes.
+//! The strict reader: turns a streaming parser's events into nodes, and records which bytes each part came from.
 
 use just_kdl::dom::{Event, Number, Value};
 use just_kdl::lexer::{Lexer, Token};

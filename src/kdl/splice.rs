@@ -1,6 +1,6 @@
-//! Editing a text where it stands: nodes go, come and change, and every byte that does not belong to them stays.
+//! Edits a text in place: nodes are removed, added and changed, and every byte that does not belong to them stays.
 //!
-//! Places are those that the reader gave to nodes. A comment belongs to the node that it stands right above or right behind.
+//! Positions are those that the reader gave to nodes. A comment belongs to the node directly below it, or before it on the same line.
 
 use std::cmp::Reverse;
 use std::ops::Range;

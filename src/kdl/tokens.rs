@@ -1,4 +1,4 @@
-//! A file as tokens and what stands between them: the view of a text that loses nothing, for layout and for editing in place.
+//! Splits a file into tokens and the text between them, losing nothing, for layout and for editing in place.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The canonical layout: four spaces per level, a node per line, strings in the plainest form that gives back the same bytes.
+//! Writes the canonical layout: four spaces per level, one node per line, strings in the simplest form that preserves their bytes.
 
 use super::tokens::is_space;
 use super::{Arg, Node, Scalar};

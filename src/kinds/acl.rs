@@ -1,5 +1,5 @@
-//! Access rights as the rooms of grants, revocations and default privileges share them: which rights there are on what, the
-//! statements that give and take them, and the query that compares the catalog's rights with the built-in ones.
+//! What grants, revocations and default privileges share: which privileges exist on which kinds of object, the statements that grant and
+//! revoke them, and the query that compares the catalog's privileges with the built-in ones.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};

@@ -1,4 +1,4 @@
-//! Casts: `cast mood integer assignment function=rank_of`, by the types that they lead from and to.
+//! Casts: `cast mood integer assignment function=rank_of`, identified by their source and target types.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};

@@ -1,4 +1,4 @@
-//! Checks of tables and domains: `check orders_total_positive "total >= 0"`.
+//! Check constraints of tables and domains: `check orders_total_positive "total >= 0"`.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};

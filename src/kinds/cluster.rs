@@ -1,4 +1,4 @@
-//! The index by which CLUSTER orders a table: `cluster orders_placed`.
+//! The index that CLUSTER sorts a table by: `cluster orders_placed`.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};

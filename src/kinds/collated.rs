@@ -1,4 +1,4 @@
-//! Collations that are not their type's: how columns, attributes, domains, ranges and parts of keys refer to them.
+//! Collations that differ from the type's default: how columns, attributes, domains, ranges and parts of keys refer to them.
 
 use crate::catalog::Row;
 use crate::model::{Attr, Form, Key, ObjectId, OnChange, Shape, attr};

@@ -1,4 +1,4 @@
-//! What the rooms of constraints and indexes share: columns of a table, names that are left out, ALTER TABLE … CONSTRAINT.
+//! What constraints and indexes share: columns of a table, names that files leave out, ALTER TABLE … CONSTRAINT.
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{

@@ -1,5 +1,5 @@
-//! Rights on objects that a role will create: `default-privileges tables for=app_owner in=app { grant select to=reporting }`.
-//! Its grants and revocations are the ordinary facets; they make and unmake it.
+//! Privileges on objects that a role will create: `default-privileges tables for=app_owner in=app { grant select to=reporting }`. It consists
+//! of ordinary grants and revocations, which create and remove it.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};

@@ -1,4 +1,4 @@
-//! Columns that rows need a value for, when nothing says which: NOT NULL, without a default, added to a table that is there.
+//! Finds columns for which existing rows need a value that nothing supplies: NOT NULL, without a default, added to an existing table.
 
 use crate::model::{Expr, Key, Namespace, Object, ObjectId, SqlType, State};
 use crate::sql::types;

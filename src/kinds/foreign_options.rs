@@ -1,5 +1,5 @@
-//! Options of foreign-data wrappers, servers, user mappings and foreign tables. Those that hold secrets have names only: their
-//! values are read from no catalog, written to no file, plan or message, and come from the environment of whoever runs a plan.
+//! Options of foreign-data wrappers, servers, user mappings and foreign tables. Of options that hold secrets only the names are kept: their
+//! values are never read from a catalog or written to a file, plan or message; they come from the environment of whoever runs a plan.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Functions: `function add returns=integer language=sql { arg a integer; body … }`. Aggregates are no functions here.
+//! Functions: `function add returns=integer language=sql { arg a integer; body … }`. Aggregates are a kind of their own.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;

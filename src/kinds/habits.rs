@@ -1,4 +1,4 @@
-//! What people write who come from SQL, from other databases or from other schema languages, and what to write here.
+//! Recognizes what people write out of habit from SQL, other databases or other schema languages, and says what to write here.
 
 /// The kinds in whose nodes a word is expected; `""` is the top of a file, `*` is anywhere.
 struct Habit {

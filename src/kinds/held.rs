@@ -1,4 +1,4 @@
-//! Where the catalog says whose an object is, and what others may do with it: one row per sort of object that has an owner.
+//! Where the catalog stores the owner and the privileges of each kind of object that has an owner.
 
 /// Objects of one catalog.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Comments on the index of a key, which has one beside that of the key itself: `index-comment "…"`.
+//! Comments on the index behind a primary key or unique constraint, which are separate from the constraint's own: `index-comment "…"`.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{

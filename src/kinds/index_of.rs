@@ -1,4 +1,4 @@
-//! What facets of a table share that point to one of its indexes, which may be that of a key: replica identity and clustering.
+//! What replica identity and clustering share: facets of a table that point to one of its indexes, possibly that of a key.
 
 use crate::catalog::Book;
 use crate::kdl::{Arg, Node, Problem};

@@ -1,4 +1,4 @@
-//! Columns that come from elsewhere: from the table that one is a partition of, from those that it inherits from, from its type.
+//! Columns that a table does not declare itself: from the table that it is a partition of, from its parents, or from its type.
 
 use rustc_hash::FxHashSet;
 

@@ -1,4 +1,4 @@
-//! What primary keys and unique constraints share: everything but their word and who may be NULL.
+//! What primary keys and unique constraints share: everything but the keyword and the treatment of NULL.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};

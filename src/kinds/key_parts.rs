@@ -1,4 +1,4 @@
-//! The parts of an index or exclusion constraint: columns and expressions with sort order, operator class, collation.
+//! The parts of an index or exclusion constraint: columns and expressions with sort order, operator class and collation.
 
 use crate::catalog::{Book, Row};
 use crate::kdl::{Arg, Node, Problem};

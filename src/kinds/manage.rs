@@ -1,5 +1,5 @@
-//! What of owners and access rights counts: files may leave owners out, versions differ in what `all` is, and some projects
-//! leave either to somebody else.
+//! Which owners and privileges are managed: files may leave owners out, `all` differs between versions, and some projects leave either to
+//! somebody else.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

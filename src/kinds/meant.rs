@@ -1,4 +1,4 @@
-//! What was meant by a word, a name or a type that nobody knows: candidates for people who misspelled it, or came from elsewhere.
+//! Suggests what an unknown word, name or type was meant to be: candidates for spelling mistakes, and for words from elsewhere.
 
 use crate::kdl::{Arg, Node, Problem, Prop, Scalar};
 use crate::model::{Address, Attr, Form, ObjectId, Shape, Text, Within};

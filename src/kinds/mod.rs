@@ -1,4 +1,4 @@
-//! One room per kind of object. The list of rooms is the only place that knows them all.
+//! One room per kind of object. The list of rooms is the only place that knows all of them.
 
 pub mod acl;
 pub mod choose_name;

@@ -1,5 +1,5 @@
-//! What numbers the rows of a column: an identity, or a sequence that its default calls; and where one goes on that takes the place of
-//! another, or comes to rows that are there.
+//! What numbers the rows of a column, an identity or a sequence called by its default, and where a new one continues when it replaces another
+//! or is added to existing rows.
 
 use crate::model::{Expr, Ident, Key, Object, ObjectId, SqlType, State, Value};
 use crate::sql::{self, names};

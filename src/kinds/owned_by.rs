@@ -1,5 +1,5 @@
-//! The column that a sequence belongs to: `owned-by=orders.number` on the sequence. It is an object of its own since the
-//! column's default needs the sequence, and the sequence's owner is the column.
+//! The column that a sequence belongs to: `owned-by=orders.number` on the sequence. It is a separate object because the column's default
+//! needs the sequence, while the sequence belongs to the column.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};

@@ -1,4 +1,4 @@
-//! Owners of any object that has one: `owner app_owner`. The catalog gives every object an owner; `manage` decides which ones count.
+//! Owners of any object that has one: `owner app_owner`. The catalog gives every object an owner; `manage` decides which ones are managed.
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{

@@ -1,4 +1,4 @@
-//! Publications: `publication orders { table orders }`. What they publish are objects of their own, inside of them.
+//! Publications: `publication orders { table orders }`. What they publish are separate objects inside them.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};

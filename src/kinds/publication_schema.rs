@@ -1,4 +1,4 @@
-//! Schemas of publications: `tables-in-schema app` in a `publication` (from 15 on).
+//! Schemas in publications: `tables-in-schema app` in a `publication` (since PostgreSQL 15).
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};

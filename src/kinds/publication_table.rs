@@ -1,4 +1,4 @@
-//! Tables of publications: `table orders id total { where "total > 0" }` in a `publication`.
+//! Tables in publications: `table orders id total { where "total > 0" }` in a `publication`.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};

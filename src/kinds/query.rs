@@ -1,5 +1,4 @@
-//! What views and materialized views share: the text of their query and the addresses of their rows. And what the server prints
-//! of a rule.
+//! What views and materialized views share, the text of their query and the addresses of their rows; and how the server prints rules.
 
 use crate::catalog::{Book, Row, class};
 use crate::model::{Expr, KindRef, ObjectId};

@@ -1,4 +1,4 @@
-//! What an object needs: collected from its attributes by their shapes, and from its room for the rest.
+//! Collects what an object refers to: by the form of its attributes, and from its room for the rest.
 
 use crate::model::{ObjectId, SqlType, Text};
 

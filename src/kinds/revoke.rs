@@ -1,4 +1,4 @@
-//! Built-in rights that were taken away: `revoke execute from=public`. The name of a revocation is who lost the right.
+//! Built-in privileges that were revoked: `revoke execute from=public`. The name of a revocation is the role that lost the privilege.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};

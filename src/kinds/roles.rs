@@ -1,4 +1,4 @@
-//! The roles that a state names: finding them, doing without them, giving them other names.
+//! The roles that a state names: finding them, leaving them out, renaming them.
 
 use rustc_hash::FxHashMap;
 

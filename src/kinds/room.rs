@@ -1,4 +1,4 @@
-//! What a room promises: the knowledge about one kind of object, in the form that the stages ask for.
+//! The interface of a room: the knowledge about one kind of object, in the form that the stages need.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;

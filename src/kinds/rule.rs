@@ -1,4 +1,4 @@
-//! Rewrite rules: `rule protect delete instead`. The rule that makes a view a view is the view's own.
+//! Rewrite rules: `rule protect delete instead`. The rule that implements a view belongs to the view.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::Node;

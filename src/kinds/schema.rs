@@ -1,4 +1,4 @@
-//! Schemas: `schema NAME { … }`. Everything in the braces lives in it.
+//! Schemas: `schema NAME { … }`. Everything inside the braces belongs to it.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};

@@ -1,4 +1,4 @@
-//! Where a node stands while it is read, which names are known there, and where its objects and problems go.
+//! The context in which a node is read: where it is, which names are known there, and where its objects and problems go.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! SQL in files: what PostgreSQL could not even take apart is refused where it stands. Everything else is PostgreSQL's to say.
+//! SQL in files: text that PostgreSQL could not even split into tokens is refused in place. Everything else is left to PostgreSQL.
 
 use crate::kdl::{Arg, Problem};
 use crate::model::Span;

@@ -1,4 +1,4 @@
-//! Functions that an object names without their types, since those follow from the object: `sfunc=int4pl`.
+//! Functions that an object names without their argument types, which follow from the object: `sfunc=int4pl`.
 
 use crate::catalog::{Book, Row, class};
 use crate::kdl::{Arg, Node, Problem, Prop};

@@ -1,4 +1,5 @@
-//! Functions of known input types that serve another object: a trigger's, a wrapper's handler. Files say their names alone.
+//! Functions with fixed argument types that serve another object, such as a trigger's function or a wrapper's handler. Files give only their
+//! names.
 
 use crate::model::{Ident, ObjectId, Span, Text};
 use crate::sql;

@@ -1,4 +1,4 @@
-//! How statements name an object that has a name of its own only in its state: an identity is its sequence there.
+//! How statements name an object that has a name of its own only in its state: an identity is addressed by its sequence.
 
 use crate::model::ObjectId;
 use crate::sql;

@@ -1,4 +1,4 @@
-//! For the tests of rooms: KDL text → state → KDL text, and the DDL of a state.
+//! Helpers for the tests of rooms: KDL text → state → KDL text, and the DDL of a state.
 
 use crate::catalog::Version;
 use crate::kdl;

@@ -1,4 +1,4 @@
-//! What text search objects share: the room of those that are nothing but functions, and the names of PostgreSQL's own ones.
+//! What text search objects share: the room for those that consist only of functions, and the names of PostgreSQL's built-in ones.
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};

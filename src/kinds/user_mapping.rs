@@ -1,4 +1,4 @@
-//! User mappings, in the node of their server: `user-mapping app { options user=reader; secret password env=… }`.
+//! User mappings, declared inside their server: `user-mapping app { options user=reader; secret password env=… }`.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};

@@ -1,4 +1,4 @@
-//! Values of enums, where one was renamed: `{ value paid was=payed }`. They are no objects: their enum holds them in an attribute.
+//! Renamed enum values: `{ value paid was=payed }`. They are not objects: their enum holds them in an attribute.
 
 use crate::kdl::{Node, Problem};
 use crate::model::{Address, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, Part, Result, Text, Within};

@@ -1,4 +1,4 @@
-//! What declared types stand for, and which columns have values that go through them.
+//! What declared types consist of, and which columns hold values of them, directly or through other types.
 
 use crate::model::{ObjectId, SqlType, State, Value};
 use crate::sql::conversion::Stands;

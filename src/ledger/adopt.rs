@@ -1,4 +1,4 @@
-//! Revisions that nothing was run for: a database that was there before (`baseline`), or that somebody vouches for (`stamp`).
+//! Records revisions for which nothing was run: of an existing database (`baseline`), or on somebody's word (`stamp`).
 
 use std::time::Duration;
 

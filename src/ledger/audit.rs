@@ -1,4 +1,4 @@
-//! Whether a ledger agrees with itself: its numbers, its run, its journal, and the plans that it recorded.
+//! Checks whether a ledger is consistent: its numbers, its run, its journal, and the plans that it recorded.
 
 use crate::model::{Digest, Error, Result};
 use crate::plan::chain::Chain;

@@ -1,5 +1,5 @@
-//! Reading tables of the ledger with COPY, which runs nothing: no view, rule, policy or expression of an index, whatever the table
-//! has become since it was looked at.
+//! Reads the ledger's tables with COPY, which runs nothing, no view, rule, policy or index expression, whatever may have happened to the
+//! table since it was checked.
 
 use futures_util::TryStreamExt;
 use rustc_hash::FxHashMap;

@@ -1,5 +1,5 @@
-//! Where a relative command (`rollback -1`, `apply +1`) is going, noted until it knows that it arrived: run again after a fault,
-//! it goes there and no further.
+//! Records where a relative command (`rollback -1`, `apply +1`) is going until it knows that it got there: if run again after a fault, it
+//! goes there and no further.
 
 use crate::model::Result;
 

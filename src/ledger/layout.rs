@@ -1,4 +1,4 @@
-//! The ledger's tables: what they are exactly, and how they come to be.
+//! The ledger's tables: their exact definition, and how they are created.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! One tool at a time: a session-level advisory lock per database, and the pooler that would make it worthless.
+//! Makes sure that only one setpoint works on a database at a time, by a session-level advisory lock; and the pooler that would make that
+//! lock worthless.
 
 use std::fmt;
 use std::time::{Duration, Instant};

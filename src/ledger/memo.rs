@@ -1,4 +1,4 @@
-//! The memo: what written expressions became when the server stored them.
+//! The memo: what the server stored for each expression in the files.
 
 use rustc_hash::FxHashMap;
 

@@ -1,4 +1,5 @@
-//! The ledger of a database: which revisions it is at, which run is under way, what expressions became. Schema `setpoint`.
+//! The ledger of a database, in schema `setpoint`: which revisions it is at, which run is under way, and what the server stored for
+//! expressions.
 
 mod adopt;
 mod audit;

@@ -1,5 +1,5 @@
-//! Who writes the ledger, and what keeps it as it is meanwhile. Writing to a table runs its triggers, rules and defaults, so a superuser
-//! writes to another role's ledger only in transactions that keep that role from changing it, and that look at it again first.
+//! Who writes the ledger, and how it is kept unchanged meanwhile. Writing to a table runs its triggers, rules and defaults, so a superuser
+//! writes to another role's ledger only in transactions that keep that role from changing it, and that check it again first.
 
 use tokio_postgres::types::ToSql;
 

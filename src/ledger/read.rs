@@ -1,4 +1,4 @@
-//! Reading the ledger. What cannot be read is told as a problem, so that `stamp` can put it right.
+//! Reads the ledger. Anything unreadable is reported as a problem, so that `stamp` can repair it.
 
 use crate::catalog::{Session, server_error};
 use crate::model::{Digest, Error, Ident, Result, State};

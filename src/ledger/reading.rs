@@ -1,4 +1,4 @@
-//! The last reading of the catalog: while the catalog is what it was then, it need not be read again.
+//! Keeps the last reading of the catalog: while the catalog is unchanged, it need not be read again.
 
 use crate::catalog::{Session, server_error};
 use crate::introspect::{self, Fingerprint, Stored};

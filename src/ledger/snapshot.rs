@@ -1,4 +1,4 @@
-//! A revision's state as the ledger keeps it: encoded, compressed, behind the version of its form.
+//! A revision's state as the ledger stores it: encoded, compressed, prefixed with the version of the format.
 
 use crate::catalog::Version;
 use crate::introspect::{Decoder, Encoder};

@@ -1,10 +1,10 @@
-//! Whether schema `setpoint` is exactly the ledger that this tool makes, and who could have written to it.
+//! Checks whether schema `setpoint` is exactly the ledger that this tool makes, and who could have written to it.
 //!
-//! Whoever may create schemas can make one of this name before us, and whoever owns a table can hang code onto it that runs with the
-//! rights of whoever touches it. So the catalog is asked before anything in that schema is: its relations must be exactly ours. They are plain
-//! tables with columns of built-in types and their primary keys; they depend on nothing but the schema, and nothing depends on them but what
-//! belongs to such a table (views elsewhere and publications do no harm). Members of `pg_write_all_data` count as writers:
-//! they can put a plan into the ledger, which `rollback` would run with another role's rights.
+//! Any role that may create schemas can make one with this name before we do, and the owner of a table can attach code to it that runs with
+//! the privileges of whoever uses the table. So the catalog is checked before anything in that schema is read: its relations must be exactly
+//! ours. They are plain tables with columns of built-in types and their primary keys; they depend on nothing but the schema, and nothing
+//! depends on them except what belongs to such a table (views elsewhere and publications do no harm). Members of `pg_write_all_data` count as
+//! writers: they can put a plan into the ledger, which `rollback` would run with another role's privileges.
 
 use crate::catalog::{Session, may_become};
 use crate::model::{Error, Ident, Result};

@@ -1,4 +1,4 @@
-//! Writing the ledger: runs, their journal, revisions and events. All of it under the lock.
+//! Writes the ledger: runs, their journal, revisions and events, always under the lock.
 
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;

@@ -1,4 +1,4 @@
-//! Finds and reads the schema files: `**/*.kdl`, sorted, links followed but not in circles.
+//! Finds and reads the schema files: `**/*.kdl`, sorted; symbolic links are followed, but not in cycles.
 
 use std::fs;
 use std::path::{Path, PathBuf};

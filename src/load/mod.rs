@@ -1,4 +1,4 @@
-//! KDL files → state: every problem of every file at once.
+//! Loads KDL files into a state, and reports every problem of every file at once.
 
 pub mod edit;
 mod files;

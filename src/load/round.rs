@@ -1,4 +1,4 @@
-//! What is written is read back, whatever the layout; and edits change what they are about and nothing else.
+//! Tests that files read back as they were written, whatever their layout, and that edits change what they are meant to and nothing else.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `SELECT *` in a view means other columns whenever its tables change, so that files have to say which ones are meant.
+//! Refuses `SELECT *` in views: its columns change whenever the tables do, so files have to list them.
 
 use crate::kdl::{Problem, Sources};
 use crate::model::{ObjectId, Shape, Span, State, Value};

@@ -1,4 +1,4 @@
-//! What files mean, what is wrong in them, and that what is written is read back.
+//! Tests of what files mean, of what is wrong in them, and that written files read back.
 
 use super::*;
 use crate::load::write::files;

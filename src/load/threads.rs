@@ -1,4 +1,4 @@
-//! Work on many files, shared out to threads where that pays: reading is half of the time that a load takes.
+//! Distributes work on many files among threads where that pays: reading takes half the time of a load.
 
 use std::path::PathBuf;
 use std::thread::Builder;

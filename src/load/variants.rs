@@ -1,4 +1,4 @@
-//! Schemas for tests that need no server: every kind of object, each missing or in one of two forms.
+//! Generates schemas for tests that need no server: every kind of object, each either missing or in one of two forms.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Files that are replaced whole: whoever reads one, and whoever comes after a crash, finds the old text or the new one.
+//! Replaces files atomically: a reader, even after a crash, finds either the old text or the new one.
 
 use std::fs;
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! State → files: one for each table, view and routine name, the rest by kind, each schema in a folder of its own.
+//! Writes a state to files: one for each table, view and routine name, the rest by kind, and a folder for each schema.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

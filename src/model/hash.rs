@@ -1,4 +1,4 @@
-//! Content hashes of objects and states: blake3 over an unambiguous byte form, independent of order and of the machine.
+//! Content hashes of objects and states: blake3 over an unambiguous byte form, independent of order and machine.
 
 use super::{Object, ObjectId, OnChange, State, Value};
 

@@ -1,4 +1,4 @@
-//! Names as PostgreSQL keeps them: verbatim, case included, at most 63 bytes.
+//! Names as PostgreSQL stores them: verbatim, case included, at most 63 bytes.
 
 use std::sync::Arc;
 

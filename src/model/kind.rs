@@ -1,4 +1,4 @@
-//! How a kind of object describes itself, once: reader, writer, diff, hash, snapshot, completion and reference pages use it.
+//! How a kind of object describes itself, once, for the reader, writer, diff, hash, snapshot, completion and reference pages.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! The one model of a schema: identifiers, object ids, attributes, states and errors. Imports nothing of ours.
+//! The model of a schema: identifiers, object ids, attributes, states and errors. Imports nothing else of this crate.
 
 mod error;
 mod hash;

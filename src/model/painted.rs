@@ -1,4 +1,4 @@
-//! Source as diagnostics show it: what may be a secret is painted over.
+//! Source text as diagnostics show it: whatever may be a secret is masked.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Text as people may see it: what a terminal, an editor or a browser would obey is shown as what it is, `<U+202E>`.
+//! Text that is safe to display: characters that a terminal, an editor or a browser would obey are spelled out, as in `<U+202E>`.
 
 use std::borrow::Cow;
 use std::ops::Range;

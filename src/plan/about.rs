@@ -1,4 +1,4 @@
-//! What a step makes of an object, in a few words for people: `bigint not-null`, or `type integer → bigint`.
+//! What a step does to an object, in a few words for people: `bigint not-null`, or `type integer → bigint`.
 
 use crate::kinds::foreign_options;
 use crate::model::{Address, Attr, Attrs, Form, Object, ObjectId, OnChange, Shape, Value};

@@ -1,4 +1,4 @@
-//! From files and a database to a plan: read, compare, ask, compute. What `plan`, `push`, `apply` and `baseline` share.
+//! Makes a plan from files and a database: read, compare, ask, compute. `plan`, `push`, `apply` and `baseline` share it.
 
 use rustc_hash::FxHashSet;
 

@@ -1,5 +1,4 @@
-//! What comparing may ask of others: a memory of what texts became, what the last revision left, and a place where a whole state
-//! can be built.
+//! What a comparison may ask of others: a memory of what texts became, what the last revision left, and a place to build a whole state.
 
 use crate::catalog::Version;
 use crate::introspect::Stored;

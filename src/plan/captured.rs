@@ -1,5 +1,5 @@
-//! Names that mean what a stranger made: people write `lower(a)` and `FROM orders` with `public` in the path, and whoever may create
-//! there can have a function of that name which fits better, or something that is found in the path.
+//! Names that another role's object could capture: people write `lower(a)` and `FROM orders` with `public` in the search path, and anyone who
+//! may create objects there can add a function of that name that matches better, or a relation that is found first.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

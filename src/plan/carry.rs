@@ -1,4 +1,4 @@
-//! A plan that is computed anew keeps what people wrote into it: steps by hand, and edits that were sealed.
+//! Keeps what people wrote into a plan when it is recomputed: steps by hand, and edits that were sealed.
 
 use rustc_hash::FxHashMap;
 

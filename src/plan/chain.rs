@@ -1,4 +1,4 @@
-//! The chain: `plans/chain.kdl` has a line per plan, so that two plans with one number conflict in Git.
+//! The chain of plans: `plans/chain.kdl` has one line per plan, so that two plans with the same number conflict in Git.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Circles of arrows.
+//! Finds cycles in a graph.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What else has to change: whatever depends on an object that is taken down is taken down with it and put back.
+//! Finds what else has to change: whatever depends on a dropped object is dropped with it and recreated.
 
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};

@@ -1,4 +1,4 @@
-//! Plan files: `plans/NNNN-name.kdl`, made to be read in a review, refused when edited.
+//! Plan files: `plans/NNNN-name.kdl`, made to be reviewed, refused if edited.
 
 use crate::kdl::{self, Node, Problem, Scalar, Sources};
 use crate::kinds::{LockMode, Mode};

@@ -1,4 +1,4 @@
-//! The order of a graph's nodes, with children folded into their parent's CREATE and vanishing with their parent's DROP.
+//! Orders the nodes of the graph; children fold into their parent's CREATE and vanish with their parent's DROP.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! The graph of a plan: a node per object and action, an arrow where one has to come before another.
+//! The graph of a plan: one node per object and action, and an edge wherever one has to come before another.
 
 mod defaults;
 mod folding;

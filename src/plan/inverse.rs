@@ -1,4 +1,4 @@
-//! What takes a turn back: the same rooms, the other way around, planned along with the turn.
+//! Computes the inverse of a turn, with the same rooms in the opposite direction, while the turn is planned.
 
 use std::borrow::Cow;
 

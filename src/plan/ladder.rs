@@ -1,4 +1,4 @@
-//! Who may know whether two texts say the same: the memo, the server, a throwaway server, in this order.
+//! Asks whether two texts mean the same: first the memo, then the server, then a throwaway server.
 
 use rustc_hash::FxHashSet;
 

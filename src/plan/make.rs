@@ -1,4 +1,4 @@
-//! Changes → ordered steps, each with what takes it back.
+//! Turns changes into ordered steps, each with its inverse.
 
 use std::cell::OnceCell;
 

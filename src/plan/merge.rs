@@ -1,4 +1,4 @@
-//! Two branches that each went on with the chain, and were merged: which plans they share, and which stand side by side.
+//! Two branches that each continued the chain and were merged: which plans they share, and which are parallel.
 
 use std::path::{Path, PathBuf};
 

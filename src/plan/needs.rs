@@ -1,4 +1,4 @@
-//! What an object needs before it can be created: from its references, its types, and the names found in its SQL.
+//! What an object needs before it can be created: its references, its types, and the names found in its SQL.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

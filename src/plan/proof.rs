@@ -1,4 +1,4 @@
-//! What a run of a plan on a throwaway server showed: kept in its file, after its hash, and good for that hash alone.
+//! The proof of a plan, from running it on a throwaway server: kept in its file, after its hash, and valid for that hash alone.
 
 use crate::model::Digest;
 

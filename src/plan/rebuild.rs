@@ -1,4 +1,4 @@
-//! Types that are taken down and put back under columns that use them: rename away, create, give the columns the new type, drop.
+//! Rebuilds types under the columns that use them: rename the old type, create the new one, convert the columns, drop the old one.
 
 use crate::kinds::{Context, Statement, room};
 use crate::model::{Error, ObjectId, Result, State};

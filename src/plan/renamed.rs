@@ -1,5 +1,5 @@
-//! What the texts of objects become once what they name is renamed. PostgreSQL makes them follow; what it makes of them is found out
-//! where renaming locks nobody out: in a database of its own.
+//! What the texts of objects become once something that they name is renamed. PostgreSQL makes them follow; a separate database shows what it
+//! makes of them, where renaming blocks nobody.
 
 use rustc_hash::FxHashSet;
 

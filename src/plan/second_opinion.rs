@@ -1,4 +1,4 @@
-//! What the target server cannot be asked about is built in a database of its own: stored text is compared with stored text.
+//! Builds in a separate database what the target server cannot be asked about, so that stored text is compared with stored text.
 
 use rustc_hash::FxHashSet;
 

@@ -1,5 +1,5 @@
-//! Which steps share a transaction: one per existing table touched, new objects together, what is taken down and put back in one,
-//! and whatever decides who may do what with an object.
+//! Decides which steps share a transaction: one per existing table, one for all new objects, one for what is dropped and recreated, and
+//! whatever decides who may do what with an object goes with it.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

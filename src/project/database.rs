@@ -1,4 +1,5 @@
-//! Which database is meant: the command line, an environment, `DATABASE_URL`, `.env`, the default environment, libpq's variables.
+//! Decides which database is meant: by the command line, an environment, `DATABASE_URL`, `.env`, the default environment, or libpq's
+//! variables.
 
 use std::collections::HashMap;
 use std::io;

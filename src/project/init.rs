@@ -1,4 +1,4 @@
-//! A new project: its file with explanations, and its two directories.
+//! Creates a new project: its file with explanations, and its two directories.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! What of a database belongs to the project: schemas, patterns, owners, grants, partitions that others make.
+//! Which parts of a database belong to the project: schemas, patterns, owners, grants, and partitions that others create.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -1,4 +1,4 @@
-//! The project: where its files are, which databases it knows, and what of them it manages.
+//! The project: where its files are, which databases it knows, and which parts of them it manages.
 
 mod database;
 mod file;

@@ -1,4 +1,4 @@
-//! What a database is like, by our own model and by `pg_dump`, and how it differs from what it was.
+//! Describes a database by our own model and by `pg_dump`, and shows how it differs from an earlier description.
 
 use crate::apply::stale;
 use crate::catalog::Session;

@@ -1,4 +1,4 @@
-//! Up, down and up again: the plans of a chain on a scratch database, looked at between the ways.
+//! Runs the plans of a chain up, down and up again on a scratch database, which is checked after each direction.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A witness of its own: what `pg_dump` says of two databases, object by object.
+//! An independent witness: compares what `pg_dump` prints of two databases, object by object.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

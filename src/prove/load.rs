@@ -1,4 +1,4 @@
-//! The rows that a rehearsal takes along: into which tables they go, and whether the next one still does.
+//! The rows that a rehearsal carries along: which tables they go into, and whether another row can still be inserted.
 
 use crate::apply::stale;
 use crate::catalog::Session;

@@ -1,4 +1,4 @@
-//! Trying things out where nothing can break: databases on throwaway servers.
+//! Tests plans where nothing can break: in databases on throwaway servers.
 
 mod compare;
 mod cycle;

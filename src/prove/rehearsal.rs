@@ -1,4 +1,4 @@
-//! Rehearsing a plan with rows: trip after trip in databases that are alike, until one says what there is to say.
+//! Rehearses a plan with rows: repeats the trip in identical databases until the outcome is clear.
 
 use crate::apply::stale;
 use crate::catalog::Session;

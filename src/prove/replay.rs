@@ -1,4 +1,4 @@
-//! A throwaway database on which saved plans are run, so that a plan can be computed from where they lead.
+//! A throwaway database in which saved plans are run, so that a plan can be computed from where they lead.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Whether the bodies of functions and procedures are what their languages take, as far as these look.
+//! Checks whether the bodies of functions and procedures are accepted by their languages, as far as these check them.
 
 use crate::apply::stale;
 use crate::catalog::Session;

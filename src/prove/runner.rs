@@ -1,4 +1,4 @@
-//! Runs the steps of plans on a scratch database, where there are no roles: what is missing of them is made.
+//! Runs the steps of plans in a scratch database, and creates the roles that they name and the server lacks.
 
 use crate::catalog::Session;
 use crate::kinds::{Mode, foreign_options};

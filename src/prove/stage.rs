@@ -1,4 +1,4 @@
-//! What of a state has to be there for a plan to run: what it touches, what depends on that, and what these need.
+//! Which part of a state must exist for a plan to run: what it touches, what depends on that, and what these need.
 
 use std::cell::OnceCell;
 

@@ -1,4 +1,4 @@
-//! One trip: a plan up, down and up again in one database, looked at and counted between the ways.
+//! One trip: runs a plan up, down and up again in one database, and compares and counts after each direction.
 
 use crate::apply::stale;
 use crate::catalog::Session;

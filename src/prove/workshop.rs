@@ -1,4 +1,4 @@
-//! A throwaway server on which states are built and read back, started when it is first needed.
+//! A throwaway server on which states are built and read back, started when first needed.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! What an object's text says about where it belongs: `comment on column public.orders.total` is in a column, in a table, in a schema.
+//! Takes apart an object's text to see where it belongs: `comment on column public.orders.total` is in a column, in a table, in a schema.
 
 use crate::kinds;
 use crate::model::Address as Kinds;

@@ -1,4 +1,4 @@
-//! JSON with a version: fields are added, never renamed, without a new `format`.
+//! The versioned JSON output: fields may be added, but are never renamed without a new `format`.
 
 use serde_json::{Value as Json, json};
 

@@ -1,4 +1,4 @@
-//! A plan as a comment on a pull request: what a reviewer has to know first, the SQL folded away.
+//! A plan as a comment on a pull request: what a reviewer has to know first, with the SQL folded away.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What people and programs read: text for terminals, Markdown for pull requests, JSON with a version.
+//! Output for people and programs: text for terminals, Markdown for pull requests, versioned JSON.
 
 mod address;
 pub mod json;

@@ -1,4 +1,4 @@
-//! Plans as people read them on a terminal: the tree, the summary, each step with its way back.
+//! Plans as a terminal shows them: the tree, the summary, each step with its inverse.
 
 use std::fmt::Write as _;
 

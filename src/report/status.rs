@@ -1,4 +1,4 @@
-//! Where a database is, in one screen; what was done to it, newest first.
+//! The status of a database on one screen, and its history, newest first.
 
 use std::fmt::Write as _;
 

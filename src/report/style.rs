@@ -1,4 +1,4 @@
-//! The colours; whether they are used is decided where the text is written.
+//! The colours; whether they are used is decided where the text is printed.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;

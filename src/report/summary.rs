@@ -1,4 +1,4 @@
-//! A plan in numbers: what it makes and drops, its transactions, its hazards, whether it can be taken back.
+//! A plan in numbers: what it creates and drops, its transactions, its hazards, whether it can be rolled back.
 
 use rustc_hash::FxHashSet;
 

@@ -1,4 +1,4 @@
-//! Errors and lists as people read them on a terminal.
+//! Errors and lists as a terminal shows them.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! A plan's steps as a person would draw them: schema, table, its parts, each with what happens to it.
+//! A plan's steps as a tree: schema, table, its parts, each with what happens to it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

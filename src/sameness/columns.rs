@@ -1,4 +1,4 @@
-//! The columns that a table has in a state: its own and those of its parents or its type, as a list for a scratch table.
+//! The columns that a table has in a state, its own and those of its parents or its type, as a list for a scratch table.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

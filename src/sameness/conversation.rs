@@ -1,5 +1,5 @@
-//! The transaction in which the server is asked: probes sent without waiting for each other, each in a savepoint of its own, and
-//! everything rolled back at the end.
+//! The transaction in which the server is asked: probes are sent without waiting for each other, each in its own savepoint, and everything is
+//! rolled back at the end.
 
 use std::pin::Pin;
 

@@ -1,6 +1,6 @@
-//! What a written text became when it was stored: the keys under which that is remembered, and what a memory answers.
+//! Remembers what the server stored for a text: the keys of these memories, and how they are looked up.
 //!
-//! A key holds everything that decides what the server makes of a text: the text, the place, the path under which it is parsed,
+//! A key contains everything that decides what the server makes of a text: the text, its place, the search path under which it is parsed,
 //! what its names mean in the files, the server's major version and its extensions.
 
 use rustc_hash::{FxHashMap, FxHashSet};

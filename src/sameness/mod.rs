@@ -1,7 +1,8 @@
-//! When is an expression the same? Text that differs is shown to the server on scratch objects, and what it makes of it decides.
+//! Decides whether two expressions are the same: if the texts differ, the server stores one on scratch objects, and what it makes of it
+//! decides.
 //!
-//! What was written is parsed as its author meant it: with the object's own schema and `public` in the search path. What comes
-//! back is printed with `pg_catalog` alone, as the catalog's own text is. Everything happens in one transaction that is rolled back.
+//! Text from files is parsed as its author meant it: with the object's own schema and `public` in the search path. The result is printed with
+//! `pg_catalog` alone, as the catalog's own text is. Everything happens in one transaction that is rolled back.
 
 mod columns;
 mod conversation;

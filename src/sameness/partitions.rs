@@ -1,5 +1,5 @@
-//! Partition keys and bounds, taken apart: PostgreSQL evaluates expressions in them as soon as it makes a partitioned table, so
-//! that only what cannot call anything is shown to it in that form.
+//! Takes partition keys and bounds apart: PostgreSQL evaluates expressions in them as soon as it creates a partitioned table, so only those
+//! that cannot call anything are sent to it in that form.
 
 use crate::sql::lex::{self, Kind, Piece};
 use crate::sql::types;

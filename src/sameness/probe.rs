@@ -1,4 +1,4 @@
-//! What the server is shown for one piece of text: a scratch object that holds it, and the query that reads it back.
+//! A probe for one piece of text: a scratch object that holds it, and the query that reads it back.
 
 use crate::catalog::Version;
 use crate::kinds;

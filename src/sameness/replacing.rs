@@ -1,4 +1,4 @@
-//! Which new query can take the place of a view's old one: PostgreSQL lets a view keep its columns and gain more behind them.
+//! Decides which new query can replace a view's old one: PostgreSQL requires the existing columns to stay, and allows new ones after them.
 
 use crate::diff::Open;
 use crate::model::{Expr, Key, ObjectId, Result, State};

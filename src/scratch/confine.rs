@@ -1,6 +1,6 @@
-//! Starts a program that can do nothing but what a database server has to: no network, no other programs, few files.
+//! Starts a program that may only do what a database server has to: no network, no other programs, few files.
 //!
-//! Both means are part of a thread and of what it starts: a thread of our own takes them upon itself, starts the program and ends.
+//! Both means apply to a thread and to what it starts: a dedicated thread restricts itself, starts the program and ends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -1,7 +1,7 @@
 //! What the superuser of a throwaway server does for a plain role: installing an extension by its name, and what follows from it.
 //!
-//! An extension's script runs with a superuser's rights and finds names in the schema that it goes to and in those of the extensions
-//! that it needs: in none of them may be anything that others made, else the script could call it.
+//! An extension's script runs with superuser privileges and looks names up in the schema that it is installed into and in those of the
+//! extensions that it requires: none of these may contain anything that others made, or the script could call it.
 
 use crate::catalog::Session;
 use crate::model::{Ident, Result};

@@ -1,4 +1,4 @@
-//! Throwaway PostgreSQL servers and databases: nothing of the user's is touched, nothing stays behind.
+//! Throwaway PostgreSQL servers and databases: nothing of the user's is touched, and nothing is left behind.
 
 mod binaries;
 mod confine;

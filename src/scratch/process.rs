@@ -1,4 +1,4 @@
-//! Runs a server's programs as an ordinary user, and ends them with us, however we end.
+//! Runs a server's programs as an ordinary user, and ends them when this process ends, however it ends.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! A private server: one cluster, reached through a socket in its own directory, gone when the value is dropped.
+//! A private server: one cluster, reached through a socket in its own directory, and removed when the value is dropped.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! A database on a throwaway server in which is built what others wrote, by a role that has no rights on the machine.
+//! A database on a throwaway server in which a role without any privileges on the machine builds what others wrote.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Removes what earlier runs left behind when the whole machine, or their watcher, went down with them.
+//! Removes what earlier runs left behind when the whole machine, or the process watching them, went down.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! A fresh cluster kept in the user's cache: copying one takes a tenth of the time of making one.
+//! A fresh cluster kept in the user's cache: copying it takes a tenth of the time of making one.
 
 use std::fs;
 use std::io;

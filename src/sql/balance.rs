@@ -1,4 +1,4 @@
-//! Quotes, comments and parentheses of SQL text that nothing closes. PostgreSQL's lexical rules alone, no grammar.
+//! Finds quotes, comments and parentheses in SQL text that are never closed, by PostgreSQL's lexical rules alone, without a grammar.
 
 use super::lex::{self, Kind, Piece};
 

@@ -1,4 +1,5 @@
-//! SQL text cut into pieces by PostgreSQL's lexical rules (src/backend/parser/scan.l) and no grammar, so that no text can make it fail.
+//! Splits SQL text into tokens by PostgreSQL's lexical rules (src/backend/parser/scan.l), without a grammar, so that no text can make it
+//! fail.
 
 /// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Finding the names that SQL text uses: chains of identifiers, with what stands around them.
+//! Finds the names that SQL text uses: chains of identifiers, with what surrounds them.
 
 use crate::model::Text;
 

@@ -1,4 +1,4 @@
-//! Finding the operators that SQL text uses, by the same rules as names.
+//! Finds the operators that SQL text uses, by the same rules as names.
 
 use super::names::{Name, Token, spans};
 

@@ -1,5 +1,4 @@
-//! Finding the names in SQL text that stand where a name of a certain kind may stand: of a relation, a type, a collation, something
-//! of text search.
+//! Finds names in SQL text by their position: where a relation, a type, a collation or a text search object may be named.
 
 use super::names::{Name, Named, Token, is_reserved, named_by_strings, tokens};
 

@@ -1,4 +1,4 @@
-//! References in files: `schema.name`, split at unquoted dots, odd parts in SQL's double quotes.
+//! References in files: `schema.name`, split at unquoted dots; unusual parts are in SQL's double quotes.
 
 use crate::model::Text;
 

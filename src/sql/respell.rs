@@ -1,4 +1,4 @@
-//! A script that means the same and shows all that it says: characters that a terminal would obey are escaped in SQL's own way.
+//! Rewrites a script so that it means the same but hides nothing: characters that a terminal would obey are escaped in SQL's own way.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The list of input types that tells routines of one name apart.
+//! The list of input types that distinguishes routines with the same name.
 
 use super::lex;
 

@@ -1,4 +1,4 @@
-//! Finding `*` and `t.*` in the select lists of a query, and what simple queries read from.
+//! Finds `*` and `t.*` in the select lists of a query, and what simple queries read from.
 
 use super::names::{Token, spans, tokens};
 

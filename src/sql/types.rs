@@ -1,4 +1,4 @@
-//! Types as written and as PostgreSQL prints them: aliases folded, modifiers and array bounds kept.
+//! Types as people write them and as PostgreSQL prints them: aliases resolved, modifiers and array bounds kept.
 
 use crate::model::Text;
 

@@ -1,5 +1,5 @@
-//! Who answers whether two texts are the same, and what follows: views altered in place, the memo, the scratch database; and the
-//! rights that nobody asked for.
+//! Who decides whether two texts are the same, and what follows: views altered in place, the memo, the scratch database; and privileges that
+//! nobody asked for.
 
 use crate::support::{Sandbox, TestDb};
 

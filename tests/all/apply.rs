@@ -1,4 +1,4 @@
-//! Applying plans and taking them back on real servers: resuming, locks, staleness, races.
+//! Applying plans and rolling them back on real servers: resuming, locks, staleness, races.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Files that no person would write: too large, too deep, no text, no files at all. Each is refused with a reason, soon.
+//! Files that no person would write: too large, too deep, not text, not even files. Each is refused with a reason, and quickly.
 
 use std::fs;
 use std::time::{Duration, Instant};

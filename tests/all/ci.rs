@@ -1,4 +1,4 @@
-//! The workflows of `docs/ci`: their shell lines are run, in a project of its own, with the comment-posting commands replaced.
+//! The workflows of `docs/ci`: their shell lines are run in a project of their own, with the comment-posting commands replaced.
 
 use std::fs;
 use std::process::{Command, Stdio};

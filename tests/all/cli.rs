@@ -1,4 +1,4 @@
-//! The workflow through the program: what each command does, prints and exits with.
+//! The workflow through the program: what each command does and prints, and its exit code.
 
 use insta::assert_snapshot;
 

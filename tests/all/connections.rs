@@ -1,4 +1,4 @@
-//! Connecting: protection, authorities, files and variables, several servers; what each error says.
+//! Connecting: protection, certificate authorities, files and variables, several servers; and what each error says.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
-//! A plan that drops default privileges and makes what would get them: the rights are those that the files say, whoever runs the plan.
+//! A plan that drops default privileges and creates objects that would get them: the privileges are those that the files declare, whoever
+//! runs the plan.
 
 use crate::support::{Sandbox, TestDb};
 

@@ -1,7 +1,7 @@
-//! Edits as people make them, a few at a time and renames among them, on schemas whose tables have rows: the plan is rehearsed, runs,
-//! and is taken back, and the rows are what the plan said that they would be.
+//! Edits as people make them, a few at a time and some of them renames, on schemas whose tables have rows: the plan is rehearsed, applied and
+//! rolled back, and the rows are what the plan said they would be.
 //!
-//! `SETPOINT_TEST_EDITS` says how many edits, `SETPOINT_TEST_SEED` which.
+//! `SETPOINT_TEST_EDITS` says how many edits, `SETPOINT_TEST_SEED` which ones.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Bad input through the program: the exit code, the words that help, and nothing changed.
+//! Bad input through the program: the exit code, the words that help, and that nothing changed.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The example project beside the README: whole, applied, taken back, and run by more than one role.
+//! The example project beside the README: complete, applied, rolled back, and run by more than one role.
 
 use crate::support::{Sandbox, TestDb, files, repository};
 

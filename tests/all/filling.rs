@@ -1,4 +1,4 @@
-//! Rows that a rehearsal fills tables with: they are there, they sit at the edges of their types, and filling leaves no other trace.
+//! The rows that a rehearsal fills tables with: they exist, they sit at the edges of their types, and filling leaves no other trace.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Columns that must not be NULL and come to rows that are there, forward and back: asked for before anything runs, filled, then set.
+//! NOT NULL columns added to tables with rows, in both directions: values are requested before anything runs, filled in, then the constraint
+//! is set.
 
 use crate::support::{Sandbox, TestDb};
 

@@ -1,4 +1,4 @@
-//! `setpoint fmt`: what it writes, what it leaves alone, and that `check` asks for it.
+//! `setpoint fmt`: what it writes, what it leaves alone, and that `check` enforces it.
 
 use crate::support::{Sandbox, files, repository};
 

@@ -1,4 +1,4 @@
-//! Random changes of real files: neither the reader nor the load may crash, hang, or eat memory.
+//! Random changes to real files: neither the reader nor the load may crash, hang, or use up memory.
 //!
 //! A run begins with a fixed seed; `SETPOINT_FUZZ_SEED` and `SETPOINT_FUZZ_SECONDS` look further. A long run, in a fast build:
 //! `SETPOINT_FUZZ_SECONDS=600 cargo test --release --test all -- --ignored --nocapture fuzz`.

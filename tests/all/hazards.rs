@@ -1,4 +1,4 @@
-//! Every hazard: a change that has it, and one that only looks like it.
+//! Every hazard: a change that has it, and one that only looks as if it did.
 
 use setpoint::catalog::Session;
 use setpoint::introspect;

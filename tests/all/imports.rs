@@ -1,4 +1,4 @@
-//! The architecture as a test: imports run one way, rooms do not know each other, each foreign crate has its place.
+//! The architecture as a test: imports run one way, rooms do not know each other, each external crate has its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,9 +1,9 @@
 //! The pages of the schema language: what they say about attributes comes from the kinds themselves, and every example is run.
 //!
-//! Between `<!-- kind: WORD -->` and `<!-- end -->` stands what the kind says of itself. The `kdl` blocks of a page are the files of one
-//! project: applied to an empty database they must leave nothing to do, and what `pull` writes of it must leave nothing to do either.
-//! They are in the canonical form; a block `kdl short` says what the block after it says, in fewer words. `kdl since=N` needs version N.
-//! `<!-- role: NAME -->` makes a role. `SETPOINT_UPDATE_DOCS=1` writes the tables and the canonical forms.
+//! Between `<!-- kind: WORD -->` and `<!-- end -->` is what the kind says about itself. The `kdl` blocks of a page are the files of one
+//! project: applied to an empty database they must leave nothing to do, and neither may what `pull` writes of it. They are in the canonical
+//! form; a block `kdl short` declares the same as the block after it, in fewer words. `kdl since=N` needs version N. `<!-- role: NAME -->`
+//! creates a role. `SETPOINT_UPDATE_DOCS=1` writes the tables and the canonical forms.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Objects that exist only in files are made in an order that works, wherever they stand: the files are shuffled.
+//! Objects that exist only in files are created in an order that works, wherever the files declare them: the files are shuffled.
 
 use setpoint::catalog::Version;
 use setpoint::diff::{self, Answers};

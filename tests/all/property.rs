@@ -1,7 +1,7 @@
 //! Pairs of generated schemas: the way up gives the second, the next plan is empty, the way down gives the first again.
 //!
-//! The generator's seed is fixed, so that every run sees the same pairs and a failure is one everywhere; `PROPTEST_RNG_SEED` and
-//! `PROPTEST_CASES` look further. Pairs that failed once are kept in `property.seeds` beside this file and run first.
+//! The generator's seed is fixed, so every run sees the same pairs and a failure occurs everywhere; `PROPTEST_RNG_SEED` and `PROPTEST_CASES`
+//! look further. Pairs that failed once are kept in `property.seeds` beside this file and run first.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

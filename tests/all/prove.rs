@@ -1,4 +1,4 @@
-//! `prove`: plans up, down and up again, and what is said of those that do not come back.
+//! `prove`: plans up, down and up again, and what it reports about those that do not come back.
 
 use crate::support::{Outcome, Sandbox, TestDb, server};
 

@@ -1,4 +1,4 @@
-//! `pull` edits files where they stand: what did not change keeps its spelling, its place and its comments.
+//! `pull` edits files in place: what did not change keeps its spelling, its position and its comments.
 
 use crate::support::{Sandbox, TestDb};
 

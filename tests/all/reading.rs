@@ -1,4 +1,4 @@
-//! An earlier reading stands for the catalog while the catalog is what it was, and not any longer.
+//! An earlier reading is used instead of the catalog exactly as long as the catalog is unchanged.
 
 use setpoint::catalog::Session;
 use setpoint::introspect::{self, Dependencies};

@@ -1,4 +1,4 @@
-//! Two branches each added a plan of one number: after the merge, `rebase` moves one of them behind the other.
+//! Two branches that each added a plan with the same number: after the merge, `rebase` moves one of them behind the other.
 
 use std::fs;
 

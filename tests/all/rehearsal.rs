@@ -1,4 +1,4 @@
-//! Rehearsals: what rows show of a plan that empty tables do not.
+//! Rehearsals: what rows reveal about a plan that empty tables do not.
 
 use crate::support::{Outcome, Sandbox, TestDb};
 

@@ -1,6 +1,6 @@
-//! Renames that the files say: data stays, what depends on the old name follows, and the way back has the old names again.
+//! Renames that the files declare: data stays, whatever depends on the old name follows, and rolling back restores the old names.
 //!
-//! `fixtures/renames.md` holds the cases; each has a schema of its own, unless its files say in which schemas they are.
+//! `fixtures/renames.md` holds the cases; each has a schema of its own, unless its files say which schemas they use.
 
 use std::collections::BTreeSet;
 

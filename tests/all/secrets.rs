@@ -1,4 +1,4 @@
-//! Options of foreign objects that hold secrets: set where they are missing, never looked at, never shown.
+//! Options of foreign objects that hold secrets: set where they are missing, never read, never shown.
 
 use crate::support::{Sandbox, TestDb, files};
 

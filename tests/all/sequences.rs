@@ -1,4 +1,4 @@
-//! What numbers a column changes, and the numbers go on: no insert collides, up, down and up again, whatever comes after what.
+//! Whatever numbers a column changes, and the numbers go on: no insert collides, up, down and up again, whatever replaces what.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Throwaway servers and sessions: they start, settings are pinned, errors say what to do, nothing stays behind.
+//! Throwaway servers and sessions: they start, settings are pinned, errors say what to do, and nothing is left behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

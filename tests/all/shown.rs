@@ -1,4 +1,4 @@
-//! What people read, made the same for every run: names of databases, directories, hashes, times and versions are masked.
+//! Makes output the same for every run: names of databases, directories, hashes, times and versions are masked.
 
 use crate::support::{Outcome, Sandbox, TestDb};
 

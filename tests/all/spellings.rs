@@ -1,7 +1,7 @@
-//! What people write, against what PostgreSQL stores of it: other spellings plan to nothing, near misses to one change each.
+//! What people write, against what PostgreSQL stores: other spellings plan to nothing, near misses to one change each.
 //!
-//! `fixtures/sameness/*.md` holds the cases: a heading (with the oldest version that knows it, as `[14]`), the SQL that the database
-//! is made with, and the files. Each case has a schema of its own, named like its heading, and `public` with `shared.sql` behind it.
+//! `fixtures/sameness/*.md` holds the cases: a heading (with the oldest version that supports it, as `[14]`), the SQL that creates the
+//! database, and the files. Each case has a schema of its own, named after its heading, and `public` with `shared.sql` after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
-//! Plans that somebody spoiled: a rehearsal finds that a step does not do any more what the plan says, and says nothing of those that
-//! nobody touched.
+//! Plans that somebody spoiled: a rehearsal finds that a step no longer does what the plan says, and reports nothing about those that nobody
+//! touched.
 //!
 //! `SETPOINT_TEST_CORPUS=DIR[:DIR…]` takes plans from folders that hold `before.sql` and `after.sql`, or versions of a schema as `0001.sql`,
-//! `0002.sql` …; `SETPOINT_TEST_PLANS` says how many, `SETPOINT_TEST_SEED` which.
+//! `0002.sql` …; `SETPOINT_TEST_PLANS` says how many, `SETPOINT_TEST_SEED` which ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What tests stand on: shared throwaway servers, a database per test, a project directory with the program to run in it.
+//! What tests share: throwaway servers, a database per test, a project directory with the program to run in it.
 
 #![allow(dead_code, reason = "a toolbox: which tools are in use changes with the tests")]
 

@@ -1,4 +1,4 @@
-//! A socket in front of a server's, which counts how often its client waits for answers before it asks more.
+//! A proxy in front of a server's socket that counts round trips: how often its client waits for answers before it asks for more.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,4 +1,4 @@
-//! What a database holds that files cannot say is named; what they say, and what follows from it, is not.
+//! What a database holds that files cannot declare is reported; what they can, and what follows from it, is not.
 
 use setpoint::introspect;
 

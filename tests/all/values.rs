@@ -1,7 +1,7 @@
-//! Values that get another type: every pair of scalar types of the server, with values at their edges, as a column, an array, a domain, an
-//! array of a domain and a range, there and back by the program's own steps. What changes a value is named `data-loss`, or fails.
+//! Values whose type changes: every pair of scalar types of the server, with values at their edges, as a column, an array, a domain, an array
+//! of a domain and a range, there and back by the program's own steps. Any change to a value is named `data-loss`, or fails.
 //!
-//! A usual run takes a sample; `SETPOINT_PAIRS=all` takes all of them, `SETPOINT_PAIRS=2000` so many.
+//! A usual run takes a sample; `SETPOINT_PAIRS=all` takes all of them, `SETPOINT_PAIRS=2000` that many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

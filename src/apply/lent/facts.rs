@@ -1,4 +1,4 @@
-//! What the catalog knows about the targets of steps: their owners, what these may do, and functions that others wrote.
+//! What the catalog knows about the targets of steps: their owners, what those owners may do, and the functions that others wrote.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! Rights that are not lent: what others wrote and a step evaluates runs as the owner of the step's target, or needs permission.
+//! Keeps a step from lending its privileges: code that others wrote runs as the owner of the step's target, or needs permission.
 //!
-//! Validating a check, rewriting a table and the like call functions as whoever runs the statement. Where the session's user may do
-//! more than the owner, that would hand the owner the difference. Such a step runs as the owner (`restricted.rs`); where that is
-//! impossible, it is the hazard `runs-as-you`.
+//! Validating a check, rewriting a table and similar statements call functions as the role that runs the statement. If the session's user has
+//! more privileges than the owner, that would hand the owner the difference. Such a step runs as the owner (`restricted.rs`); where that is
+//! impossible, it has the hazard `runs-as-you`.
 
 mod facts;
 mod names;

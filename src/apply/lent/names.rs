@@ -1,4 +1,4 @@
-//! The names that steps use, and those behind what earlier steps of the same list make, which no catalog knows yet.
+//! Finds the names that steps use, including those behind objects that earlier steps of the same list create and no catalog knows yet.
 
 use std::collections::{BTreeSet, HashMap};
 

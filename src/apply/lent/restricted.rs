@@ -1,10 +1,10 @@
-//! Runs a statement as a table's owner where nothing that it calls can get back to the session's user.
+//! Runs a statement as a table's owner, in a way that keeps anything it calls from getting back to the session's user.
 //!
-//! A SECURITY DEFINER function refuses RESET ROLE, but what runs in it can leave work for later, when the session's user is back:
-//! a deferred trigger that defers itself again (before 18), a cursor WITH HOLD, a prepared statement of a name that we use.
-//! PostgreSQL refuses all of these in a security-restricted operation, and takes back settings at its end. One way to
-//! get into one is to build an index: its expression runs as the owner of the table. So the statement is the body of a function in
-//! the expression of an index on a temporary table with one row.
+//! A SECURITY DEFINER function refuses RESET ROLE, but code that runs in it can leave work for later, when the session's user is back: a
+//! deferred trigger that defers itself again (before 18), a cursor WITH HOLD, a prepared statement with a name that we use. PostgreSQL
+//! refuses all of these in a security-restricted operation, and reverts settings at its end. One way to enter one is to build an index: its
+//! expression runs as the owner of the table. So the statement becomes the body of a function in the expression of an index on a temporary
+//! table with one row.
 
 use crate::model::{Error, Ident};
 use crate::sql;

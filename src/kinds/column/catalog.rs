@@ -1,4 +1,4 @@
-//! Reading columns from `pg_attribute`: which of them are objects of their own, and what they say.
+//! Reads columns from `pg_attribute`: which of them are objects of their own, and which attributes they have.
 
 use crate::catalog::{Row, Version};
 use crate::kinds::collated;

@@ -1,4 +1,4 @@
-//! Columns of tables. A column that a table inherits stands in its node only where it differs from the parent's.
+//! Columns of tables. An inherited column is listed in a table's node only if it differs from the parent's.
 
 mod catalog;
 

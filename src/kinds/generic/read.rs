@@ -1,4 +1,4 @@
-//! Nodes become objects: arguments, properties and child nodes by a kind's table of attributes.
+//! Turns nodes into objects: arguments, properties and child nodes, as a kind's table of attributes says.
 
 use rustc_hash::FxHashSet;
 

@@ -1,4 +1,4 @@
-//! Objects become nodes, by the same tables.
+//! Turns objects into nodes, as a kind's table of attributes says.
 
 use crate::kdl::{Arg, Node, Prop, Scalar};
 use crate::kinds::{find, room};

@@ -1,4 +1,4 @@
-//! Who gave a right, where that was not the owner: in files, in SQL, and what it rests on.
+//! The grantor of a privilege, if that is not the owner: in files, in SQL, and the privileges that the grant depends on.
 
 use crate::kdl::{Node, Problem};
 use crate::kinds::generic;

@@ -1,5 +1,5 @@
-//! Rights that were given: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone; what
-//! somebody else than the owner gave (`by=app_admin`) has that role as its signature.
+//! Granted privileges: `grant select insert to=app`. The name of a grant is its grantee, `public` for everyone; if somebody other than the
+//! owner granted it (`by=app_admin`), that role is its signature.
 
 mod grantor;
 

@@ -1,4 +1,4 @@
-//! Reading routines from `pg_proc`.
+//! Reads routines from `pg_proc`.
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kinds::generic;

@@ -1,4 +1,4 @@
-//! What functions and procedures share: their attributes and what a change of them means.
+//! What functions and procedures share: their attributes, and what a change of each means.
 
 mod catalog;
 mod config;

@@ -1,4 +1,4 @@
-//! One attempt at an edit: where the files say each object, and what has to change there.
+//! One attempt at an edit: where the files declare each object, and what has to change there.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

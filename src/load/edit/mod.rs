@@ -1,9 +1,8 @@
-//! Files are edited where they stand, so that they say what a database holds: changed objects in their place, new ones beside their
-//! neighbours, those that are gone with the comments that belong to them.
+//! Edits files in place so that they declare what a database holds: changed objects where they are, new ones beside their neighbours; those
+//! that are gone are removed along with their comments.
 //!
-//! What an edit has to say is the difference between two canonical forms of an object, before and after; so it does not matter how
-//! the file spells what stays. The edited files are read again: where they do not say what they should, the object around it is
-//! written anew.
+//! An edit is the difference between two canonical forms of an object, before and after; so it does not matter how the file spells the parts
+//! that stay. The edited files are read back: where they do not declare what they should, the surrounding object is written anew.
 
 mod attempt;
 

@@ -1,4 +1,4 @@
-//! Default privileges and what gets rights by them.
+//! Orders default privileges relative to the objects that get privileges from them.
 
 use crate::kinds::manage;
 use crate::model::ObjectId;

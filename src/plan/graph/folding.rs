@@ -1,4 +1,4 @@
-//! Wishes that let children fold into their parents: what a child needs is there before its parent is created.
+//! Preferences that let children fold into their parents: what a child needs should exist before its parent is created.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

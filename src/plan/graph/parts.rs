@@ -1,4 +1,4 @@
-//! What comes before what between parts: of one table, of a whole and its parts, of a facet and the one that decides about it.
+//! Orders related parts: of one table, of a whole and its parts, of a facet and the facet that decides about it.
 
 use rustc_hash::FxHashMap;
 

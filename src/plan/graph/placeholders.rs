@@ -1,4 +1,4 @@
-//! Circles among what is made, and among what goes: one object of each circle is a placeholder for a time, made before the others
+//! Breaks cycles among the objects to create, or to drop: one object of each cycle becomes a temporary placeholder, created before the others
 //! and dropped after them.
 
 use std::cell::OnceCell;

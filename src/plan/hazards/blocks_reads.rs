@@ -1,4 +1,4 @@
-//! `blocks-reads`: a lock that readers wait for, for longer than a moment.
+//! `blocks-reads`: a lock that blocks readers for more than a moment.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::LockMode;

@@ -1,4 +1,4 @@
-//! `blocks-writes`: a lock that writers wait for, for longer than a moment.
+//! `blocks-writes`: a lock that blocks writers for more than a moment.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::LockMode;

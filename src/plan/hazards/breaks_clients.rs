@@ -1,4 +1,4 @@
-//! `breaks-clients`: names that people and programs use, gone or changed.
+//! `breaks-clients`: names that people and programs use are removed or changed.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::room;

@@ -1,4 +1,4 @@
-//! `changes-access`: who may see or do what.
+//! `changes-access`: who may see or do what changes.
 
 use super::{Finding, Hazard, Subject, finding};
 

@@ -1,4 +1,4 @@
-//! `data-loss`: rows, columns or precision that cannot be had back.
+//! `data-loss`: rows, columns or precision that cannot be recovered.
 
 use super::{Finding, Hazard, Subject, finding, values};
 use crate::kinds::{self, numbering};

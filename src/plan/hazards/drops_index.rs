@@ -1,4 +1,4 @@
-//! `drops-index`: indexes that queries may rely on.
+//! `drops-index`: an index is dropped that queries may rely on.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::plan::Action;

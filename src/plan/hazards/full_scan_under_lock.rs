@@ -1,4 +1,4 @@
-//! `full-scan-under-lock`: rows that are already there are all read while the table is locked.
+//! `full-scan-under-lock`: all existing rows are read while the table is locked.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::numbering;

@@ -1,4 +1,4 @@
-//! `irreversible`: what taking the step back does not bring back.
+//! `irreversible`: something that rolling the step back does not restore.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::kinds::filling;

@@ -1,4 +1,4 @@
-//! `may-fail-on-data`: rows that are already there have to pass a new rule.
+//! `may-fail-on-data`: existing rows have to satisfy a new rule.
 
 use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite, values};
 use crate::kinds::{self, inheritance};

@@ -1,4 +1,4 @@
-//! `recreates-dependents`: objects that are taken down only because of what they depend on.
+//! `recreates-dependents`: objects that are dropped and recreated only because of what they depend on.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::plan::Action;

@@ -1,4 +1,4 @@
-//! `removes-unrecorded`: the object came from no revision, so somebody made it by hand, and nobody here knows why.
+//! `removes-unrecorded`: the object came from no revision, so somebody made it by hand, for reasons that setpoint does not know.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::model::Address;

@@ -1,5 +1,5 @@
-//! `runs-as-you`: code of a role that may do less than whoever runs the plan would run with his rights. It depends on who that is,
-//! so no plan has it: `apply` and `rollback` ask the live database.
+//! `runs-as-you`: code of a less privileged role would run with the privileges of whoever runs the plan. It depends on who that is, so no
+//! plan has it: `apply` and `rollback` ask the live database.
 
 use super::{Finding, Hazard};
 

@@ -1,5 +1,5 @@
-//! `stale-data`: an immutable function, or what texts become when they are searched, changes under an index, a generated column
-//! or a materialized view, which keep what it gave before.
+//! `stale-data`: an immutable function, or the way texts are searched, changes under an index, a generated column or a materialized view,
+//! which keep the old results.
 
 use super::{Finding, Hazard, Subject, finding};
 use crate::model::ObjectId;

@@ -1,4 +1,4 @@
-//! `table-rewrite`: the whole table is written again, under the strongest lock.
+//! `table-rewrite`: the whole table is rewritten, under the strongest lock.
 
 use super::{Finding, Hazard, Subject, data_loss, finding};
 use crate::kinds::inheritance;

@@ -1,4 +1,4 @@
-//! `untracked-dependency`: a routine names the object in a body that the catalog does not look into, and will fail when it runs.
+//! `untracked-dependency`: a routine names the object in a body that the catalog does not analyze, and will fail when it runs.
 
 use rustc_hash::FxHashMap;
 

@@ -1,4 +1,4 @@
-//! What the other rules ask about values that get another type.
+//! What other hazards need to know about values whose type changes.
 
 use super::{Finding, Hazard, Subject, data_loss, table_rewrite};
 use crate::kinds::values;

@@ -1,4 +1,4 @@
-//! What has to be known of tables to fill them: columns, keys, checks, foreign keys, partitions, as the catalog says it.
+//! What has to be known about tables to fill them: columns, keys, checks, foreign keys and partitions, read from the catalog.
 
 use rustc_hash::FxHashMap;
 

@@ -1,7 +1,7 @@
-//! What a row has to satisfy: checks as trees of AND and OR, whose leaves the server judges.
+//! The conditions that a row has to satisfy: checks as trees of AND and OR, whose leaves the server judges.
 //!
-//! A check lets a row pass unless it is false, and in three-valued logic AND is false where one of its arms is, and OR where all are. So a
-//! tree passes if, in the same way, its leaves pass: nothing is lost by judging them one by one.
+//! A check accepts a row unless it is false. In three-valued logic AND is false if one of its operands is, and OR if all are. So a tree
+//! accepts a row if, in the same way, its leaves do: nothing is lost by judging them one by one.
 
 use crate::model::Ident;
 use crate::sql;

@@ -1,4 +1,4 @@
-//! Choices that are the same whenever the seed is.
+//! Random choices that are the same for the same seed.
 
 /// SplitMix64.
 pub(super) struct Dice(u64);

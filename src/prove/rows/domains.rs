@@ -1,4 +1,4 @@
-//! What domains take.
+//! Which values domains accept.
 
 use rustc_hash::FxHashMap;
 

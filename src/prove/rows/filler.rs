@@ -1,4 +1,4 @@
-//! Fills one table: what its columns may hold, what of that fits together, rows.
+//! Fills one table: collects what its columns may hold, finds combinations that fit together, and inserts rows.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Makes rows of what was solved, and puts them into the table.
+//! Turns solutions into rows, and inserts them into the table.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Joins the candidates of several columns into rows that satisfy what stands on them together.
+//! Joins the candidates of several columns into rows that satisfy the conditions on all of them.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -1,4 +1,4 @@
-//! Constants that stand in constraints, and the values of a column that follow from them.
+//! Constants in constraints, and the values that they suggest for a column.
 
 use crate::sql::lex::{self, Kind, Piece};
 

@@ -1,8 +1,8 @@
 //! Rows for the tables of a throwaway database: they satisfy every constraint, and sit at the edges of their types.
 //!
-//! PostgreSQL solves it. The catalog says what there is (`columns`, `types`), each type has its edges (`values`, `scalars`), constants
-//! in constraints have values that follow from them (`literals`, `patterns`), the server judges them (`server`), and what it lets pass is
-//! joined (`solve`) and inserted (`insert`).
+//! PostgreSQL solves it. The catalog says what there is (`columns`, `types`), each type has its edges (`values`, `scalars`), constants in
+//! constraints suggest further values (`literals`, `patterns`), the server judges them (`server`), and those that it accepts are joined
+//! (`solve`) and inserted (`insert`).
 
 mod columns;
 mod conditions;

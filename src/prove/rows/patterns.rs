@@ -1,6 +1,6 @@
-//! Strings that match a pattern: PostgreSQL's regular expressions, SIMILAR TO and LIKE.
+//! Generates strings that match a pattern: PostgreSQL's regular expressions, SIMILAR TO and LIKE.
 //!
-//! What is made is only offered: the server says whether it matches, so that constraints which look around may be passed over.
+//! They are only proposals: the server decides whether they match, so lookaround constraints may be ignored.
 
 use super::dice::Dice;
 

@@ -1,4 +1,4 @@
-//! What each column of a table may hold, before its constraints are asked.
+//! The candidate values of each column of a table, before constraints are considered.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -1,4 +1,4 @@
-//! Keeps what people hung onto a table from running while it is filled: triggers, rules, row security, each put back as it was.
+//! Keeps what people attached to a table (triggers, rules, row security) from running while it is filled, and restores it afterwards.
 
 use rustc_hash::FxHashMap;
 

@@ -1,4 +1,4 @@
-//! Foreign keys: their columns choose from the rows that the other table has.
+//! Foreign keys: their columns choose from the rows of the referenced table.
 
 use rustc_hash::FxHashSet;
 

@@ -1,4 +1,4 @@
-//! The edges of PostgreSQL's scalar types, and of those that common extensions bring.
+//! Edge values of PostgreSQL's scalar types, and of those that common extensions provide.
 
 use super::dice::Dice;
 use super::values::{Values, strings, unique};

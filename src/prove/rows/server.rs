@@ -1,4 +1,4 @@
-//! What the throwaway server does: it judges candidates and takes rows, and survives what either throws.
+//! What the throwaway server does: it judges candidates and accepts rows, and survives errors in either.
 
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Finds values for the columns of a row that satisfy all conditions together.
 //!
-//! Conditions on one column thin out its candidates. Columns that conditions or keys connect are solved together: one arm of each OR
-//! is chosen, candidates are joined column by column, and what cannot become a row any more is dropped as soon as the server can say so.
+//! Conditions on one column reduce its candidates. Columns that conditions or keys connect are solved together: one branch of each OR is
+//! chosen, candidates are joined column by column, and partial rows that can no longer succeed are dropped as soon as the server can tell.
 
 use std::time::Instant;
 

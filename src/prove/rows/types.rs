@@ -1,4 +1,4 @@
-//! The types of columns and what they are made of.
+//! The types of columns, and what they are composed of.
 
 use rustc_hash::FxHashMap;
 

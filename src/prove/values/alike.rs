@@ -1,4 +1,4 @@
-//! When two texts of different types are the same value: `1.5` and `1.50`, `'a'` and `'a  '`, `2024-01-01` and `2024-01-01 00:00:00`.
+//! Decides when two texts of different types are the same value: `1.5` and `1.50`, `'a'` and `'a '`, `2024-01-01` and `2024-01-01 00:00:00`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Whether every value is what it was, as far as nobody said that it would be lost.
+//! Checks that every value is unchanged, unless a step said that it would be lost.
 
 use std::borrow::Cow;
 

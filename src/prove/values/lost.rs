@@ -1,4 +1,4 @@
-//! What steps say that is lost by them: on which tables, columns, types and sequences.
+//! Which losses the steps of a plan admit: in which tables, columns, types and sequences.
 
 use crate::apply::stale;
 use crate::plan::{Hazard, Step};

@@ -1,4 +1,4 @@
-//! What the tables of a database hold: every value as text, and where each sequence stands.
+//! Reads what the tables of a database hold: every value as text, and the position of each sequence.
 
 mod alike;
 mod kept;

@@ -1,4 +1,4 @@
-//! Which types PostgreSQL casts to which others, and which have not one value in common.
+//! Which types PostgreSQL casts to which others, and which have no value in common.
 
 use super::{Stands, keeps};
 use crate::sql::types::Parsed;

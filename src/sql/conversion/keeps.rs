@@ -1,7 +1,7 @@
-//! Which scalar types hold every value of which others.
+//! Which scalar types can hold every value of which others.
 //!
-//! Assignment does not only fail, it loses: it rounds, cuts blanks, and drops what the new type has no place for. What stands here as
-//! keeping does neither (`tests/all/values.rs`).
+//! Assignment does not only fail, it also loses: it rounds, trims blanks, and drops what the new type has no place for. The conversions
+//! listed here do neither (`tests/all/values.rs`).
 
 use super::Verdict::{self, Keeps, Looks, Loses, MayFail, NeedsZone};
 use crate::sql::types::Parsed;

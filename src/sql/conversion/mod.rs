@@ -1,7 +1,7 @@
-//! What becomes of values that get another type: whether they stay what they are, and the SQL that gives it to them.
+//! What becomes of values whose type changes: whether they stay the same, and the SQL that converts them.
 //!
-//! This is the only place that knows. It speaks of types alone; `kinds::values` says what a declared type stands for, and which columns
-//! have it. `tests/all/values.rs` holds it against a server, with values at the edges of every type.
+//! This is the only place that knows. It deals with types alone; `kinds::values` says what a declared type consists of, and which columns
+//! have it. `tests/all/values.rs` checks it against a server, with values at the edges of every type.
 
 mod casts;
 mod keeps;

@@ -1,4 +1,4 @@
-//! The expression that gives existing values another type.
+//! The expression that converts existing values to another type.
 
 use super::{Stands, Verdict, casts, keeps, verdict};
 use crate::sql;

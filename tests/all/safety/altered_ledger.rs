@@ -1,4 +1,4 @@
-//! Rows of the ledger that somebody altered: shown, never run, and put right by the command that the message names.
+//! Rows of the ledger that somebody altered: shown, never run, and repaired by the command that the message names.
 
 use crate::support::{Outcome, Sandbox, TestDb};
 

@@ -1,5 +1,5 @@
-//! A man in the middle under `sslmode=require`: whatever his certificate is signed with, the login is bound to the server's, or the
-//! server learns that it should have been.
+//! A man in the middle under `sslmode=require`: whatever his certificate is signed with, the login is bound to the server's certificate, or
+//! the server learns that it should have been.
 
 use std::fs;
 

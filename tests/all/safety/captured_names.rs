@@ -1,4 +1,4 @@
-//! A name in a file means what its author means: another role's function in `public` that fits better is not taken for it.
+//! A name in a file means what its author means: another role's function in `public` that matches better is not mistaken for it.
 
 use crate::support::{Sandbox, TestDb};
 

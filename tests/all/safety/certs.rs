@@ -1,4 +1,4 @@
-//! Certificates made byte by byte: any version, extension, name and signature algorithm, right and wrong ones.
+//! Certificates made byte by byte: any version, extension, name and signature algorithm, valid and invalid ones.
 
 use rcgen::{KeyPair, PublicKeyData, SigningKey};
 

@@ -1,4 +1,4 @@
-//! Who a server is: chains of certificates of every make, right and wrong, and what libpq thinks of each.
+//! Who a server is: certificate chains of every kind, valid and invalid, and libpq's verdict on each.
 
 use std::fs;
 

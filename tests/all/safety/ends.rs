@@ -1,4 +1,4 @@
-//! The other end of a connection: servers that show any certificate, one that stands between, and who gets through to them.
+//! The other end of a connection: servers that present any certificate, a man in the middle, and who gets through to them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! What a step says that it runs of what others wrote (`apply::evaluates`), against what runs: the fixtures of all kinds, with functions in every
-//! expression that tables and domains can have, which tell who runs them.
+//! Compares the code of others that a step claims to run (`apply::evaluates`) with what really runs: the fixtures of all kinds, with
+//! functions in every expression that tables and domains can have, which report who runs them.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

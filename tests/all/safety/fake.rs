@@ -1,4 +1,4 @@
-//! Servers that lie: each answers every connection as told, and keeps what it was sent.
+//! Fake servers: each answers every connection as told, and records what it was sent.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

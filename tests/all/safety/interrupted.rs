@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what runs on the server is cancelled, the command says where things stand, and the next one goes on.
+//! Ctrl-C and SIGTERM: what runs on the server is cancelled, the command says where things stand, and the next one resumes.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

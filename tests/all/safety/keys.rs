@@ -1,4 +1,4 @@
-//! Keys of every form: those of clients, locked or not, and those on the curve P-521.
+//! Keys of every format: those of clients, with and without a passphrase, and those on the curve P-521.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

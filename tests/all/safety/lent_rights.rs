@@ -1,4 +1,4 @@
-//! `apply` and `rollback` do not lend their rights: code that the owner of a table wrote never runs as whoever runs setpoint.
+//! `apply` and `rollback` do not lend their privileges: code that the owner of a table wrote never runs as the role that runs setpoint.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

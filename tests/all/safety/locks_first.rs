@@ -1,4 +1,4 @@
-//! A transaction takes its table locks before it does anything: what has to be waited for is waited for while nothing is done.
+//! A transaction takes its table locks before it does anything: all waiting happens while nothing has been done.
 
 use std::time::{Duration, Instant};
 

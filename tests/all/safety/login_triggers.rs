@@ -1,5 +1,5 @@
-//! Login triggers, which PostgreSQL 17 brought: functions that others own do not run as the superuser who connects; and what is
-//! remembered of servers, so that asking them costs nothing.
+//! Login triggers (PostgreSQL 17): functions that others own do not run as the superuser who connects; and what is remembered about servers,
+//! so that asking them costs nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! The answer to a COMMIT is lost, or whatever else: running the command that the message names, or the same command again, ends where
-//! an undisturbed run ends, with no revision more or less, and all rows.
+//! The answer to a COMMIT, or to anything else, is lost: running the command that the message names, or the same command again, ends where an
+//! undisturbed run ends, with the same revisions and all rows.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Faults and enemies: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
+//! Faults and attacks: what a hostile role, file, ledger or server tries, and what a fault at a bad moment leaves behind.
 
 mod altered_ledger;
 mod between;

@@ -1,4 +1,4 @@
-//! A server newer than the newest that was tested: looked at with a warning, changed only where somebody says so.
+//! A server newer than the newest tested version: read with a warning, changed only if somebody allows it.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

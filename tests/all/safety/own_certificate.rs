@@ -1,4 +1,4 @@
-//! `sslcertmode`: whether we show a certificate of ours, and what becomes of servers that do not ask for one.
+//! `sslcertmode`: whether we present a client certificate, and what happens with servers that do not request one.
 
 use std::fs;
 

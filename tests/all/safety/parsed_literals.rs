@@ -1,4 +1,4 @@
-//! Literals that are only parsed: the server reads the text of an array, a range or a row over a domain by running the domain's checks.
+//! Literals that are only parsed: to read the text of an array, a range or a row over a domain, the server runs the domain's checks.
 
 use crate::support::{Sandbox, TestDb};
 

@@ -1,5 +1,5 @@
-//! Literals in the steps of a plan: whoever applies it, or takes it back, does not lend the rights to the checks of another role's
-//! domain, which PostgreSQL runs when it parses an array, a range or a row of that domain.
+//! Literals in the steps of a plan: whoever applies it, or rolls it back, does not lend privileges to the checks of another role's domain,
+//! which PostgreSQL runs when it parses an array, a range or a row of that domain.
 
 use std::fs;
 

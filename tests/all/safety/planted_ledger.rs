@@ -1,4 +1,4 @@
-//! A schema `setpoint` that somebody else made: whatever it looks like, none of its code runs with the rights of whoever reads it.
+//! A schema `setpoint` that somebody else created: whatever it looks like, none of its code runs with the privileges of whoever reads it.
 
 use setpoint::catalog::Session;
 use setpoint::ledger::{self, Ledger};

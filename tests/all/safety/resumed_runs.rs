@@ -1,4 +1,4 @@
-//! A run that was cut short is no permission for what is still to come: whoever goes on is asked again.
+//! An interrupted run is no permission for the rest: whoever resumes it is asked again.
 
 use crate::support::{Sandbox, TestDb};
 

@@ -1,4 +1,4 @@
-//! A role that lacks rights finds out before the first step, with what gives them.
+//! A role that lacks privileges finds out before the first step, and is told how to get them.
 
 use crate::support::{Outcome, Sandbox, TestDb};
 

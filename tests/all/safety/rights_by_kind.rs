@@ -1,4 +1,5 @@
-//! What a role may not do is named before the first step, for steps on every kind: whatever the server refuses, and nothing else.
+//! What a role may not do is reported before the first step, for steps on every kind: everything that the server would refuse, and nothing
+//! else.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! A ledger that another role owns: a superuser writes to it, and nothing of that role's runs as the superuser, whatever it does meanwhile.
+//! A ledger that another role owns: a superuser writes to it, and none of that role's code runs as the superuser, whatever the role does
+//! meanwhile.
 
 use std::time::{Duration, Instant};
 

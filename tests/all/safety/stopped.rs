@@ -1,5 +1,5 @@
-//! A signal at any moment of any command: its exit code says so, no statement, throwaway server or half of a change stays behind, and
-//! what changes a database names the command that goes on.
+//! A signal at any moment of any command: the exit code says so, no statement, throwaway server or half-finished change stays behind, and
+//! commands that change a database name the command that resumes.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};

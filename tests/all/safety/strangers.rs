@@ -1,4 +1,4 @@
-//! Who is at the other end: no password goes to somebody it is not for, and nobody may say more than a login needs.
+//! Who is at the other end: no password goes to anyone it is not meant for, and nobody may say more than a login needs.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -1,4 +1,4 @@
-//! Whoever owns a database plants functions wherever a text can call one; then a superuser looks at it. Nothing may run.
+//! The owner of a database plants functions wherever a text can call one; then a superuser looks at it. None of them may run.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What a terminal, Markdown or HTML would obey is shown as what it is, wherever text of others comes in and in every form it goes out.
+//! What a terminal, Markdown or HTML would obey is made visible, wherever other people's text comes in and in every form it goes out.
 
 use setpoint::model::is_obeyed;
 

@@ -1,5 +1,5 @@
-//! What schema and plan files say runs on throwaway servers without rights on the machine: places where building evaluates something,
-//! deeds tried in each, and every command that builds.
+//! What schema and plan files declare runs on throwaway servers without any privileges on the machine: places where building evaluates
+//! something, attacks tried in each, and every command that builds.
 
 use std::fs;
 use std::net::TcpListener;

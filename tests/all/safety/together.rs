@@ -1,4 +1,4 @@
-//! An object shares its transaction with its owner, its rights and its comment, however many objects a plan has.
+//! An object shares its transaction with its owner, its privileges and its comment, however many objects a plan has.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

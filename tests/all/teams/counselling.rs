@@ -1,4 +1,4 @@
-//! A counselling and retrieval platform: 17 tables made by hand are taken over, and later changes work.
+//! A counselling and retrieval platform: 17 tables built by hand are adopted, and later changes work.
 
 use std::fmt::Write as _;
 

@@ -1,10 +1,10 @@
-//! The commands of the README and of the page for those who come from Alembic are run, and what they print is what the pages say.
+//! Runs the commands of the README and of the page for Alembic users, and checks that they print what the pages show.
 //!
-//! A section is one scenario: a directory, an empty database, a shell. `console` blocks are run line by line; of their output the
-//! lines that the page shows must come in that order, and a line `…` stands for any number of others. A comment
-//! `<!-- file: PATH -->` before a block writes it into a file, `<!-- insert: PATH before TEXT -->` puts it before the first line
-//! that has the text, `<!-- replace: PATH FROM → TO -->` edits a line, and `<!-- run: COMMAND -->`
-//! runs what nobody has to see. `SETPOINT_UPDATE_DOCS=1` writes what was printed into the page.
+//! A section is one scenario: a directory, an empty database, a shell. `console` blocks are run line by line; of their output the lines that
+//! the page shows must come in that order, and a line `…` stands for any number of others. A comment `<!-- file: PATH -->` before a block
+//! writes it into a file, `<!-- insert: PATH before TEXT -->` puts it before the first line that has the text, `<!-- replace: PATH FROM → TO
+//! -->` edits a line, and `<!-- run: COMMAND -->` runs a command that readers need not see. `SETPOINT_UPDATE_DOCS=1` writes what was printed
+//! into the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! An internal operations system: numbers that show the order, Chinese texts, JSON defaults, looking at the SQL before it runs.
+//! An internal operations system: numbers that show the order, Chinese texts, JSON defaults, and reading the SQL before it runs.
 
 use super::{edit, says};
 use crate::support::{Sandbox, TestDb};

@@ -1,4 +1,4 @@
-//! A tutoring platform: one developer, one database in Docker, a table more, a way back, and despair.
+//! A tutoring platform: one developer, one database in Docker, another table, a rollback, and despair.
 
 use std::fs;
 
