@@ -104,6 +104,12 @@ impl Executor<'_> {
                     return self.stopped(label, done, units.len());
                 }
                 let at = at.and_then(|at| now.get(at).map(|unit| (done + at + 1, unit)));
+                let error = match at {
+                    Some((_, unit)) => {
+                        fill::advise(now.iter().map(|unit| unit.step), unit.step, &self.options.fills, error)
+                    }
+                    None => error,
+                };
                 explain(label, self.trip, at, units.len(), error)
             })?;
             self.trip.answered();
@@ -233,7 +239,8 @@ impl Executor<'_> {
                 path = Some(wanted);
             }
             let way = ways.get(at).unwrap_or(&Way::Plain);
-            pipeline.batch(lent::sql(&fill::filled(unit.step, &self.options.fills), way, done + at)).await;
+            let filled = fill::filled(&steps, at, &self.options.fills);
+            pipeline.batch(lent::sql(filled.as_ref().unwrap_or(unit.step), way, done + at)).await;
             sent.push(At::Unit(at));
             if let Some(check) = lender.afterwards(unit.step, way, &self.settings()) {
                 pipeline.batch(check).await;

@@ -1,5 +1,5 @@
-//! Values for existing rows when a plan adds a NOT NULL column without a default: `--fill COLUMN=EXPRESSION`. They are requested before
-//! anything runs.
+//! Fills existing rows of a new column with what `--fill COLUMN=EXPRESSION` says. Where the column must not be NULL and has no default,
+//! setpoint asks for the expression before anything runs.
 
 use std::collections::HashMap;
 
@@ -57,25 +57,59 @@ impl Fill {
     }
 }
 
-/// The statement of a step: what a person said that it fills a column with stands in it.
-pub(super) fn filled(step: &Step, fills: &[Fill]) -> Step {
-    let text = names(step).and_then(|names| {
+/// The statement of one of the steps of a transaction, with what a person says that a column is filled with.
+pub(super) fn filled(steps: &[&Step], at: usize, fills: &[Fill]) -> Option<Step> {
+    let step = *steps.get(at)?;
+    let asks = names(step);
+    let added = || added(step).filter(|column| !steps.iter().any(|other| names(other).as_ref() == Some(column)));
+    let text = asks.clone().or_else(added).and_then(|names| {
         let fill = fills.iter().find(|fill| fill.means(&names))?;
         let [schema, table, column] = names.each_ref().map(|name| sql::name(&Ident::from(name.as_str())).to_string());
-        // A comment at the end of the expression must not hide what follows.
-        // A deferred trigger would keep the table from being altered until it has fired.
+        let (before, open) = match asks {
+            Some(_) => (String::new(), format!(" WHERE {column} IS NULL")),
+            None => (format!("{};\n", step.sql), String::new()),
+        };
+        // A deferred trigger would keep the table from being altered until it has fired. A comment at the end of the expression must
+        // not hide what follows.
         Some(format!(
-            "SET CONSTRAINTS ALL IMMEDIATE; UPDATE {schema}.{table} SET {column} = (\n{}\n) WHERE {column} IS NULL",
+            "{before}SET CONSTRAINTS ALL IMMEDIATE; UPDATE {schema}.{table} SET {column} = (\n{}\n){open}",
             fill.expression
         ))
     });
-    let sql = text.unwrap_or_else(|| step.sql.clone());
-    Step { sql, ..step.clone() }
+    Some(Step { sql: text?, ..step.clone() })
 }
 
 /// Schema, table and name of the column that a step fills.
 fn names(step: &Step) -> Option<[String; 3]> {
     stale::names(step.fill.as_deref()?)?.try_into().ok()
+}
+
+/// Schema, table and name of a column that a step adds to a table, where rows get its default or NULL.
+fn added(step: &Step) -> Option<[String; 3]> {
+    let adds = step.action == Action::Create && step.fill.is_none() && step.object.starts_with("column ");
+    stale::names(&step.object).filter(|_| adds)?.try_into().ok()
+}
+
+/// Names the option that gives rows other values, where a rule fails over what they got in a column that the same transaction added.
+pub(super) fn advise<'s>(
+    steps: impl Iterator<Item = &'s Step>,
+    failed: &Step,
+    fills: &[Fill],
+    mut error: Error,
+) -> Error {
+    let on_data = error.sqlstate.as_deref().is_some_and(|code| code.starts_with("23"));
+    let Some(place) = stale::names(&failed.object).filter(|_| on_data) else { return error };
+    for names in steps.filter_map(added) {
+        if place.starts_with(&names[..2]) && !fills.iter().any(|fill| fill.means(&names)) {
+            let (column, option) = (joined(&names), option(&joined(&names)));
+            error.details.push(format!("column {column} is new; `{option}` gives existing rows other values"));
+        }
+    }
+    error
+}
+
+fn option(column: &str) -> String {
+    format!("--fill '{}=EXPRESSION'", column.replace('\'', "'\\''"))
 }
 
 /// Makes sure that there is a value for each column that rows need one for, and a column for each value.
@@ -85,14 +119,18 @@ fn names(step: &Step) -> Option<[String; 3]> {
 pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) -> Result<()> {
     let mut wanted: Vec<[String; 3]> = steps.iter().filter_map(|step| names(step)).collect();
     wanted.dedup();
+    let mut known = wanted.clone();
+    known.extend(steps.iter().filter_map(|step| added(step)));
+    known.sort();
+    known.dedup();
     for fill in fills {
-        let meant: Vec<String> = wanted.iter().filter(|names| fill.means(*names)).map(|names| joined(names)).collect();
+        let meant: Vec<String> = known.iter().filter(|names| fill.means(*names)).map(|names| joined(names)).collect();
         match meant.as_slice() {
             [_] => {}
             [] => {
                 let error =
                     Error::new(Class::Usage, format!("`--fill {}`: no step to come fills that column", fill.written));
-                let known: Vec<String> = wanted.iter().map(|names| joined(names)).collect();
+                let known: Vec<String> = known.iter().map(|names| joined(names)).collect();
                 return Err(match known.as_slice() {
                     [] => error.remedy("leave it out"),
                     known => error.remedy(format!("columns that can be filled: {}", known.join(", "))),
@@ -115,8 +153,7 @@ pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) ->
     let mut error = Error::refused("rows that are there need a value for a new column");
     error.details =
         missing.iter().map(|column| format!("{column} must not be NULL, and nothing says what it holds")).collect();
-    let options: Vec<String> =
-        missing.iter().map(|column| format!("--fill '{}=EXPRESSION'", column.replace('\'', "'\\''"))).collect();
+    let options: Vec<String> = missing.iter().map(|column| option(column)).collect();
     Err(error.remedy(format!(
         "say what to fill it with (any SQL expression over the table's columns): `{}`",
         options.join(" ")

@@ -199,3 +199,23 @@ fn a_new_column_is_asked_for_where_there_are_rows() {
     sandbox.ok(&["plan", "--exit-code"]);
     sandbox.ok(&BACK);
 }
+
+/// Its default, or NULL, need not satisfy what else comes back.
+#[test]
+fn any_column_that_comes_can_be_filled() {
+    let db = TestDb::with(
+        "CREATE TABLE t (a int PRIMARY KEY, code text DEFAULT 'x' UNIQUE, note text); INSERT INTO t VALUES (1, 'x'), (2, 'y')",
+    );
+    let sandbox = Sandbox::new(&db);
+    sandbox.ok(&["baseline", "--auto-approve"]);
+    std::fs::remove_dir_all(sandbox.path("schema")).expect("it was written");
+    sandbox.write("schema/all.kdl", "table t {\n    column a int primary-key\n}\n");
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "drop"]);
+    let stuck = sandbox.exits(1, &BACK).stderr;
+    let advice = "column public.t.code is new; `--fill 'public.t.code=EXPRESSION'` gives existing rows other values";
+    assert!(stuck.contains(advice), "{stuck}");
+    sandbox.ok(&["plan", "--exit-code"]);
+    sandbox.ok(&[&BACK[..], &["--fill", "code='c' || a", "--fill", "note='old'"]].concat());
+    assert_eq!(db.value("SELECT string_agg(code || note, ',' ORDER BY a) FROM t"), "c1old,c2old");
+    assert_eq!(db.value("SELECT count(*) FROM pg_constraint WHERE conname = 't_code_key'"), "1");
+}
