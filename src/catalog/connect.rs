@@ -182,15 +182,6 @@ impl Connect {
         }
     }
 
-    /// The same server, another database.
-    #[must_use]
-    pub fn with_database(&self, database: &str) -> Self {
-        let mut other = self.clone();
-        database.clone_into(&mut other.database);
-        other.config.dbname(database);
-        other
-    }
-
     /// Says that servers newer than the newest that was tested may be changed, too.
     #[must_use]
     pub fn untested(mut self, may_be_changed: bool) -> Self {
@@ -322,19 +313,12 @@ impl Connect {
         other.places.iter_mut().for_each(|place| host.clone_into(&mut place.host));
         other
     }
+}
 
-    /// The target as a URL for another process's environment. It holds the password: never to be shown.
-    pub fn secret_url(&self) -> String {
-        self.url(self.places.iter().find_map(|place| place.password.as_deref()))
-    }
-
-    fn url(&self, password: Option<&[u8]>) -> String {
-        let mut url = format!("postgresql://{}", encode(&self.user));
-        if let Some(password) = password {
-            url.push(':');
-            url.push_str(&encode(password));
-        }
-        url.push('@');
+/// The target as a URL without password.
+impl fmt::Display for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = format!("postgresql://{}@", encode(&self.user));
         for (index, place) in self.places.iter().enumerate() {
             if index > 0 {
                 url.push(',');
@@ -350,14 +334,7 @@ impl Connect {
         }
         url.push('/');
         url.push_str(&encode(&self.database));
-        url
-    }
-}
-
-/// The target as a URL without password.
-impl fmt::Display for Connect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url(None))
+        f.write_str(&url)
     }
 }
 
@@ -426,7 +403,6 @@ mod tests {
         let target = connect("postgresql+psycopg://me:s%3Acret@db.example:5433/app?sslmode=require");
         assert_eq!(target.to_string(), "postgresql://me@db.example:5433/app");
         assert_eq!(format!("{target:?}"), "Connect(postgresql://me@db.example:5433/app)");
-        assert_eq!(target.secret_url(), "postgresql://me:s%3Acret@db.example:5433/app");
         assert_eq!(target.ssl_mode(), SslMode::Require);
     }
 
@@ -441,7 +417,6 @@ mod tests {
     #[test]
     fn the_database_defaults_to_the_user() {
         assert_eq!(connect("postgres://me@h").database(), "me");
-        assert_eq!(connect("postgres://me@h").with_database("other").to_string(), "postgresql://me@h/other");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::scratch::Author;
 
 pub use app::App;
 
-/// Keeps a PostgreSQL database at the schema that its users declare.
+/// Keeps a PostgreSQL database in step with the schema you declare.
 #[derive(Parser, Debug)]
 #[command(name = "setpoint", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {

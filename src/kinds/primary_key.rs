@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     sql: "CONSTRAINT",
     address: Address::NamedOn,
     within: Within::Of(&["table", "column"]),
-    namespace: Namespace::IndexConstraint,
+    namespace: Namespace::PrimaryKey,
     attrs: &ATTRS,
     folds: true,
     doc: "The columns that identify a row; they are never NULL.",

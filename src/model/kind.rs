@@ -232,6 +232,3 @@ impl Attr {
         Attr { default: Some(value), ..self }
     }
 }
-
-/// Marker for lists of child kinds in reference pages.
-pub type Children = &'static [&'static str];

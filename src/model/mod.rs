@@ -14,7 +14,7 @@ pub use error::{Class, Error, InFiles, Result, SAME_COMMAND, Wrong};
 pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};
-pub use kind::{Address, Attr, Children, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
+pub use kind::{Address, Attr, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
 pub use shown::{harmless, in_json, in_line, is_obeyed, without_passwords};
 pub use state::{Change, Edges, Object, Part, Span, State};
 pub use value::{Attrs, Expr, Field, Options, SqlType, Text, Value};
