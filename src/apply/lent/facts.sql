@@ -25,9 +25,15 @@ WITH RECURSIVE me AS (
     SELECT s.unit, 'pg_catalog.pg_type'::regclass::oid, t.oid, t.typowner, n.oid
     FROM steps s JOIN pg_catalog.pg_namespace n ON n.nspname = s.target_schema
     JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typname = s.target_name AND t.typtype = 'd'
+), known AS MATERIALIZED (
+    -- What names can mean: hardly any of those in a step are an object's that somebody made.
+    SELECT c.relname::text AS name FROM pg_catalog.pg_class c WHERE c.oid >= 16384
+    UNION SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid >= 16384
+    UNION SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid >= 16384
+    UNION SELECT k.conname FROM pg_catalog.pg_constraint k WHERE k.oid >= 16384
 ), names AS (
     SELECT s.unit, s.deep, s.path, n->>0 AS qualifier, n->>1 AS name, (n->>2)::bool AS call
-    FROM steps s, jsonb_array_elements(s.names) AS n
+    FROM steps s, jsonb_array_elements(s.names) AS n WHERE n->>1 IN (TABLE known)
 ), visible AS (
     SELECT n.unit, n.deep, n.name, n.call, ns.oid AS nsp FROM names n JOIN pg_catalog.pg_namespace ns
         ON CASE WHEN n.qualifier IS NULL THEN n.deep OR n.path ? ns.nspname::text ELSE ns.nspname = n.qualifier END
@@ -156,6 +162,16 @@ WITH RECURSIVE me AS (
     -- What takes neither a text nor a name cannot run any.
     WHERE p.proargtypes::oid[] && ARRAY['text', 'cstring', 'refcursor', 'name']::regtype[]::oid[]
        OR p.proname <> 'nextval' AND 'regclass'::regtype = ANY (p.proargtypes::oid[])
+), named AS MATERIALIZED (
+    SELECT f.unit, array_agg(f.what ORDER BY f.what) AS functions FROM found f GROUP BY f.unit
+), out_of_reach AS MATERIALIZED (
+    -- The first table that a step reaches and the owner of its target does not, per target: once for all steps, not by a look per step.
+    SELECT DISTINCT ON (t.unit, t.cls, t.obj) t.unit, t.cls, t.obj,
+        format('%s does not own %s', pg_get_userbyid(t.owner), c.oid::regclass) AS what
+    FROM reach r JOIN targets t ON t.unit = r.unit JOIN pg_catalog.pg_class c ON c.oid = r.obj
+    WHERE r.cls = 'pg_catalog.pg_class'::regclass AND c.relkind IN ('r', 'p', 'f')
+      AND NOT pg_has_role(t.owner, c.relowner, 'USAGE') AND NOT has_table_privilege(t.owner, c.oid, 'REFERENCES')
+    ORDER BY t.unit, t.cls, t.obj, c.oid
 )
 SELECT s.unit, pg_get_userbyid(t.owner)::text, t.owner IN (SELECT l.oid FROM lesser l),
     CASE
@@ -167,13 +183,9 @@ SELECT s.unit, pg_get_userbyid(t.owner)::text, t.owner IN (SELECT l.oid FROM les
             THEN format('%s may not make temporary tables', pg_get_userbyid(t.owner))
         WHEN NOT has_schema_privilege(t.owner, t.nsp, 'USAGE')
             THEN format('%s has no USAGE on schema %I', pg_get_userbyid(t.owner), s.target_schema)
-        ELSE (SELECT format('%s does not own %s', pg_get_userbyid(t.owner), c.oid::regclass)
-              FROM reach r JOIN pg_catalog.pg_class c ON c.oid = r.obj
-              WHERE r.unit = s.unit AND r.cls = 'pg_catalog.pg_class'::regclass AND c.relkind IN ('r', 'p', 'f')
-                AND NOT pg_has_role(t.owner, c.relowner, 'USAGE')
-                AND NOT has_table_privilege(t.owner, c.oid, 'REFERENCES')
-              ORDER BY c.oid LIMIT 1)
+        ELSE o.what
     END,
     has_schema_privilege(t.owner, t.nsp, 'CREATE'),
-    ARRAY(SELECT f.what FROM found f WHERE f.unit = s.unit ORDER BY f.what)
-FROM me CROSS JOIN steps s LEFT JOIN targets t ON t.unit = s.unit ORDER BY s.unit
+    COALESCE(f.functions, ARRAY[]::text[])
+FROM me CROSS JOIN steps s LEFT JOIN targets t ON t.unit = s.unit
+LEFT JOIN out_of_reach o ON o.unit = t.unit AND o.cls = t.cls AND o.obj = t.obj LEFT JOIN named f ON f.unit = s.unit ORDER BY s.unit
