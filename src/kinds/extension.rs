@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::refs::Refs;
-use super::{Context, Disturbance, Folded, Need, Reaction, Room, Statement, find, generic};
+use super::{Context, Disturbance, Evaluates, Folded, Need, Reaction, Room, Statement, find, generic};
 
 const SCHEMA: Key<Ident> = Key::new("schema");
 const VERSION: Key<Text> = Key::new("version");
@@ -86,6 +86,10 @@ impl Room for Extension {
 
     fn provides_unknown(&self) -> bool {
         true
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Script
     }
 
     fn reaction(&self, id: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

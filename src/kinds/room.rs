@@ -451,6 +451,8 @@ pub enum Evaluates {
     Constants,
     /// Expressions over the rows of the relation, those that it has and those that it gets.
     Rows,
+    /// An extension's script, which looks names up in the extension's schema and in those of the extensions that it needs.
+    Script,
     /// A query, with the views and functions that it uses.
     Query,
 }

@@ -28,7 +28,7 @@ impl Question {
         let target = super::target(step).map(|(schema, name)| [schema, name]);
         Self(json!({
             "unit": at, "target": target, "parses": evaluates == Evaluates::Parses,
-            "as_owner": evaluates == Evaluates::AsOwner, "deep": evaluates == Evaluates::Query,
+            "script": evaluates == Evaluates::Script, "as_owner": evaluates == Evaluates::AsOwner, "deep": evaluates == Evaluates::Query,
             "path": step.path, "names": names.used, "checks": names.checks, "text": step.sql,
         }))
     }

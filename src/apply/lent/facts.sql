@@ -1,7 +1,7 @@
 -- Who could have written what these steps run, and whether the owner of each step's target can run it himself. One row per step.
--- $1: [{unit, target: [schema, name] or null, parses, as_owner, deep, path: [schema], names: [[qualifier or null, name, is a call]],
+-- $1: [{unit, target: [schema, name] or null, parses, as_owner, script, deep, path: [schema], names: [[qualifier or null, name, is a call]],
 --       checks: [[qualifier or null, name]], text}]; parses: it only parses, or does so where as_owner
---       and the owner is lesser; checks: calls in checks of domains that are yet to come.
+--       and the owner is lesser; script: it runs an extension's; checks: calls in checks of domains that are yet to come.
 -- MULTIRANGE(r) stands for the multirange of a range.
 -- IS_LESSER(role) stands for the SQL of `catalog::is_lesser`. "Lesser" is a role that can never become the session's user nor a superuser, whatever it is a member of.
 WITH RECURSIVE me AS (
@@ -14,7 +14,8 @@ WITH RECURSIVE me AS (
     WHERE s.stands <> me.oid AND IS_LESSER(s.stands)
 ), steps AS (
     SELECT (s->>'unit')::int4 AS unit, s->'target'->>0 AS target_schema, s->'target'->>1 AS target_name,
-           (s->>'parses')::bool AS parses, (s->>'as_owner')::bool AS as_owner, (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names,
+           (s->>'parses')::bool AS parses, (s->>'as_owner')::bool AS as_owner, (s->>'script')::bool AS script,
+           (s->>'deep')::bool AS deep, s->'path' AS path, s->'names' AS names,
            s->'checks' AS checks, s->>'text' AS text
     FROM jsonb_array_elements($1::jsonb) AS s
 ), targets AS (
@@ -150,7 +151,25 @@ WITH RECURSIVE me AS (
         WHERE r.cls = 'pg_catalog.pg_policy'::regclass AND p.oid = r.obj
     ) AS x LEFT JOIN pg_catalog.pg_class c ON c.oid = x.rel LEFT JOIN pg_catalog.pg_type y ON y.oid = x.type
     WHERE COALESCE(c.relowner, y.typowner) IN (SELECT l.oid FROM lesser l)
+), scripts AS (
+    -- Where the names in an extension's script are looked up beside pg_catalog: its schema, said or as it is, and those that it needs.
+    SELECT s.unit, x.nsp FROM steps s CROSS JOIN LATERAL (
+        SELECT n.oid AS nsp FROM jsonb_array_elements(s.names) AS m JOIN pg_catalog.pg_namespace n ON n.nspname = m->>1
+        UNION
+        SELECT e.extnamespace FROM jsonb_array_elements(s.names) AS m JOIN pg_catalog.pg_extension e ON e.extname = m->>1
+        UNION
+        SELECT e.extnamespace FROM jsonb_array_elements(s.names) AS m
+        JOIN pg_catalog.pg_available_extension_versions v ON v.name = m->>1
+        JOIN pg_catalog.pg_extension e ON e.extname = ANY (v.requires)
+        OFFSET 0
+    ) AS x WHERE s.script
 ), found AS (
+    SELECT DISTINCT s.unit, format('%s, which %s owns', p.oid::regprocedure, pg_get_userbyid(p.proowner)) AS what
+    FROM scripts s JOIN pg_catalog.pg_proc p ON p.pronamespace = s.nsp WHERE p.proowner IN (SELECT l.oid FROM lesser l)
+    UNION
+    SELECT s.unit, format('operator %s, which %s owns', o.oid::regoperator, pg_get_userbyid(o.oprowner))
+    FROM scripts s JOIN pg_catalog.pg_operator o ON o.oprnamespace = s.nsp WHERE o.oprowner IN (SELECT l.oid FROM lesser l)
+    UNION
     SELECT DISTINCT r.unit, format('%s, which %s owns', p.oid::regprocedure, pg_get_userbyid(p.proowner)) AS what
     FROM reach r JOIN pg_catalog.pg_proc p ON p.oid = r.obj
     WHERE r.cls = 'pg_catalog.pg_proc'::regclass AND p.proowner IN (SELECT l.oid FROM lesser l)

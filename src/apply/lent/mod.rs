@@ -189,6 +189,7 @@ pub fn evaluates(step: &Step) -> Evaluates {
         Evaluates::Constants if target(step).is_none() && !computes(step) => parses(step),
         Evaluates::Rows if target(step).is_none() => parses(step),
         Evaluates::Parses => parses(step),
+        Evaluates::Script if step.action == Action::Drop => Evaluates::Nothing,
         evaluates => evaluates,
     }
 }

@@ -127,7 +127,7 @@ async fn run(session: &Session, step: &Step, told: &mut Told) -> Result<(), Stri
             Evaluates::Parses => place.starts_with("parsed: "),
             Evaluates::Constants => !place.starts_with("row: "),
             // Whatever ran was not the owner's: the table is that of whoever runs the step.
-            Evaluates::AsOwner | Evaluates::Rows | Evaluates::Query => true,
+            Evaluates::AsOwner | Evaluates::Rows | Evaluates::Script | Evaluates::Query => true,
         };
         if !within {
             told.wrong.push(format!(

@@ -386,3 +386,39 @@ fn what_stops_a_step_is_said_of_the_step_itself() {
     scene.db.execute("UPDATE m.t SET id = 2");
     scene.runs(&["apply"]);
 }
+
+#[test]
+fn an_extensions_script_meets_nothing_that_a_stranger_left_in_its_schema() {
+    let db = TestDb::new();
+    let mallory = format!("{}_mallory", db.connect.database());
+    db.execute(&format!(
+        "CREATE ROLE {mallory}; CREATE SCHEMA apart; CREATE SCHEMA m AUTHORIZATION {mallory}; SET ROLE {mallory}; \
+         CREATE FUNCTION m.lower(varchar) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$; \
+         CREATE OPERATOR m.=== (FUNCTION = pg_catalog.texteq, LEFTARG = text, RIGHTARG = text)"
+    ));
+    let sandbox = Sandbox::new(&db);
+    sandbox.ok(&["baseline", "--auto-approve"]);
+    let push = |text: &str, allow: &str| {
+        sandbox.write("schema/extension.kdl", text);
+        sandbox.run(&["push", "--auto-approve", "--no-rehearsal", "--allow", allow])
+    };
+    let refused = push("extension citext schema=m\n", "data-loss");
+    assert_eq!(refused.code, 3, "{}{}", refused.stdout, refused.stderr);
+    for words in [
+        "runs-as-you",
+        "extension citext",
+        &format!("m.lower(character varying), which {mallory} owns"),
+        "operator m.===",
+    ] {
+        assert!(refused.stderr.contains(words), "{words}\n{}", refused.stderr);
+    }
+    let apart = push("extension citext schema=apart\n", "data-loss");
+    assert_eq!(apart.code, 0, "nobody else has anything there\n{}{}", apart.stdout, apart.stderr);
+    let dropped = push("", "all");
+    assert_eq!(dropped.code, 0, "{}{}", dropped.stdout, dropped.stderr);
+    let allowed = push("extension citext schema=m\n", "runs-as-you");
+    assert_eq!(allowed.code, 0, "{}{}", allowed.stdout, allowed.stderr);
+    let dropped = push("", "data-loss,breaks-clients,irreversible");
+    assert_eq!(dropped.code, 0, "no script runs\n{}{}", dropped.stdout, dropped.stderr);
+    db.execute(&format!("DROP OWNED BY {mallory} CASCADE; DROP ROLE {mallory}"));
+}
