@@ -4,7 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
-use crate::model::{Ident, KindRef, Object, ObjectId, Result, State};
+use crate::model::{Ident, Key, KindRef, Object, ObjectId, Result, State, Text};
 use crate::sql::types;
 
 use super::acl::{self, On, PRIVILEGES};
@@ -288,6 +288,17 @@ pub fn takes_defaults(id: &ObjectId) -> Option<&'static str> {
 pub fn gives_defaults(id: &ObjectId) -> Option<&str> {
     let own = std::iter::once(id).chain(id.parent()).find(|id| id.is(&default_privileges::KIND))?;
     acl::default_scope(own).map(|(word, _)| word)
+}
+
+/// Whether a right in default privileges that changes leaves less than before; `None` for anything else.
+pub fn default_takes(id: &ObjectId, before: &Object, after: &Object) -> Option<bool> {
+    let on = On::of_plural(gives_defaults(id)?)?;
+    let (from, to) = if id.is(&revoke::KIND) { (after, before) } else { (before, after) };
+    let list = |object: &Object, key: Key<Vec<Text>>| -> Vec<Text> {
+        object.get(key).unwrap_or_default().into_iter().cloned().collect()
+    };
+    let lost = |key| !acl::without(&list(from, key), &list(to, key), on, Version(u32::MAX)).is_empty();
+    Some(lost(PRIVILEGES) || lost(grant::GRANT_OPTION))
 }
 
 /// The default privileges of a state, with their grants and revocations.

@@ -79,7 +79,7 @@ impl Graph {
         graph.partitions(old, new);
         graph.wholes();
         graph.facets(old);
-        graph.defaults();
+        graph.defaults(old, new);
         graph.changes(old, new, edges, needs);
         graph
     }

@@ -72,3 +72,39 @@ fn what_is_made_beside_default_privileges_that_go_gets_none_of_them() {
         ));
     }
 }
+
+#[test]
+fn what_is_made_beside_default_privileges_that_shrink_gets_what_is_left_of_them() {
+    let db = TestDb::new();
+    let name = db.connect.database().to_owned();
+    let (reader, runner) = (format!("{name}_reader"), format!("{name}_runner"));
+    db.execute(&format!("CREATE ROLE {reader}; CREATE ROLE {runner} SUPERUSER LOGIN"));
+    let mut sandbox = Sandbox::new(&db);
+    let own = db.connect.user().to_owned();
+    let defaults = |rights: [&str; 2]| -> String {
+        ["tables", "sequences"]
+            .iter()
+            .zip(rights)
+            .map(|(word, rights)| {
+                format!("default-privileges {word} for={runner} {{\n    grant {rights} to={reader}\n}}\n")
+            })
+            .collect()
+    };
+    sandbox.write("schema/a.kdl", &format!("{KEPT}{}", defaults(["select insert", "usage"])));
+    sandbox.ok(&["push", "one", "--auto-approve", "--allow", "all"]);
+    sandbox.write("schema/a.kdl", &format!("{KEPT}{MADE}{}", defaults(["select", "usage update"])));
+    sandbox.ok(&["plan", "--save", "two"]);
+    sandbox.set("DATABASE_URL", &db.url().replacen(&format!("//{own}@"), &format!("//{runner}@"), 1));
+    sandbox.run(&["apply", "--auto-approve", "--allow", "all"]);
+    let rights = |relation: &str| {
+        db.value(&format!(
+            "SELECT string_agg(privilege_type, ' ' ORDER BY privilege_type) FROM pg_class, aclexplode(relacl) \
+             WHERE oid = '{relation}'::regclass AND grantee = '{reader}'::regrole"
+        ))
+    };
+    assert_eq!(rights("made"), "SELECT", "INSERT was taken out of the default privileges first");
+    assert_eq!(rights("counted"), "USAGE", "UPDATE came to them last");
+    db.execute(&format!(
+        "DROP OWNED BY {reader}, {runner} CASCADE; DROP SCHEMA IF EXISTS setpoint CASCADE; DROP ROLE {reader}, {runner}"
+    ));
+}

@@ -16,7 +16,7 @@ use super::refs::Refs;
 use super::scope::Scope;
 use super::{Context, Direction, Disturbance, Folded, Need, Reaction, Room, Statement};
 
-const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
+pub const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
 static ATTRS: [Attr; 2] = [
     attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The rights, or `all`."),

@@ -1,20 +1,29 @@
 //! Orders default privileges relative to the objects that get privileges from them.
 
 use crate::kinds::manage;
-use crate::model::ObjectId;
+use crate::model::{ObjectId, State};
 
 use super::Graph;
 
 impl Graph {
-    /// Default privileges that go do so before anything is made that would still get them. Whoever makes a plan knows what his own ones
-    /// give, and takes it back; those of another role that runs the plan he does not.
-    pub(super) fn defaults(&mut self) {
-        let gone: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, node)| (id.clone(), *node)).collect();
-        for (id, first) in gone {
+    /// Default privileges that go, or give less than before, do so before anything is made that would still get them; those that only
+    /// give more wait until it is made. Whoever makes a plan knows what his own ones give, and takes it back; those of another role
+    /// that runs the plan he does not.
+    pub(super) fn defaults(&mut self, old: &State, new: &State) {
+        let gone = self.drops.iter().map(|(id, node)| (id.clone(), *node, true));
+        let changed = self.alters.iter().filter_map(|(id, node)| {
+            let (before, after) = (old.get(id)?, new.get(id)?);
+            Some((id.clone(), *node, manage::default_takes(id, before, after)?))
+        });
+        let all: Vec<(ObjectId, usize, bool)> = gone.chain(changed).collect();
+        for (id, node, takes) in all {
             let Some(word) = manage::gives_defaults(&id) else { continue };
             let taking = self.creates.iter().filter(|(made, _)| manage::takes_defaults(made) == Some(word));
             let taking: Vec<usize> = taking.map(|(_, node)| *node).collect();
-            taking.into_iter().for_each(|then| self.rather_before(first, then));
+            for made in taking {
+                let (first, then) = if takes { (node, made) } else { (made, node) };
+                self.rather_before(first, then);
+            }
         }
     }
 }
