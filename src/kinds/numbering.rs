@@ -11,6 +11,7 @@ use super::{Context, LockMode, Statement, find, inheritance, room};
 const VALUE: Key<Expr> = Key::new("value");
 const OWNER: Key<ObjectId> = Key::new("column");
 const TYPE: Key<SqlType> = Key::new("type");
+const FORCE_ROW_SECURITY: Key<bool> = Key::new("force-row-security");
 
 /// The types whose greatest value can be asked for without running what others wrote.
 const WHOLE: &[&str] = &["smallint", "integer", "bigint"];
@@ -154,12 +155,12 @@ fn place(source: &ObjectId, other: &State, cx: &Context<'_>) -> Option<(String, 
     Some((sql::schema_path(source, &name), Range::new(&object.attrs, &type_of(source.parent()?, other)?)))
 }
 
-/// Puts a sequence behind the greatest value of a column, or the least where it descends. `None` where nobody numbers such a column.
-pub fn behind(path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) -> Option<Statement> {
-    let before = cx.across().filter(|before| before.has(column))?;
-    let table = column.parent().filter(|table| table.kind().word == "table")?;
+/// Puts a sequence behind the greatest value of a column, or the least where it descends. Nothing where nobody numbers such a column.
+pub fn behind(path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
+    let Some(before) = cx.across().filter(|before| before.has(column)) else { return Vec::new() };
+    let Some(table) = column.parent().filter(|table| table.kind().word == "table") else { return Vec::new() };
     let held = [before, cx.state].map(|state| type_of(column, state));
-    let [Some(held), Some(_)] = held else { return None };
+    let [Some(held), Some(_)] = held else { return Vec::new() };
     let name = sql::name(column.name());
     let (extreme, reaches, end) = if numbers.ascends { ("max", ">=", numbers.max) } else { ("min", "<=", numbers.min) };
     let all = Range::all(&held);
@@ -175,7 +176,18 @@ pub fn behind(path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) 
         sql::path(table),
         numbers.start
     );
-    Some(Statement::new(sql).locks(LockMode::ShareRowExclusive, table))
+    let look = Statement::new(sql).locks(LockMode::ShareRowExclusive, table);
+    // Policies that hold for the owner, too, would hide rows from it. They are out of force for this transaction alone, which keeps
+    // everybody else out of the table.
+    let [was_forced, is_forced] =
+        [before, cx.state].map(|state| state.get(table).is_some_and(|object| object.is(FORCE_ROW_SECURITY)));
+    let force = |word: &str| {
+        let sql = format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", sql::path(table));
+        Statement::new(sql).locks(LockMode::AccessExclusive, table)
+    };
+    let first = (was_forced || is_forced).then(|| force("NO FORCE"));
+    let last = is_forced.then(|| force("FORCE"));
+    first.into_iter().chain([look]).chain(last).collect()
 }
 
 /// The type of a column of whole numbers, its own or an inherited one.

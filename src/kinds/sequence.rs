@@ -177,7 +177,7 @@ impl Room for Sequence {
         if options::moves(&old.attrs, &new.attrs) {
             let numbers = options::Range::new(&new.attrs, type_of(new));
             let columns = numbering::columns(id, cx.state);
-            out.extend(columns.iter().filter_map(|column| numbering::behind(&sql::path(id), &numbers, column, cx)));
+            out.extend(columns.iter().flat_map(|column| numbering::behind(&sql::path(id), &numbers, column, cx)));
         }
         if changed.contains(&UNLOGGED.name) {
             let how = if new.is(UNLOGGED) { "UNLOGGED" } else { "LOGGED" };

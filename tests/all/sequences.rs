@@ -406,3 +406,51 @@ fn numbers_that_turn_around_or_grow_meet_no_row() {
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
     assert_eq!(insert(), "-3 1003 -2 9");
 }
+
+#[test]
+fn rows_that_policies_hide_from_the_owner_are_counted() {
+    let (db, sandbox) = project(
+        "CREATE TABLE t (a int, b int, c int); ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY; \
+         CREATE POLICY few ON t USING (a < 3) WITH CHECK (true); INSERT INTO t SELECT i, i, i FROM generate_series(1, 5) i",
+    );
+    let owner = format!("{}_owner", db.connect.database());
+    let name = db.connect.database();
+    db.execute(&format!(
+        "CREATE ROLE {owner} LOGIN; ALTER TABLE t OWNER TO {owner}; GRANT CREATE, USAGE ON SCHEMA public TO {owner}; \
+         GRANT CREATE, TEMP ON DATABASE {name} TO {owner}; DROP SCHEMA setpoint CASCADE"
+    ));
+    let url = db.url().replacen(&format!("//{}@", db.connect.user()), &format!("//{owner}@"), 1);
+    let table = |a: &str, rest: &str| {
+        format!(
+            "table t row-security {rest} {{\n    column a int {a}\n    column b int\n    column c int\n    \
+             policy few {{\n        using \"a < 3\"\n        with-check \"true\"\n    }}\n}}\n"
+        )
+    };
+    let run = |arguments: &[&str]| {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--url", &url]).collect();
+        let outcome = sandbox.run(&arguments);
+        assert_eq!(outcome.code, 0, "{arguments:?}\n{}{}", outcome.stdout, outcome.stderr);
+    };
+    let forced = || db.value("SELECT relforcerowsecurity FROM pg_class WHERE oid = 't'::regclass");
+    std::fs::remove_dir_all(sandbox.path("plans")).expect("it was written");
+    sandbox.write("setpoint.kdl", "manage {\n    grants #false\n}\n");
+    sandbox.write("schema/t.kdl", &table("", "force-row-security"));
+    run(&["push", "--auto-approve", "--allow", "all", "one"]);
+    sandbox.write("schema/t.kdl", &table("identity=by-default", "force-row-security"));
+    run(&["push", "--auto-approve", "--allow", "all", "two"]);
+    assert_eq!(forced(), "t", "policies hold for the owner as before");
+    assert_eq!(db.value("INSERT INTO t (b) VALUES (0) RETURNING a"), "6");
+    sandbox.write("schema/t.kdl", &table("identity=by-default", ""));
+    run(&["push", "--auto-approve", "--allow", "all", "three"]);
+    assert_eq!(forced(), "f");
+    // Both at once, there and back.
+    sandbox.write(
+        "schema/t.kdl",
+        &table("not-null default=\"nextval('s')\"", "force-row-security").replace("table t", "sequence s\ntable t"),
+    );
+    run(&["push", "--auto-approve", "--allow", "all", "four"]);
+    assert_eq!((forced().as_str(), db.value("INSERT INTO t (b) VALUES (0) RETURNING a").as_str()), ("t", "7"));
+    run(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
+    assert_eq!((forced().as_str(), db.value("INSERT INTO t (b) VALUES (0) RETURNING a").as_str()), ("f", "8"));
+    db.execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}"));
+}
