@@ -454,3 +454,39 @@ fn rows_that_policies_hide_from_the_owner_are_counted() {
     assert_eq!((forced().as_str(), db.value("INSERT INTO t (b) VALUES (0) RETURNING a").as_str()), ("f", "8"));
     db.execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}"));
 }
+
+#[test]
+fn whoever_may_insert_is_told_apart_from_who_may_take_numbers() {
+    let db = TestDb::new();
+    let app = format!("{}_app", db.connect.database());
+    db.execute(&format!(
+        "CREATE ROLE {app}; CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY, n int); CREATE TABLE u (id serial, n int); \
+         GRANT INSERT ON t, u TO {app}; GRANT USAGE ON SEQUENCE u_id_seq TO {app}; GRANT USAGE ON SCHEMA public TO {app}"
+    ));
+    let sandbox = Sandbox::new(&db);
+    sandbox.ok(&["baseline", "--auto-approve"]);
+    std::fs::remove_dir_all(sandbox.path("schema/public")).expect("it was written");
+    let table = |name: &str, id: &str| {
+        format!("table {name} {{\n    column id {id}\n    column n int\n    grant insert to={app}\n}}\n")
+    };
+    let sequence = |grant: &str| format!("sequence t_ids owned-by=t.id{grant}\n");
+    let numbered = "bigint not-null default=\"nextval('t_ids')\"";
+    let identity = table("u", "int identity=always");
+    let told = format!("{app} may insert into table public.t, but take no numbers from sequence public.t_ids");
+    sandbox.write("schema/t.kdl", &format!("{}{}{identity}", table("t", numbered), sequence("")));
+    let plan = sandbox.ok(&["plan", "--json"]);
+    assert!(plan.contains(&told), "{plan}");
+    let granted = sequence(&format!(" {{\n    grant usage to={app}\n}}"));
+    sandbox.write("schema/t.kdl", &format!("{}{granted}{identity}", table("t", numbered)));
+    let plan = sandbox.ok(&["plan", "--json"]);
+    assert!(!plan.contains(&told), "{plan}");
+    sandbox.ok(&PUSH);
+    let insert = |table: &str| db.execute(&format!("SET ROLE {app}; INSERT INTO {table} (n) VALUES (1); RESET ROLE"));
+    insert("t");
+    insert("u");
+    sandbox.ok(&BACK);
+    insert("t");
+    insert("u");
+    assert_eq!(db.value("SELECT count(DISTINCT id) FROM t") + &db.value("SELECT count(DISTINCT id) FROM u"), "22");
+    db.execute(&format!("DROP OWNED BY {app}; DROP ROLE {app}"));
+}

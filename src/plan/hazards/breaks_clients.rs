@@ -1,8 +1,10 @@
 //! `breaks-clients`: names that people and programs use are removed or changed.
 
+use std::collections::BTreeSet;
+
 use super::{Finding, Hazard, Subject, finding};
-use crate::kinds::room;
-use crate::model::{ObjectId, State, Value};
+use crate::kinds::{numbering, room};
+use crate::model::{Object, ObjectId, State, Value};
 use crate::plan::Action;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
@@ -28,6 +30,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
             | "aggregate",
         ) => finding(Hazard::BreaksClients, format!("whoever still uses {id} fails")),
+        (Action::Create, "sequence") => cannot_insert(subject),
         (Action::Drop | Action::Rename, "publication") => {
             finding(Hazard::BreaksClients, format!("whoever subscribes to {id} gets no more changes"))
         }
@@ -46,6 +49,36 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// Nobody needs a right on the sequence of an identity to insert rows. On one that takes its place, everybody does.
+fn cannot_insert(subject: &Subject<'_>) -> Option<Finding> {
+    let sequence = subject.id;
+    let column = room(sequence.kind()).fills(sequence, subject.after)?;
+    let before = numbering::predecessor(sequence, &column, subject.before)?;
+    let table = column.parent().filter(|_| before.kind().word == "identity")?;
+    let those = |on: &ObjectId, rights: [&str; 3]| -> BTreeSet<&str> {
+        let may = |object: &Object| match object.value("privileges") {
+            Some(Value::List(list)) => {
+                list.iter().any(|right| matches!(right, Value::Text(text) if rights.contains(&&**text)))
+            }
+            _ => false,
+        };
+        let grants = subject.after.iter().filter(|(id, _)| id.kind().word == "grant" && id.parent() == Some(on));
+        grants.filter(|(_, object)| may(object)).map(|(id, _)| id.name().as_str()).collect()
+    };
+    let taking = those(sequence, ["usage", "update", "all"]);
+    let inserting =
+        [table, &column].into_iter().flat_map(|on| those(on, ["insert", "all", "all"])).collect::<BTreeSet<_>>();
+    let without: Vec<&str> = inserting.into_iter().filter(|role| !taking.contains(role)).collect();
+    if without.is_empty() || taking.contains("public") {
+        return None;
+    }
+    let roles = without.join(", ");
+    finding(
+        Hazard::BreaksClients,
+        format!("{roles} may insert into {table}, but take no numbers from {sequence} without USAGE on it"),
+    )
 }
 
 /// True if old rows are told apart by something else than the primary key.
