@@ -69,10 +69,10 @@ impl Room for Table {
 
     fn query(&self, _: Version) -> Option<String> {
         Some(format!(
-            "SELECT c.oid, c.relnamespace, c.relname, c.relpersistence = 'u', c.relrowsecurity, c.relforcerowsecurity, \
+            "SELECT c.oid, c.reltype, y.typarray, c.relnamespace, c.relname, c.relpersistence = 'u', c.relrowsecurity, c.relforcerowsecurity, \
              CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, am.amname::text, s.spcname::text, {}, \
              c.reloptions, t.reloptions, nullif(c.reloftype, 0) \
-             FROM pg_class c LEFT JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
+             FROM pg_class c JOIN pg_type y ON y.oid = c.reltype LEFT JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace \
              LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.reloptions IS NOT NULL \
              WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.relpersistence <> 't' ORDER BY c.oid",
             inheritance::COLUMNS
@@ -80,12 +80,16 @@ impl Room for Table {
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
-        let (oid, schema, name) = (row.oid(), row.oid(), row.text());
+        let (oid, row_type, array) = (row.oid(), row.oid(), row.oid());
+        let (schema, name) = (row.oid(), row.text());
         if book.is_member(class::PG_CLASS, oid) {
             return None;
         }
         let id = ObjectId::new(&KIND, Some(book.schema(schema)?.clone()), name);
         book.add(class::PG_CLASS, oid, id.clone());
+        // What has values of its rows depends on it.
+        book.add_part(class::PG_TYPE, row_type, id.clone());
+        book.add_part(class::PG_TYPE, array, id.clone());
         Some(id)
     }
 
