@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::apply::stale;
+use crate::diff::lineage;
 use crate::kinds::{extension, inheritance, owner};
 use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
 use crate::plan::{Action, Names, Plan};
@@ -37,10 +38,17 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
     } else {
         FxHashMap::default()
     };
-    let as_before = |id: &ObjectId| before.get(id).map_or_else(|| id.clone(), |id| (*id).clone());
-    seeds.extend(stale::in_footprint(plan, shown).into_iter().map(|(id, _)| as_before(id)));
+    let as_before = |id: &ObjectId| {
+        // What is made stands in something that may have had another name.
+        let known = std::iter::once(id).chain(id.ancestors()).find_map(|own| Some((own, *before.get(own)?)));
+        known.and_then(|(own, was)| id.rebased(own, was)).unwrap_or_else(|| id.clone())
+    };
+    let there = stale::in_footprint(plan, shown);
+    seeds.extend(there.iter().map(|(id, _)| as_before(id)));
     // What is made may need what no footprint names: another table, a type, a function.
     let made = stale::in_footprint(plan, scene.end);
+    let touched = touched(plan, there.iter().chain(&made).map(|(id, _)| *id));
+    seeds.extend(dependents(scene, touched.into_iter().map(&as_before).collect()));
     if !made.is_empty() {
         let names = Names::new(scene.end);
         for (id, object) in made {
@@ -51,6 +59,66 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
     // What extensions bring is no object of the state, and nothing says who needs it.
     seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
+}
+
+/// The objects that steps are about, among those of the footprint.
+fn touched<'a>(plan: &Plan, all: impl Iterator<Item = &'a ObjectId>) -> FxHashSet<&'a ObjectId> {
+    let steps = plan.steps.iter().flat_map(|step| std::iter::once(step).chain(&step.inverse));
+    let texts: FxHashSet<&str> =
+        steps.flat_map(|step| std::iter::once(&step.object).chain(&step.with)).map(String::as_str).collect();
+    all.filter(|id| texts.contains(id.to_string().as_str())).collect()
+}
+
+/// What depends on objects that change: the server looks at it, refuses the change because of it, or changes it along.
+fn dependents(scene: &Scene<'_>, touched: Vec<ObjectId>) -> Vec<ObjectId> {
+    let start = scene.start;
+    let mut users: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
+    for (id, needs) in scene.edges {
+        needs.iter().for_each(|needed| users.entry(needed).or_default().push(id));
+    }
+    let children = start.children();
+    // What changes, or is a whole of which a part changes: then its rows, where they are values of others.
+    let (mut seen, mut open): (FxHashSet<(ObjectId, bool)>, Vec<(ObjectId, bool)>) = Default::default();
+    for id in touched {
+        let wholes = id.ancestors().filter(|whole| whole.kind().address == Address::Qualified);
+        open.extend(wholes.map(|whole| (whole.clone(), true)));
+        open.push((id, false));
+    }
+    let mut found = Vec::new();
+    while let Some((id, is_whole)) = open.pop() {
+        if !seen.insert((id.clone(), is_whole)) {
+            continue;
+        }
+        if !is_whole {
+            open.extend(children.get(&id).into_iter().flatten().map(|child| ((*child).clone(), false)));
+        }
+        for user in users.get(&id).into_iter().flatten() {
+            let root = user.root();
+            let holds = root == *user || user.kind().address == Address::MemberOf;
+            if is_whole && !holds || is_plain_partition(user, &children, &users, start) {
+                continue;
+            }
+            found.push((*user).clone());
+            // What is made of it, or inherits from it, changes along.
+            if holds && matches!(root.kind().namespace, Namespace::Relation | Namespace::Type) {
+                open.push((root.clone(), true));
+            }
+        }
+    }
+    found
+}
+
+/// True for a partition that has nothing of its own: it is like its siblings, of which some are there.
+fn is_plain_partition(
+    id: &ObjectId,
+    children: &FxHashMap<&ObjectId, Vec<&ObjectId>>,
+    users: &FxHashMap<&ObjectId, Vec<&ObjectId>>,
+    state: &State,
+) -> bool {
+    let own = |child: &ObjectId| child.kind().address != Address::Facet && !lineage::repeats(child, state);
+    state.get(id).is_some_and(|object| inheritance::partition_of(object).is_some())
+        && !users.contains_key(id)
+        && !children.get(id).into_iter().flatten().any(|child| own(child) || users.contains_key(child))
 }
 
 /// The state without the extensions that a server does not have. What needs them says so when it is built.
