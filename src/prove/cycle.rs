@@ -1,7 +1,7 @@
 //! Runs the plans of a chain up, down and up again on a scratch database, which is checked after each direction.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Session;
 use crate::model::{Ident, Result};
@@ -19,6 +19,8 @@ pub struct Prover {
     server: Arc<Server>,
     pub(super) author: Author,
     witness: Option<String>,
+    /// Databases that nobody needs any more.
+    left: Mutex<Vec<Site>>,
 }
 
 impl Prover {
@@ -29,7 +31,8 @@ impl Prover {
     pub fn start(postgres: Option<&Path>, major: u32, author: Author) -> Result<Self> {
         let binaries = scratch::find_in(postgres, Some(major)).or_else(|_| scratch::find_in(postgres, None))?;
         let witness = dump::witness(&binaries);
-        Ok(Self { server: Arc::new(Server::start_closed(&binaries)?), author, witness })
+        let server = Arc::new(Server::start_closed(&binaries)?);
+        Ok(Self { server, author, witness, left: Mutex::default() })
     }
 
     /// The same, where whoever builds is called as the role that the plans are run by.
@@ -62,8 +65,17 @@ impl Prover {
         self.witness.as_deref()
     }
 
+    /// Leaves a database to be dropped before the next one is made. The last one goes with the server, which costs nothing.
+    pub(super) fn leave(&self, site: Site) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(site);
+    }
+
     /// An empty database.
     pub(super) async fn site(&self, purpose: &str) -> Result<Site> {
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        for site in left {
+            site.drop().await?;
+        }
         Site::new(&self.server, purpose, self.author).await
     }
 

@@ -1,5 +1,6 @@
 //! Tests plans where nothing can break: in databases on throwaway servers.
 
+mod answer;
 mod compare;
 mod cycle;
 mod dump;

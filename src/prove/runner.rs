@@ -7,6 +7,9 @@ use crate::plan::{self, Action, Plan, Step};
 use crate::scratch::{Author, Site, lacks_rights};
 use crate::sql;
 
+use super::answer;
+use super::values::Values;
+
 /// How often one transaction is tried again after something that it missed was made.
 const TRIES: usize = 200;
 
@@ -43,6 +46,11 @@ impl From<Error> for Stop {
 
 /// Whoever looks at what each step does to the database.
 pub trait Watch {
+    /// What tables held when columns were there that are filled now, where that is known.
+    fn kept(&self) -> Option<&Values> {
+        None
+    }
+
     /// A transaction, or a step outside of any, is about to begin. One that is tried again begins again.
     fn begins(&mut self) {}
 
@@ -65,6 +73,13 @@ pub trait Watch {
 
 /// Nobody looks.
 impl Watch for () {}
+
+/// Nobody looks, but somebody knows what was there.
+impl Watch for &Values {
+    fn kept(&self) -> Option<&Values> {
+        Some(self)
+    }
+}
 
 /// What to do about steps that a stranger's plan may not run.
 pub fn untrusted() -> String {
@@ -167,11 +182,13 @@ async fn attempt(
                 path = Some(&step.path);
             }
             watch.before(session, step).await?;
-            match site.schemas_owner().filter(|_| !alone && makes_schema(step)) {
-                Some(owner) => {
+            let owner = site.schemas_owner().filter(|_| !alone && makes_schema(step));
+            match (owner, &step.fill) {
+                (None, Some(column)) if !alone => answer::fill(session, step, column, watch.kept()).await?,
+                (Some(owner), _) => {
                     session.batch(&format!("SET LOCAL ROLE {}; {}; RESET ROLE", sql::name(owner), step.sql)).await?;
                 }
-                None => session.batch(&step.sql).await?,
+                (None, _) => session.batch(&step.sql).await?,
             }
             watch.after(session, step).await
         };

@@ -2,7 +2,7 @@
 
 use crate::apply::stale;
 use crate::catalog::Session;
-use crate::model::{ObjectId, Result, State};
+use crate::model::{ObjectId, Result, State, Text};
 use crate::plan::proof::Leg;
 use crate::plan::{Action, Hazard, Plan, Step};
 use crate::scratch::Site;
@@ -13,15 +13,40 @@ use super::routines;
 use super::runner::{self, Stop};
 use super::values::{self, Ends, Lost, Values};
 
-/// Where a trip takes rows along from.
+/// What a trip takes along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cargo {
     /// Tables stay empty.
     Nothing,
-    /// Rows are put in before the plan runs, but not into these tables.
-    FromStart(Vec<[String; 2]>),
-    /// The plan runs on empty tables first, and rows are put in where it leads.
-    FromTop,
+    /// Rows.
+    Rows {
+        from: From,
+        /// True if they hold ordinary values instead of those at the edges of their types.
+        plain: bool,
+        /// Tables that stay empty, by the names that they have before the plan.
+        but: Vec<[String; 2]>,
+    },
+}
+
+/// When rows are put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Before the plan runs.
+    Start,
+    /// After it ran on empty tables.
+    Top,
+}
+
+impl Cargo {
+    /// What is tried first.
+    pub fn first() -> Self {
+        Self::Rows { from: From::Start, plain: false, but: Vec::new() }
+    }
+
+    /// True if the rows are those of that moment.
+    fn is_from(&self, moment: From) -> bool {
+        matches!(self, Self::Rows { from, .. } if *from == moment)
+    }
 }
 
 /// One of the ways.
@@ -40,6 +65,8 @@ pub struct Trip {
     /// What stopped it, and where.
     pub stop: Option<(Way, Stop)>,
     pub load: Load,
+    /// What it took along: where there is no table at the start, rows come at the top.
+    pub cargo: Cargo,
 }
 
 /// Where a trip goes, and what it takes along.
@@ -56,9 +83,10 @@ pub struct Travel<'a> {
 }
 
 impl Trip {
-    fn new() -> Self {
+    fn new(cargo: &Cargo) -> Self {
         let not_run = || Leg::Unproved("it was not reached".into());
-        Self { up: not_run(), down: not_run(), again: not_run(), stop: None, load: Load::default() }
+        let cargo = cargo.clone();
+        Self { up: not_run(), down: not_run(), again: not_run(), stop: None, load: Load::default(), cargo }
     }
 
     fn stopped(mut self, way: Way, stop: Stop) -> Self {
@@ -95,28 +123,36 @@ impl Travel<'_> {
     /// # Errors
     /// What has nothing to do with the plan.
     pub async fn go(&self, cargo: &Cargo) -> Result<Trip> {
-        let mut trip = Trip::new();
+        let mut trip = Trip::new(cargo);
         let start = self.look().await?;
-        if let Cargo::FromStart(but) = cargo {
+        if let Cargo::Rows { from, plain, but } = &mut trip.cargo
+            && *from == From::Start
+        {
             let names: Vec<_> = load::of_plan(self.plan).iter().map(|pair| load::before(self.plan, pair)).collect();
-            let tables = load::tables(self.session, &names, but).await?;
-            trip.load = self.fill(tables, &names).await?;
+            let tables = load::tables(self.session, self.plan, &names, but).await?;
+            if tables.is_empty() {
+                *from = From::Top;
+            } else {
+                trip.load = self.fill(tables, &names, *plain).await?;
+            }
         }
-        let first = self.values(cargo, &[]).await?;
-        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
+        let cargo = trip.cargo.clone();
+        let first = self.values(&cargo, &[]).await?;
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut &first).await {
             return Ok(trip.stopped(Way::Up, stop));
         }
         let (top, in_doubt) = (self.look().await?, Vec::new());
         let mut seen = Seen { start, top, first, high: Values::default(), low: Values::default(), in_doubt };
-        trip.up = self.at_the_top(cargo, &mut trip.load, &mut seen).await?;
-        if let Err(stop) = runner::down(self.site, self.session, self.plan, &mut ()).await {
+        trip.up = self.at_the_top(&cargo, &mut trip.load, &mut seen).await?;
+        let kept = if cargo.is_from(From::Top) { &seen.high } else { &seen.first };
+        if let Err(stop) = runner::down(self.site, self.session, self.plan, &mut &*kept).await {
             return Ok(trip.stopped(Way::Down, stop));
         }
-        self.back_again(cargo, &mut trip, &mut seen).await?;
-        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut ()).await {
+        self.back_again(&cargo, &mut trip, &mut seen).await?;
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut &seen.high).await {
             return Ok(trip.stopped(Way::Again, stop));
         }
-        trip.again = self.at_the_top_again(cargo, &seen).await?;
+        trip.again = self.at_the_top_again(&cargo, &seen).await?;
         Ok(trip)
     }
 
@@ -132,13 +168,14 @@ impl Travel<'_> {
         if *cargo != Cargo::Nothing {
             lines.extend(routines::problems(self.session, plan, self.known).await?);
         }
-        if *cargo == Cargo::FromTop {
+        if let Cargo::Rows { from: From::Top, plain, but } = cargo {
             let names = load::of_plan(plan);
-            let tables = load::tables(self.session, &names, &[]).await?;
-            *load = self.fill(tables, &names).await?;
+            let but: Vec<_> = but.iter().map(|pair| load::after(plan, pair)).collect();
+            let tables = load::tables(self.session, plan, &names, &but).await?;
+            *load = self.fill(tables, &names, *plain).await?;
         }
         seen.high = self.values(cargo, &seen.first.oids()).await?;
-        if matches!(cargo, Cargo::FromStart(_)) {
+        if cargo.is_from(From::Start) {
             let changed = self.changed(&seen.first, &seen.high, &self.lost_upwards()).await?;
             if self.by_hand() {
                 seen.in_doubt = changed
@@ -153,7 +190,7 @@ impl Travel<'_> {
     async fn back_again(&self, cargo: &Cargo, trip: &mut Trip, seen: &mut Seen) -> Result<()> {
         let bottom = self.look().await?;
         let difference = compare::between(self.session, &seen.start, &bottom).await?;
-        let at_top = *cargo == Cargo::FromTop;
+        let at_top = cargo.is_from(From::Top);
         let from = if at_top { &seen.high } else { &seen.first };
         seen.low = self.values(cargo, &from.oids()).await?;
         let mut changed = Vec::new();
@@ -162,9 +199,10 @@ impl Travel<'_> {
             let ends = Ends {
                 from,
                 to: &seen.low,
-                renames: if at_top { values::renames(self.inverses()) } else { Vec::new() },
+                renames: if at_top { self.renames_back() } else { Vec::new() },
                 lost: &lost,
                 types_change: at_top,
+                reshaped: self.reshaped(),
                 by_hand: self.by_hand(),
             };
             changed = values::compare(self.session, &ends).await?;
@@ -194,8 +232,18 @@ impl Travel<'_> {
     /// What changed on the way up.
     async fn changed(&self, from: &Values, to: &Values, lost: &Lost) -> Result<Vec<String>> {
         let renames = values::renames(self.plan.steps.iter());
-        let ends = Ends { from, to, renames, lost, types_change: true, by_hand: self.by_hand() };
+        let (reshaped, by_hand) = (self.reshaped(), self.by_hand());
+        let ends = Ends { from, to, renames, lost, types_change: true, reshaped, by_hand };
         values::compare(self.session, &ends).await
+    }
+
+    /// The renames of the way back.
+    fn renames_back(&self) -> Vec<(Vec<Text>, Vec<Text>)> {
+        values::renames(self.plan.steps.iter()).into_iter().rev().map(|(from, to)| (to, from)).collect()
+    }
+
+    fn reshaped(&self) -> Vec<(Text, Text)> {
+        values::reshaped(self.plan.steps.iter().chain(self.inverses()))
     }
 
     fn by_hand(&self) -> bool {
@@ -210,11 +258,11 @@ impl Travel<'_> {
         Look::at(self.session, self.witness.then_some(self.site)).await
     }
 
-    async fn fill(&self, tables: Vec<ObjectId>, about: &[[String; 2]]) -> Result<Load> {
+    async fn fill(&self, tables: Vec<ObjectId>, about: &[[String; 2]], plain: bool) -> Result<Load> {
         // The same plan gets the same rows, wherever it is tried.
         let seed = self.plan.hash().to_string();
         let seed = seed.get(..15).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
-        load::fill(self.session, tables, about, seed).await
+        load::fill(self.session, tables, about, (seed, plain)).await
     }
 
     async fn values(&self, cargo: &Cargo, tables: &[u32]) -> Result<Values> {
@@ -233,6 +281,8 @@ impl Travel<'_> {
         let hazards = [Hazard::DataLoss, Hazard::Irreversible];
         Lost::by(self.plan.steps.iter(), &hazards)
             .and(Lost::by(self.inverses(), &hazards))
+            // What a plan says of a table stands under its new name, and the way back ends at the old one.
+            .renamed(&self.renames_back())
             .everything(nothing_back(self.plan) > 0)
     }
 }

@@ -210,11 +210,11 @@ fn one_more_row_fits_unless_a_sequence_lost_its_place() {
     let filled = fill(&db, &patient());
     wait(async {
         let session = db.session().await;
-        for table in &filled.tables {
-            session.batch("BEGIN").await.expect("a transaction begins");
-            let outcome = rows::one_more(&session, &table.table).await.unwrap_or_else(|error| panic!("{error}"));
-            session.batch("ROLLBACK").await.expect("it ends");
-            assert!(outcome.is_ok(), "{}: {outcome:?}", table.table);
+        let tables: Vec<_> = filled.tables.iter().map(|table| table.table.clone()).collect();
+        let outcomes = rows::one_more(&session, &tables).await.unwrap_or_else(|error| panic!("{error}"));
+        assert!(!tables.is_empty() && outcomes.len() == tables.len());
+        for (table, outcome) in tables.iter().zip(outcomes) {
+            assert!(matches!(outcome, Some(Ok(()))), "{table}: {outcome:?}");
         }
         for (set_back, constraint) in [
             ("ALTER TABLE public.customers ALTER COLUMN id RESTART WITH 2", "customers_pkey"),
@@ -222,8 +222,10 @@ fn one_more_row_fits_unless_a_sequence_lost_its_place() {
         ] {
             session.batch(set_back).await.expect("it runs");
             let table = filled.tables.iter().find(|table| constraint.starts_with(table.table.name().as_str()));
-            let outcome = rows::one_more(&session, &table.expect("it is there").table).await;
-            let refusal = outcome.unwrap_or_else(|error| panic!("{error}")).expect_err("the next number is taken");
+            let table = table.expect("it is there").table.clone();
+            let outcomes = rows::one_more(&session, &[table]).await.unwrap_or_else(|error| panic!("{error}"));
+            let outcome = outcomes.into_iter().next().flatten().expect("it was asked");
+            let refusal = outcome.expect_err("the next number is taken");
             assert_eq!((refusal.constraint.as_deref(), refusal.certain), (Some(constraint), true), "{refusal:?}");
         }
         session.close().await;

@@ -121,39 +121,58 @@ pub async fn fill(session: &Session, wanted: &Wanted) -> Result<Filled> {
     Ok(Filled { tables })
 }
 
-/// Puts one more row into a table, in whatever transaction is open: sequences and, where that works, other defaults give what they give.
+/// Tries to put one more row into each of some tables, in transactions that are rolled back: sequences and, where that works, other
+/// defaults give what they give. Nothing is said of a table where the server had something against the asking, not against the row.
 ///
 /// # Errors
-/// The server's, where it has nothing to do with the row.
-pub async fn one_more(session: &Session, table: &ObjectId) -> Result<Result<(), Refusal>> {
+/// The server's, where it has nothing to do with a table.
+pub async fn one_more(session: &Session, tables: &[ObjectId]) -> Result<Vec<Option<Result<(), Refusal>>>> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
     session.batch(PIN_PATH).await?;
-    let wanted = Wanted { tables: Some(vec![table.clone()]), rows: 1, seed: 1, ..Wanted::default() };
-    let facts = columns::read(session, Some(&[names_of(table)])).await?;
-    let found = facts.tables.iter().find(|found| id(found) == *table).map(|found| found.root.unwrap_or(found.oid));
-    let Some(found) = facts.tables.iter().find(|table| Some(table.oid) == found) else {
-        let message = format!("{table} is not there");
-        return Ok(Err(Refusal { constraint: None, message, sqlstate: String::new(), certain: true }));
-    };
+    let wanted = Wanted { tables: Some(tables.to_vec()), rows: 1, seed: 1, ..Wanted::default() };
+    let names: Vec<_> = tables.iter().map(names_of).collect();
+    let facts = columns::read(session, Some(&names)).await?;
     server::set_up(session).await?;
     let filler = filler(session, &facts, &wanted).await?;
-    session.batch(&format!("SET search_path TO {}", filler.path(found))).await?;
-    let (off, back) = quiet::around(&filler.quiet, found);
-    for statement in &off {
+    let mut outcomes = Vec::new();
+    for wanted in tables {
+        // What is put off until the commit would keep triggers from being put back.
+        session.batch("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").await?;
+        let tried = another(session, &filler, wanted).await;
+        session.batch("ROLLBACK").await?;
+        outcomes.push(match tried {
+            Ok(refused) => Some(refused.map_or(Ok(()), Err)),
+            Err(error) if error.sqlstate.is_some() => None,
+            Err(error) => return Err(error),
+        });
+    }
+    server::clear(session).await?;
+    session.batch(PIN_PATH).await?;
+    Ok(outcomes)
+}
+
+/// Puts one more row into a table, or into the one that it is a partition of.
+async fn another(session: &Session, filler: &Filler<'_>, wanted: &ObjectId) -> Result<Option<Refusal>> {
+    let tables = &filler.facts.tables;
+    let root = tables.iter().find(|table| id(table) == *wanted).map(|table| table.root.unwrap_or(table.oid));
+    let Some(table) = tables.iter().find(|table| Some(table.oid) == root) else {
+        let message = format!("{wanted} is not there");
+        return Ok(Some(Refusal { constraint: None, message, sqlstate: String::new(), certain: true }));
+    };
+    session.batch(&format!("SET LOCAL search_path TO {}", filler.path(table))).await?;
+    for statement in &quiet::around(&filler.quiet, table).0 {
         session.batch(statement).await?;
     }
     let mut refused = None;
     for all in [true, false] {
-        refused = filler.one(found, all).await?;
+        refused = filler.one(table, all).await?;
         if refused.is_none() {
             break;
         }
     }
-    for statement in &back {
-        session.batch(statement).await?;
-    }
-    server::clear(session).await?;
-    session.batch(PIN_PATH).await?;
-    Ok(refused.map_or(Ok(()), Err))
+    Ok(refused)
 }
 
 async fn filler<'a>(session: &'a Session, facts: &'a Facts, wanted: &'a Wanted) -> Result<Filler<'a>> {

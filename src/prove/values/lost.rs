@@ -47,6 +47,30 @@ impl Lost {
         self
     }
 
+    /// Adds the names that tables and columns have once they are renamed.
+    #[must_use]
+    pub fn renamed(mut self, renames: &[(Vec<Text>, Vec<Text>)]) -> Self {
+        let renamed = |mut path: Vec<Text>| {
+            for (from, to) in renames {
+                if path.starts_with(from) {
+                    path.splice(..from.len(), to.iter().cloned());
+                }
+            }
+            path
+        };
+        let tables = self.tables.iter().map(|(schema, name)| renamed(vec![schema.clone(), name.clone()]));
+        let columns = self.columns.iter();
+        let columns = columns.map(|(schema, table, name)| renamed(vec![schema.clone(), table.clone(), name.clone()]));
+        for path in tables.chain(columns).collect::<Vec<_>>() {
+            match path.as_slice() {
+                [schema, name] => self.tables.push((schema.clone(), name.clone())),
+                [schema, table, name] => self.columns.push((schema.clone(), table.clone(), name.clone())),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// Announces everything.
     #[must_use]
     pub fn everything(mut self, all: bool) -> Self {
@@ -82,7 +106,14 @@ impl Lost {
 
     /// True if the values of the column are.
     pub fn column(&self, tables: &[&Table], columns: &[&Column]) -> bool {
-        let typed = |(schema, name): &(Text, Text)| self.types.iter().any(|(s, n)| s == schema && n == name);
+        // Rows of a table are values of whatever has its type.
+        let rows = |schema: &Text, name: &Text| {
+            self.tables.iter().any(|(s, t)| s == schema && t == name)
+                || self.columns.iter().any(|(s, t, _)| s == schema && t == name)
+        };
+        let typed = |(schema, name): &(Text, Text)| {
+            self.types.iter().any(|(s, n)| s == schema && n == name) || rows(schema, name)
+        };
         let called = |column: &Text| columns.iter().any(|c| c.name == *column);
         self.table(tables)
             || columns.iter().flat_map(|column| &column.types).any(typed)

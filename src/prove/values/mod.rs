@@ -4,7 +4,7 @@ mod alike;
 mod kept;
 mod lost;
 
-pub use kept::{Ends, compare, renames};
+pub use kept::{Ends, compare, renames, reshaped};
 pub use lost::Lost;
 
 use crate::catalog::{Row, Session};
