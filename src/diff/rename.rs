@@ -83,6 +83,20 @@ pub fn constants_follow(state: &mut State, renames: &[Change]) -> bool {
     followed
 }
 
+/// Lets what is called after renamed objects keep the name that it had under theirs: PostgreSQL does not rename it along. True if there
+/// was anything.
+pub fn names_stay(state: &mut State, renames: &[Change]) -> bool {
+    let mut stayed = false;
+    for (id, object) in &mut state.objects {
+        let before = renames.iter().rev().fold(None, |before: Option<ObjectId>, change| match change {
+            Change::Rename(from, to) => before.as_ref().unwrap_or(id).rebased(to, from).or(before),
+            _ => before,
+        });
+        stayed |= before.is_some_and(|before| room(id.kind()).keeps_name(&before, object));
+    }
+    stayed
+}
+
 /// Fails for renames that are still wanted although the old object is there. Where the files have another object under the old name,
 /// which was called something else itself, a chain of renames is done.
 fn refuse_clashes(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> Result<()> {

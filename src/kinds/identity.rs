@@ -101,6 +101,13 @@ impl Room for Identity {
         Some(sequence_name(id, object))
     }
 
+    fn keeps_name(&self, before: &ObjectId, object: &mut Object) -> bool {
+        let news = object.get(SEQUENCE_NAME).is_none();
+        let name = sequence_name(before, object);
+        object.attrs.set(SEQUENCE_NAME, name);
+        news
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         // ALTER COLUMN … TYPE changes the sequence's type too
         disturbance.unless_retyped()

@@ -117,6 +117,11 @@ pub trait Room: Sync {
         None
     }
 
+    /// Says the name that an object was given as a part of `_before`, which is called otherwise now. True if that is news.
+    fn keeps_name(&self, _before: &ObjectId, _object: &mut Object) -> bool {
+        false
+    }
+
     /// True for a part that keeps its parent from being dropped instead of vanishing with it: a server's user mapping.
     fn goes_first(&self) -> bool {
         false

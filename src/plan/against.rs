@@ -95,7 +95,7 @@ pub async fn against_loading<'a>(
     };
     roles_exist(session, &old, &new).await?;
     let before = (!renames.is_empty()).then(|| old.clone());
-    if rename::constants_follow(&mut old, &renames) {
+    if rename::constants_follow(&mut old, &renames) | rename::names_stay(&mut old, &renames) {
         comparison = diff::compare(&old, &new);
     }
     let following = before.as_ref().map(|old| Following::new(Renames::new(&renames, old, &edges), &managed, &new));

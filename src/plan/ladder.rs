@@ -75,8 +75,9 @@ impl<A: Aid> Ladder<'_, A> {
             // The database knows no new names yet: what it takes for different may only have followed a rename.
             let follows = |open: &Open| following.touches(open) && !settled.same.contains(open);
             let questions: Vec<Open> = open.into_iter().filter(follows).collect();
-            if !questions.is_empty() {
-                followed = following.renames.follow(self.aid, following.live, &questions, server).await?;
+            let texts: Vec<Open> = questions.iter().cloned().chain(following.renames.dropped(new)).collect();
+            if !texts.is_empty() {
+                followed = following.renames.follow(self.aid, following.live, &texts, server).await?;
             }
             if followed.is_some() {
                 let touched = |u: &Unverified| following.touches(&Open { id: u.id.clone(), attr: u.attr });

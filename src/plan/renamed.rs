@@ -70,16 +70,36 @@ impl<'a> Renames<'a> {
                     (Some(Value::Expr(a)), Some(Value::Expr(b))) if a == b => a.as_str(),
                     _ => continue,
                 };
-                let named = |from: &ObjectId| match from.kind().address {
-                    Address::Part => quotes(text, from.name().as_str()),
-                    _ => mentions(text, from.name().as_str()),
-                };
-                if self.pairs().any(|(from, _)| !rename::has(self.old, from) && named(from)) {
+                if self.names_what_is_gone(text) {
                     out.push(Open { id: id.clone(), attr: attr.name });
                 }
             }
         }
         out
+    }
+
+    /// Texts of what the plan drops that have such a name: on the way back it is made before the renames are taken back.
+    pub fn dropped(&self, new: &State) -> Vec<Open> {
+        let mut out = Vec::new();
+        for (id, object) in self.old.iter().filter(|(id, _)| !new.has(id)) {
+            for attr in id.kind().attrs {
+                if let Some(Value::Expr(text)) = object.value(attr.name)
+                    && self.names_what_is_gone(text.as_str())
+                    && self.touch(id)
+                {
+                    out.push(Open { id: id.clone(), attr: attr.name });
+                }
+            }
+        }
+        out
+    }
+
+    fn names_what_is_gone(&self, text: &str) -> bool {
+        let named = |from: &ObjectId| match from.kind().address {
+            Address::Part => quotes(text, from.name().as_str()),
+            _ => mentions(text, from.name().as_str()),
+        };
+        self.pairs().any(|(from, _)| !rename::has(self.old, from) && named(from))
     }
 
     /// The live state with the texts that PostgreSQL makes of these questions' once the renames are done; `None` where nobody can
