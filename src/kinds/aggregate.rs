@@ -54,8 +54,8 @@ const MODIFIES: Shape = Shape::Word(&["read-only", "shareable", "read-write"]);
 
 static ARG: [Attr; 3] = [
     attr(ARG_TYPE, Shape::Type, Form::Argument, OnChange::Replace, "Its type."),
-    attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Replace, "Its name, before the type; it may be left out."),
-    attr(ARG_MODE, Shape::Word(&["in", "variadic"]), Form::Property, OnChange::Replace, "Whether it is a list.")
+    attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Replace, "Its name, before the type; optional."),
+    attr(ARG_MODE, Shape::Word(&["in", "variadic"]), Form::Property, OnChange::Replace, "Whether it takes any number of values.")
         .default("in"),
 ];
 
@@ -65,33 +65,33 @@ static ATTRS: [Attr; 24] = [
         Shape::Flag,
         Form::Flag,
         OnChange::Replace,
-        "A hypothetical-set aggregate: its arguments are a row among others.",
+        "A hypothetical-set aggregate: its arguments are treated as one more row.",
     ),
-    function_attr(SFUNC, OnChange::Alter, "The function that takes a row into the state."),
+    function_attr(SFUNC, OnChange::Alter, "The function that adds a row to the state."),
     attr(STYPE, Shape::Type, Form::Property, OnChange::Replace, "The type of the state."),
-    attr(SSPACE, Shape::Int, Form::Property, OnChange::Alter, "The planner's estimate of a state's bytes.")
+    attr(SSPACE, Shape::Int, Form::Property, OnChange::Alter, "The planner's estimate of the size of the state, in bytes.")
         .default("0"),
-    attr(INITCOND, Shape::Text, Form::Property, OnChange::Alter, "The first state; NULL if it is left out."),
-    function_attr(FINALFUNC, OnChange::Replace, "The function that makes the result of the last state."),
-    attr(FINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It gets the arguments, too, as NULLs."),
-    attr(FINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "What it does to the state."),
-    function_attr(COMBINEFUNC, OnChange::Alter, "The function that makes one of two states."),
-    function_attr(SERIALFUNC, OnChange::Alter, "The function that packs a state for another process."),
-    function_attr(DESERIALFUNC, OnChange::Alter, "The function that unpacks it."),
-    function_attr(MSFUNC, OnChange::Alter, "`sfunc` in windows whose start moves."),
-    function_attr(MINVFUNC, OnChange::Alter, "The function that takes a row out of the state again."),
-    attr(MSTYPE, Shape::Type, Form::Property, OnChange::Alter, "`stype` in such windows."),
-    attr(MSSPACE, Shape::Int, Form::Property, OnChange::Alter, "`sspace` in such windows.").default("0"),
-    attr(MINITCOND, Shape::Text, Form::Property, OnChange::Alter, "`initcond` in such windows."),
-    function_attr(MFINALFUNC, OnChange::Alter, "`finalfunc` in such windows."),
-    attr(MFINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It gets the arguments, too."),
-    attr(MFINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "What it does to the state."),
+    attr(INITCOND, Shape::Text, Form::Property, OnChange::Alter, "The initial state; NULL if omitted."),
+    function_attr(FINALFUNC, OnChange::Replace, "The function that computes the result from the final state."),
+    attr(FINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It also gets the arguments, as NULLs."),
+    attr(FINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "Whether it modifies the state."),
+    function_attr(COMBINEFUNC, OnChange::Alter, "The function that combines two states."),
+    function_attr(SERIALFUNC, OnChange::Alter, "The function that serializes a state for another process."),
+    function_attr(DESERIALFUNC, OnChange::Alter, "The function that deserializes it."),
+    function_attr(MSFUNC, OnChange::Alter, "Like `sfunc`, for windows whose start moves."),
+    function_attr(MINVFUNC, OnChange::Alter, "The function that removes a row from the state."),
+    attr(MSTYPE, Shape::Type, Form::Property, OnChange::Alter, "Like `stype`, for such windows."),
+    attr(MSSPACE, Shape::Int, Form::Property, OnChange::Alter, "Like `sspace`, for such windows.").default("0"),
+    attr(MINITCOND, Shape::Text, Form::Property, OnChange::Alter, "Like `initcond`, for such windows."),
+    function_attr(MFINALFUNC, OnChange::Alter, "Like `finalfunc`, for such windows."),
+    attr(MFINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It also gets the arguments."),
+    attr(MFINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "Whether it modifies the state."),
     attr(
         SORTOP,
         Shape::Text,
         Form::Property,
         OnChange::Alter,
-        "The operator of whose order this is the first value: `<` for a minimum.",
+        "The sort operator by which the result is the first value: `<` for a minimum.",
     ),
     attr(
         PARALLEL,
@@ -106,7 +106,7 @@ static ATTRS: [Attr; 24] = [
         Shape::Records(&ARG),
         Form::Repeated,
         OnChange::Alter,
-        "The arguments: `arg NAME TYPE`. One without any is called as `f(*)`.",
+        "The arguments: `arg NAME TYPE`. An aggregate without arguments is called as `f(*)`.",
     ),
     attr(
         ORDER_BY,
@@ -128,7 +128,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Routine,
     attrs: &ATTRS,
     folds: false,
-    doc: "A function of many rows, told from others of its name by its input types.",
+    doc: "A function of many rows. Aggregates with the same name are distinguished by their input types.",
 };
 
 pub struct Aggregate;

@@ -19,10 +19,10 @@ const ASSIGNMENT: Key<bool> = Key::new("assignment");
 const IMPLICIT: Key<bool> = Key::new("implicit");
 
 static ATTRS: [Attr; 5] = [
-    attr(ASSIGNMENT, Shape::Flag, Form::Flag, OnChange::Replace, "It happens by itself where a value is stored."),
-    attr(IMPLICIT, Shape::Flag, Form::Flag, OnChange::Replace, "It happens by itself wherever the types ask for it."),
-    attr(WITHOUT_FUNCTION, Shape::Flag, Form::Flag, OnChange::Replace, "Both types have the same bytes."),
-    attr(INOUT, Shape::Flag, Form::Flag, OnChange::Replace, "It goes through text."),
+    attr(ASSIGNMENT, Shape::Flag, Form::Flag, OnChange::Replace, "Applied automatically when a value is assigned."),
+    attr(IMPLICIT, Shape::Flag, Form::Flag, OnChange::Replace, "Applied automatically wherever the types require it."),
+    attr(WITHOUT_FUNCTION, Shape::Flag, Form::Flag, OnChange::Replace, "Both types have the same binary representation."),
+    attr(INOUT, Shape::Flag, Form::Flag, OnChange::Replace, "It converts by way of text."),
     function_attr(FUNCTION, OnChange::Replace, "The function that converts, as a property."),
 ];
 
@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Routine,
     attrs: &ATTRS,
     folds: false,
-    doc: "How a value of one type becomes one of another: `cast FROM TO`.",
+    doc: "How to convert a value of one type to another: `cast FROM TO`.",
 };
 
 pub struct Cast;

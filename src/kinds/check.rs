@@ -16,10 +16,10 @@ const EXPRESSION: Key<Expr> = Key::new("expression");
 const NO_INHERIT: Key<bool> = Key::new("no-inherit");
 
 static ATTRS: [Attr; 4] = [
-    attr(EXPRESSION, Shape::Expr, Form::Argument, OnChange::Replace, "What has to be true (or NULL) for every row."),
-    attr(NO_INHERIT, Shape::Flag, Form::Flag, OnChange::Replace, "Child tables do not have it."),
-    attr(NOT_VALID, Shape::Flag, Form::Flag, OnChange::Alter, "Rows that existed before were not checked."),
-    attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, never checked (from 18 on)."),
+    attr(EXPRESSION, Shape::Expr, Form::Argument, OnChange::Replace, "The condition that must be true (or NULL) for every row."),
+    attr(NO_INHERIT, Shape::Flag, Form::Flag, OnChange::Replace, "Child tables do not inherit it."),
+    attr(NOT_VALID, Shape::Flag, Form::Flag, OnChange::Alter, "Existing rows were not checked."),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, but never checked (since 18)."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -30,7 +30,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Constraint,
     attrs: &ATTRS,
     folds: true,
-    doc: "A condition that every row, or every value of a domain, has to meet.",
+    doc: "A condition that every row, or every value of a domain, must satisfy.",
 };
 
 pub struct Check;

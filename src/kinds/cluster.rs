@@ -27,7 +27,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "The index by which CLUSTER orders the rows.",
+    doc: "The index that CLUSTER sorts the rows by.",
 };
 
 pub struct Cluster;

@@ -14,7 +14,13 @@ pub const KINDS: &[&str] = &["collation"];
 
 /// The row of a table of attributes for `COLLATION`.
 pub const fn collation_attr(on_change: OnChange) -> Attr {
-    attr(COLLATION, Shape::Ref(KINDS), Form::Property, on_change, "The collation, where it is not the type's.")
+    attr(
+        COLLATION,
+        Shape::Ref(KINDS),
+        Form::Property,
+        on_change,
+        "The collation, if it differs from the type's default.",
+    )
 }
 
 /// Two SQL expressions: schema and name of the collation with the OID `own`, NULL where it is the one of `of_type`.

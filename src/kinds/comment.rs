@@ -20,7 +20,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "What people should know about the object.",
+    doc: "A comment on the object.",
 };
 
 pub struct Comment;

@@ -25,7 +25,7 @@ pub const DEFERRABLE: Key<bool> = Key::new("deferrable");
 pub const INITIALLY_DEFERRED: Key<bool> = Key::new("initially-deferred");
 /// Existing rows were not checked.
 pub const NOT_VALID: Key<bool> = Key::new("not-valid");
-/// Declared, never checked (from 18 on).
+/// Declared, but never checked (since 18).
 pub const NOT_ENFORCED: Key<bool> = Key::new("not-enforced");
 
 /// The row of a table of attributes for `COLUMNS`.
@@ -35,7 +35,7 @@ pub const fn columns_attr() -> Attr {
 
 /// The row for `INCLUDE`.
 pub const fn include_attr() -> Attr {
-    let doc = "Columns that the index carries without them being part of the key: `include c d`.";
+    let doc = "Columns that the index stores but that are not part of the key: `include c d`.";
     attr(INCLUDE, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, doc)
 }
 
@@ -46,17 +46,17 @@ pub const fn with_attr() -> Attr {
 
 /// The row for `TABLESPACE`.
 pub const fn tablespace_attr() -> Attr {
-    attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "Where the index's files are.")
+    attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "The tablespace of the index.")
 }
 
 /// The row for `DEFERRABLE`.
 pub const fn deferrable_attr(on_change: OnChange) -> Attr {
-    attr(DEFERRABLE, Shape::Flag, Form::Property, on_change, "A transaction may put the check off to its end.")
+    attr(DEFERRABLE, Shape::Flag, Form::Property, on_change, "A transaction may postpone the check until its end.")
 }
 
 /// The row for `INITIALLY_DEFERRED`.
 pub const fn initially_deferred_attr(on_change: OnChange) -> Attr {
-    let doc = "The check is put off unless the transaction says otherwise; implies `deferrable`.";
+    let doc = "The check is postponed unless the transaction says otherwise; implies `deferrable`.";
     attr(INITIALLY_DEFERRED, Shape::Flag, Form::Property, on_change, doc)
 }
 

@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::ColumnValue,
     attrs: &ATTRS,
     folds: true,
-    doc: "What a column gets where an INSERT says nothing.",
+    doc: "The value that a column gets if an INSERT gives none.",
 };
 
 pub struct Default_;

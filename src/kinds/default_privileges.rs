@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Rights that objects get when the role `for` creates them: tables, sequences, functions, types, schemas.",
+    doc: "Privileges on objects that the role `for` creates in the future: tables, sequences, functions, types, schemas.",
 };
 
 pub struct DefaultPrivileges;

@@ -15,10 +15,10 @@ const NOT_NULL: Key<bool> = Key::new("not-null");
 const DEFAULT: Key<Expr> = Key::new("default");
 
 static ATTRS: [Attr; 4] = [
-    attr(TYPE, Shape::Type, Form::Argument, OnChange::Replace, "The type that it narrows."),
-    attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
+    attr(TYPE, Shape::Type, Form::Argument, OnChange::Replace, "The underlying type."),
+    attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is not allowed."),
     collation_attr(OnChange::Replace),
-    attr(DEFAULT, Shape::Expr, Form::Property, OnChange::Alter, "What columns of it get if they have no default."),
+    attr(DEFAULT, Shape::Expr, Form::Property, OnChange::Alter, "The default for columns of this type that have none."),
 ];
 
 pub static KIND: Kind = Kind {

@@ -18,7 +18,7 @@ static ATTRS: [Attr; 1] = [attr(
     Shape::Texts,
     Form::Arguments,
     OnChange::Alter,
-    "The values, in their order. New ones are added in place; taking one away or reordering rebuilds the type.",
+    "The values, in their order. New ones are added in place; removing or reordering values rebuilds the type.",
 )];
 
 pub static KIND: Kind = Kind {

@@ -24,7 +24,7 @@ static ATTRS: [Attr; 4] = [
         Shape::Word(EVENTS),
         Form::Argument,
         OnChange::Replace,
-        "The event that it fires on; `login` from 17 on.",
+        "The event that it fires on; `login` since 17.",
     ),
     attr(
         FUNCTION,
@@ -39,7 +39,7 @@ static ATTRS: [Attr; 4] = [
         Shape::Texts,
         Form::Child,
         OnChange::Replace,
-        "The commands that it is for, all if none is said: `tags \"CREATE TABLE\"`.",
+        "The commands that it fires for; all if none are given: `tags \"CREATE TABLE\"`.",
     ),
 ];
 

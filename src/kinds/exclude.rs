@@ -35,7 +35,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::IndexConstraint,
     attrs: &ATTRS,
     folds: true,
-    doc: "No two rows may compare true with all of these operators.",
+    doc: "For any two rows, at least one of these operators must not return true.",
 };
 
 pub struct Exclude;

@@ -21,7 +21,7 @@ static ATTRS: [Attr; 2] = [
         Shape::Text,
         Form::Property,
         OnChange::AlterIfSaid,
-        "The version; left out, whatever is installed is right, and what is new gets the server's default version.",
+        "The version; if omitted, any installed version is accepted, and a new extension gets the server's default version.",
     ),
 ];
 
@@ -33,7 +33,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "An extension; the objects that it brings are its own business.",
+    doc: "An extension. The objects that it provides are not declared.",
 };
 
 pub struct Extension;

@@ -26,14 +26,14 @@ static ATTRS: [Attr; 4] = [
         Shape::Ref(&["function"]),
         Form::Custom,
         OnChange::Alter,
-        "The function that knows how to reach foreign data, as a property; without one, foreign tables cannot be read.",
+        "The function that accesses foreign data, as a property; without one, foreign tables cannot be read.",
     ),
     attr(
         VALIDATOR,
         Shape::Ref(&["function"]),
         Form::Custom,
         OnChange::Alter,
-        "The function that checks options, as a property; without one, any option is taken.",
+        "The function that checks options, as a property; without one, any option is accepted.",
     ),
     options::options_attr(OnChange::Alter, "Options of the wrapper."),
     options::SECRET_ATTR,
@@ -47,7 +47,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "A kind of foreign data that servers hold. Those of extensions are the extensions' business.",
+    doc: "A way to access data on foreign servers. Wrappers that belong to extensions are not declared.",
 };
 
 pub struct Wrapper;

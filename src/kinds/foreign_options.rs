@@ -30,14 +30,14 @@ pub const SECRET_ATTR: Attr = attr(
             Shape::Text,
             Form::Property,
             OnChange::CreationOnly,
-            "The environment variable, `SETPOINT_SECRET_…`, that holds its value whenever a plan sets it.",
+            "The environment variable, `SETPOINT_SECRET_…`, that holds the value when a plan sets it.",
         ),
     ]),
     Form::Repeated,
     // Whether one is there is compared (`same`), never what it is.
     OnChange::AlterIfSaid,
-    "An option that is a secret. With `env=` it is set where it is missing; without, its value is left to others. A value that is \
-     there is never looked at, changed or taken away.",
+    "A secret option. With `env=` it is set if it is missing; without, its value is left to others. An existing value is never \
+     read, changed or removed.",
 );
 
 /// The row for `OPTIONS`.

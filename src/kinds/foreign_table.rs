@@ -17,7 +17,7 @@ static ATTRS: [Attr; 5] = [
     attr(SERVER, Shape::Ref(&["server"]), Form::Property, OnChange::Replace, "The server that holds the rows."),
     inheritance::PARTITION_OF_ATTR,
     inheritance::inherits_attr(&["table", "foreign-table"]),
-    options::options_attr(OnChange::Alter, "Which rows of the server: `schema_name=…`, `table_name=…`."),
+    options::options_attr(OnChange::Alter, "Which rows of the server it shows: `schema_name=…`, `table_name=…`."),
     options::SECRET_ATTR,
 ];
 
@@ -29,7 +29,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Relation,
     attrs: &ATTRS,
     folds: false,
-    doc: "A table whose rows a foreign server holds, with columns, checks and triggers of its own.",
+    doc: "A table whose rows are on a foreign server, with its own columns, checks and triggers.",
 };
 
 pub struct ForeignTable;

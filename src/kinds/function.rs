@@ -17,7 +17,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Routine,
     attrs: &routine::FUNCTION,
     folds: false,
-    doc: "A function, told from others of its name by its input types.",
+    doc: "A function. Functions with the same name are distinguished by their input types.",
 };
 
 pub struct Function;

@@ -21,7 +21,7 @@ static ATTRS: [Attr; 8] = [
         Shape::Word(&["always", "by-default"]),
         Form::Argument,
         OnChange::Alter,
-        "Whether an INSERT may give a value of its own.",
+        "Whether an INSERT may supply a value.",
     ),
     options::CYCLE_ATTR,
     options::START_ATTR,
@@ -34,7 +34,7 @@ static ATTRS: [Attr; 8] = [
         Shape::Name,
         Form::Property,
         OnChange::AlterIfSaid,
-        "The name of its sequence; left out, a new one is called `table_column_seq`, and an old one keeps its name.",
+        "The name of its sequence; if omitted, a new one is called `table_column_seq`, and an existing one keeps its name.",
     ),
 ];
 
@@ -46,7 +46,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::ColumnValue,
     attrs: &ATTRS,
     folds: true,
-    doc: "The column numbers its rows from a sequence of its own.",
+    doc: "Numbers the rows from a sequence that belongs to the column.",
 };
 
 pub struct Identity;

@@ -42,9 +42,9 @@ static ATTRS: [Attr; 12] = [
         Shape::Refs(&["table"]),
         Form::Custom,
         OnChange::CreationOnly,
-        "The partitions it is not for; derived.",
+        "The partitions that it does not cover; derived.",
     ),
-    attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "The leftover of a failed build; derived."),
+    attr(INVALID, Shape::Flag, Form::Custom, OnChange::Replace, "Left over from a failed build; derived."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -55,7 +55,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Relation,
     attrs: &ATTRS,
     folds: false,
-    doc: "A way to find rows fast. Its name comes first; a single argument is a part, and the name PostgreSQL's.",
+    doc: "A way to find rows quickly. The name comes first; a single argument is a part, and PostgreSQL chooses the name.",
 };
 
 pub struct Index;

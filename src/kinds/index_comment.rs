@@ -21,7 +21,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "What people should know about the index of a key; `comment` is about the constraint.",
+    doc: "A comment on the index of a key; `comment` is about the constraint.",
 };
 
 pub struct IndexComment;

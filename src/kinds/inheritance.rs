@@ -23,7 +23,7 @@ pub const PARTITION_OF_ATTR: Attr = attr(
     ]),
     Form::Child,
     OnChange::Alter,
-    "What the table is a partition of, and its bounds.",
+    "The table that this is a partition of, and its bounds.",
 );
 
 /// The row for inheriting from any of these kinds.
@@ -32,13 +32,8 @@ pub const fn inherits_attr(kinds: &'static [&'static str]) -> Attr {
 }
 
 /// The row for having the columns of a type.
-pub const OF_ATTR: Attr = attr(
-    OF,
-    Shape::Ref(&["type"]),
-    Form::Property,
-    OnChange::Alter,
-    "The composite type whose attributes are its columns.",
-);
+pub const OF_ATTR: Attr =
+    attr(OF, Shape::Ref(&["type"]), Form::Property, OnChange::Alter, "The composite type that defines the columns.");
 
 /// The columns of a query on `pg_class c` that `read` takes.
 pub const COLUMNS: &str = "CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END, \

@@ -12,7 +12,7 @@ use super::constraint::{
 use super::scope::{Scope, Turn};
 use super::{Context, Disturbance, LockMode, Reaction, Room, Statement};
 
-/// NULLs count as equal (from 15 on).
+/// NULLs count as equal (since 15).
 pub const NULLS_NOT_DISTINCT: Key<bool> = Key::new("nulls-not-distinct");
 /// The last column is a range, and ranges may not overlap (from 18 on).
 pub const WITHOUT_OVERLAPS: Key<bool> = Key::new("without-overlaps");
@@ -22,19 +22,19 @@ const SAME_AS: Key<ObjectId> = Key::new("same-as");
 
 /// The row of a table of attributes for `SAME_AS`.
 pub const fn same_as_attr() -> Attr {
-    let doc = "A key of the same columns; derived.";
+    let doc = "A key on the same columns; derived.";
     attr(SAME_AS, Shape::Ref(&["primary-key", "unique"]), Form::Custom, OnChange::CreationOnly, doc)
 }
 
 /// The row for `NULLS_NOT_DISTINCT`.
 pub const fn nulls_not_distinct_attr() -> Attr {
-    let doc = "NULLs count as equal (from 15 on).";
+    let doc = "NULLs count as equal (since 15).";
     attr(NULLS_NOT_DISTINCT, Shape::Flag, Form::Property, OnChange::Replace, doc)
 }
 
 /// The row for `WITHOUT_OVERLAPS`.
 pub const fn without_overlaps_attr() -> Attr {
-    let doc = "The last column is a range; rows that are equal in the others may not overlap in it (from 18 on).";
+    let doc = "The last column is a range; rows that are equal in the others must not overlap in it (since 18).";
     attr(WITHOUT_OVERLAPS, Shape::Flag, Form::Property, OnChange::Replace, doc)
 }
 

@@ -41,9 +41,15 @@ static PART: [Attr; 9] = [
         Shape::Ref(collated::KINDS),
         Form::Property,
         OnChange::Replace,
-        "The collation, where it is not the column's.",
+        "The collation, if it differs from the column's.",
     ),
-    attr(OPCLASS, Shape::Text, Form::Property, OnChange::Replace, "The operator class, where it is not the type's."),
+    attr(
+        OPCLASS,
+        Shape::Text,
+        Form::Property,
+        OnChange::Replace,
+        "The operator class, if it is not the default for the type.",
+    ),
     attr(OPERATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator of an exclusion constraint: `&&`."),
     attr(TARGET, Shape::Int, Form::Property, OnChange::Alter, "The statistics target of an expression."),
     attr(OPTIONS, Shape::Options, Form::Child, OnChange::Replace, "Parameters of the operator class."),
@@ -51,7 +57,7 @@ static PART: [Attr; 9] = [
 
 /// The row of a table of attributes for `KEY`.
 pub const fn key_attr() -> Attr {
-    parts_attr("The parts: arguments, or children `key a order=desc nulls=last` where there is more to say.")
+    parts_attr("The parts: arguments, or children `key a order=desc nulls=last` if a part has attributes.")
 }
 
 /// The same with other words about it, for what has nothing but columns and expressions.
@@ -61,7 +67,7 @@ pub const fn parts_attr(doc: &'static str) -> Attr {
 
 /// The row for `STATISTICS`.
 pub const fn statistics_attr() -> Attr {
-    let doc = "The statistics targets of its expressions; in files, they stand with those.";
+    let doc = "The statistics targets of its expressions; in files, each is given with its expression.";
     attr(STATISTICS, Shape::Int, Form::Custom, OnChange::Alter, doc)
 }
 

@@ -25,7 +25,7 @@ static ATTRS: [Attr; 5] = [
         "Created without rows: it cannot be read before the first REFRESH.",
     ),
     attr(USING, Shape::Name, Form::Property, OnChange::Replace, "The table access method.").default("heap"),
-    attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "Where its files are."),
+    attr(TABLESPACE, Shape::Name, Form::Property, OnChange::Alter, "The tablespace of its files."),
     attr(
         WITH,
         Shape::Options,
@@ -44,7 +44,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Relation,
     attrs: &ATTRS,
     folds: false,
-    doc: "A query whose rows are kept until the next REFRESH.",
+    doc: "A query whose result is stored until the next REFRESH.",
 };
 
 pub struct MaterializedView;

@@ -14,16 +14,16 @@ const MAX_CANDIDATES: usize = 8;
 pub fn where_it_stands(word: &str) -> Option<String> {
     let room = rooms().iter().find(|room| room.kind().word == word || room.words().contains(&word))?;
     Some(match room.kind().within {
-        Within::Top => "it stands at the top of a file".into(),
-        Within::Schema => "it stands at the top of a file, or in a `schema` block".into(),
-        Within::Any => "it stands in the object that it is about".into(),
+        Within::Top => "it belongs at the top level of a file".into(),
+        Within::Schema => "it belongs at the top level of a file, or in a `schema` block".into(),
+        Within::Any => "it belongs in the object that it is about".into(),
         Within::Of(words) => {
             let mut names: Vec<String> = words.iter().map(|word| format!("{} `{word}`", article(word))).collect();
             let last = names.pop()?;
             if names.is_empty() {
-                format!("it stands in {last}")
+                format!("it belongs in {last}")
             } else {
-                format!("it stands in {} or {last}", names.join(", "))
+                format!("it belongs in {} or {last}", names.join(", "))
             }
         }
     })

@@ -43,11 +43,11 @@ static ATTRS: [Attr; 9] = [
         Shape::Text,
         Form::Property,
         OnChange::Replace,
-        "The operator with the operands exchanged that gives the same; it may be the operator itself.",
+        "The operator that gives the same result with its operands exchanged; it may be the operator itself.",
     ),
-    attr(NEGATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator that gives the opposite."),
+    attr(NEGATOR, Shape::Text, Form::Property, OnChange::Replace, "The operator that gives the opposite result."),
     function_attr(RESTRICT, OnChange::Alter, "The function that estimates how many rows compare true with a constant."),
-    function_attr(JOIN, OnChange::Alter, "The function that estimates how many rows a join by it has."),
+    function_attr(JOIN, OnChange::Alter, "The function that estimates how many rows a join with it returns."),
     attr(HASHES, Shape::Flag, Form::Flag, OnChange::Replace, "It can serve a hash join."),
     attr(MERGES, Shape::Flag, Form::Flag, OnChange::Replace, "It can serve a merge join."),
 ];
@@ -60,7 +60,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Routine,
     attrs: &ATTRS,
     folds: false,
-    doc: "A function with a symbol for a name, told from others of its name by the types of its operands.",
+    doc: "A function whose name is a symbol. Operators with the same name are distinguished by the types of their operands.",
 };
 
 pub struct Operator;

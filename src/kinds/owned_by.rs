@@ -22,7 +22,7 @@ static ATTRS: [Attr; 1] = [attr(
     Shape::Ref(&["column"]),
     Form::Argument,
     OnChange::Alter,
-    "The column with which the sequence is dropped: `table.column`.",
+    "The column, as `table.column`: the sequence is dropped with it.",
 )];
 
 pub static KIND: Kind = Kind {

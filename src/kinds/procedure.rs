@@ -16,7 +16,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Routine,
     attrs: &routine::PROCEDURE,
     folds: false,
-    doc: "A procedure, told from others of its name by its input types.",
+    doc: "A procedure. Procedures with the same name are distinguished by their input types.",
 };
 
 pub struct Procedure;

@@ -11,7 +11,7 @@ use crate::sql;
 use super::scope::Scope;
 use super::{Context, Folded, Need, Room, Statement, generic};
 
-/// Every table, also those to come.
+/// Every table, including future ones.
 pub const ALL_TABLES: Key<bool> = Key::new("all-tables");
 const VIA_ROOT: Key<bool> = Key::new("publish-via-partition-root");
 const GENERATED_COLUMNS: Key<Text> = Key::new("publish-generated-columns");
@@ -23,20 +23,20 @@ const CHANGES: [&str; 4] = ["insert", "update", "delete", "truncate"];
 const NOTHING: &str = "nothing";
 
 static ATTRS: [Attr; 4] = [
-    attr(ALL_TABLES, Shape::Flag, Form::Flag, OnChange::Replace, "Every table, also those to come."),
+    attr(ALL_TABLES, Shape::Flag, Form::Flag, OnChange::Replace, "Every table, including future ones."),
     attr(
         VIA_ROOT,
         Shape::Flag,
         Form::Property,
         OnChange::Alter,
-        "Changes of partitions are published as changes of their root.",
+        "Changes to partitions are published as changes to the root table.",
     ),
     attr(
         GENERATED_COLUMNS,
         Shape::Word(&["none", "stored"]),
         Form::Property,
         OnChange::Alter,
-        "Whether generated columns are published where no columns are listed (from 18 on).",
+        "Whether generated columns are published if no columns are listed (since 18).",
     )
     .default("none"),
     attr(
@@ -44,7 +44,7 @@ static ATTRS: [Attr; 4] = [
         Shape::Texts,
         Form::Child,
         OnChange::Alter,
-        "The changes: insert, update, delete, truncate, or nothing; all if none is said.",
+        "The operations to publish: insert, update, delete, truncate, or none; all if not given.",
     ),
 ];
 
@@ -56,7 +56,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Tables whose changes subscribers can have.",
+    doc: "A set of tables whose changes can be replicated to subscribers.",
 };
 
 pub struct Publication;

@@ -25,7 +25,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: true,
-    doc: "A schema all of whose tables a publication publishes; its node is called `tables-in-schema`.",
+    doc: "A schema in a publication, which publishes all its tables; its node is called `tables-in-schema`.",
 };
 
 pub struct PublicationSchema;

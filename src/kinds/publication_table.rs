@@ -25,9 +25,9 @@ static ATTRS: [Attr; 3] = [
         Shape::Refs(&["column"]),
         Form::Custom,
         OnChange::Replace,
-        "The columns that are published, all if none is said (from 15 on).",
+        "The columns to publish; all if none are given (since 15).",
     ),
-    attr(WHERE, Shape::Expr, Form::Child, OnChange::Replace, "Only rows for which this is true (from 15 on)."),
+    attr(WHERE, Shape::Expr, Form::Child, OnChange::Replace, "Publishes only rows for which this is true (since 15)."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -38,7 +38,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: true,
-    doc: "A table of a publication; its node is called `table`.",
+    doc: "A table in a publication; its node is called `table`.",
 };
 
 pub struct PublicationTable;

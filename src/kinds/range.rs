@@ -27,17 +27,17 @@ static ATTRS: [Attr; 6] = [
         Shape::Text,
         Form::Property,
         OnChange::Replace,
-        "The B-tree operator class that orders them, where it is not the type's.",
+        "The B-tree operator class that orders them, if it differs from the type's default.",
     ),
     collation_attr(OnChange::Replace),
-    support::function_attr(CANONICAL, OnChange::Replace, "The function that brings ranges into their canonical form."),
-    support::function_attr(SUBTYPE_DIFF, OnChange::Replace, "The function that says how far two bounds are apart."),
+    support::function_attr(CANONICAL, OnChange::Replace, "The function that converts ranges to their canonical form."),
+    support::function_attr(SUBTYPE_DIFF, OnChange::Replace, "The function that returns the distance between two bounds."),
     attr(
         MULTIRANGE,
         Shape::Text,
         Form::Property,
         OnChange::Alter,
-        "What the multirange type is called (from 14 on), where it is not the range's name with `multirange`.",
+        "The name of the multirange type (since 14), if it differs from the range's name with `multirange`.",
     ),
 ];
 
@@ -49,7 +49,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Type,
     attrs: &ATTRS,
     folds: false,
-    doc: "A type of ranges between two values of another type.",
+    doc: "A type whose values are ranges of another type's values.",
 };
 
 pub struct Range;

@@ -29,7 +29,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "What logical replication knows an old row by, where that is not the primary key.",
+    doc: "How logical replication identifies an old row, if not by the primary key.",
 };
 
 pub struct ReplicaIdentity;

@@ -11,7 +11,7 @@ use super::scope::{Scope, article};
 use super::{Context, Disturbance, Folded, Need, Reaction, Room, Statement};
 
 static ATTRS: [Attr; 1] =
-    [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in rights, or `all`.")];
+    [attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The built-in privileges, or `all`.")];
 
 pub static KIND: Kind = Kind {
     word: "revoke",
@@ -21,7 +21,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Rights that PUBLIC or the owner has unless they are taken away.",
+    doc: "Privileges that PUBLIC or the owner has unless they are revoked.",
 };
 
 pub struct Revoke;

@@ -24,23 +24,23 @@ static ATTRS: [Attr; 5] = [
         Shape::Word(&["insert", "update", "delete"]),
         Form::Argument,
         OnChange::Alter,
-        "The command that it is for.",
+        "The command that it applies to.",
     ),
-    attr(INSTEAD, Shape::Flag, Form::Flag, OnChange::Alter, "Its commands take the place of the original one."),
+    attr(INSTEAD, Shape::Flag, Form::Flag, OnChange::Alter, "Its commands replace the original one."),
     firing::enabled_attr(),
     attr(
         WHERE,
         Shape::Expr,
         Form::Child,
         OnChange::Alter,
-        "It is for rows for which this is true; they are called `old` and `new`.",
+        "Applies only to rows for which this is true; the rows are called `old` and `new`.",
     ),
     attr(
         DO,
         Shape::Expr,
         Form::Repeated,
         OnChange::Alter,
-        "A command, one `do` for each; without any, nothing is done.",
+        "A command; one `do` for each. Without any, nothing is done.",
     ),
 ];
 
@@ -52,7 +52,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "What a command on the table or view is rewritten to.",
+    doc: "Rewrites a command on the table or view.",
 };
 
 pub struct Rule;

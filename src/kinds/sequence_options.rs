@@ -15,29 +15,29 @@ pub const START_ATTR: Attr = attr(
     Shape::Int,
     Form::Property,
     OnChange::Alter,
-    "The first number; left out, it is `min`, or `max` where the sequence descends.",
+    "The first number; the default is `min`, or `max` if the sequence descends.",
 );
 pub const INCREMENT_ATTR: Attr =
-    attr(INCREMENT, Shape::Int, Form::Property, OnChange::Alter, "The step; a negative one descends.").default("1");
+    attr(INCREMENT, Shape::Int, Form::Property, OnChange::Alter, "The step; negative for a descending sequence.")
+        .default("1");
 pub const MIN_ATTR: Attr = attr(
     MIN,
     Shape::Int,
     Form::Property,
     OnChange::Alter,
-    "The least number; left out, it is 1, or the type's least where the sequence descends.",
+    "The smallest number; the default is 1, or the type's smallest value if the sequence descends.",
 );
 pub const MAX_ATTR: Attr = attr(
     MAX,
     Shape::Int,
     Form::Property,
     OnChange::Alter,
-    "The greatest number; left out, it is the type's greatest, or -1 where the sequence descends.",
+    "The largest number; the default is the type's largest value, or -1 if the sequence descends.",
 );
 pub const CACHE_ATTR: Attr =
-    attr(CACHE, Shape::Int, Form::Property, OnChange::Alter, "How many numbers a session takes at a time.")
-        .default("1");
+    attr(CACHE, Shape::Int, Form::Property, OnChange::Alter, "How many numbers a session preallocates.").default("1");
 pub const CYCLE_ATTR: Attr =
-    attr(CYCLE, Shape::Flag, Form::Flag, OnChange::Alter, "Begins again where the numbers end.");
+    attr(CYCLE, Shape::Flag, Form::Flag, OnChange::Alter, "Starts over after the last number.");
 
 /// The columns of `pg_sequence s` that `read` wants.
 pub const COLUMNS: &str = "s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle";

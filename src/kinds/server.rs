@@ -23,11 +23,11 @@ static ATTRS: [Attr; 5] = [
         Shape::Name,
         Form::Property,
         OnChange::Replace,
-        "The foreign-data wrapper, the project's or an extension's.",
+        "The foreign-data wrapper, from the project or an extension.",
     ),
-    attr(TYPE, Shape::Text, Form::Property, OnChange::Replace, "What the wrapper takes for the server's type."),
-    attr(VERSION, Shape::Text, Form::Property, OnChange::Alter, "What the wrapper takes for the server's version."),
-    options::options_attr(OnChange::Alter, "How the server is reached: `host=…`, `dbname=…`."),
+    attr(TYPE, Shape::Text, Form::Property, OnChange::Replace, "The server's type, if the wrapper uses one."),
+    attr(VERSION, Shape::Text, Form::Property, OnChange::Alter, "The server's version, if the wrapper uses one."),
+    options::options_attr(OnChange::Alter, "How to reach the server: `host=…`, `dbname=…`."),
     options::SECRET_ATTR,
 ];
 
@@ -39,7 +39,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "A foreign server, whose data foreign tables show.",
+    doc: "A foreign server, which holds the data of foreign tables.",
 };
 
 pub struct Server;

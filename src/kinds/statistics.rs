@@ -22,13 +22,13 @@ const RELATIONS: &[&str] = &["table", "materialized-view", "foreign-table"];
 const WORDS: [(&str, char); 3] = [("ndistinct", 'd'), ("dependencies", 'f'), ("mcv", 'm')];
 
 static ATTRS: [Attr; 4] = [
-    key_parts::parts_attr("Columns and (from 14 on) expressions, in any order: `a (sql)\"lower(b)\"`."),
+    key_parts::parts_attr("Columns and (since 14) expressions, in any order: `a (sql)\"lower(b)\"`."),
     attr(
         FROM,
         Shape::Ref(RELATIONS),
         Form::Custom,
         OnChange::Replace,
-        "The table whose columns they are, as a property.",
+        "The table that has the columns, as a property.",
     ),
     attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
     attr(
@@ -36,7 +36,7 @@ static ATTRS: [Attr; 4] = [
         Shape::Texts,
         Form::Child,
         OnChange::Replace,
-        "What is counted: ndistinct, dependencies, mcv; all if none is said.",
+        "What is collected: ndistinct, dependencies, mcv; all if none are given.",
     ),
 ];
 
@@ -48,7 +48,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "What ANALYZE finds out about columns together, for better plans of queries.",
+    doc: "Statistics on combinations of columns, which ANALYZE collects for better query plans.",
 };
 
 pub struct Statistics;

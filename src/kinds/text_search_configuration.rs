@@ -22,13 +22,13 @@ const WITH: Key<Vec<ObjectId>> = Key::new("with");
 const USUAL_PARSER: &str = "default";
 
 static MAPPING: [Attr; 2] = [
-    attr(TOKENS, Shape::Names, Form::Arguments, OnChange::Alter, "Types of tokens, as the parser calls them."),
+    attr(TOKENS, Shape::Names, Form::Arguments, OnChange::Alter, "Token types, as the parser calls them."),
     attr(
         WITH,
         Shape::Refs(&["text-search-dictionary"]),
         Form::Child,
         OnChange::Alter,
-        "The dictionaries that are asked, one after the other, until one knows the word.",
+        "The dictionaries to ask, one after the other, until one recognizes the word.",
     ),
 ];
 
@@ -38,14 +38,14 @@ static ATTRS: [Attr; 2] = [
         Shape::Ref(&["text-search-parser"]),
         Form::Property,
         OnChange::Replace,
-        "The parser; `default`, PostgreSQL's own one, if it is left out.",
+        "The parser; PostgreSQL's own `default` if omitted.",
     ),
     attr(
         MAPPINGS,
         Shape::Records(&MAPPING),
         Form::Repeated,
         OnChange::Alter,
-        "What becomes of tokens: `mapping asciiword word { with english_stem }`. Those that no mapping names are ignored.",
+        "Which dictionaries handle which tokens: `mapping asciiword word { with english_stem }`. Tokens without a mapping are ignored.",
     ),
 ];
 
@@ -57,7 +57,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "How texts become lexemes: a parser, and dictionaries for each type of token.",
+    doc: "How texts become lexemes: a parser, and dictionaries for each token type.",
 };
 
 pub struct Configuration;

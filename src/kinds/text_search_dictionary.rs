@@ -18,9 +18,9 @@ static ATTRS: [Attr; 2] = [
         Shape::Ref(&["text-search-template"]),
         Form::Property,
         OnChange::Replace,
-        "The functions behind it: snowball, ispell, synonym, thesaurus, simple, or one of your own.",
+        "The template that provides its functions: snowball, ispell, synonym, thesaurus, simple, or one of your own.",
     ),
-    attr(OPTIONS, Shape::Options, Form::Child, OnChange::Alter, "What the template wants to know: a language, files."),
+    attr(OPTIONS, Shape::Options, Form::Child, OnChange::Alter, "Options of the template, such as a language or files."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -31,7 +31,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Turns words into lexemes, and leaves out what nobody looks for.",
+    doc: "Turns words into lexemes, and drops stop words.",
 };
 
 pub struct Dictionary;

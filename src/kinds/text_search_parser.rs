@@ -22,11 +22,11 @@ const FUNCTIONS: [Function; 5] = [
 ];
 
 static ATTRS: [Attr; 5] = [
-    function_attr(START, OnChange::Replace, "The function that begins to read a text."),
-    function_attr(GETTOKEN, OnChange::Replace, "The function that gives the next token."),
-    function_attr(END, OnChange::Replace, "The function that ends reading."),
-    function_attr(LEXTYPES, OnChange::Replace, "The function that lists the types of tokens."),
-    function_attr(HEADLINE, OnChange::Replace, "The function that makes summaries; it may be left out."),
+    function_attr(START, OnChange::Replace, "The function that starts parsing a text."),
+    function_attr(GETTOKEN, OnChange::Replace, "The function that returns the next token."),
+    function_attr(END, OnChange::Replace, "The function that ends parsing."),
+    function_attr(LEXTYPES, OnChange::Replace, "The function that lists the token types."),
+    function_attr(HEADLINE, OnChange::Replace, "The function that makes headlines; optional."),
 ];
 
 pub static KIND: Kind = Kind {
@@ -37,7 +37,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Splits texts into tokens of several types. Only superusers may make one.",
+    doc: "Splits texts into tokens of several types. Only superusers may create one.",
 };
 
 pub static ROOM: OfFunctions = OfFunctions {

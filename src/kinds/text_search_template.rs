@@ -21,7 +21,7 @@ const FUNCTIONS: [Function; 2] = [
 ];
 
 static ATTRS: [Attr; 2] = [
-    function_attr(INIT, OnChange::Replace, "The function that reads a dictionary's options; it may be left out."),
+    function_attr(INIT, OnChange::Replace, "The function that reads a dictionary's options; optional."),
     function_attr(LEXIZE, OnChange::Replace, "The function that turns a token into lexemes."),
 ];
 
@@ -33,7 +33,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "The functions behind dictionaries. Only superusers may make one.",
+    doc: "The functions that dictionaries use. Only superusers may create one.",
 };
 
 pub static ROOM: OfFunctions = OfFunctions {

@@ -57,7 +57,7 @@ static ATTRS: [Attr; 14] = [
     firing::enabled_attr(),
     attr(OF, Shape::Refs(&["column"]), Form::Custom, OnChange::Replace, "The columns whose update fires it: `of a b`."),
     attr(WHEN, Shape::Expr, Form::Child, OnChange::Replace, "It fires only if this is true."),
-    attr(ARGS, Shape::Texts, Form::Child, OnChange::Replace, "Texts that the function gets."),
+    attr(ARGS, Shape::Texts, Form::Child, OnChange::Replace, "Strings that are passed to the function."),
 ];
 
 pub static KIND: Kind = Kind {

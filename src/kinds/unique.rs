@@ -29,7 +29,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::IndexConstraint,
     attrs: &ATTRS,
     folds: true,
-    doc: "Columns that no two rows have the same values in.",
+    doc: "Columns whose combined values must be unique.",
 };
 
 const LABEL: &str = "key";

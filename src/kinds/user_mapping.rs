@@ -15,14 +15,14 @@ use super::{Context, Folded, Need, Room, Statement, generic};
 const UNREADABLE: Key<bool> = Key::new("unreadable");
 
 static ATTRS: [Attr; 3] = [
-    options::options_attr(OnChange::Alter, "Options that are known as harmless, such as `user`."),
+    options::options_attr(OnChange::Alter, "Options that are known to be harmless, such as `user`."),
     options::SECRET_ATTR,
     attr(
         UNREADABLE,
         Shape::Flag,
         Form::Flag,
         OnChange::CreationOnly,
-        "Whoever wrote this could not read the options; they are left alone.",
+        "The options could not be read when this was written; they are left alone.",
     ),
 ];
 
@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Who a role, or `public`, is on a foreign server. Options that are secrets are said without their values.",
+    doc: "Which user a role, or `public`, is on a foreign server. Secret options are listed without their values.",
 };
 
 pub struct UserMapping;

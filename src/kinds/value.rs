@@ -18,7 +18,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &[],
     folds: false,
-    doc: "A value of an enum that had another name: `was=` says which.",
+    doc: "A value of an enum that used to have another name, which `was=` gives.",
 };
 
 pub struct EnumValue;

@@ -21,21 +21,21 @@ static ATTRS: [Attr; 4] = [
         Shape::Flag,
         Form::Flag,
         OnChange::Alter,
-        "Conditions of the view come before those of its users, so that no row leaks.",
+        "The view's conditions are evaluated before those of its users, so that no row leaks.",
     ),
     attr(
         SECURITY_INVOKER,
         Shape::Flag,
         Form::Flag,
         OnChange::Alter,
-        "The rights of whoever reads the view count, not its owner's (from 15 on).",
+        "Access is checked with the privileges of the user of the view, not of its owner (since 15).",
     ),
     attr(
         CHECK_OPTION,
         Shape::Word(&["local", "cascaded"]),
         Form::Property,
         OnChange::Alter,
-        "Rows written through the view have to be visible in it.",
+        "Rows written through the view must be visible in it.",
     ),
     attr(SQL, Shape::Query, Form::Child, OnChange::Replace, "The query."),
 ];
@@ -48,7 +48,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Relation,
     attrs: &ATTRS,
     folds: false,
-    doc: "A query under a name.",
+    doc: "A named query.",
 };
 
 pub struct View;

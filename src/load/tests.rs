@@ -146,7 +146,7 @@ fn all_problems_of_all_files_come_at_once() {
         "table public.a is declared twice",
         "note: the first declaration is at schema/0.kdl:1:1",
         "`indx` cannot stand at the top of a file",
-        "help: did you mean `index`? it stands in a `table`",
+        "help: did you mean `index`? it belongs in a `table`",
         "there is no table `c`",
         "this table has no name",
         "a name is wanted here, not a number",

@@ -23,22 +23,22 @@ use crate::support::{Sandbox, TestDb, default_major, files, repository};
 /// How many pages are tried at the same time.
 const LANES: usize = 2;
 
-/// What a kind says of itself: one sentence, where it stands, what may stand in it, its attributes.
+/// What a kind says about itself: one sentence, where it belongs, what it may contain, its attributes.
 fn description(kind: &'static Kind) -> Vec<String> {
     let mut out = vec![kind.doc.to_string(), String::new()];
     let place = where_it_stands(kind.word).unwrap_or_default().replacen("it ", "", 1);
     let parts = rooms_in(kind.word).filter_map(|room| match (room.kind().within, room.words()) {
-        // Where it stands as a part of another part, it has its short form.
+        // Inside another part, it has its short form.
         (Within::Of(places), [short, ..]) if places.first() != Some(&kind.word) => Some(format!("`{short}`")),
         (Within::Any, _) => None,
         _ => Some(format!("`{}`", room.kind().word)),
     });
     let parts: Vec<String> = parts.collect();
-    let inside = if parts.is_empty() { String::new() } else { format!(" In it may stand {}.", parts.join(", ")) };
+    let inside = if parts.is_empty() { String::new() } else { format!(" It may contain {}.", parts.join(", ")) };
     out.push(format!("It {place}.{inside}"));
     if kind.attrs.iter().any(in_files) {
         out.push(String::new());
-        out.push("| attribute | holds | default | a change | what it says |".into());
+        out.push("| attribute | value | default | on change | meaning |".into());
         out.push("|---|---|---|---|---|".into());
         for attr in kind.attrs {
             rows(attr, "", &mut out);
@@ -47,7 +47,7 @@ fn description(kind: &'static Kind) -> Vec<String> {
     out
 }
 
-/// What is only derived stands in no file.
+/// Derived attributes are not written to files.
 fn in_files(attr: &Attr) -> bool {
     !attr.doc.ends_with("derived.")
 }
@@ -69,24 +69,24 @@ fn rows(attr: &'static Attr, inside: &str, out: &mut Vec<String>) {
         Shape::Flag => "a bare word".into(),
         Shape::Int => "a whole number".into(),
         Shape::Number => "a number".into(),
-        Shape::Text => "a text".into(),
+        Shape::Text => "a string".into(),
         Shape::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
         Shape::Name => "a name".into(),
         Shape::Names => "names".into(),
-        Shape::Texts => "texts".into(),
+        Shape::Texts => "strings".into(),
         Shape::Type => "a type".into(),
         Shape::Expr => "SQL".into(),
         Shape::Query => "a query".into(),
-        Shape::Body => "a text, verbatim".into(),
+        Shape::Body => "a string, verbatim".into(),
         Shape::Ref(kinds) => format!("{} {}", article(kinds.first().unwrap_or(&"")), kinds.join(" or ")),
         Shape::Refs(kinds) => format!("{}s", kinds.join("s or ")),
         Shape::Options => "`name=value` …".into(),
-        Shape::Record(_) | Shape::Records(_) => "see below it".to_string(),
+        Shape::Record(_) | Shape::Records(_) => "see below".to_string(),
     };
     let change = match attr.on_change {
         OnChange::Alter => "altered in place",
-        OnChange::Replace => "made anew",
-        OnChange::AlterIfSaid => "altered in place; left out, never changed",
+        OnChange::Replace => "recreated",
+        OnChange::AlterIfSaid => "altered in place; never changed if omitted",
         OnChange::CreationOnly => "ignored",
     };
     let default = attr.default.map_or_else(String::new, |d| format!("`{d}`"));

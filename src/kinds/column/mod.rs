@@ -38,23 +38,23 @@ const FOREIGN_TABLE: &str = "foreign-table";
 const IDENTITY: &str = "identity";
 
 static ATTRS: [Attr; 10] = [
-    attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; left out where the column is inherited."),
-    attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is refused."),
-    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (from 18 on)."),
+    attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; omitted if the column is inherited."),
+    attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is not allowed."),
+    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18)."),
     collation_attr(OnChange::Alter),
     attr(
         GENERATED,
         Shape::Expr,
         Form::Property,
         OnChange::Replace,
-        "The expression that the column is generated from.",
+        "The expression that generates the column.",
     ),
     attr(
         STORAGE,
         Shape::Word(&["plain", "external", "extended", "main"]),
         Form::Property,
         OnChange::Alter,
-        "How long values are stored, where it is not the type's way.",
+        "How long values are stored, if it differs from the type's default.",
     ),
     attr(
         COMPRESSION,
@@ -76,7 +76,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: true,
-    doc: "A column of a table. A view's column stands here only with a comment, a default, rights or settings of its own.",
+    doc: "A column of a table. A view's column is listed only if it has a comment, a default, privileges or settings of its own.",
 };
 
 pub struct Column;

@@ -27,7 +27,7 @@ const ACTIONS: &[&str] = &["no-action", "restrict", "cascade", "set-null", "set-
 
 static ATTRS: [Attr; 13] = [
     constraint::columns_attr(),
-    attr(REFERENCES, Shape::Ref(&["table"]), Form::Custom, OnChange::Replace, "The table that is referred to."),
+    attr(REFERENCES, Shape::Ref(&["table"]), Form::Custom, OnChange::Replace, "The referenced table."),
     attr(
         TARGET,
         Shape::Refs(&["column"]),
@@ -40,7 +40,7 @@ static ATTRS: [Attr; 13] = [
         Shape::Word(&["simple", "full"]),
         Form::Property,
         OnChange::Replace,
-        "What NULLs do in a key of several columns.",
+        "How NULLs are handled in a key of several columns.",
     )
     .default("simple"),
     attr(
@@ -48,7 +48,7 @@ static ATTRS: [Attr; 13] = [
         Shape::Word(ACTIONS),
         Form::Property,
         OnChange::Replace,
-        "What happens when the other row is deleted.",
+        "What happens when the referenced row is deleted.",
     )
     .default("no-action"),
     attr(
@@ -56,7 +56,7 @@ static ATTRS: [Attr; 13] = [
         Shape::Word(ACTIONS),
         Form::Property,
         OnChange::Replace,
-        "What happens when the other row's key changes.",
+        "What happens when the referenced key changes.",
     )
     .default("no-action"),
     attr(
@@ -64,25 +64,25 @@ static ATTRS: [Attr; 13] = [
         Shape::Refs(&["column"]),
         Form::Custom,
         OnChange::Replace,
-        "The columns that `set-null` and `set-default` set (from 15 on).",
+        "The columns that `set-null` and `set-default` set (since 15).",
     ),
     attr(
         PERIOD,
         Shape::Flag,
         Form::Property,
         OnChange::Replace,
-        "The last column is a range that has to be covered (from 18 on).",
+        "The last column is a range that must be covered (since 18).",
     ),
     constraint::deferrable_attr(OnChange::Alter),
     constraint::initially_deferred_attr(OnChange::Alter),
-    attr(NOT_VALID, Shape::Flag, Form::Property, OnChange::Alter, "Rows that existed before were not checked."),
-    attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, never checked (from 18 on)."),
+    attr(NOT_VALID, Shape::Flag, Form::Property, OnChange::Alter, "Existing rows were not checked."),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, but never checked (since 18)."),
     attr(
         UNIQUE_KEY,
         Shape::Ref(&["primary-key", "unique", "index"]),
         Form::Custom,
         OnChange::CreationOnly,
-        "The key that it relies on; derived.",
+        "The key that it depends on; derived.",
     ),
 ];
 
@@ -94,7 +94,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Constraint,
     attrs: &ATTRS,
     folds: true,
-    doc: "Values of these columns exist as a key of another table.",
+    doc: "Values of these columns must exist as a key of another table.",
 };
 
 pub struct ForeignKey;

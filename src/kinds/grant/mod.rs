@@ -19,13 +19,13 @@ use super::{Context, Direction, Disturbance, Folded, Need, Reaction, Room, State
 pub const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
 static ATTRS: [Attr; 2] = [
-    attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The rights, or `all`."),
+    attr(PRIVILEGES, Shape::Texts, Form::Arguments, OnChange::Alter, "The privileges, or `all`."),
     attr(
         GRANT_OPTION,
         Shape::Texts,
         Form::Custom,
         OnChange::Alter,
-        "`grant-option=#true`: whoever has the rights may give them to others; a child `grant-option` lists the rights for which that holds.",
+        "`grant-option=#true`: the grantee may grant the privileges to others; a child `grant-option` lists the privileges for which that holds.",
     ),
 ];
 
@@ -37,7 +37,7 @@ pub static KIND: Kind = Kind {
     namespace: Namespace::Own,
     attrs: &ATTRS,
     folds: false,
-    doc: "Rights on the object that the role `to` has beyond the built-in ones, given by the owner or by the role `by`.",
+    doc: "Privileges on the object that the role `to` has beyond the built-in ones, granted by the owner or by the role `by`.",
 };
 
 pub struct Grant;

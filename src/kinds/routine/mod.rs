@@ -43,7 +43,7 @@ const ARG_DEFAULT: Key<Expr> = Key::new("default");
 /// In files the name stands before the type; `files` turns that around, since the name may be missing.
 static ARG: [Attr; 4] = [
     attr(ARG_TYPE, Shape::Type, Form::Argument, OnChange::Replace, "Its type, without a length or precision."),
-    attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Alter, "Its name, before the type; it may be left out."),
+    attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Alter, "Its name, before the type; optional."),
     attr(
         ARG_MODE,
         Shape::Word(&["in", "out", "inout", "variadic", "table"]),
@@ -52,12 +52,12 @@ static ARG: [Attr; 4] = [
         "`table` is a column of RETURNS TABLE.",
     )
     .default("in"),
-    attr(ARG_DEFAULT, Shape::Expr, Form::Property, OnChange::Alter, "What it is where a call leaves it out."),
+    attr(ARG_DEFAULT, Shape::Expr, Form::Property, OnChange::Alter, "The value if a call omits it."),
 ];
 
 const LANGUAGE_ATTR: Attr = attr(LANGUAGE, Shape::Name, Form::Property, OnChange::Alter, "The language of the body.");
 const SECURITY_DEFINER_ATTR: Attr =
-    attr(SECURITY_DEFINER, Shape::Flag, Form::Flag, OnChange::Alter, "It runs with its owner's rights.");
+    attr(SECURITY_DEFINER, Shape::Flag, Form::Flag, OnChange::Alter, "It runs with its owner's privileges.");
 const TRANSFORM_ATTR: Attr =
     attr(TRANSFORM, Shape::Texts, Form::Child, OnChange::Alter, "The types for which transforms are used.");
 const ARGS_ATTR: Attr =
@@ -67,7 +67,7 @@ const SET_ATTR: Attr = attr(
     Shape::Texts,
     Form::Custom,
     OnChange::Alter,
-    "Settings while it runs: `set search_path=\"app, pg_temp\"`.",
+    "Settings that apply while it runs: `set search_path=\"app, pg_temp\"`.",
 );
 const OBJECT_FILE_ATTR: Attr =
     attr(OBJECT_FILE, Shape::Text, Form::Property, OnChange::Alter, "The library of a C function.");
@@ -78,24 +78,30 @@ const SQL_BODY_ATTR: Attr = attr(
     Shape::Query,
     Form::Child,
     OnChange::Alter,
-    "A body that PostgreSQL parses when it is created (from 14 on): `RETURN a + b` or `BEGIN ATOMIC … END`.",
+    "A body that PostgreSQL parses when it is created (since 14): `RETURN a + b` or `BEGIN ATOMIC … END`.",
 );
 const BODY_ATTR: Attr = attr(
     BODY,
     Shape::Body,
     Form::Custom,
     OnChange::Alter,
-    "The body: the text between two newlines; `body-exact` is the text alone.",
+    "The body: the text, with a newline before and after it; `body-exact` is the text alone.",
 );
 
 /// The attributes of functions.
 pub static FUNCTION: [Attr; 19] = [
     SECURITY_DEFINER_ATTR,
-    attr(STRICT, Shape::Flag, Form::Flag, OnChange::Alter, "It gives NULL for NULL without being called."),
-    attr(LEAKPROOF, Shape::Flag, Form::Flag, OnChange::Alter, "It tells nothing about its arguments."),
+    attr(STRICT, Shape::Flag, Form::Flag, OnChange::Alter, "It returns NULL for NULL without being called."),
+    attr(LEAKPROOF, Shape::Flag, Form::Flag, OnChange::Alter, "It reveals nothing about its arguments."),
     attr(WINDOW, Shape::Flag, Form::Flag, OnChange::Replace, "It is a window function."),
     attr(RETURNS, Shape::Type, Form::Property, OnChange::Replace, "The type of the result; `SETOF type` for rows."),
-    attr(SETOF, Shape::Flag, Form::Custom, OnChange::Replace, "It gives any number of rows: `returns=\"SETOF type\"`."),
+    attr(
+        SETOF,
+        Shape::Flag,
+        Form::Custom,
+        OnChange::Replace,
+        "It returns any number of rows: `returns=\"SETOF type\"`.",
+    ),
     LANGUAGE_ATTR,
     attr(
         VOLATILITY,
