@@ -121,8 +121,8 @@ impl Executor<'_> {
     /// What a run says that was told to stop.
     fn stopped(&self, label: &str, done: usize, total: usize) -> Error {
         interrupt::error()
-            .detail(format!("{done} of the {total} statements of {label} are done, and stay so"))
-            .detail("what was under way was cancelled, and left nothing behind")
+            .detail(format!("{done} of the {total} statements of {label} are done, and stay done"))
+            .detail("whatever was under way was cancelled, and left nothing behind")
             .remedy(self.trip.go_on())
     }
 
@@ -191,7 +191,7 @@ impl Executor<'_> {
                     refused = claims.tables.get(at).map(|claim| claim.table.clone());
                     let table = refused.as_deref().unwrap_or("a table");
                     progress.waiting(&format!(
-                        "table {table} is in use by {blocked}; asking for it again, before anything is done"
+                        "table {table} is in use by {blocked}; trying again, before anything is done"
                     ));
                 }
                 at => {
@@ -399,8 +399,8 @@ fn explain(label: &str, trip: &Trip, at: Option<(usize, &Unit<'_>)>, total: usiz
     if let Some(role) = grantor(&step.object).filter(|_| error.sqlstate.as_deref() == Some("42501")) {
         let role = sql::name(&role);
         out.details.push(format!(
-            "the right is given in the name of {role}, who has to have it with grant option and USAGE on the schema; \
-             whoever runs the plan has to be a superuser or may become {role}: GRANT {role} TO the role that runs it"
+            "the privilege is granted in the name of {role}, which needs it with grant option, and USAGE on the schema; \
+             the role that runs the plan must be a superuser or a member of {role}: GRANT {role} TO the role that runs it"
         ));
     }
     out.sqlstate = error.sqlstate;

@@ -150,7 +150,7 @@ pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) ->
     if missing.is_empty() {
         return Ok(());
     }
-    let mut error = Error::refused("rows that are there need a value for a new column");
+    let mut error = Error::refused("existing rows need a value for a new column");
     error.details =
         missing.iter().map(|column| format!("{column} must not be NULL, and nothing says what it holds")).collect();
     let options: Vec<String> = missing.iter().map(|column| option(column)).collect();

@@ -47,7 +47,7 @@ pub fn own(ledger: &Ledger, plan: &Plan, chain: &Chain) -> Result<()> {
     }
     let remedy = match &other.role {
         Some(_) => format!(
-            "connect as {}, whose rights are all that it can use then; or get the plan from version control",
+            "connect as {}, whose privileges are then all that it can use; or get the plan from version control",
             other.name()
         ),
         None => "get the plan from version control; and REVOKE from PUBLIC what it may do in schema setpoint".into(),
@@ -99,5 +99,5 @@ fn told(revision: &Revision) -> String {
 fn back(ledger: &Ledger, number: u32) -> String {
     let before = ledger.revisions.iter().map(|revision| revision.number).filter(|n| *n < number).max();
     let to = before.map_or_else(|| "base".to_owned(), |n| n.to_string());
-    format!("take it back here with `setpoint rollback --to {to}`, which needs no files")
+    format!("roll it back here with `setpoint rollback --to {to}`, which needs no files")
 }

@@ -50,7 +50,8 @@ pub(super) async fn through(
             return Err(error);
         }
         opened.close().await;
-        progress.note(&format!("the connection was lost before the answer about {} came; looking it up", doubt.what));
+        progress
+            .note(&format!("the connection was lost before the answer about {} arrived; looking it up", doubt.what));
         let again = match reopen(connect, purpose, options, progress).await {
             Ok(again) => again,
             Err(why) => return Err(unknown(error, &why, trip, &doubt)),
@@ -60,7 +61,7 @@ pub(super) async fn through(
                 again.close().await;
                 return Err(error.detail(format!("{} was committed", doubt.what)));
             }
-            Ok(true) => progress.note(&format!("{} was committed; going on", doubt.what)),
+            Ok(true) => progress.note(&format!("{} was committed; continuing", doubt.what)),
             Ok(false) => {
                 again.close().await;
                 return Err(error.detail(format!("{} was not committed", doubt.what)));
@@ -129,5 +130,5 @@ async fn committed(opened: &Opened, options: &Options, trip: &Trip, doubt: &Doub
 fn unknown(error: Error, why: &Error, trip: &Trip, doubt: &Doubt) -> Error {
     error
         .detail(format!("cannot tell whether {} was committed: {}", doubt.what, why.message))
-        .remedy(format!("run {} when the server accepts connections: it finds out, and goes on", trip.again()))
+        .remedy(format!("run {} when the server accepts connections: it finds out, and continues", trip.again()))
 }

@@ -211,8 +211,8 @@ fn label(number: u32, name: &str) -> String {
 
 /// A run under way as a line for people.
 fn under_way(run: &Run) -> String {
-    let what = if run.direction == Direction::Up { "applying" } else { "taking back" };
-    format!("{what} {} was begun by {} at {} and has not ended", label(run.number, &run.name), run.by, run.at)
+    let what = if run.direction == Direction::Up { "applying" } else { "rolling back" };
+    format!("{what} {} was begun by {} at {} and has not finished", label(run.number, &run.name), run.by, run.at)
 }
 
 /// Refuses hazards that nobody allowed.
@@ -232,7 +232,7 @@ fn refuse_hazards<'a>(findings: impl Iterator<Item = (&'a str, &'a Finding)>, al
     if words.is_empty() {
         return Ok(());
     }
-    let mut error = Error::new(Class::Refused, "hazards have to be allowed first");
+    let mut error = Error::new(Class::Refused, "hazards must be allowed first");
     error.details = details;
     Err(error.remedy(format!("look at each of them, then add `--allow {}`", words.join(","))))
 }

@@ -98,7 +98,7 @@ pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Ite
         return Ok(());
     }
     let mut error =
-        Error::failed(format!("permission denied: {role} lacks rights that these steps need, and nothing was run"));
+        Error::failed(format!("permission denied: {role} lacks privileges that these steps need, and nothing was run"));
     error.details = lines;
     Err(error.remedy("have them granted, or connect as a role that has them").sqlstate("42501"))
 }
@@ -114,7 +114,7 @@ fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: 
         "trigger" => format!("TRIGGER on {shown} is missing: GRANT TRIGGER ON {shown} TO {role}"),
         "references" => format!("REFERENCES on {shown} is missing: GRANT REFERENCES ON {shown} TO {role}"),
         "usage" => format!("USAGE on {shown} is missing: GRANT USAGE ON FOREIGN SERVER {shown} TO {role}"),
-        "superuser" | "trusted" => format!("{shown}: only a superuser may make, alter or drop it"),
+        "superuser" | "trusted" => format!("{shown}: only a superuser may create, alter or drop it"),
         _ if is_super => {
             format!(
                 "{shown} belongs to {owner}, a superuser: connect as {owner}, or have {owner} make {role} its owner"

@@ -243,8 +243,8 @@ async fn take_back(
 fn never_ran(floor: &Revision) -> Error {
     let (how, by, at) = (floor.how.word(), &floor.by, &floor.at);
     Error::refused(format!("revision {} ({}) never ran on this database", floor.number, floor.name))
-        .detail(format!("it was {how} by {by} at {at}, so there is nothing to take back"))
-        .remedy(format!("the database is at revision {} now; drop by hand what should go", floor.number))
+        .detail(format!("it was {how} by {by} at {at}, so there is nothing to roll back"))
+        .remedy(format!("the database is at revision {} now; drop by hand what you no longer want", floor.number))
 }
 
 /// Looks whether taking a plan back led where it came from, and records that it is gone.
@@ -271,7 +271,7 @@ async fn finish(
         };
         ledger::refresh_snapshot(pen, number, &again).await?;
     }
-    let what = format!("the record that {} was taken back", label(one.plan.number, &one.plan.name));
+    let what = format!("the record that {} was rolled back", label(one.plan.number, &one.plan.name));
     trip.sent(Doubt { number: one.plan.number, what, by: Witness::Revision });
     ledger::finish_down(pen, run, one.recorded, next).await?;
     trip.answered();
@@ -281,7 +281,7 @@ async fn finish(
 /// A rollback that has not ended, of a revision that this one wants to keep, has to end first.
 fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
     match run.filter(|run| run.direction == Direction::Down && run.number <= way.goal && run.recorded) {
-        Some(run) => Err(Error::refused("a rollback of that revision has not ended")
+        Some(run) => Err(Error::refused("a rollback of that revision has not finished")
             .detail(under_way(run))
             .remedy(format!("finish it with {}, then apply again", rollback_to(run.goal)))),
         None => Ok(()),
@@ -294,7 +294,7 @@ async fn head(pen: Pen<'_>, ledger: &Ledger, target: Target, way: &Way, progress
         (Target::Back(_), noted) => {
             if way.undo.is_empty() && noted.is_some() {
                 progress.note(&format!(
-                    "an earlier rollback to revision {} was cut off before it heard that it had arrived: nothing is left of it to do",
+                    "an earlier rollback to revision {} was cut off before it learned that it had finished: nothing remains to be done",
                     way.goal
                 ));
             } else if !way.undo.is_empty() {
@@ -360,9 +360,9 @@ fn allowed(way: &Way, options: &Options) -> Result<()> {
     for undo in &way.undo {
         if let Some(step) = undo.without_inverse().filter(|_| !options.allow.covers(Hazard::Irreversible)) {
             let label = label(undo.plan.number, &undo.plan.name);
-            let mut error = Error::refused(format!("{label} has a step that nobody wrote an inverse for"));
+            let mut error = Error::refused(format!("{label} has a step without an inverse"));
             error.details.extend(step.sql.lines().take(5).map(|line| format!("    {line}")));
-            return Err(error.remedy("take it back by hand if need be, then add `--allow irreversible` to go past it"));
+            return Err(error.remedy("undo it by hand if necessary, then add `--allow irreversible` to go past it"));
         }
     }
     let units: Vec<Unit<'_>> = way.undo.iter().flat_map(Undo::to_come).collect();

@@ -120,7 +120,7 @@ impl Secrets {
                 "run this as a superuser, or have these settings turned off meanwhile".to_owned()
             };
             progress.warning(&format!(
-                "the server may write {} to its log or statistics ({list}), and {} may not prevent that; {remedy}",
+                "the server may write {} to its log or statistics ({list}), and {} cannot prevent that; {remedy}",
                 variables.join(", "),
                 session.user
             ));

@@ -55,7 +55,7 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
     let error = Error::stale(format!("the database is not what plan {} ({}) was made for", plan.number, plan.name));
     if snapshot.is_none() && problems.iter().any(|problem| problem.ends_with(EXISTS)) {
         return Err(listed(error, problems).detail("it has no revision yet: somebody made these by hand, or another tool did").remedy(format!(
-            "if they are what the plan makes, record that with `setpoint stamp {}`; to take the database over as it is, `setpoint \
+            "if they are what the plan makes, record that with `setpoint stamp {}`; to adopt the database as it is, `setpoint \
              baseline` in a new project",
             plan.number
         )));
@@ -135,7 +135,7 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> 
 /// What stands in the plan's tables now, although neither the plan nor the state before it knows of it.
 fn unforeseen(plan: &Plan, live: &State, before: &State) -> Vec<String> {
     let strangers = find(&plan.footprint, live, |e| e.after.or(e.before)).strangers.into_iter();
-    strangers.filter(|id| !before.has(id)).map(|id| format!("{id} is there, too")).collect()
+    strangers.filter(|id| !before.has(id)).map(|id| format!("{id} also exists")).collect()
 }
 
 /// How the live state differs from where these plans, one after the other, lead; a line per object.
@@ -190,7 +190,7 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
         return Ok(());
     }
     let error = Error::failed(format!(
-        "plan {} ({}) was taken back, but the database is not what it was before",
+        "plan {} ({}) was rolled back, but the database is not what it was before",
         plan.number, plan.name
     ));
     Err(listed(error, problems))

@@ -72,10 +72,10 @@ impl Trip {
         let again = self.again();
         match self.direction {
             Direction::Up => format!(
-                "what is done is kept: remove the cause and run {again}, or take it back with {}",
+                "what is done is kept: fix the cause and run {again}, or roll it back with {}",
                 rollback_to(self.before.get())
             ),
-            Direction::Down => format!("what is done is kept: remove the cause and run {again}"),
+            Direction::Down => format!("what is done is kept: fix the cause and run {again}"),
         }
     }
 
@@ -83,8 +83,8 @@ impl Trip {
     pub fn go_on(&self) -> String {
         let again = self.again();
         match self.direction {
-            Direction::Up => format!("{again} goes on, {} takes it back", rollback_to(self.before.get())),
-            Direction::Down => format!("{again} goes on"),
+            Direction::Up => format!("{again} continues, {} rolls it back", rollback_to(self.before.get())),
+            Direction::Down => format!("{again} continues"),
         }
     }
 
@@ -93,7 +93,7 @@ impl Trip {
         if error.class != Class::Interrupted {
             return error;
         }
-        error.detail("nothing was changed in the database").remedy(format!("{} begins it anew", self.again()))
+        error.detail("nothing was changed in the database").remedy(format!("{} starts it over", self.again()))
     }
 
     /// Gives an error the command that goes on, where it says to run "the same command", or nothing. Before the goal is known nothing was
@@ -107,7 +107,7 @@ impl Trip {
             return error.remedy(self.go_on());
         }
         let mut error = error.naming(&again);
-        error.remedy.get_or_insert_with(|| format!("remove the cause and run {again}"));
+        error.remedy.get_or_insert_with(|| format!("fix the cause and run {again}"));
         error
     }
 }

@@ -219,7 +219,7 @@ async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn 
     let Some(noted) = ledger.headed else { return Ok(()) };
     if matches!(asked, Goal::Plus(_)) && noted.direction == Direction::Up && noted.goal == ledger.current() {
         progress.note(&format!(
-            "an earlier apply to revision {} was cut off before it heard that it had arrived: nothing is left of it to do",
+            "an earlier apply to revision {} was cut off before it learned that it had finished: nothing remains to be done",
             noted.goal
         ));
     }
@@ -273,7 +273,7 @@ async fn finish(pen: Pen<'_>, trip: &Trip, new: &NewRun<'_>, state: &State, next
 async fn unfinished(pen: Pen<'_>, ledger: &mut Ledger, links: &[&Link]) -> Result<Option<Run>> {
     let Some(run) = ledger.run.take() else { return Ok(None) };
     if run.direction == Direction::Down {
-        return Err(Error::refused("a rollback has not ended")
+        return Err(Error::refused("a rollback has not finished")
             .detail(under_way(&run))
             .remedy(format!("finish it with {}", rollback_to(run.goal))));
     }
@@ -283,7 +283,7 @@ async fn unfinished(pen: Pen<'_>, ledger: &mut Ledger, links: &[&Link]) -> Resul
     }
     match links.first() {
         Some(link) if link.number == run.number && link.hash == run.plan_hash => Ok(Some(run)),
-        _ => Err(Error::stale("a run that has not ended used another plan than the project has now")
+        _ => Err(Error::stale("an unfinished run used a different plan than the project has now")
             .detail(under_way(&run))
             .remedy(format!(
                 "restore the plan from version control and apply again, or take the run back with {}",
@@ -305,9 +305,9 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
     };
     if forgotten {
         if error.class == Class::Interrupted {
-            return error.remedy(format!("nothing of this plan was done: {} begins it anew", trip.again()));
+            return error.remedy(format!("no part of this plan was applied: {} starts it over", trip.again()));
         }
-        return error.remedy(format!("nothing of this plan was done: remove the cause and run {}", trip.again()));
+        return error.remedy(format!("no part of this plan was applied: fix the cause and run {}", trip.again()));
     }
     error
 }
@@ -316,7 +316,7 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
 fn not_recorded(label: &str, error: Error) -> Error {
     match error.class {
         Class::Interrupted => {
-            error.detail(format!("all statements of {label} are done, and its revision is not recorded yet"))
+            error.detail(format!("all statements of {label} are done, but its revision is not recorded yet"))
         }
         _ => error,
     }

@@ -27,7 +27,7 @@ pub(super) fn read(text: &str) -> Result<Pairs> {
     }
     if text.contains(['/', ':', '@', '?']) || text.contains(char::is_whitespace) {
         return Err(Error::config("the connection string is neither a URL nor the name of a database")
-            .detail("it is not repeated here, since it may hold a password")
+            .detail("it is not repeated here, because it may hold a password")
             .remedy("begin a URL with postgresql://; a database with an odd name is dbname='NAME'"));
     }
     Ok(vec![("dbname".to_owned(), text.as_bytes().to_vec())])
@@ -108,7 +108,7 @@ fn decode(text: &str) -> Result<Vec<u8>> {
         }
         let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
         match (digit(), digit()) {
-            (Some(0), Some(0)) => return Err(malformed("%00 stands for nothing")),
+            (Some(0), Some(0)) => return Err(malformed("%00 is not allowed")),
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
             _ => return Err(malformed("“%” must be followed by two hexadecimal digits (a plain “%” is written %25)")),
         }

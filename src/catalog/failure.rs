@@ -69,7 +69,7 @@ fn from_db(db: &tokio_postgres::error::DbError) -> Error {
 fn remedy(code: &str) -> Option<&'static str> {
     Some(match code {
         "25006" => "the server or session is read-only: connect to the primary, or clear default_transaction_read_only",
-        "42501" => "connect as the owner of the objects, or have the right granted",
+        "42501" => "connect as the owner of the objects, or have the privilege granted",
         "53100" => "free space on the server's disk, then run the same command again",
         "53200" => "raise max_locks_per_transaction on the server (or its memory), then run the same command again",
         "53300" => "wait for connections to end, or raise max_connections; then run the same command again",

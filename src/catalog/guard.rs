@@ -51,7 +51,7 @@ pub(super) enum Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong => f.write_str("the server says more than a login needs"),
+            Self::TooLong => f.write_str("the server sends more than a login needs"),
             Self::NoAnswer => f.write_str("the server does not answer a request for TLS as PostgreSQL does"),
             Self::Method(Some(method)) => write!(f, "the server asks for {}", method.shown()),
             Self::Method(None) => f.write_str("the server lets us in without completing authentication"),

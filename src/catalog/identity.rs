@@ -87,14 +87,16 @@ impl Identity {
         let own = chain.first().and_then(|first| Certificate::from_der(first).ok());
         let own = own.and_then(|own| own.tbs_certificate.subject_public_key_info.to_der().ok());
         match (own, key.public_key()) {
-            (None, _) => Err(unusable(&"it makes no sense")),
-            (Some(own), Some(public)) if own != public.as_ref() => Err(unusable(&"the key is that of another one")),
+            (None, _) => Err(unusable(&"it is malformed")),
+            (Some(own), Some(public)) if own != public.as_ref() => {
+                Err(unusable(&"the key belongs to another certificate"))
+            }
             _ => Ok(Some(CertifiedKey::new(chain, key))),
         }
     }
 
     fn missing(&self) -> Error {
-        let error = Error::config("sslcertmode=require shows the server a certificate, and there is none");
+        let error = Error::config("sslcertmode=require presents a certificate to the server, and there is none");
         let error = match &self.certificate {
             Some(file) => error.detail(format!("there is no file {}", file.display())),
             None => error,
@@ -121,7 +123,7 @@ impl Identity {
             )));
         };
         let locked = || {
-            Error::config(format!("sslpassword does not open the private key {}", file.display()))
+            Error::config(format!("sslpassword does not decrypt the private key {}", file.display()))
                 .remedy(format!("check it: openssl pkey -in {} -noout asks for the passphrase", file.display()))
         };
         let opened = if old { unlock_old(&text, passphrase) } else { unlock(&text, passphrase) };
@@ -134,7 +136,7 @@ fn is_private(file: &Path) -> Result<()> {
     let meta = fs::metadata(file).map_err(|error| unreadable(file, "sslkey", &error))?;
     let others = if meta.uid() == 0 { 0o037 } else { 0o077 };
     if meta.mode() & others != 0 {
-        return Err(Error::config(format!("others may read the private key {}", file.display()))
+        return Err(Error::config(format!("other users can read the private key {}", file.display()))
             .remedy(format!("chmod 600 {}", file.display())));
     }
     Ok(())

@@ -41,8 +41,8 @@ pub(super) fn socket_file(folder: &str, port: u16) -> PathBuf {
 pub(super) fn vet(place: &Place) -> Result<()> {
     let file = place.socket_file();
     match fs::symlink_metadata(&file) {
-        Ok(meta) if !meta.file_type().is_socket() => Err(Error::refused(format!("{} is no socket", file.display()))
-            .detail("it stands where a server's socket is looked for, since no host is given")
+        Ok(meta) if !meta.file_type().is_socket() => Err(Error::refused(format!("{} is not a socket", file.display()))
+            .detail("setpoint looks for a server's socket there, because no host is given")
             .remedy("name the host: postgresql://USER@HOST/DATABASE")),
         Ok(meta) if !is_trusted(Path::new(&place.host), meta.uid()) => Err(stranger(place, meta.uid())),
         _ => Ok(()),
@@ -70,7 +70,7 @@ pub(super) fn check(place: &Place, peer: u32, required: Option<&str>) -> Result<
 
 fn stranger(place: &Place, owner: u32) -> Error {
     Error::refused(format!("the socket {place} belongs to {}", shown(owner)))
-        .detail("no host is given, and a server that is looked for is run by root, by you, or by the user who owns its folder")
+        .detail("no host is given, and setpoint then accepts only servers run by root, by you, or by the owner of the socket's folder")
         .remedy(format!(
             "name the host if that is the right server (postgresql://USER@localhost/DATABASE, or host={} requirepeer=THAT_USER)",
             place.host

@@ -174,7 +174,7 @@ pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Resolved> {
     }
     if parameters.get("dbname").is_some_and(|name| name.contains("://")) {
         return Err(Error::config("the connection's database is an address, not a name")
-            .detail("it is not repeated here, since it may hold a password")
+            .detail("it is not repeated here, because it may hold a password")
             .remedy("give the address to DATABASE_URL, and a name alone to dbname and PGDATABASE"));
     }
     parameters.retain(|_, value| !value.is_empty());
@@ -250,7 +250,7 @@ fn unknown(key: &str, position: usize) -> Error {
         Some(name) => Error::config(format!("the connection string has an unknown parameter “{key}”"))
             .remedy(format!("write {name} if that is meant; {LIST}")),
         None => Error::config(format!("the connection string has an unknown parameter (number {position})"))
-            .detail("it is not repeated here, since it may be a part of a password")
+            .detail("it is not repeated here, because it may be a part of a password")
             .remedy(format!("quote values with spaces: password='…'; {LIST}")),
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn refuse_transaction_mode(line: &Line, second: &Line, target: 
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => Err(transaction_mode(target, own_port(&line.client).await)),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::refused("the pooler gives no two sessions at once")
+        Err(_) => Err(Error::refused("the pooler does not provide two sessions at once")
             .detail("setpoint needs a second one, to watch what the first one does")
             .detail(format!("connected to {}", target.described()))
             .remedy("connect to PostgreSQL itself, or raise the pool's size")),
@@ -62,7 +62,7 @@ async fn value(client: &Client, query: &str) -> Result<String> {
 /// The refusal of a pooler in transaction mode. `port` is the server's own, where it is known.
 pub fn transaction_mode(target: &Connect, port: Option<u16>) -> Error {
     let error = Error::refused("the connection goes through a pooler in transaction mode")
-        .detail("each transaction may run on another server process: locks and settings would be left with strangers")
+        .detail("each transaction may run on another server process: locks and settings would leak into other clients' sessions")
         .detail(format!("connected to {}", target.described()));
     error.remedy(way_around(target, port))
 }
@@ -78,7 +78,7 @@ fn way_around(target: &Connect, port: Option<u16>) -> String {
     let (host, ours) = places.first().map_or(("", 0), |place| (place.host.as_str(), place.port));
     if ours == SUPABASE_PORT && port.is_none_or(|port| port == 5432) || host.contains("supabase.") {
         return format!(
-            "use port 5432, where sessions stay whole: {}. Keep that address in DATABASE_URL_DIRECT, and name it in \
+            "use port 5432, where sessions are kept: {}. Keep that address in DATABASE_URL_DIRECT, and name it in \
              setpoint.kdl: `env direct url-from=\"DATABASE_URL_DIRECT\"`",
             target.with_port(5432)
         );
@@ -118,7 +118,7 @@ mod tests {
     fn the_way_around_is_named() {
         assert_eq!(
             remedy("postgresql://postgres.abc:secret@aws-0-eu.pooler.supabase.com:6543/postgres", Some(5432)),
-            "use port 5432, where sessions stay whole: postgresql://postgres.abc@aws-0-eu.pooler.supabase.com/postgres. Keep that \
+            "use port 5432, where sessions are kept: postgresql://postgres.abc@aws-0-eu.pooler.supabase.com/postgres. Keep that \
              address in DATABASE_URL_DIRECT, and name it in setpoint.kdl: `env direct url-from=\"DATABASE_URL_DIRECT\"`"
         );
         assert_eq!(

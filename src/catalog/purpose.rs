@@ -39,7 +39,7 @@ pub(super) type Unfit = String;
 /// Refuses a certificate that is no root, or may not sign those of servers.
 pub(super) fn is_root(root: &Certificate) -> Result<(), Unfit> {
     if !signs_itself(root) {
-        return Err(format!("is no root: its own authority “{}” is needed as well", root.tbs_certificate.issuer));
+        return Err(format!("is not a root: its own authority “{}” is needed as well", root.tbs_certificate.issuer));
     }
     let tbs = &root.tbs_certificate;
     let usage = key_usage(root)?;
@@ -51,7 +51,7 @@ pub(super) fn is_root(root: &Certificate) -> Result<(), Unfit> {
         Err(_) => return Err("has basic constraints that cannot be read".to_owned()),
     };
     if !named {
-        return Err("is no authority (basic constraints)".to_owned());
+        return Err("is not an authority (basic constraints)".to_owned());
     }
     is_readable(root)?;
     for_servers(root)
@@ -136,7 +136,7 @@ fn for_servers(certificate: &Certificate) -> Result<(), Unfit> {
 fn is_readable(certificate: &Certificate) -> Result<(), Unfit> {
     let extensions = certificate.tbs_certificate.extensions.as_deref().unwrap_or_default();
     match extensions.iter().find(|one| one.critical && !READ.contains(&one.extn_id.to_string().as_str())) {
-        Some(one) => Err(format!("has a critical extension that nobody here knows ({})", one.extn_id)),
+        Some(one) => Err(format!("has an unknown critical extension ({})", one.extn_id)),
         None => Ok(()),
     }
 }

@@ -15,11 +15,11 @@ use super::pooler;
 use super::tls::SslMode;
 use super::verdict::{self, Refusal};
 
-const HBA: &str = "check user, database and address; the server's pg_hba.conf says who may come in from where";
+const HBA: &str = "check user, database and address; the server's pg_hba.conf says who may connect from where";
 
 /// What a server may mean that disagrees with us about the connection that the login is bound to.
-const BETWEEN: &str = "whoever answers may not be the server, but stand between you and it: do not go on before you know. \
-                       sslmode=verify-full sslrootcert=FILE tells who answers";
+const BETWEEN: &str = "the answer may come from somebody between you and the server: do not continue before you know. \
+                       sslmode=verify-full sslrootcert=FILE verifies who answers";
 
 /// How the server says that pg_hba.conf has no place for us.
 const NO_ENTRY: &str = "no pg_hba.conf entry";
@@ -186,7 +186,7 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
         _ if message.contains("startup parameter") => return pooler::no_options(message, place),
         // Supavisor, which Supabase puts before its servers.
         _ if message.contains("Tenant or user not found") || message.starts_with("tenant/user") => format!(
-            "the pooler wants to know the project as well: its user is {user}.PROJECT; or connect to the server itself"
+            "the pooler needs to know the project as well: its user is {user}.PROJECT; or connect to the server itself"
         ),
         _ if message.starts_with("no such database") => {
             format!("PgBouncer serves what its [databases] name: check the name {}", target.database())
@@ -197,7 +197,7 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
             Some(file) if !file.exists() => {
                 format!("name your certificate: sslcert=FILE sslkey=FILE; there is none in {}", file.display())
             }
-            _ => "the server wants another certificate than the one in sslcert".to_owned(),
+            _ => "the server expects another certificate than the one in sslcert".to_owned(),
         },
         "28000"
             if PLAIN.iter().any(|words| message.ends_with(words)) && mode == SslMode::Disable && !place.is_socket() =>
@@ -212,7 +212,7 @@ fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place
         }
         "28000" if message.contains("Peer authentication failed") => {
             format!(
-                "the socket lets nobody in but the system's user {user}: connect to localhost with a password instead"
+                "the socket admits only the operating-system user {user}: connect to localhost with a password instead"
             )
         }
         "28000" if message.starts_with("SCRAM channel binding") => BETWEEN.to_owned(),
@@ -262,10 +262,10 @@ fn untrusted(tls: &rustls::Error, target: &Connect, place: &Place) -> Error {
     match verdict::refusal(tls) {
         Some(Refusal::UnknownAuthority { subject, issuer }) => {
             let who = if subject == issuer { "itself".to_owned() } else { format!("“{issuer}”") };
-            Error::failed(format!("the certificate of {place} is signed by {who}, which is no trusted authority"))
+            Error::failed(format!("the certificate of {place} is signed by {who}, which is not a trusted authority"))
                 .detail(trusted)
                 .remedy(
-                    "ask whoever runs the server for its authority's certificate, and name that file: sslrootcert=FILE; \
+                    "ask the server's administrator for its authority's certificate, and name that file: sslrootcert=FILE; \
                      public ones are in sslrootcert=system",
                 )
         }
@@ -288,10 +288,10 @@ fn untrusted(tls: &rustls::Error, target: &Connect, place: &Place) -> Error {
         }
         Some(Refusal::Revoked) => Error::failed(format!("the certificate of {place} was revoked by its authority"))
             .detail(trusted)
-            .remedy("do not trust this server; ask whoever runs it for a new certificate"),
+            .remedy("do not trust this server; ask its administrator for a new certificate"),
         Some(Refusal::Unfit { why }) => Error::failed(format!("the certificate of {place} cannot be trusted: {why}"))
             .detail(trusted)
-            .remedy("have the server's certificate made anew; sslmode=require encrypts without looking at it"),
+            .remedy("have the server's certificate reissued; sslmode=require encrypts without checking it"),
         None => Error::failed(format!("no TLS with {place}: {}", alert(tls)))
             .remedy("check TLS on the server (its log says more), and ssl_min_protocol_version on both sides"),
     }
@@ -312,16 +312,16 @@ fn breach(error: &tokio_postgres::Error) -> Option<&Breach> {
 fn broke_rules(breach: &Breach, target: &Connect, place: &Place) -> Error {
     match breach {
         Breach::TooLong | Breach::NoAnswer => {
-            Error::failed(format!("what answers at {place} is no PostgreSQL server")).detail(breach.to_string()).remedy("check host and port")
+            Error::failed(format!("what answers at {place} is not a PostgreSQL server")).detail(breach.to_string()).remedy("check host and port")
         }
         Breach::Method(_) => Error::refused(format!("{breach}, and require_auth={} does not allow that", target.methods().said()))
             .detail(format!("the server at {place} got no password"))
             .remedy("have the server's pg_hba.conf ask for an allowed method, or allow another one in require_auth (PGREQUIREAUTH)"),
-        Breach::Certificate { .. } => Error::refused(format!("{breach}, and sslcertmode=require insists on showing one"))
+        Breach::Certificate { .. } => Error::refused(format!("{breach}, and sslcertmode=require requires one"))
             .detail(format!("the server at {place} got no password"))
             .remedy("set ssl_ca_file on the server, so that it asks for certificates; or leave sslcertmode (PGSSLCERTMODE) out"),
         Breach::Stranger(who) => Error::refused(format!("the server at {place} is run by {who}, and asks for a password"))
-            .detail("it got none: the socket may have been put there by a stranger")
+            .detail("it got none: the socket may have been put there by somebody else")
             .remedy("if it is the right server, say whose it is: requirepeer=USER (PGREQUIREPEER)"),
     }
 }
@@ -343,11 +343,11 @@ fn unreached(error: &io::Error, place: &Place) -> Error {
             "check that PostgreSQL runs and that the port is right, or name a host: postgresql://USER@HOST/DATABASE",
         ),
         io::ErrorKind::PermissionDenied => {
-            refused(format!("access to {place} is denied"), "check the rights on the socket's directory")
+            refused(format!("access to {place} is denied"), "check the permissions of the socket's directory")
         }
         io::ErrorKind::TimedOut => silent(place),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            refused(format!("there is no way to {place}"), "check the address, the network and the VPN")
+            refused(format!("there is no route to {place}"), "check the address, the network and the VPN")
         }
         _ => refused(format!("cannot connect to {place}: {error}"), "check the address and the network"),
     }
@@ -365,13 +365,13 @@ fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Err
     let refused = |message: String, remedy: &str| Error::failed(message).remedy(remedy);
     match (error.to_string().as_str(), io.map(io::Error::kind)) {
         (_, _) if cause.contains("server does not support TLS") => refused(
-            format!("the server at {place} does not offer TLS, and {insists} insists on it"),
+            format!("the server at {place} does not offer TLS, and {insists} requires it"),
             "turn it on there: ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf; where the way to the server is \
              trusted, sslmode=prefer does without",
         ),
         (_, _) if cause.contains("channel binding") => refused(
             format!(
-                "{place} logs in without binding the login to the TLS connection, and channel_binding=require insists on it"
+                "{place} logs in without binding the login to the TLS connection, and channel_binding=require requires it"
             ),
             "it takes TLS (sslmode=require) and a password stored as scram-sha-256; else leave channel_binding out",
         ),
@@ -382,7 +382,7 @@ fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Err
             );
             match target.ignored_passfile() {
                 Some(file) => error
-                    .detail(format!("{file} is ignored, since others may read it"))
+                    .detail(format!("{file} is ignored, because other users can read it"))
                     .remedy(format!("chmod 600 {file}")),
                 None => error,
             }
@@ -394,7 +394,7 @@ fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Err
             )
         }
         ("unexpected message from server" | "error parsing response from server", _) => {
-            refused(format!("what answers at {place} is no PostgreSQL server"), "check host and port")
+            refused(format!("what answers at {place} is not a PostgreSQL server"), "check host and port")
         }
         _ => {
             let mut ours = server_error(error);

@@ -48,7 +48,7 @@ impl Lists {
             }
             for list in lists {
                 let unread =
-                    || unreadable(file, "sslcrl", &"a list makes no sense, or does not say when the next one comes");
+                    || unreadable(file, "sslcrl", &"a list is malformed, or does not say when the next one comes");
                 authorities.take_back(&list).ok_or_else(unread)?;
             }
         }

@@ -16,7 +16,7 @@ impl Row {
     }
 
     /// The next column; NULL and the wrong type give the default, the wrong type also `error`.
-    #[allow(clippy::should_implement_trait, reason = "each column has a type of its own")]
+    #[allow(clippy::should_implement_trait, reason = "each column has its own type")]
     pub fn next<T: for<'a> FromSql<'a> + Default>(&mut self) -> T {
         self.next_opt().unwrap_or_default()
     }

@@ -72,9 +72,9 @@ fn section(text: &[u8], name: &str, file: &Path) -> Result<Option<Pairs>> {
             if line.starts_with(b"ldap") {
                 return wrong("refers to LDAP, which is not supported");
             }
-            let Some(at) = line.iter().position(|byte| *byte == b'=') else { return wrong("is no NAME=VALUE") };
+            let Some(at) = line.iter().position(|byte| *byte == b'=') else { return wrong("is not NAME=VALUE") };
             let (key, value) = line.split_at(at);
-            let Ok(key) = std::str::from_utf8(key) else { return wrong("is no NAME=VALUE") };
+            let Ok(key) = std::str::from_utf8(key) else { return wrong("is not NAME=VALUE") };
             if matches!(key, "service" | "servicefile") {
                 return wrong("refers to another service, which a service cannot do");
             }

@@ -157,7 +157,7 @@ impl Session {
         Err(Error::refused(format!(
             "PostgreSQL {version} is newer than {newest}, the newest that this setpoint was tested with"
         ))
-        .detail("what it has that is new would be neither seen nor kept")
+        .detail("its new features would be neither seen nor kept")
         .detail(format!("connected to {}", self.target))
         .remedy("use a newer setpoint; or, if you know what is new there, `--untested-server`"))
     }

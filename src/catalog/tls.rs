@@ -251,7 +251,7 @@ impl TlsSettings {
             Roots::File(file, _) if file.exists() => {
                 let found = Authorities::new(certificates(file, "sslrootcert")?);
                 if found.is_empty() {
-                    return Err(unreadable(file, "sslrootcert", &"its certificates make no sense"));
+                    return Err(unreadable(file, "sslrootcert", &"its certificates are malformed"));
                 }
                 found
             }
@@ -269,11 +269,11 @@ impl TlsSettings {
             Some((file, true)) => Error::config(format!("there is no file {} (sslrootcert)", file.display()))
                 .detail(format!("sslmode={mode} takes from it which authorities to trust")),
             Some((file, false)) => {
-                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and nothing says so"))
+                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and none are given"))
                     .detail(format!("sslrootcert is not given, and there is no {}", file.display()))
             }
             None => {
-                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and nothing says so"))
+                Error::config(format!("sslmode={mode} needs to know which authorities to trust, and none are given"))
                     .detail("sslrootcert is not given")
             }
         };

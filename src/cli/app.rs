@@ -216,14 +216,16 @@ impl App {
     /// Says what is declared in vain.
     pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
-            self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is not looked at"));
+            self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is ignored"));
         }
     }
 
     /// Says that files which declare nothing want an empty database: seldom is that what somebody means.
     pub fn warn_of_nothing(&self, desired: &State, steps: &[Step]) {
         if desired.len() <= 1 && !steps.is_empty() {
-            self.warn("schema/ declares nothing, so that everything would be dropped; `setpoint baseline` takes over what is there");
+            self.warn(
+                "schema/ declares nothing, so everything would be dropped; `setpoint baseline` adopts what exists",
+            );
         }
     }
 
@@ -231,7 +233,7 @@ impl App {
     pub fn warn_of_done(&self, loaded: &Loaded, renamed: &[ObjectId]) {
         for (id, was, said) in loaded.state.renames().filter(|(id, ..)| renamed.contains(id)) {
             let place = load::place(&loaded.sources, said);
-            self.warn(&format!("{place}: `was={}` of {id} did its work: remove it", was.as_str()));
+            self.warn(&format!("{place}: `was={}` of {id} is no longer needed; remove it", was.as_str()));
         }
     }
 
@@ -291,7 +293,7 @@ impl App {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Error::refused(format!("{question} Nobody is here to answer"))
+            return Err(Error::refused(format!("{question} There is no terminal to ask on"))
                 .remedy("run it on a terminal, or answer yes beforehand with --auto-approve"));
         }
         anstream::eprint!("{} [y/N] ", finish(question));
@@ -333,7 +335,8 @@ fn allowed(words: &[String]) -> Result<Allow> {
         }
         let known = || Hazard::ALL.map(Hazard::word).join(", ");
         let hazard = Hazard::parse(word).ok_or_else(|| {
-            Error::new(Class::Usage, format!("`{word}` is no hazard")).remedy(format!("--allow takes all, {}", known()))
+            Error::new(Class::Usage, format!("`{word}` is not a hazard"))
+                .remedy(format!("--allow takes all, {}", known()))
         })?;
         out.hazards.push(hazard);
     }
@@ -415,13 +418,14 @@ impl Approval {
 /// `300ms`, `3s`, `2min`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..split].parse().map_err(|_| format!("`{text}` is no time: write 300ms, 3s or 2min"))?;
+    let number: u64 =
+        text[..split].parse().map_err(|_| format!("`{text}` is not a duration: write 300ms, 3s or 2min"))?;
     let millis = match &text[split..] {
         "ms" => 1,
         "" | "s" => 1000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
-        unit => return Err(format!("`{unit}` is no unit: write ms, s, min or h")),
+        unit => return Err(format!("`{unit}` is not a unit: write ms, s, min or h")),
     };
     Ok(Duration::from_millis(number.saturating_mul(millis)))
 }

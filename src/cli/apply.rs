@@ -92,14 +92,14 @@ pub fn remember(app: &App, project: &Project, desired: &State, plan: &Plan, live
         return;
     }
     if let Err(error) = app.wait(apply::learn(session, live, desired, &project.manage, plan)) {
-        app.warn(&format!("what expressions became was not remembered: {}", error.message));
+        app.warn(&format!("the stored forms of expressions were not remembered: {}", error.message));
     }
 }
 
 /// Reads `--to`.
 fn goal(text: &str) -> Result<Goal> {
     let wrong = || {
-        Error::new(Class::Usage, format!("`{text}` is no revision")).remedy("write a plan's number, `+1`, or `head`")
+        Error::new(Class::Usage, format!("`{text}` is not a revision")).remedy("write a plan's number, `+1`, or `head`")
     };
     match text {
         "head" => Ok(Goal::Head),

@@ -40,7 +40,7 @@ impl Baseline {
         let mut chain = Chain::read(&project.plans_dir)?;
         if let Some(head) = chain.head() {
             return Err(Error::refused(format!("this project has plans already, up to {} {}", head.number, head.name))
-                .remedy("to take over another database of the same schema: `setpoint stamp`; to start over, remove plans/ and schema/"));
+                .remedy("to adopt another database with the same schema: `setpoint stamp`; to start over, remove plans/ and schema/"));
         }
         if !app.load(&project)?.sources.files.is_empty() {
             return Err(Error::refused(format!("{} has files already", shown(&project, &project.schema_dir)))
@@ -119,8 +119,7 @@ impl Baseline {
 
 fn not_recorded(error: Error) -> Error {
     let error = error.detail("schema/ and plans/ are written, and revision 1 may not be recorded");
-    error
-        .remedy("remove the cause, and run `setpoint status`; `setpoint stamp 1` records the revision if it is missing")
+    error.remedy("fix the cause, and run `setpoint status`; `setpoint stamp 1` records the revision if it is missing")
 }
 
 /// What a thread found. A panic is a fault of ours in any thread.
@@ -188,7 +187,7 @@ fn no_lie(app: &App, project: &Project, desired: &State) -> Result<()> {
         .iter()
         .take(10)
         .fold(error, |error, u| error.detail(format!("{}: {}: {}", u.id, u.attr, u.reason)));
-    Err(error.remedy("nothing was written; this is a fault of setpoint, please report it with the objects named above"))
+    Err(error.remedy("nothing was written; this is a bug in setpoint, please report it with the objects named above"))
 }
 
 /// The state of template0: only schema public.

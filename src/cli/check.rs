@@ -45,7 +45,7 @@ impl Check {
                     .remedy("`setpoint plan --save NAME`"));
             }
             Some(head) if head.files != files => {
-                return Err(Error::failed("schema/ says something that no plan leads to")
+                return Err(Error::failed("schema/ has changes that no plan contains")
                     .detail(format!("the last plan is {} {}", head.number, head.name))
                     .remedy("`setpoint plan --save NAME` against a database at that plan"));
             }
@@ -64,7 +64,10 @@ impl Check {
             n => format!("{n} plans"),
         };
         let proved = if self.prove { ", and proved" } else { "" };
-        app.say(&format!("{} objects, {plans}: all is planned, the chain is whole{proved}", desired.state.len()));
+        app.say(&format!(
+            "{} objects, {plans}: everything is planned, the chain is complete{proved}",
+            desired.state.len()
+        ));
         Ok(0)
     }
 
@@ -83,7 +86,7 @@ impl Check {
             let names: Vec<String> = missing.iter().map(|link| format!("{} {}", link.number, link.name)).collect();
             app.say(&format!("proving {}", names.join(", ")));
             let proved = super::prove::run(app, chain, &missing, true, self.postgres.as_deref()).map_err(|error| {
-                let mut out = Error::failed(format!("not proved, and it cannot be done here: {}", names.join(", ")));
+                let mut out = Error::failed(format!("not proved, and cannot be proved here: {}", names.join(", ")));
                 out.details.push(error.message);
                 out.details.extend(error.details);
                 let install = error.remedy.unwrap_or_default();
@@ -103,7 +106,7 @@ impl Check {
             return Ok(());
         }
         let error = failed.into_iter().fold(Error::failed("not every plan is proved"), Error::detail);
-        Err(error.remedy("mend the plan, `setpoint seal N` it, and `setpoint prove N`"))
+        Err(error.remedy("fix the plan, `setpoint seal N` it, and `setpoint prove N`"))
     }
 }
 

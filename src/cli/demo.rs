@@ -35,7 +35,7 @@ const TABLE: &str = r#"table demo_note {
 impl Demo {
     pub fn run(self, app: &App) -> Result<u8> {
         let binaries = scratch::find_in(self.postgres.as_deref(), None)?;
-        app.say(&format!("starting a private PostgreSQL {} that goes away again", binaries.version));
+        app.say(&format!("starting a private PostgreSQL {}, which is removed afterwards", binaries.version));
         let server = Arc::new(Server::start_closed(&binaries)?);
         let site = app.wait(Site::new(&server, "demo", app.globals.author()))?;
         let dir = Scratch::new()?;
@@ -63,7 +63,7 @@ impl Demo {
         stage.setpoint(&["drift"], 2)?;
         stage.psql("DROP TABLE public.made_by_hand")?;
         stage.setpoint(&["drift"], 0)?;
-        app.say("\n# 3. A change of the files: planned, reviewed, applied.");
+        app.say("\n# 3. A change to the files: planned, reviewed, applied.");
         app.say(&format!("\n$ cat schema/demo_note.kdl\n{}", TABLE.trim_end()));
         write(&dir.0.join("schema/demo_note.kdl"), TABLE)?;
         stage.setpoint(&["plan", "--exit-code", "--verbose"], 2)?;
@@ -73,7 +73,7 @@ impl Demo {
         app.say("\n# 4. And back.");
         stage.setpoint(&["rollback", "-1", "--auto-approve", "--allow", "all"], 0)?;
         stage.setpoint(&["status"], 0)?;
-        app.say("\nThat was the main job. The server and everything on it are gone now.");
+        app.say("\nThat was the main workflow. The server and everything on it are gone now.");
         Ok(0)
     }
 }

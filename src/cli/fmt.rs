@@ -37,7 +37,7 @@ impl Fmt {
             files if files.iter().any(standard_input) => {
                 return Err(Error::new(
                     Class::Usage,
-                    "`-` stands alone: what comes from standard input goes to standard output",
+                    "`-` must be the only name: standard input is written to standard output",
                 )
                 .remedy("lay out the files in another call"));
             }

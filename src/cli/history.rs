@@ -47,7 +47,7 @@ impl History {
             return ledger.sound().map(|()| 0);
         }
         if events.is_empty() {
-            app.say("nothing was applied to this database yet");
+            app.say("nothing has been applied to this database yet");
             return ledger.sound().map(|()| 0);
         }
         // What stands is the newest event of a revision that the database has.

@@ -15,9 +15,7 @@ impl Init {
         for line in project::init(&app.directory()?)? {
             app.say(&line);
         }
-        app.say(
-            "next: `setpoint baseline` takes over an existing database, or write schema/*.kdl and run `setpoint plan`",
-        );
+        app.say("next: `setpoint baseline` adopts an existing database, or write schema/*.kdl and run `setpoint plan`");
         Ok(0)
     }
 }

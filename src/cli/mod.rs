@@ -164,7 +164,7 @@ fn run(app: &App, command: Command) -> Result<u8> {
     dispatch(app, command).map_err(|error| match (error.class, &error.remedy) {
         (Class::Interrupted, None) => error
             .detail("nothing was changed in the database")
-            .remedy(format!("run {SAME_COMMAND}; nothing has to be taken back")),
+            .remedy(format!("run {SAME_COMMAND}; nothing needs to be undone")),
         _ => error,
     })
 }

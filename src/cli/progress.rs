@@ -10,7 +10,7 @@ pub struct Tell<'a>(pub &'a App);
 
 impl Progress for Tell<'_> {
     fn begin(&mut self, label: &str, direction: Direction, total: usize, done: usize) {
-        let verb = if direction == Direction::Up { "applying" } else { "taking back" };
+        let verb = if direction == Direction::Up { "applying" } else { "rolling back" };
         let from = if done > 0 { format!(", going on after {done}") } else { String::new() };
         self.0.say(&format!("{verb} {label}: {total} statements{from}"));
     }
@@ -34,7 +34,7 @@ impl Progress for Tell<'_> {
     }
 
     fn end(&mut self, label: &str, direction: Direction) {
-        let verb = if direction == Direction::Up { "applied" } else { "took back" };
+        let verb = if direction == Direction::Up { "applied" } else { "rolled back" };
         self.0.say(&format!("{verb} {label}"));
     }
 }

@@ -92,7 +92,7 @@ impl Prove {
             Ok(ledger) => chain.links.iter().filter(|link| link.number > ledger.current()).collect(),
             Err(error) => {
                 app.say(&format!(
-                    "note: no database says what is pending ({}): the newest plan is meant",
+                    "note: no database to tell what is pending ({}): using the newest plan",
                     error.message
                 ));
                 Vec::new()
@@ -117,7 +117,7 @@ pub fn list<'a>(plans: impl Iterator<Item = &'a Plan>) -> String {
 
 /// The error of plans that only a superuser can run.
 pub fn refused(names: &str) -> Error {
-    Error::refused(format!("not proved, since only a superuser can run all of their steps: {names}"))
+    Error::refused(format!("not proved, because only a superuser can run all of their steps: {names}"))
         .remedy(untrusted())
 }
 
@@ -134,9 +134,9 @@ pub fn run(app: &App, chain: &Chain, links: &[&Link], rows: bool, postgres: Opti
         app.warn(&format!("made for PostgreSQL {wanted}, which is not installed here; proved on {}", prover.version()));
     }
     if prover.witness().is_none() {
-        app.warn("pg_dump was not found beside the server's programs: nobody but setpoint compares");
+        app.warn("pg_dump was not found beside the server's programs: only setpoint compares");
     }
-    app.say(&format!("running on a private PostgreSQL {} that goes away again", prover.version()));
+    app.say(&format!("running on a private PostgreSQL {}, which is removed afterwards", prover.version()));
     app.tell_of_walls(prover.walls());
     let mut proofs = Vec::new();
     let mut numbers = app.wait(prover.prove(&before, &plans, rows, &mut |plan, proof| {

@@ -63,7 +63,7 @@ fn in_place(
     let (differing, unverified) = app.wait(compared)?;
     for open in unverified.iter().take(20) {
         app.warn(&format!(
-            "{}: nobody could say whether its {} differs; left as it is: {}",
+            "{}: could not determine whether its {} differs; left as it is: {}",
             open.id, open.attr, open.reason
         ));
     }
@@ -71,11 +71,11 @@ fn in_place(
     let dir = PathBuf::from(project.schema_dir.file_name().unwrap_or_default());
     let edited = edit::edit(loaded, &dir, &written, &differing)?;
     for id in &edited.anew {
-        app.warn(&format!("{id} was written anew: comments inside of it are gone"));
+        app.warn(&format!("{id} was rewritten: comments inside it are gone"));
     }
     interrupt::undivided(|| write(app, project, &dir, &edited))?;
     match edited.files.len() {
-        0 => app.say("the files say what the database holds; nothing was written"),
+        0 => app.say("the files already declare what the database holds; nothing was written"),
         n => app.say(&format!("{} changed; `git diff` shows how", number(n))),
     }
     Ok(if unverified.is_empty() { 0 } else { Class::Refused.exit_code() })

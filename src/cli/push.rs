@@ -57,7 +57,7 @@ impl Push {
         app.warn_of_done(&desired, &difference.renamed);
         if let Some(unverified) = difference.unverified.first() {
             return Err(Error::refused(format!(
-                "{}: {} may differ, and nobody could verify it",
+                "{}: {} may differ, but this could not be verified",
                 unverified.id, unverified.attr
             ))
             .detail(unverified.reason.clone()));
@@ -107,19 +107,18 @@ fn take_back(app: &App, project: &Project, chain: &mut Chain, error: Error) -> E
     match ledger {
         Ok(ledger) if !apply::has_begun(&ledger, number) => match chain.take_back() {
             Ok(()) => {
-                let mut error = error.detail(format!("nothing of plan {number} ({name}) was done, so it is not saved"));
+                let mut error =
+                    error.detail(format!("no part of plan {number} ({name}) was applied, so it is not saved"));
                 if error.remedy.as_deref().is_none_or(|remedy| remedy.contains("setpoint apply")) {
-                    error.remedy = Some("remove the cause and run `setpoint push` again".to_owned());
+                    error.remedy = Some("fix the cause and run `setpoint push` again".to_owned());
                 }
                 error
             }
-            Err(why) => {
-                error.detail(format!("nothing of plan {number} ({name}) was done, but it stays saved: {}", why.message))
-            }
+            Err(why) => error
+                .detail(format!("no part of plan {number} ({name}) was applied, but it stays saved: {}", why.message)),
         },
-        Ok(_) => error.detail(format!("plan {number} ({name}) is saved, and part of it was done")),
-        Err(why) => {
-            error.detail(format!("plan {number} ({name}) is saved; what was done of it is unknown: {}", why.message))
-        }
+        Ok(_) => error.detail(format!("plan {number} ({name}) is saved, and was partly applied")),
+        Err(why) => error
+            .detail(format!("plan {number} ({name}) is saved; how much of it was applied is unknown: {}", why.message)),
     }
 }

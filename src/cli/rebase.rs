@@ -79,7 +79,7 @@ impl Rebase {
             report_unmodelled(app, &difference.unmodelled, false)?;
             if let Some(open) = difference.unverified.first() {
                 return Err(Error::refused(format!(
-                    "{}: {} may differ, and nobody could verify it",
+                    "{}: {} may differ, but this could not be verified",
                     open.id, open.attr
                 ))
                 .detail(open.reason.clone()));
@@ -87,7 +87,7 @@ impl Rebase {
             let carried = carry(old, difference.made);
             let Some(last) = plans.last() else { continue };
             if carried.made.steps.is_empty() && !old.steps.is_empty() {
-                lines.push(format!("plan {} {} has nothing left to do, and is gone", old.number, old.name));
+                lines.push(format!("plan {} {} has nothing left to do, and was removed", old.number, old.name));
                 continue;
             }
             let new = Plan {
@@ -155,14 +155,14 @@ impl Rebase {
         let at = match (found.as_slice(), first.as_slice()) {
             ([one], _) | (_, [one]) => *one,
             ([], _) => {
-                let error = Error::new(Class::Usage, format!("`{name}` is none of the plans that can be moved"));
+                let error = Error::new(Class::Usage, format!("`{name}` is not one of the plans that can be moved"));
                 let error = list().into_iter().fold(error, |error, line| error.detail(line));
                 return Err(error.remedy(format!("name one that begins with plan {number}")));
             }
             _ => {
                 let error = Error::new(Class::Usage, format!("both branches have a plan {name}"));
                 let error = list().into_iter().fold(error, |error, line| error.detail(line));
-                return Err(error.remedy("name the one that is to come later by the beginning of its hash"));
+                return Err(error.remedy("name the one that should come later by the beginning of its hash"));
             }
         };
         if sides.len() > 2 {
@@ -278,11 +278,11 @@ fn tell(lines: &mut Vec<String>, old: &Plan, new: &Plan, carried: &Carried) {
     lines.extend(carried.kept.iter().map(|object| format!("  kept as it was edited: the step for {object}")));
     if carried.by_hand > 0 {
         let them = if carried.by_hand == 1 { "it still fits" } else { "they still fit" };
-        lines.push(format!("  {} by hand carried over: look whether {them}", count(carried.by_hand, "step")));
+        lines.push(format!("  {} by hand carried over: check whether {them}", count(carried.by_hand, "step")));
     }
     if carried.left {
         lines.push(
-            "  the files ask for more than these steps do: `setpoint plan --save NAME` once it is applied".into(),
+            "  the files contain more than these steps do: `setpoint plan --save NAME` once it is applied".into(),
         );
     }
 }

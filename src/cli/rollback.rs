@@ -42,7 +42,7 @@ impl Rollback {
                 lineage::own(&ledger, &undo.plan, &options.plans)?;
                 let steps = undo.steps();
                 app.say(&format!(
-                    "taking back plan {} {}\n{}",
+                    "rolling back plan {} {}\n{}",
                     undo.plan.number,
                     undo.plan.name,
                     report::plan::plan(Steps { steps: &steps, footprint: &undo.plan.footprint }, app.globals.verbose)
@@ -51,7 +51,7 @@ impl Rollback {
             }
             // With nothing to take back there is nothing to ask: the rollback says why.
             if !way.undo.is_empty() {
-                app.confirm(&format!("Do this to database {}?", database.database()), false)?;
+                app.confirm(&format!("Run this on database {}?", database.database()), false)?;
                 // What was approved is what was shown, whoever is faster meanwhile.
                 target = Target::To(way.asked);
             }
@@ -68,7 +68,7 @@ impl Rollback {
 
     fn target(&self) -> Result<Target> {
         let wrong = |text: &str| {
-            Error::new(Class::Usage, format!("`{text}` says not how far"))
+            Error::new(Class::Usage, format!("`{text}` does not say how far"))
                 .remedy("write `setpoint rollback -1`, `--to N` or `--to base`")
         };
         match (self.count.as_deref(), self.to.as_deref()) {
@@ -95,7 +95,7 @@ fn note_strangers(app: &App, project: &Project) {
         return;
     };
     app.say(&format!(
-        "note: revision {} {} is not in plans/; what the database keeps of it says how to take it back",
+        "note: revision {} {} is not in plans/; the database has recorded how to roll it back",
         revision.number, revision.name
     ));
 }

@@ -26,7 +26,7 @@ impl Seal {
         };
         if chain.head().is_some_and(|head| head.number != self.number) {
             return Err(Error::refused(format!(
-                "plan {} is not the last one; the plans after it were made for what it was",
+                "plan {} is not the last one; the plans after it were made for its present form",
                 self.number
             ))
             .remedy("remove the later plans, seal this one, and make them again"));
@@ -36,7 +36,7 @@ impl Seal {
             .map_err(|error| Error::failed(format!("cannot read {shown}")).detail(error.to_string()))?;
         let (mut plan, _) = file::parse(&shown, &text)?;
         if plan.hash() == link.hash {
-            app.say(&format!("{shown} is as it was made; there is nothing to seal"));
+            app.say(&format!("{shown} is unchanged; there is nothing to seal"));
             return Ok(0);
         }
         if plan.number != link.number || plan.name != link.name {

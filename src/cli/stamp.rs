@@ -30,7 +30,7 @@ impl Stamp {
             "head" => chain.head().map_or(0, |l| l.number),
             "base" => 0,
             text => text.parse().map_err(|_| {
-                Error::new(crate::model::Class::Usage, format!("`{text}` is no revision"))
+                Error::new(crate::model::Class::Usage, format!("`{text}` is not a revision"))
                     .remedy("write its number, `head` or `base`")
             })?,
         };
@@ -41,7 +41,7 @@ impl Stamp {
             let error = Error::failed(format!("there is no plan {number}"));
             return Err(if known.is_empty() {
                 error.detail("plans/ has no plans yet").remedy(
-                    "`setpoint baseline` takes over a database as it is; `setpoint plan --save NAME` saves the first plan",
+                    "`setpoint baseline` adopts a database as it is; `setpoint plan --save NAME` saves the first plan",
                 )
             } else {
                 error.detail(format!("plans: {}", known.join(", "))).remedy("name one of them, or `head` for the last")

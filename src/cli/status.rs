@@ -90,7 +90,7 @@ fn at(revision: &Revision) -> String {
 
 fn unfinished(run: &Run) -> String {
     let done = run.entries.iter().filter(|e| e.direction == run.direction && e.done).count();
-    let what = if run.direction == Direction::Up { "applying" } else { "taking back" };
+    let what = if run.direction == Direction::Up { "applying" } else { "rolling back" };
     format!("{what} {} {}, begun {} by {}, {done} statements done", run.number, run.name, run.at, run.by)
 }
 
@@ -129,30 +129,30 @@ fn described(drifted: &Drifted) -> String {
 /// The command that comes next, and why.
 fn next(ledger: &Ledger, pending: &[&Link], drift: &[Drifted], foreign: Option<&Revision>, no_plans: bool) -> String {
     if !ledger.problems.is_empty() {
-        return "setpoint stamp N (writes anew what the ledger contradicts itself in)".to_owned();
+        return "setpoint stamp N (rewrites the inconsistent parts of the ledger)".to_owned();
     }
     if let Some(run) = &ledger.run {
         return match run.direction {
             Direction::Up => format!(
-                "setpoint apply --to {} (goes on with the unfinished run), or setpoint rollback --to {} (takes it back)",
+                "setpoint apply --to {} (resumes the unfinished run), or setpoint rollback --to {} (rolls it back)",
                 run.goal,
                 apply::revision(ledger.current())
             ),
             Direction::Down => {
-                format!("setpoint rollback --to {} (goes on with the unfinished rollback)", apply::revision(run.goal))
+                format!("setpoint rollback --to {} (resumes the unfinished rollback)", apply::revision(run.goal))
             }
         };
     }
     let next = match () {
         () if foreign.is_some() => "git pull (gets the plans of the other checkout), or setpoint history",
         () if !drift.is_empty() => {
-            "setpoint drift (what was changed behind our back), or setpoint pull (takes it into the files)"
+            "setpoint drift (shows what was changed by hand), or setpoint pull (brings it into the files)"
         }
         () if !pending.is_empty() => "setpoint apply (runs what is pending)",
         () if ledger.revisions.is_empty() && no_plans => {
-            "setpoint baseline (takes over what is there), or setpoint plan --save NAME (begins with the files)"
+            "setpoint baseline (adopts what exists), or setpoint plan --save NAME (starts from the files)"
         }
-        () => "setpoint plan (whether the files say something else)",
+        () => "setpoint plan (shows whether the files differ)",
     };
     next.to_owned()
 }

@@ -11,7 +11,7 @@ use crate::sql::{self, signature, types};
 /// A `was` whose old object is gone did its work and means nothing.
 ///
 /// # Errors
-/// `Config` where an old name is still there and the rename cannot be done, since the new one is there, too.
+/// `Config` where an old name is still there and the rename cannot be done, since the new one also exists.
 pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Edges, Vec<Change>)> {
     let mut changes = Vec::new();
     let mut wanted: Vec<(ObjectId, ObjectId)> =
@@ -112,7 +112,7 @@ fn refuse_clashes(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> 
                 message: format!("{from} cannot become {to}: the database has both"),
                 label: format!("was `{from_name}`"),
                 help: format!(
-                    "to keep what `{from_name}` holds, drop or rename `{to_name}` in a plan of its own first; to keep what \
+                    "to keep what `{from_name}` holds, drop or rename `{to_name}` in a separate plan first; to keep what \
                      `{to_name}` holds, remove `was={from_name}`, and the plan then drops `{from_name}` unless it is declared"
                 ),
             }

@@ -120,9 +120,7 @@ fn conflicts(file: u32, text: &str) -> Vec<Problem> {
         let marker = line.trim_end();
         if marker.starts_with("<<<<<<< ") {
             let problem = Problem::new(span(file, at..at + marker.len()), "this file has Git's conflict markers");
-            out.push(
-                problem.label("a merge is not finished").help("keep what both sides want, and remove the markers"),
-            );
+            out.push(problem.label("an unfinished merge").help("keep what both sides want, and remove the markers"));
         }
         at += line.len();
     }
@@ -141,8 +139,8 @@ mod tests {
 
     #[test]
     fn reserved_words_and_numbers_are_explained() {
-        assert_eq!(problems("table null\n"), [("null".into(), "`null` alone is no name in KDL".into())]);
-        assert_eq!(problems("table 1st\n"), [("1st".into(), "`1st` begins like a number but is none".into())]);
+        assert_eq!(problems("table null\n"), [("null".into(), "`null` is a keyword of KDL, not a name".into())]);
+        assert_eq!(problems("table 1st\n"), [("1st".into(), "`1st` begins like a number but is not one".into())]);
         assert_eq!(problems("table a {\n b {\n }\n")[0].0, "table");
         assert_eq!(
             problems("table a {\n}\n}\n"),

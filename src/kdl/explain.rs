@@ -105,13 +105,13 @@ pub(super) fn explain(
             if is_sql(around.get(around.line_start(start)..around.line_end(start))) =>
         {
             let line = around.line_start(start);
-            let problem = around.problem(line..around.word_end(line), "this is SQL, and schema files are KDL");
+            let problem = around.problem(line..around.word_end(line), "this is SQL, but schema files are KDL");
             let help = "write `table NAME { column NAME TYPE }`; or run the SQL on a database and let `setpoint pull` write the files";
             Finding { problem: problem.label("SQL").help(help), paint: None }
         }
         ReaderError::ExpectedString(Token::OpenCurly) => {
             let before = around.get(0..start).trim_end().len();
-            let problem = around.problem(start..end, "a block begins on the line of its node");
+            let problem = around.problem(start..end, "a block must begin on the line of its node");
             let problem = problem.label("no node here").help("put the `{` at the end of the line before");
             Finding { problem, paint: Some(Paint::Join(before..start)) }
         }
@@ -127,7 +127,7 @@ pub(super) fn explain(
             let problem = around.problem(word..before.len(), format!("`{name}` has no value"));
             let help = format!("write `{name}\"…\"`, or leave it out");
             Finding {
-                problem: problem.label("nothing stands after it").help(help),
+                problem: problem.label("nothing follows it").help(help),
                 paint: Some(Paint::Nothing(word..before.len())),
             }
         }
@@ -143,28 +143,31 @@ pub(super) fn explain(
             }
         }
         ReaderError::ExpectedEntrySpace => {
-            let problem = around.problem(start..end, "a space is missing before this").label("stands too close");
-            let help = "quotes in a text are written `\\\"`, or the text stands in `#\"…\"#`";
+            let problem = around.problem(start..end, "a space is missing before this").label("too close");
+            let help = "inside a string, quotes are written `\\\"`, or the string is put in `#\"…\"#`";
             let string = text[start..].starts_with('"') || text[..start].ends_with('"');
             let problem = if string { problem.help(help) } else { problem };
             Finding { problem, paint: Some(Paint::Value(start..end)) }
         }
         ReaderError::ExpectedBlock => {
-            let problem = around.problem(start..end, "after its block a node has to end").label("stands behind it");
-            let help = "what belongs to the node stands before its `{`; another node begins on a line of its own";
+            let problem = around.problem(start..end, "a node must end after its block").label("follows the block");
+            let help = "everything that belongs to the node goes before its `{`; another node begins on a new line";
             Finding { problem: problem.help(help), paint: Some(rest_of_line) }
         }
         ReaderError::ExpectedString(_) => {
             let line = around.line_start(start)..around.line_end(start);
             let problem = around.problem(start..end, "a node begins with a word").label("not a word");
-            Finding { problem: problem.help("a name that is no word stands in quotes"), paint: Some(Paint::Line(line)) }
+            Finding {
+                problem: problem.help("a name that is not a plain word must be in quotes"),
+                paint: Some(Paint::Line(line)),
+            }
         }
         ReaderError::ExpectedCloseParen(_) => {
             let problem = around.problem(start..end, "a `)` is missing before this").label("not `)`");
             Finding { problem, paint: Some(rest_of_line) }
         }
         _ => {
-            let message = "an argument, a property, a block or the end of the line is wanted here";
+            let message = "an argument, a property, a block or the end of the line is expected here";
             let problem = around.problem(start..end, message).label("none of these");
             Finding { problem, paint: Some(rest_of_line) }
         }
@@ -198,16 +201,16 @@ fn list(around: &Around<'_>, start: usize) -> Finding {
 fn quoted_whole(around: &Around<'_>, bracket: usize) -> Finding {
     let (start, end) = (around.word_start(bracket), around.bracketed_end(bracket));
     let whole = around.get(start..end);
-    let problem = around.problem(start..end, format!("`{whole}` has to stand in quotes"));
+    let problem = around.problem(start..end, format!("`{whole}` must be in quotes"));
     let line = around.get(around.line_start(start)..start).trim_start();
     let help = match whole.starts_with('@') {
-        true => "columns are said like this: `column NAME TYPE default=\"EXPRESSION\" unique`".into(),
+        true => "columns are written like this: `column NAME TYPE default=\"EXPRESSION\" unique`".into(),
         // What is no column of an index is an expression.
         false if line.starts_with("index ") => format!("write `(sql)\"{whole}\"`"),
         false => format!("write `\"{whole}\"`"),
     };
     Finding {
-        problem: problem.label("parentheses and brackets mean something else in KDL").help(help),
+        problem: problem.label("parentheses and brackets have another meaning in KDL").help(help),
         paint: Some(Paint::Value(start..end)),
     }
 }
@@ -223,22 +226,22 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
             // The reader stops inside the word; people need all of it.
             let end = around.word_end(start).max(end);
             let word = around.get(start..end);
-            let problem = around.problem(start..end, format!("`{word}` begins like a number but is none"));
+            let problem = around.problem(start..end, format!("`{word}` begins like a number but is not one"));
             value(problem.label("not a number").help(format!("write `\"{word}\"` if it is a name")), start..end)
         }
         LexerError::InvalidOperator if text[start..].starts_with(['[', '(']) => quoted_whole(around, start),
         LexerError::InvalidCharacter(_) => {
             let character = text[start..].chars().next().unwrap_or_default();
-            let message = format!("the character U+{:04X} may not stand in a file", u32::from(character));
+            let message = format!("the character U+{:04X} is not allowed in a file", u32::from(character));
             value(around.problem(start..end, message).label("invisible").help("remove it"), start..end)
         }
         LexerError::UnexpectedEof(_) => {
             let (what, help) = match text[start..].starts_with("/*") {
                 true => ("comment", "a `*/` is missing"),
                 false if around.get(start..end).contains("\"\"\"") => {
-                    ("text", "a `\"\"\"` on a line of its own is missing")
+                    ("string", "a `\"\"\"` on its own line is missing")
                 }
-                false => ("text", "its closing quote is missing"),
+                false => ("string", "its closing quote is missing"),
             };
             let line = start..around.line_end(start).min(end);
             let problem = around.problem(line, format!("the {what} that begins here is not closed"));
@@ -247,14 +250,17 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
         LexerError::UnexpectedStringNewline(_) => {
             let raw = text[start..].starts_with('#');
             let closing = if raw { "`\"#`" } else { "`\"`" };
-            let problem = around.problem(start..end, "this text is not closed on its line");
-            let help = "a text of several lines stands between two `\"\"\"`, each at the end or on a line of its own";
+            let problem = around.problem(start..end, "this string is not closed on its line");
+            let help =
+                "a string of several lines is enclosed in two `\"\"\"`, each at the end of a line or on its own line";
             value(problem.label(format!("a {closing} is missing")).help(help), start..around.line_end(start))
         }
         LexerError::MissingStringNewline => {
             let close = around.get(start + 3..text.len()).find("\"\"\"").map_or(text.len(), |n| start + n + 6);
-            let problem = around
-                .problem(start..close.min(around.line_end(start)), "after `\"\"\"` the text begins on a new line");
+            let problem = around.problem(
+                start..close.min(around.line_end(start)),
+                "after `\"\"\"` the string must begin on a new line",
+            );
             value(problem.label("begins here").help("begin a new line, or use a single `\"`"), start..close)
         }
         LexerError::BadEndString(place) | LexerError::BadIndent(Some(place)) => {
@@ -262,13 +268,13 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
             let indent = around.get(line.clone()).len() - around.get(line.clone()).trim_start().len();
             let marked = line.start + indent..line.end;
             let problem = match error {
-                LexerError::BadEndString(_) => around
-                    .problem(marked, "the closing `\"\"\"` has to stand on a line of its own")
-                    .label("has text before it"),
+                LexerError::BadEndString(_) => {
+                    around.problem(marked, "the closing `\"\"\"` must be on its own line").label("has text before it")
+                }
                 _ => around
-                    .problem(marked, "this line is indented less than the closing `\"\"\"` of its text")
+                    .problem(marked, "this line is indented less than the closing `\"\"\"` of its string")
                     .label("not far enough")
-                    .help("indent all lines of the text at least as far as its closing `\"\"\"`"),
+                    .help("indent all lines of the string at least as far as its closing `\"\"\"`"),
             };
             value(problem, start..end)
         }
@@ -276,15 +282,16 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
             let place = text.floor_char_boundary(*place);
             let escape: String = text[place..].chars().take(2).collect();
             let marked = place..place + escape.len();
-            let problem = around.problem(marked.clone(), format!("`{escape}` is no escape"));
+            let problem = around.problem(marked.clone(), format!("`{escape}` is not an escape sequence"));
             let help = format!("write `\\{escape}` for a backslash; in `#\"…\"#` it stands for itself");
-            value(problem.label("means nothing in quotes").help(help), marked)
+            value(problem.label("has no meaning in quotes").help(help), marked)
         }
         LexerError::BadUnicodeEscape(_) | LexerError::MissingText if around.get(start..end).contains("\\u") => {
             let place = start + around.get(start..end).rfind("\\u").unwrap_or_default();
             let digits = around.get(place + 2..text.len()).chars().take_while(char::is_ascii_hexdigit).count();
             let marked = place..place + 2 + digits;
-            let problem = around.problem(marked.clone(), "`\\u` wants the hexadecimal number of a character in braces");
+            let problem = around
+                .problem(marked.clone(), "`\\u` must be followed by the hexadecimal number of a character in braces");
             let number = around.get(place + 2..marked.end);
             let number = if number.is_empty() { "20ac" } else { number };
             value(problem.label("no braces").help(format!("write `\\u{{{number}}}`, or the character itself")), marked)
@@ -304,8 +311,7 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
             Finding { problem, paint: Some(Paint::Line(start..around.line_end(start))) }
         }
         _ => {
-            let problem =
-                around.problem(start..end, "this has to stand in quotes").label("means something else in KDL");
+            let problem = around.problem(start..end, "this must be in quotes").label("has another meaning in KDL");
             value(problem, start..end)
         }
     }
@@ -315,7 +321,8 @@ fn lexical(around: &Around<'_>, error: &LexerError, at: Range<usize>) -> Finding
 fn keyword(around: &Around<'_>, at: Range<usize>) -> Finding {
     let word = around.get(at.clone());
     let before = around.get(around.line_start(at.start)..at.start);
-    let problem = around.problem(at.clone(), format!("`{word}` alone is no name in KDL")).label("a reserved word");
+    let problem =
+        around.problem(at.clone(), format!("`{word}` is a keyword of KDL, not a name")).label("a reserved word");
     let problem = match word {
         "null" if before.trim_end().to_lowercase().ends_with(" not") => problem.help("write `not-null`, as one word"),
         "null" if before.ends_with("default=") => {

@@ -24,7 +24,7 @@ pub fn format(file: u32, text: &str) -> Result<String, Vec<Problem>> {
     let before = read(file, text)?;
     let mut layout = Layout::new(text);
     if let Err(at) = layout.run() {
-        let message = format!("blocks stand in each other more than {MAX_DEPTH} deep");
+        let message = format!("blocks are nested more than {MAX_DEPTH} levels deep");
         let problem = Problem::new(span(file, at..at), message);
         return Err(vec![problem.label("too deep").help("remove what is commented out here")]);
     }
@@ -36,8 +36,8 @@ pub fn format(file: u32, text: &str) -> Result<String, Vec<Problem>> {
     if Node::all_alike(&before, &after) && told(text) == told(&out) {
         return Ok(if windows { out.replace('\n', "\r\n") } else { out });
     }
-    let problem = Problem::new(span(file, 0..0), "this file cannot be laid out without changing what it says");
-    Err(vec![problem.help("the file was left as it is; this is a fault of setpoint, please report it with the file")])
+    let problem = Problem::new(span(file, 0..0), "this file cannot be laid out without changing its meaning");
+    Err(vec![problem.help("the file was left as it is; this is a bug in setpoint, please report it with the file")])
 }
 
 /// The text with the line ends of Unix. To KDL they are the same, but not to its fast reader: behind `\`, it ends the line

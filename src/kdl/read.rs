@@ -82,9 +82,9 @@ fn read_within(
         ]);
     }
     if text.len() > bytes {
-        let message = format!("the file has {} bytes; {bytes} are the limit", text.len());
+        let message = format!("the file has {} bytes; the limit is {bytes}", text.len());
         return Err(vec![
-            Problem::new(span(file, 0..0), message).help("split it: where an object stands means nothing"),
+            Problem::new(span(file, 0..0), message).help("split it: it does not matter which file declares an object"),
         ]);
     }
     if let Some(at) = oddly_indented(text) {
@@ -134,7 +134,7 @@ impl Building<'_> {
         let Some(left) = self.left.checked_sub(part) else {
             let problem =
                 Problem::new(span(self.file, at), "there are more than a million nodes and values in this file");
-            self.problems.push(problem.help("split it: where an object stands means nothing"));
+            self.problems.push(problem.help("split it: it does not matter which file declares an object"));
             return false;
         };
         self.left = left;
@@ -142,14 +142,13 @@ impl Building<'_> {
             Event::Node { r#type, name } => {
                 let place = span(self.file, at);
                 if r#type.is_some() {
-                    let problem = Problem::new(place, format!("a type before the node `{name}` means nothing"));
+                    let problem = Problem::new(place, format!("a type annotation on the node `{name}` has no meaning"));
                     self.problems.push(problem.help("write the node's name alone"));
                 }
                 let name = self.texts.shared(&name);
                 self.open.push(Node { name, span: place, name_span: place, ..Node::default() });
                 if self.open.len() > MAX_DEPTH {
-                    let problem =
-                        Problem::new(place, format!("nodes stand in each other more than {MAX_DEPTH} levels deep"));
+                    let problem = Problem::new(place, format!("nodes are nested more than {MAX_DEPTH} levels deep"));
                     self.problems.push(
                         problem.label("too deep").help("no part of a schema nests that deep; look for a missing `}`"),
                     );

@@ -197,7 +197,7 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
     let mut out = Vec::new();
     if node.args.is_empty() {
         scope.problem(
-            Problem::new(node.name_span, format!("`{}` names no right", node.name))
+            Problem::new(node.name_span, format!("`{}` names no privilege", node.name))
                 .help(format!("one of all, {}", known.join(", "))),
         );
     }
@@ -206,7 +206,7 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
         if word == ALL || known.contains(&word) {
             out.push(word.into());
         } else {
-            let mut problem = Problem::new(arg.span, format!("there is no right `{word}` here"))
+            let mut problem = Problem::new(arg.span, format!("there is no privilege `{word}` here"))
                 .label(format!("one of all, {}", known.join(", ")));
             if let Some(near) = meant::nearest(word, known.iter().copied()) {
                 problem = problem.help(format!("did you mean `{near}`?"));
@@ -222,8 +222,8 @@ pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope
     let parent = scope.parent.clone()?;
     let Some(on) = On::of(&parent) else {
         let message =
-            format!("there are no rights on {} {}", super::scope::article(parent.kind().word), parent.kind().word);
-        scope.problem(Problem::new(node.name_span, message).label("cannot stand here"));
+            format!("there are no privileges on {} {}", super::scope::article(parent.kind().word), parent.kind().word);
+        scope.problem(Problem::new(node.name_span, message).label("not allowed here"));
         return None;
     };
     for other in node.props.iter().filter(|p| &*p.name != prop && !others.contains(&&*p.name)) {
@@ -234,7 +234,7 @@ pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope
     match node.get_prop(prop) {
         Some(arg) => Some((parent, on, generic::name_of(arg, scope)?)),
         None => {
-            let message = format!("`{}` does not say whom it is for", node.name);
+            let message = format!("`{}` does not name a role", node.name);
             scope.problem(
                 Problem::new(node.name_span, message)
                     .help(format!("write `{prop}=ROLE`, or `{prop}=public` for everyone")),

@@ -151,7 +151,7 @@ impl Room for Aggregate {
         let (mut attrs, head) = routine::head(&KIND, &rest, scope);
         for (key, what) in [(SFUNC.name, "its state function"), (STYPE.name, "the type of its state")] {
             if node.get_prop(key).is_none() {
-                let problem = Problem::new(node.name_span, format!("this aggregate does not say {what}"));
+                let problem = Problem::new(node.name_span, format!("this aggregate does not declare {what}"));
                 scope.problem(problem.help(format!("write `{key}=…`")));
             }
         }

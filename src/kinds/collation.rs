@@ -63,7 +63,7 @@ impl Room for Collation {
         match (one, two) {
             (true, [false, false]) | (false, [true, true]) => {}
             (true, _) => wrong("this collation has a locale and another one for sorting or letters"),
-            (false, _) => wrong("this collation does not say its locale"),
+            (false, _) => wrong("this collation does not name its locale"),
         }
         generic::parse(&KIND, node, scope);
         // Two that are the same are one.

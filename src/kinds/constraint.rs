@@ -113,7 +113,7 @@ pub fn inherits_not_null(state: &State, column: &ObjectId) -> bool {
 /// An argument as a column of the table; an unknown one is a problem.
 pub fn column(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
     if arg.annotation.is_some() {
-        let problem = Problem::new(arg.span, "only columns can stand here").label("an expression");
+        let problem = Problem::new(arg.span, "only columns are allowed here").label("an expression");
         scope.problem(problem.help("an expression can be a part of an index: `index NAME (sql)\"…\" unique=#true`"));
         return None;
     }

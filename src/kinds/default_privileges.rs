@@ -58,7 +58,7 @@ impl Room for DefaultPrivileges {
         };
         let Some(role) = node.get_prop("for") else {
             let problem =
-                Problem::new(node.name_span, "these default privileges do not say whose objects they are for");
+                Problem::new(node.name_span, "these default privileges do not say whose objects they apply to");
             return scope.problem(problem.help("write `for=ROLE`: the role that will create the objects"));
         };
         let Some(role) = generic::name_of(role, scope) else { return };

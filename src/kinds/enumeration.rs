@@ -44,11 +44,11 @@ impl Room for Enumeration {
         for (at, value) in node.args.iter().enumerate().skip(1) {
             let Some(text) = value.as_text() else { continue };
             if text.len() > MAX_NAME_BYTES {
-                let message = format!("a value of an enum has at most {MAX_NAME_BYTES} bytes");
+                let message = format!("a value of an enum can have at most {MAX_NAME_BYTES} bytes");
                 scope.problem(Problem::new(value.span, message).label(format!("{} bytes", text.len())));
             }
             if node.args.iter().take(at).skip(1).any(|other| other.as_text() == Some(text)) {
-                scope.problem(Problem::new(value.span, format!("`{text}` is said twice")).label("second time"));
+                scope.problem(Problem::new(value.span, format!("`{text}` is given twice")).label("second time"));
             }
         }
         generic::parse(&KIND, node, scope);

@@ -95,7 +95,7 @@ impl Room for Extension {
     fn reaction(&self, id: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(on) => {
-                Reaction::Impossible(format!("{id} would take its objects with it, since {on} has to be replaced"))
+                Reaction::Impossible(format!("{id} would be dropped with all its objects, because {on} has to be replaced"))
             }
             Disturbance::Retyped(_) => Reaction::Survives,
         }

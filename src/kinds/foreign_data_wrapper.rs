@@ -190,9 +190,9 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "option `password` may be a secret, and files hold none",
-                "option `token` is said twice",
-                "`HOME` is no variable that a secret may come from"
+                "option `password` may be a secret, and files must not contain secrets",
+                "option `token` is given twice",
+                "`HOME` is not a variable that a secret may come from"
             ]
         );
     }

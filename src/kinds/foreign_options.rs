@@ -91,7 +91,8 @@ pub fn check(id: &ObjectId, mapping: bool, span: Span, scope: &mut Scope<'_>) {
     for option in object.get(OPTIONS).unwrap_or_default() {
         let name = option.split('=').next().unwrap_or_default();
         if is_secret(name, mapping) {
-            let problem = Problem::new(span, format!("option `{name}` may be a secret, and files hold none"));
+            let problem =
+                Problem::new(span, format!("option `{name}` may be a secret, and files must not contain secrets"));
             let help = format!("write `secret {name} env={PREFIX}…`, or `secret {name}` to leave its value to others");
             problems.push(problem.help(help));
         }
@@ -104,16 +105,16 @@ pub fn check(id: &ObjectId, mapping: bool, span: Span, scope: &mut Scope<'_>) {
         let said = |option: &Text| option.split('=').next() == Some(name);
         let twice = secrets.get(i + 1).and_then(|next| next.get(NAME)).is_some_and(|next| next.as_str() == name);
         if twice || object.get(OPTIONS).unwrap_or_default().into_iter().any(said) {
-            problems.push(Problem::new(span, format!("option `{name}` is said twice")));
+            problems.push(Problem::new(span, format!("option `{name}` is given twice")));
         }
         let variable = secret.get(ENV).filter(|env| {
             let own = env.strip_prefix(PREFIX).unwrap_or_default();
             own.is_empty() || !own.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         });
         if let Some(env) = variable {
-            let message = format!("`{env}` is no variable that a secret may come from");
+            let message = format!("`{env}` is not a variable that a secret may come from");
             let help =
-                format!("its name is `{PREFIX}` and letters, digits or `_`; no other variable is given to a server");
+                format!("its name is `{PREFIX}` and letters, digits or `_`; no other variable is passed to a server");
             problems.push(Problem::new(span, message).help(help));
         }
     }

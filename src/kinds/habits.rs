@@ -15,7 +15,7 @@ const fn habit(within: &'static [&'static str], words: &'static [&'static str], 
 
 /// Words in the form of `plain`.
 static HABITS: &[Habit] = &[
-    habit(&["*"], &["--", "#", ";", "rem"], "comments begin with `//`, or stand between `/*` and `*/`"),
+    habit(&["*"], &["--", "#", ";", "rem"], "comments begin with `//`, or are enclosed in `/*` and `*/`"),
     habit(
         &[""],
         &["model", "entity", "class", "relation", "create-table"],
@@ -24,12 +24,12 @@ static HABITS: &[Habit] = &[
     habit(
         &[""],
         &["create", "alter", "drop", "insert", "select", "update", "delete", "begin", "commit"],
-        "this is SQL; an object is said as it should be: `table NAME { column NAME TYPE }`",
+        "this is SQL; an object is declared as it should be: `table NAME { column NAME TYPE }`",
     ),
     habit(
         &[""],
         &["include", "import", "require", "use", "source"],
-        "all files of the folder are read: nothing has to be said about it",
+        "all files of the folder are read: leave this out",
     ),
     habit(
         &[""],
@@ -39,12 +39,12 @@ static HABITS: &[Habit] = &[
     habit(
         &[""],
         &["database", "datasource", "generator", "env", "connection", "tablespace"],
-        "the database is said in `setpoint.kdl`, or by DATABASE_URL",
+        "the database is named in `setpoint.kdl` or by DATABASE_URL",
     ),
     habit(&[""], &["composite", "composite-type"], "a composite type is `type NAME { attribute NAME TYPE }`"),
     habit(&[""], &["materialized", "matview"], "write `materialized-view NAME { sql \"…\" }`"),
     habit(&["", "schema"], &["enumeration", "enum-type"], "write `enum NAME VALUE …`"),
-    habit(TABLES, &["schema"], "the table stands in the schema: `schema NAME { table … }`"),
+    habit(TABLES, &["schema"], "put the table into the schema: `schema NAME { table … }`"),
     habit(
         TABLES,
         &["constraint"],
@@ -69,7 +69,7 @@ static HABITS: &[Habit] = &[
     habit(
         TABLES,
         &["columns", "fields", "field", "col", "attribute"],
-        "each column has a line of its own: `column NAME TYPE`",
+        "each column is declared separately: `column NAME TYPE`",
     ),
     habit(
         TABLES,
@@ -79,7 +79,7 @@ static HABITS: &[Habit] = &[
     habit(
         TABLES,
         &["partition", "partitions"],
-        "a partition is a table of its own: `table NAME { partition-of PARENT \"FOR VALUES …\" }`",
+        "a partition is a separate table: `table NAME { partition-of PARENT \"FOR VALUES …\" }`",
     ),
     habit(TABLES, &["engine", "charset", "collate", "auto-increment"], "PostgreSQL has nothing like that on tables"),
     habit(
@@ -112,7 +112,7 @@ static HABITS: &[Habit] = &[
     habit(
         &["column"],
         &["with", "without", "time", "zone", "varying", "precision"],
-        "a type of several words stands in quotes: `column NAME \"double precision\"`",
+        "a type of several words must be in quotes: `column NAME \"double precision\"`",
     ),
     habit(&["column"], &["charset", "character", "encoding"], "a database has one encoding: leave this out"),
     habit(&["column"], &["unsigned", "zerofill"], "PostgreSQL has no unsigned types: write `check \"NAME >= 0\"`"),
@@ -120,11 +120,11 @@ static HABITS: &[Habit] = &[
     habit(&["column"], &["on-update", "@updated-at", "updated-at"], "PostgreSQL has no such clause: use a trigger"),
     habit(&["column"], &["on-delete"], "it belongs to the reference: `{ references TABLE on-delete=… }`"),
     habit(&["column"], &["as", "computed", "expression"], "write `generated=\"EXPRESSION\"`"),
-    habit(&["column"], &["enum"], "an enum is a type of its own: `enum NAME VALUE …`, and `column NAME THAT_ENUM`"),
+    habit(&["column"], &["enum"], "an enum is a separate type: `enum NAME VALUE …`, and `column NAME THAT_ENUM`"),
     habit(
         &["check"],
         &[">", "<", "=", ">=", "<=", "<>", "!=", "~", "in", "is", "and", "or", "not", "between", "like"],
-        "the condition is one text in quotes: `check NAME \"a > 0\"`",
+        "the condition is one string in quotes: `check NAME \"a > 0\"`",
     ),
     habit(
         &["trigger"],
@@ -134,21 +134,17 @@ static HABITS: &[Habit] = &[
     habit(
         &["trigger"],
         &["before", "after", "instead-of"],
-        "when it fires is said in words: `trigger NAME before update function=…`",
+        "write when it fires as words: `trigger NAME before update function=…`",
     ),
-    habit(&["trigger"], &["on", "table"], "a trigger stands in its table"),
-    habit(&["index"], &["on", "table"], "an index stands in its table"),
+    habit(&["trigger"], &["on", "table"], "a trigger belongs in its table"),
+    habit(&["index"], &["on", "table"], "an index belongs in its table"),
     habit(&["index"], &["type", "method"], "the method is `using=…`"),
     habit(
         &["index"],
         &["desc", "asc", "nulls-first", "nulls-last"],
         "write the part as a child: `key COLUMN order=desc nulls=last`",
     ),
-    habit(
-        &["index", "unique"],
-        &["columns", "fields", "on"],
-        "the columns stand after the name: `index NAME COLUMN …`",
-    ),
+    habit(&["index", "unique"], &["columns", "fields", "on"], "the columns come after the name: `index NAME COLUMN …`"),
     habit(
         &["foreign-key"],
         &["to", "on", "table", "target", "columns", "ref"],
@@ -167,9 +163,9 @@ static HABITS: &[Habit] = &[
     ),
     habit(&["function"], &["return", "returns-type"], "write `returns=TYPE`"),
     habit(&["view", "materialized-view"], &["as", "query", "select", "definition", "body"], "write `sql \"SELECT …\"`"),
-    habit(&["policy"], &["on", "table"], "a policy stands in its table"),
+    habit(&["policy"], &["on", "table"], "a policy belongs in its table"),
     habit(&["policy"], &["check"], "write `with-check \"CONDITION\"`"),
-    habit(&["grant"], &["on"], "a grant stands in the object that it is on"),
+    habit(&["grant"], &["on"], "a grant belongs in the object that it is on"),
 ];
 
 /// What to write instead of a word in the node of a kind; `""` is the top of a file.

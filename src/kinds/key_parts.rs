@@ -96,7 +96,7 @@ pub fn parse(args: &[Arg], node: &Node, table: &ObjectId, scope: &mut Scope<'_>)
         let bare = Node { args: Vec::new(), ..child.clone() };
         let read = generic::record(&PART, KEY.name, &bare, 0, scope, &mut |_, _| false);
         for unknown in child.children.iter().filter(|c| &*c.name != OPTIONS.name) {
-            let problem = Problem::new(unknown.name_span, format!("`{}` cannot stand in `key`", unknown.name));
+            let problem = Problem::new(unknown.name_span, format!("`{}` is not allowed in `key`", unknown.name));
             scope.problem(problem.label("unknown here"));
         }
         read.iter().for_each(|(name, value)| record.put(name, value.clone()));
@@ -124,7 +124,7 @@ pub fn part(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<Attrs>
             Some(Attrs::new().with(EXPRESSION, Expr::new(text.trim())))
         }
         Some(other) => {
-            let problem = Problem::new(arg.span, format!("`({other})` means nothing here")).label("annotated");
+            let problem = Problem::new(arg.span, format!("`({other})` has no meaning here")).label("annotated");
             scope.problem(problem.help("write `(sql)` before an expression"));
             None
         }

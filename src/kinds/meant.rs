@@ -45,19 +45,19 @@ impl Scope<'_> {
             Some(format!("there is `{full}` in another schema"))
         } else if let Some(word) = others.next() {
             Some(format!(
-                "`{text}` is {} {word}; {} {} is wanted here",
+                "`{text}` is {} {word}; {} {} is expected here",
                 article(word),
                 article(kinds[0]),
                 kinds.join(" or ")
             ))
         } else if kinds.iter().any(|word| find(word).is_some_and(|r| r.kind().address == Address::Routine)) {
-            Some(format!("what PostgreSQL brings has a schema: `pg_catalog.{text}`"))
+            Some(format!("objects of PostgreSQL itself have a schema: `pg_catalog.{text}`"))
         } else if names.is_empty() {
             Some(format!("declare it: `{} {text} {{ … }}`", kinds.first()?))
         } else {
             let more = if names.len() > MAX_CANDIDATES { ", …" } else { "" };
             names.truncate(MAX_CANDIDATES);
-            Some(format!("declared are {}{more}", names.join(", ")))
+            Some(format!("declared: {}{more}", names.join(", ")))
         }
     }
 
@@ -95,13 +95,13 @@ impl Scope<'_> {
     /// A child node that nothing in its parent's kind reads.
     pub(super) fn stray_child(&self, node: &Node, parent: &ObjectId) -> Problem {
         let (kind, word) = (parent.kind(), &*node.name);
-        let message = format!("`{word}` cannot stand in {} {}", article(kind.word), kind.word);
+        let message = format!("`{word}` is not allowed in {} {}", article(kind.word), kind.word);
         let problem = Problem::new(node.name_span, message).label("unknown here");
         if let Some(attr) = kind.attr(word) {
             return problem.help(match attr.form {
                 Form::Property => format!("it is a property: `{} NAME {word}=…`", kind.word),
                 Form::Flag => format!("it is a bare word: `{} NAME {word}`", kind.word),
-                _ => format!("its value stands after the name: `{} NAME {}`", kind.word, word.to_uppercase()),
+                _ => format!("its value comes after the name: `{} NAME {}`", kind.word, word.to_uppercase()),
             });
         }
         if matches!(kind.word, "table" | "foreign-table") {
@@ -131,7 +131,7 @@ impl Scope<'_> {
         match where_it_stands(word) {
             Some(place) => problem.help(place),
             None if kind.attrs.iter().any(|a| a.form == Form::Arguments && matches!(a.shape, Shape::Texts)) => {
-                problem.help(format!("it stands after the name: `{} NAME {word} …`", kind.word))
+                problem.help(format!("it comes after the name: `{} NAME {word} …`", kind.word))
             }
             None => problem,
         }
@@ -180,7 +180,7 @@ pub(super) fn stray_property(attrs: &'static [Attr], what: &str, prop: &Prop) ->
     if let Some(attr) = attrs.iter().find(|a| a.name == &*prop.name) {
         return problem.help(match attr.form {
             Form::Child | Form::Repeated => format!("it is a child node: `{{ {} … }}`", attr.name),
-            _ => format!("it stands after the name: `{what} …`"),
+            _ => format!("it comes after the name: `{what} …`"),
         });
     }
     if let Some(help) = habits::help(&prop.name, what) {

@@ -78,12 +78,12 @@ impl Room for Operator {
         }
         let Some(name) = generic::take_name(node, scope) else { return };
         if !name.as_str().chars().all(sql::operators::is_operator) {
-            let problem = Problem::new(node.name_span, format!("`{}` is no name of an operator", name.as_str()));
-            return scope.problem(problem.help("it is made of + - * / < > = ~ ! @ # % ^ & | ` ?"));
+            let problem = Problem::new(node.name_span, format!("`{}` is not an operator name", name.as_str()));
+            return scope.problem(problem.help("operator names consist of + - * / < > = ~ ! @ # % ^ & | ` ?"));
         }
         if let Some(was) = node.props.iter().find(|prop| &*prop.name == "was") {
-            let problem = Problem::new(was.name_span, "PostgreSQL renames no operators");
-            return scope.problem(problem.help("leave out `was`: it is dropped, and made under its new name"));
+            let problem = Problem::new(was.name_span, "PostgreSQL cannot rename operators");
+            return scope.problem(problem.help("leave out `was`: it is dropped, and created with its new name"));
         }
         let mut rest = node.clone();
         let functions = support::take(&mut rest, &FUNCTIONS);
@@ -94,11 +94,11 @@ impl Room for Operator {
         let operands = [operand(LEFT_ARG), operand(RIGHT_ARG)];
         rest.props.retain(|prop| ![LEFT_ARG.name, RIGHT_ARG.name].contains(&&*prop.name));
         if operands.iter().all(Option::is_none) {
-            let problem = Problem::new(node.name_span, "this operator does not say its operands");
+            let problem = Problem::new(node.name_span, "this operator does not declare its operands");
             return scope.problem(problem.help("write `left-arg=…` and `right-arg=…`, or the second alone"));
         }
         if !functions.iter().any(|prop| &*prop.name == FUNCTION.name) {
-            let problem = Problem::new(node.name_span, "this operator does not say its function");
+            let problem = Problem::new(node.name_span, "this operator does not name its function");
             scope.problem(problem.help("write `function=…`"));
         }
         let id = ObjectId::routine(&KIND, Some(scope.schema.clone()), name, types(&operands));
@@ -337,12 +337,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let wrong = |text: &str| load(text).1;
-        assert_eq!(wrong("operator eq right-arg=integer function=f"), ["`eq` is no name of an operator"]);
-        assert_eq!(wrong("operator \"=\" function=f"), ["this operator does not say its operands"]);
-        assert_eq!(wrong("operator \"=\" right-arg=integer"), ["this operator does not say its function"]);
+        assert_eq!(wrong("operator eq right-arg=integer function=f"), ["`eq` is not an operator name"]);
+        assert_eq!(wrong("operator \"=\" function=f"), ["this operator does not declare its operands"]);
+        assert_eq!(wrong("operator \"=\" right-arg=integer"), ["this operator does not name its function"]);
         assert_eq!(
             wrong("operator \"=\" right-arg=integer function=f was=\"==\""),
-            ["PostgreSQL renames no operators"]
+            ["PostgreSQL cannot rename operators"]
         );
     }
 }

@@ -145,7 +145,7 @@ fn column(arg: &Arg, scope: &mut Scope<'_>) -> Option<ObjectId> {
             Some(ObjectId::new(find("column")?.kind(), Some(table), Ident::from(*name)))
         }
         _ => {
-            let problem = Problem::new(arg.span, format!("`{text}` is no column of a table"));
+            let problem = Problem::new(arg.span, format!("`{text}` is not a column of a table"));
             scope.problem(problem.label("not a column").help("write `owned-by=\"table.column\"`"));
             None
         }

@@ -80,8 +80,8 @@ impl Room for Publication {
             object.attrs.set(PUBLISH, publish(CHANGES.map(|change| said.iter().any(|s| &**s == change))));
         }
         if let Some(wrong) = said.iter().find(|said| &***said != NOTHING && !CHANGES.contains(&&***said)) {
-            let problem = Problem::new(node.span, format!("`{wrong}` is no change that a publication has"));
-            scope.problem(problem.help("changes are insert, update, delete and truncate"));
+            let problem = Problem::new(node.span, format!("`{wrong}` is not an operation that a publication can have"));
+            scope.problem(problem.help("operations are insert, update, delete and truncate"));
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        assert_eq!(load("publication p { publish upsert }").1, ["`upsert` is no change that a publication has"]);
+        assert_eq!(load("publication p { publish upsert }").1, ["`upsert` is not an operation that a publication can have"]);
         assert_eq!(load("publication p { table t }").1, ["there is no table `t`"]);
     }
 }

@@ -46,7 +46,7 @@ impl Room for PublicationSchema {
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let ([arg], Some(publication)) = (node.args.as_slice(), scope.parent.clone()) else {
-            let problem = Problem::new(node.name_span, "one schema is wanted here");
+            let problem = Problem::new(node.name_span, "one schema is expected here");
             scope.problem(problem.label("write `tables-in-schema NAME`"));
             return;
         };

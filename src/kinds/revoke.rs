@@ -46,12 +46,12 @@ impl Room for Revoke {
         if let Some(right) = surplus.filter(|_| grantee.as_str() == "public" && !rights.iter().any(|r| &**r == "all")) {
             let kind = parent.kind().word;
             let message = format!(
-                "PUBLIC has no built-in right `{right}` on {} {kind}, so there is nothing to take away",
+                "PUBLIC has no built-in privilege `{right}` on {} {kind}, so there is nothing to revoke",
                 article(kind)
             );
             scope.problem(
                 Problem::new(node.name_span, message)
-                    .help("leave it out: rights that no `grant` gives are taken away anyway"),
+                    .help("leave it out: privileges that no `grant` declares are revoked anyway"),
             );
         }
         let id = ObjectId::new(&KIND, Some(parent), grantee);

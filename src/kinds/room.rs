@@ -205,7 +205,7 @@ pub trait Room: Sync {
         false
     }
 
-    /// What becomes of an object of this kind when something it depends on is taken down and put back, or gets another type.
+    /// What becomes of an object of this kind when something it depends on is dropped and recreated, or gets another type.
     fn reaction(&self, _id: &ObjectId, _object: &Object, _disturbance: &Disturbance) -> Reaction {
         Reaction::Replace
     }

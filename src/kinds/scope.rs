@@ -149,7 +149,7 @@ impl Scope<'_> {
         let parts = match reference::split(path) {
             Ok(parts) => parts,
             Err(why) => {
-                self.problem(Problem::new(span, format!("`{text}` is no reference: {why}")).label("here"));
+                self.problem(Problem::new(span, format!("`{text}` is not a valid reference: {why}")).label("here"));
                 return None;
             }
         };
@@ -245,9 +245,9 @@ impl Scope<'_> {
                 sql_type
             }
             Err(why) => {
-                let mut problem = Problem::new(span, format!("`{text}` is no type: {why}")).label("here");
+                let mut problem = Problem::new(span, format!("`{text}` is not a valid type: {why}")).label("here");
                 if text.ends_with(',') {
-                    problem = problem.help("nothing but spaces stands between arguments: leave out the comma");
+                    problem = problem.help("arguments are separated by spaces: leave out the comma");
                 }
                 self.problem(problem);
                 SqlType::new(text)

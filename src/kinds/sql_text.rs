@@ -31,15 +31,16 @@ pub fn check(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
     let text = text.trim();
     if text.is_empty() {
         let problem = Problem::new(span, format!("the SQL of `{name}` is empty")).label("nothing in it");
-        return scope.problem(problem.help("write it, or leave all of it out"));
+        return scope.problem(problem.help("write it, or leave out the attribute"));
     }
     if let Err(why) = sql::balance::check(text) {
         return scope.problem(Problem::new(span, why).label("not whole"));
     }
     if let Some(word) = CLAUSES.iter().find(|clause| begins(text, clause)) {
         let word = word.to_uppercase();
-        let problem = Problem::new(span, format!("`{name}` says {word} already")).label(format!("begins with {word}"));
-        let help = if word == "CREATE" { "write only the query: `SELECT …`" } else { "leave that word out" };
+        let problem =
+            Problem::new(span, format!("`{name}` already implies {word}")).label(format!("begins with {word}"));
+        let help = if word == "CREATE" { "write only the query: `SELECT …`" } else { "leave out that word" };
         scope.problem(problem.help(help));
     }
 }
@@ -66,7 +67,8 @@ pub fn no_column(arg: &Arg, scope: &mut Scope<'_>) {
         && !name.call
         && name.last() == word.to_ascii_lowercase()
     {
-        let problem = Problem::new(arg.span, format!("`{word}` would be a column, and a default knows none"));
+        let problem =
+            Problem::new(arg.span, format!("`{word}` would be a column, but a default cannot refer to columns"));
         let help = format!("write `\"'{word}'\"` for the text, `\"{word}()\"` for the function");
         scope.problem(problem.label("a bare word").help(help));
     }

@@ -94,7 +94,7 @@ impl Room for Statistics {
         let kinds = if parts.len() > 1 { ordered(|word, _| said.iter().any(|s| &**s == word)) } else { None };
         object.attrs.set(KEY, parts).set(FROM, table).set(KINDS, kinds);
         if let Some(wrong) = said.iter().find(|said| !WORDS.iter().any(|(word, _)| *word == &***said)) {
-            let problem = Problem::new(node.span, format!("`{wrong}` is no kind of statistics"));
+            let problem = Problem::new(node.span, format!("`{wrong}` is not a kind of statistics"));
             scope.problem(problem.help("the kinds are ndistinct, dependencies and mcv"));
         }
     }
@@ -235,6 +235,6 @@ mod tests {
         assert_eq!(problems("statistics s a b"), ["these statistics are of no table"]);
         assert_eq!(problems("statistics s from=t"), ["these statistics have no columns"]);
         assert_eq!(problems("statistics s a c from=t"), ["table public.t has no column `c`"]);
-        assert_eq!(problems("statistics s a b from=t { kinds most }"), ["`most` is no kind of statistics"]);
+        assert_eq!(problems("statistics s a b from=t { kinds most }"), ["`most` is not a kind of statistics"]);
     }
 }

@@ -32,7 +32,7 @@ pub fn take(node: &mut Node, keys: &[Key<ObjectId>]) -> Vec<Prop> {
 pub fn resolve(arg: &Arg, types: &[Text], scope: &mut Scope<'_>) -> Option<ObjectId> {
     let span = arg.span;
     let Some(text) = arg.as_text().cloned() else {
-        let problem = Problem::new(span, "a function's name is wanted here").label("not a name");
+        let problem = Problem::new(span, "a function's name is expected here").label("not a name");
         scope.problem(problem.help("put it in quotes"));
         return None;
     };

@@ -140,7 +140,7 @@ impl Room for Table {
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
             Disturbance::Replaced(id) => {
-                Reaction::Impossible(format!("it would have to be emptied, since {id} has to be replaced"))
+                Reaction::Impossible(format!("it would have to be emptied, because {id} has to be replaced"))
             }
             Disturbance::Retyped(_) => Reaction::Survives,
         }

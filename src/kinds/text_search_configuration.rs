@@ -152,11 +152,11 @@ fn lack(object: &Object) -> Option<String> {
     for mapping in object.get(MAPPINGS).unwrap_or_default() {
         let tokens = mapping.get(TOKENS).unwrap_or_default();
         if tokens.is_empty() || mapping.get(WITH).unwrap_or_default().is_empty() {
-            return Some("a mapping is of tokens to dictionaries: `mapping TOKEN … { with DICTIONARY … }`".into());
+            return Some("a mapping assigns dictionaries to tokens: `mapping TOKEN … { with DICTIONARY … }`".into());
         }
         for token in tokens {
             if seen.contains(&token) {
-                return Some(format!("two mappings say what becomes of `{token}`: remove one of them"));
+                return Some(format!("two mappings handle `{token}`: remove one of them"));
             }
             seen.push(token);
         }

@@ -125,7 +125,7 @@ impl Room for Trigger {
         let help = format!("write `trigger NAME before|after|instead-of {}`", EVENT_WORDS.join("|"));
         match wrong {
             Some(word) => {
-                scope.problem(Problem::new(node.span, format!("`{word}` is no event of a trigger")).help(help))
+                scope.problem(Problem::new(node.span, format!("`{word}` is not an event of a trigger")).help(help))
             }
             None if events.is_empty() => {
                 scope.problem(Problem::new(node.name_span, "this trigger never fires").label("no events").help(help));
@@ -362,7 +362,7 @@ mod tests {
             |trigger: &str| load(&format!("{FUNCTION_KDL}table t {{\n    column a integer\n    {trigger}\n}}\n")).1;
         assert_eq!(problems("trigger g after insert"), ["this trigger calls no function"]);
         assert_eq!(problems("trigger g after function=f"), ["this trigger never fires"]);
-        assert_eq!(problems("trigger g after upsert function=f"), ["`upsert` is no event of a trigger"]);
+        assert_eq!(problems("trigger g after upsert function=f"), ["`upsert` is not an event of a trigger"]);
         assert_eq!(problems("trigger g after insert function=nope"), ["there is no function `nope`"]);
         assert_eq!(problems("trigger g after update function=f {\n of b\n }"), ["table public.t has no column `b`"]);
     }

@@ -52,7 +52,7 @@ impl Room for UserMapping {
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         if let Some(was) = node.props.iter().find(|prop| &*prop.name == "was") {
             let problem = Problem::new(was.name_span, "a user mapping cannot be renamed");
-            return scope.problem(problem.help("it is its role's: PostgreSQL drops it and makes another one"));
+            return scope.problem(problem.help("it belongs to its role: PostgreSQL drops it and creates another one"));
         }
         let Some(name) = generic::take_name(node, scope) else { return };
         generic::parse(&KIND, node, scope);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_not_known_as_harmless_is_a_secret() {
         let (_, problems) = load("server s wrapper=w {\n    user-mapping app {\n        options pin=1234\n    }\n}\n");
-        assert_eq!(problems, ["option `pin` may be a secret, and files hold none"]);
+        assert_eq!(problems, ["option `pin` may be a secret, and files must not contain secrets"]);
     }
 
     #[test]

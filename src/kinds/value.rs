@@ -41,12 +41,12 @@ impl Room for EnumValue {
             said
         });
         for child in &node.children {
-            let message = format!("`{}` cannot stand in a value", child.name);
+            let message = format!("`{}` is not allowed in a value", child.name);
             scope.problem(Problem::new(child.name_span, message).label("unknown here"));
         }
         let Some((was, said)) = was else {
             let problem =
-                Problem::new(node.name_span, "values stand after the name of their enum").label("not in its block");
+                Problem::new(node.name_span, "values come after the name of their enum").label("not in its block");
             let name = name.as_str();
             scope.problem(problem.help(format!(
                 "write `enum NAME {name} …`; if `{name}` was renamed, `{{ value {name} was=OLD }}` says so"
@@ -60,18 +60,18 @@ impl Room for EnumValue {
             let near = nearest(name.as_str(), values.iter().map(|value| &***value));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("what it is called now stands among the values: `enum NAME {} …`", name.as_str()),
+                None => format!("its current name must be among the values: `enum NAME {} …`", name.as_str()),
             };
             let message = format!("{whole} has no value `{}`", name.as_str());
             Some(Problem::new(span, message).label("not one of its values").help(help))
         } else if let Some(first) = object.parts.iter().find(|part| *part.id.name() == name) {
-            let mut problem = Problem::new(span, format!("`{}` is said twice", name.as_str())).label("second time");
+            let mut problem = Problem::new(span, format!("`{}` is given twice", name.as_str())).label("second time");
             problem.related = Some((first.place, "the first time"));
             Some(problem)
         } else if let Some(old) = was.as_ref().filter(|old| **old != name && self.is_in(old, object)) {
             let message = format!("`{}` is still a value of {whole}", old.as_str());
             let problem = Problem::new(said, message).label("cannot be an old name");
-            Some(problem.help("take it out of the values, or leave `was=` out"))
+            Some(problem.help("remove it from the values, or leave out `was=`"))
         } else {
             None
         };

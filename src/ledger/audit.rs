@@ -7,8 +7,8 @@ use crate::plan::{Plan, file};
 use super::{Direction, Entry, Event, How, Ledger, Revision, Run};
 
 /// The way to put a ledger right.
-pub(super) const REMEDY: &str = "`setpoint stamp N`, with the number of the plan that the database is at, writes the ledger anew from plans/ and runs nothing \
-     (`setpoint stamp base` where it is at none)";
+pub(super) const REMEDY: &str = "`setpoint stamp N`, with the number of the plan that the database is at, rewrites the ledger from plans/ and runs nothing \
+     (`setpoint stamp base` if it is at none)";
 
 /// Hands the run its lines of the journal; what belongs to no run is a problem.
 pub(super) fn journal(ledger: &mut Ledger, entries: Vec<(u32, Entry)>) {
@@ -30,7 +30,8 @@ pub(super) fn ledger(ledger: &mut Ledger) {
     let mut problems = Vec::new();
     for (revision, wanted) in ledger.revisions.iter().zip(1..) {
         if revision.number != wanted {
-            problems.push(format!("setpoint.revision has no revision {wanted}, and goes on with {}", revision.number));
+            problems
+                .push(format!("setpoint.revision has no revision {wanted}, and continues with {}", revision.number));
             break;
         }
     }
@@ -95,7 +96,7 @@ fn run_problems(run: &Run, current: u32) -> Vec<String> {
         }
         Direction::Down if run.goal >= run.number || run.number != if run.recorded { current } else { next } => {
             out.push(format!(
-                "plan {} is being taken back on the way to {}, and the database is at {current}",
+                "plan {} is being rolled back on the way to {}, and the database is at {current}",
                 run.number, run.goal
             ));
         }
@@ -103,7 +104,7 @@ fn run_problems(run: &Run, current: u32) -> Vec<String> {
     }
     let steps = plan.steps.len();
     if run.top > steps || run.direction == Direction::Down && run.recorded && run.top != steps {
-        out.push(format!("plan {} has {steps} steps, and {} of them are to be taken back", run.number, run.top));
+        out.push(format!("plan {} has {steps} steps, and {} of them are to be rolled back", run.number, run.top));
     }
     let fits = |entry: &&Entry| match (plan.steps.get(entry.step), entry.direction) {
         (None, _) => false,
@@ -125,7 +126,7 @@ fn run_problems(run: &Run, current: u32) -> Vec<String> {
 fn recorded(number: u32, name: &str, hash: Digest, text: &str) -> Result<Plan, String> {
     let of = format!("plan {number} {name}");
     let plan = file::read(&of, text)
-        .map_err(|error| format!("the recorded text of {of} is no whole plan ({})", error.message))?;
+        .map_err(|error| format!("the recorded text of {of} is not a complete plan ({})", error.message))?;
     if (plan.number, plan.name.as_str()) != (number, name) {
         return Err(format!("the row says {of}, and the recorded text is plan {} {}", plan.number, plan.name));
     }
@@ -143,7 +144,7 @@ impl Ledger {
     /// `Stale` if they disagree.
     pub fn plan(&self, revision: &Revision, text: &str) -> Result<Plan> {
         self.follows(revision, text).map_err(|what| {
-            let error = Error::stale("this database's ledger contradicts itself; nothing of it was run");
+            let error = Error::stale("this database's ledger is inconsistent; nothing in it was run");
             error.detail(format!("setpoint.revision: {what}")).remedy(REMEDY)
         })
     }

@@ -272,7 +272,7 @@ async fn quiet(session: &Session, of_others: EventTriggers) -> Result<()> {
     if of_others == EventTriggers::Refused {
         let found = event_triggers_of_lesser_roles(session, firing).await?;
         if !found.is_empty() {
-            let error = Error::refused("making the ledger would run what others wrote with your rights");
+            let error = Error::refused("creating the ledger would run other roles' code with your privileges");
             let error = found.into_iter().fold(error, |error, function| error.detail(format!("it calls {function}")));
             return Err(error.remedy(
                 "turn each of them off meanwhile, as a superuser: ALTER EVENT TRIGGER … DISABLE; or make its function yours: \
@@ -339,9 +339,9 @@ pub(super) fn check_format(said: Option<&str>, layout: i32) -> Result<()> {
     );
     if let Some(newer) = newer(said) {
         let upgrade = newer.remedy.clone().unwrap_or_default();
-        return Err(newer.remedy(format!("{upgrade}; if no later one was ever used here: {mend}")));
+        return Err(newer.remedy(format!("{upgrade}; if no newer one was ever used here: {mend}")));
     }
-    Err(Error::stale("this database's ledger says of itself what it is not")
+    Err(Error::stale("this database's ledger has another layout than it claims")
         .detail(format!("its tables have layout {layout}, and setpoint.meta says `{format}`"))
         .remedy(mend))
 }

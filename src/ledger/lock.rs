@@ -74,7 +74,7 @@ pub fn check() -> String {
 
 /// The error where a step gave the lock back.
 pub fn gone() -> Error {
-    Error::failed("something that a step ran gave setpoint's lock back, so another setpoint may be at work")
+    Error::failed("something that a step ran released setpoint's lock, so another setpoint may be at work")
         .detail("the transaction was rolled back")
         .remedy("look for calls of pg_advisory_unlock and pg_advisory_unlock_all in the functions that the step calls")
 }

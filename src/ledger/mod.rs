@@ -197,7 +197,7 @@ impl Ledger {
     pub fn warning(&self) -> Option<String> {
         let other = self.others.iter().find(|other| other.maker).or_else(|| self.others.first())?;
         Some(format!(
-            "this database's ledger is not yours alone: {} {}. What it holds is shown, and run only where plans/ has the same plan",
+            "this database's ledger is not yours alone: {} {}. Its contents are shown, but run only if plans/ has the same plan",
             other.name(),
             other.why
         ))

@@ -96,7 +96,7 @@ impl Ledger {
         if self.problems.is_empty() {
             return Ok(());
         }
-        let error = Error::stale("this database's ledger contradicts itself; nothing of it was run");
+        let error = Error::stale("this database's ledger is inconsistent; nothing in it was run");
         Err(self.problems.iter().take(10).cloned().fold(error, Error::detail).remedy(audit::REMEDY))
     }
 }
@@ -155,7 +155,7 @@ fn read_all<T>(
             None => {
                 let first = line.first().and_then(Option::as_deref).unwrap_or("?");
                 let bad = fields.bad.unwrap_or_default();
-                problems.push(format!("setpoint.{table}, the row with {first}: {bad:?} cannot stand there"));
+                problems.push(format!("setpoint.{table}, the row with {first}: {bad:?} is not valid there"));
             }
         }
     }

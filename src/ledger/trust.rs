@@ -119,14 +119,16 @@ pub(super) fn maker(others: &[Other]) -> Option<&Other> {
 pub(super) fn not_writable(other: &Other, session: &Session) -> Error {
     let remedy = match &other.role {
         Some(_) => format!(
-            "connect as {name}, or as a role that is a member of it and has no rights of its own; or make the ledger yours: \
+            "connect as {name}, or as a role that is a member of it and has no privileges of its own; or make the ledger yours: \
                  ALTER SCHEMA setpoint OWNER TO CURRENT_USER, and ALTER TABLE … OWNER TO CURRENT_USER for each of its tables",
             name = other.name()
         ),
-        None => "take that right away: REVOKE ALL ON SCHEMA setpoint, ALL TABLES IN SCHEMA setpoint FROM PUBLIC".into(),
+        None => {
+            "revoke that privilege: REVOKE ALL ON SCHEMA setpoint, ALL TABLES IN SCHEMA setpoint FROM PUBLIC".into()
+        }
     };
     Error::refused(
-        "this database's ledger is another role's, and writing to it could run that role's code with your rights",
+        "this database's ledger is another role's, and writing to it could run that role's code with your privileges",
     )
     .detail(format!("{} {}; you are connected as {}", other.name(), other.why, session.user))
     .remedy(remedy)
@@ -198,7 +200,7 @@ fn compared(relations: &[(String, String)]) -> (Option<i32>, Vec<String>) {
     }
     let known = |name: &str| name == "reading" || name == SEQUENCE.0 || TABLES.iter().any(|table| table.name == name);
     let more = relations.iter().filter(|(name, _)| !known(name));
-    strange.extend(more.map(|(name, _)| format!("{} is no part of a ledger", sql::name(&Ident::from(name.as_str())))));
+    strange.extend(more.map(|(name, _)| format!("{} is not part of a ledger", sql::name(&Ident::from(name.as_str())))));
     (layout, strange)
 }
 
@@ -212,7 +214,7 @@ fn strangers(owner: &str, what: Vec<String>) -> Error {
         error = error.detail(format!("and {more} more"));
     }
     error.remedy(
-        "if it is a ledger that something was added to, remove what is named above; if somebody else made the schema, move it out of the \
+        "if something was added to a ledger, remove what is named above; if somebody else made the schema, move it out of the \
          way: ALTER SCHEMA setpoint RENAME TO …",
     )
 }

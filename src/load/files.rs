@@ -43,18 +43,18 @@ pub fn text(shown: &Path, path: &Path) -> Result<String> {
     let failed = |e: std::io::Error| unreadable(shown, &e);
     let about = fs::metadata(path).map_err(failed)?;
     if !about.is_file() {
-        return Err(Error::config(format!("{} is no file", shown.display()))
+        return Err(Error::config(format!("{} is not a regular file", shown.display()))
             .remedy("only files and folders of files are read; give it another name or place"));
     }
     // Before it is read: memory is no place for a file that will be refused.
     if about.len() > MAX_BYTES as u64 {
         return Err(Error::config(format!(
-            "{} has {} MB; {} are the limit",
+            "{} has {} MB; the limit is {}",
             shown.display(),
             about.len() >> 20,
             MAX_BYTES >> 20
         ))
-        .remedy("split it: where an object stands means nothing"));
+        .remedy("split it: it does not matter which file declares an object"));
     }
     utf8(shown, fs::read(path).map_err(failed)?)
 }
@@ -87,7 +87,7 @@ fn walk(
 ) -> Result<()> {
     let real = fs::canonicalize(dir).map_err(|e| unreadable(shown, &e))?;
     if around.contains(&real) {
-        let message = format!("{} is a link to a directory that it stands in", shown.display());
+        let message = format!("{} is a link to a directory that contains it", shown.display());
         return Err(Error::config(message).remedy("remove the link"));
     }
     around.push(real);
@@ -117,7 +117,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         out = out.remedy("check its permissions: every file below schema/ is read");
     } else if error.kind() == std::io::ErrorKind::NotFound {
-        out = out.remedy("if it is a link, what it led to is gone: mend or remove it");
+        out = out.remedy("if it is a link, its target is gone: repair or remove it");
     }
     out
 }

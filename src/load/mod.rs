@@ -165,7 +165,7 @@ fn top(node: &Node, load: &mut Load) {
         return;
     }
     let known = || rooms().iter().map(|r| r.kind()).filter(|kind| matches!(kind.within, Within::Top | Within::Schema));
-    let message = format!("`{}` cannot stand at the top of a file", node.name);
+    let message = format!("`{}` is not allowed at the top level of a file", node.name);
     let problem = Problem::new(node.name_span, message).label("unknown here");
     let help = where_it_stands(&node.name)
         .or_else(|| habits::help(&node.name, "").map(String::from))
@@ -174,7 +174,7 @@ fn top(node: &Node, load: &mut Load) {
             let near = nearest(&node.name, rooms().iter().map(|room| room.kind().word))?;
             Some(format!("did you mean `{near}`? {}", where_it_stands(near)?))
         })
-        .unwrap_or_else(|| format!("here stand {}", known().map(|kind| kind.word).collect::<Vec<_>>().join(", ")));
+        .unwrap_or_else(|| format!("allowed here: {}", known().map(|kind| kind.word).collect::<Vec<_>>().join(", ")));
     scope.problem(problem.help(help));
 }
 
@@ -199,7 +199,7 @@ fn values_of_columns(load: &mut Load) {
             continue;
         };
         let message = format!("{column} cannot have both `{other}` and `{}`", id.kind().word);
-        let problem = Problem::new(object.place.unwrap_or_default(), message).label("gets values in another way");
+        let problem = Problem::new(object.place.unwrap_or_default(), message).label("gets its values in another way");
         load.problems.push(problem.help("keep one of them"));
     }
 }
@@ -218,23 +218,23 @@ fn renames(load: &mut Load) {
             let problem = Problem::new(place, format!("`was` of {id} is its own name")).label("renamed to itself");
             load.problems.push(problem.help("`was=` says the name before a rename: leave it out"));
         } else if let Some(first) = seen.get(&old) {
-            let message = format!("{id} cannot have been {old}, which another one was as well");
+            let message = format!("{id} cannot have been {old}, which is also the old name of another one");
             let mut problem = Problem::new(place, message).label("second one");
             problem.related = first.map(|place| (place, "the first one"));
-            load.problems.push(problem.help("keep `was=` at the one that is to have its data"));
+            load.problems.push(problem.help("keep `was=` on the one that should keep its data"));
         } else if rename::has(&load.state, &old) && !load.state.renames().any(|(other, ..)| *other == old) {
-            let message = format!("{id} cannot have been {old}, which is declared as well");
+            let message = format!("{id} cannot have been {old}, which is still declared");
             let mut problem = Problem::new(place, message).label(format!("was `{}`", was.as_str()));
             problem.related = load.state.get(&old).and_then(|other| other.place).map(|place| (place, "the other one"));
             load.problems.push(problem.help(format!(
-                "if `{0}` was renamed already, remove `was={1}`; if not, rename it in one plan, and declare the new `{1}` in the next",
+                "if `{0}` has already been renamed, remove `was={1}`; if not, rename it in one plan, and declare the new `{1}` in the next",
                 id.name().as_str(),
                 was.as_str()
             )));
         } else {
             if circle() {
-                let message = format!("the old name of {id} is a new one, in a circle");
-                let problem = Problem::new(place, message).label("nobody could tell whether it was done");
+                let message = format!("the old name of {id} is the new name of another one, in a cycle");
+                let problem = Problem::new(place, message).label("cannot tell whether this was already applied");
                 load.problems
                     .push(problem.help("in one plan, give one of them a third name; in the next one, its new name"));
             }
@@ -261,7 +261,7 @@ fn circles(load: &mut Load) -> bool {
                 open.extend(inheritance::parents(object).into_iter().map(|parent| (parent, false)));
             } else if told.insert(id) {
                 let problem =
-                    Problem::new(object.place.unwrap_or_default(), format!("{id} inherits from itself, in a circle"));
+                    Problem::new(object.place.unwrap_or_default(), format!("{id} inherits from itself, in a cycle"));
                 load.problems.push(
                     problem
                         .label("its own ancestor")
@@ -332,7 +332,7 @@ fn shared_names(load: &mut Load) {
             let message = format!("{id} and {other} cannot have the same name");
             let mut problem = Problem::new(object.place.unwrap_or_default(), message).label("its name is taken");
             problem.related = load.state.get(other).and_then(|o| o.place).map(|place| (place, "the other one"));
-            load.problems.push(problem.help("PostgreSQL keeps both in one list of names: rename one of them"));
+            load.problems.push(problem.help("PostgreSQL keeps both in the same namespace: rename one of them"));
             break;
         }
     }

@@ -15,15 +15,14 @@ pub(super) fn check(state: &State, files: &Sources, problems: &mut Vec<Problem>)
             }
             for star in stars::find(query.as_str()) {
                 let text = star.of.iter().map(|part| format!("{part}.")).collect::<String>() + "*";
-                let message = format!(
-                    "the query of {id} selects `{text}`, which means something else once a table has new columns"
-                );
+                let message =
+                    format!("the query of {id} selects `{text}`, whose meaning changes when a table gets new columns");
                 let place = object.place.unwrap_or_default();
                 let place = place_of(files, place, query.as_str(), star.at).unwrap_or(place);
                 let problem = Problem::new(place, message).label("name the columns");
                 problems.push(problem.help(match columns(state, id, query.as_str(), &star) {
                     Some(list) => format!("write `{list}` instead of `{text}`"),
-                    None => "write the columns that are meant, one by one".into(),
+                    None => "list the columns that you mean".into(),
                 }));
             }
         }

@@ -138,18 +138,18 @@ fn all_problems_of_all_files_come_at_once() {
         "table a\nindx x\ncolumn q int\ntable b { partition-of c DEFAULT }\ntable {}\ntable 5\n",
     ]);
     for part in [
-        "`colunm` cannot stand in a table",
+        "`colunm` is not allowed in a table",
         "schema/0.kdl:2:5",
         "did you mean `column`?",
         "did you mean `not-null`?",
-        "`default` is said twice",
+        "`default` is given twice",
         "table public.a is declared twice",
         "note: the first declaration is at schema/0.kdl:1:1",
-        "`indx` cannot stand at the top of a file",
+        "`indx` is not allowed at the top level of a file",
         "help: did you mean `index`? it belongs in a `table`",
         "there is no table `c`",
         "this table has no name",
-        "a name is wanted here, not a number",
+        "a name is expected here, not a number",
     ] {
         assert!(all.contains(part), "no {part:?} in\n{all}");
     }
@@ -176,16 +176,16 @@ fn many_files_keep_their_places() {
 #[test]
 fn what_nobody_reads_is_refused() {
     for (text, problem) in [
-        ("table a { with fillfactor=70 fillfactor=80 }", "`fillfactor` is said twice"),
-        ("table a { inherits b x=1 }\ntable b", "`x` cannot stand in `inherits`"),
-        ("table a { column x (sql)int }", "`(sql)` means nothing here"),
-        ("table a { column x int { default \"1\" { x } } }", "`x` cannot stand in a default"),
-        ("table a { column x int storage=5 }", "`storage` wants a name"),
+        ("table a { with fillfactor=70 fillfactor=80 }", "`fillfactor` is given twice"),
+        ("table a { inherits b x=1 }\ntable b", "`x` is not allowed in `inherits`"),
+        ("table a { column x (sql)int }", "`(sql)` has no meaning here"),
+        ("table a { column x int { default \"1\" { x } } }", "`x` is not allowed in a default"),
+        ("table a { column x int storage=5 }", "`storage` must be a name"),
         ("table a { column x int storage=outside }", "`storage` is one of plain"),
-        ("table a using=#true", "`using` wants a name"),
+        ("table a using=#true", "`using` must be a name"),
         ("schema app was=old\nschema app was=older", "schema app is described twice"),
-        ("(t)table a", "a type before the node `table` means nothing"),
-        ("table a { comment 5 }", "`comment` wants a text in quotes"),
+        ("(t)table a", "a type annotation on the node `table` has no meaning"),
+        ("table a { comment 5 }", "`comment` must be a string in quotes"),
     ] {
         let all = refused(&[text]);
         assert!(all.contains(problem), "no {problem:?} in\n{all}");
@@ -226,7 +226,7 @@ fn directories_are_read_and_replaced() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(&schema_dir, schema_dir.join("circle")).unwrap();
-        assert!(load(&schema_dir).unwrap_err().message.contains("link to a directory that it stands in"));
+        assert!(load(&schema_dir).unwrap_err().message.contains("link to a directory that contains it"));
     }
     std::fs::remove_dir_all(dir).unwrap();
 }
@@ -316,7 +316,7 @@ mod properties {
 #[test]
 fn the_columns_of_a_typed_table_stand_in_its_type() {
     let typed = |inside: &str| refused(&[&format!("type t {{ attribute a int }}\ntable x of=t {{ {inside} }}")]);
-    assert!(typed("column a bigint").contains("its type stands in type public.t"), "{}", typed("column a bigint"));
+    assert!(typed("column a bigint").contains("its type is declared in type public.t"), "{}", typed("column a bigint"));
     assert!(typed("column b not-null").contains("type public.t has no attribute of that name"));
     assert!(typed("primary-key b").contains("table public.x has no column `b`"));
     assert!(state("table x of=t { column a not-null; primary-key a }\ntype t { attribute a int }").len() > 3);

@@ -190,7 +190,7 @@ pub enum Form {
 pub enum OnChange {
     /// `ALTER` does it in place.
     Alter,
-    /// The object is taken down and put back, and so is what depends on it.
+    /// The object is dropped and recreated, and so is what depends on it.
     Replace,
     /// As `Alter`; where the files leave it out, it is whatever the database has.
     AlterIfSaid,

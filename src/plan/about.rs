@@ -29,7 +29,7 @@ pub fn stands_in(placeholder: &Placeholder) -> String {
         [other] => format!("it and {other} need each other"),
         [other, more @ ..] => format!("it, {other} and {} more need each other", more.len()),
     };
-    format!("a placeholder for a time, since {why}")
+    format!("a temporary placeholder, because {why}")
 }
 
 /// One attribute of an object that is made. Whole queries and bodies, and what is only derived, say nothing here.

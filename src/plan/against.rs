@@ -223,5 +223,5 @@ async fn roles_exist(session: &Session, old: &State, new: &State) -> Result<()> 
         error = error.detail(format!("nor is there {}, needed by {id}", sql::role(role)));
     }
     error.details.insert(0, format!("needed by {id}"));
-    Err(error.remedy("roles belong to the whole server, and setpoint makes none: CREATE ROLE first, or map the name in setpoint.kdl's `env`"))
+    Err(error.remedy("roles belong to the whole server, and setpoint creates none: CREATE ROLE first, or map the name in setpoint.kdl's `env`"))
 }

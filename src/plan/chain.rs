@@ -236,7 +236,7 @@ pub(super) fn lines(path: &Path, text: &str) -> Result<Vec<Link>> {
     let nodes = kdl::read(0, text).map_err(|problems| sources.error(&problems))?;
     let line = |node: &Node| {
         link(node).ok_or_else(|| {
-            Error::config(format!("{} is no line of a chain", sources.place(node.span)))
+            Error::config(format!("{} is not a line of a chain of plans", sources.place(node.span)))
                 .remedy("a line is `plan NUMBER NAME hash=… files=…`; restore the file from version control")
         })
     };

@@ -178,7 +178,7 @@ pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
         .find(|n| &*n.name == "hash")
         .and_then(|n| n.args.first()?.as_text().and_then(|t| Digest::parse(t)));
     let Some(node) = plan else {
-        return Err(cut(Error::new(Class::Stale, format!("{name} holds no plan"))));
+        return Err(cut(Error::new(Class::Stale, format!("{name} contains no plan"))));
     };
     if let Some(format) = node.get_prop("format").and_then(|a| int(&a.value)).filter(|f| *f > FORMAT) {
         return Err(Error::config(format!("{name} has format {format}; this setpoint knows formats up to {FORMAT}"))
@@ -258,7 +258,7 @@ impl Reader {
         let node = node?;
         let digest = node.args.first().and_then(|a| a.as_text()).and_then(|t| Digest::parse(t));
         if digest.is_none() {
-            self.problems.push(Problem::new(node.span, "a hash of 32 hexadecimal digits is wanted here"));
+            self.problems.push(Problem::new(node.span, "a hash of 32 hexadecimal digits is expected here"));
         }
         digest
     }
@@ -267,7 +267,7 @@ impl Reader {
         match node.args.get(at).and_then(|a| a.as_text()) {
             Some(text) => text.to_string(),
             None => {
-                self.problems.push(Problem::new(node.span, format!("`{}` wants a text here", node.name)));
+                self.problems.push(Problem::new(node.span, format!("`{}` must be followed by a string", node.name)));
                 String::new()
             }
         }
@@ -281,7 +281,7 @@ impl Reader {
     fn step(&mut self, node: &Node) -> Step {
         let word = self.text(node, 0);
         let action = Action::parse(&word).unwrap_or_else(|| {
-            self.problems.push(Problem::new(node.span, format!("`{word}` is no action")));
+            self.problems.push(Problem::new(node.span, format!("`{word}` is not an action")));
             Action::Manual
         });
         let flag = |name: &str| node.get_prop(name).is_some();
@@ -327,7 +327,7 @@ impl Reader {
                     let word = self.text(c, 0);
                     let hazard = Hazard::parse(&word);
                     if hazard.is_none() {
-                        self.problems.push(Problem::new(c.span, format!("`{word}` is no hazard")));
+                        self.problems.push(Problem::new(c.span, format!("`{word}` is not a hazard")));
                     }
                     Some(Finding { hazard: hazard?, reason: self.text(c, 1) })
                 })

@@ -72,9 +72,9 @@ pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn
         let Some(node) = run.choose() else {
             let stuck: Vec<String> =
                 (0..count).filter(|n| !run.done[*n]).take(8).map(|n| graph.nodes[n].id.to_string()).collect();
-            return Err(Error::failed("these objects need each other in a circle, and no order was found")
+            return Err(Error::failed("these objects depend on each other in a cycle, and no order was found")
                 .detail(stuck.join(", "))
-                .remedy("this is a fault of setpoint: please report it with the schema; meanwhile split the change in two plans"));
+                .remedy("this is a bug in setpoint: please report it with the schema; meanwhile split the change in two plans"));
         };
         let mut with = Vec::new();
         match graph.nodes[node].act {

@@ -112,7 +112,7 @@ pub(super) fn error(number: u32, names: &[String], markers: bool) -> Error {
     }
     let (first, last) = (names.first().map_or("NAME", String::as_str), names.last().map_or("NAME", String::as_str));
     error.remedy(format!(
-        "`setpoint rebase {last}` makes it plan {} with steps computed anew, or `setpoint rebase {first}` the other one; \
+        "`setpoint rebase {last}` makes it plan {} with recomputed steps, or `setpoint rebase {first}` the other one; \
          move the one that fewer databases have run",
         number + 1
     ))

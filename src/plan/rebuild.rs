@@ -20,7 +20,7 @@ pub fn statements(id: &ObjectId, columns: &[ObjectId], old: &Context<'_>, new: &
         let statement = room(column.kind()).retype(column, object, (id, &aside), old);
         match statement {
             Some(statement) => out.push(statement?),
-            None => return Err(Error::refused(format!("{id} cannot be rebuilt, since {column} uses it"))),
+            None => return Err(Error::refused(format!("{id} cannot be rebuilt, because {column} uses it"))),
         }
     }
     out.extend(room_of_type.drop(&aside, before, old)?);

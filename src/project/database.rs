@@ -97,7 +97,7 @@ impl Project {
             None => match known(VARIABLE) {
                 Some(text) => resolve_variable(VARIABLE, &text),
                 None => {
-                    Ok(resolve(None)?.said_by(format!("libpq's variables and defaults, since {VARIABLE} is not set")))
+                    Ok(resolve(None)?.said_by(format!("libpq's variables and defaults, because {VARIABLE} is not set")))
                 }
             },
         }
@@ -124,7 +124,7 @@ fn dot_env(root: &Path) -> Result<HashMap<String, String>> {
         Err(dotenvy::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(HashMap::new()),
         Err(dotenvy::Error::Io(error)) => Err(Error::config(format!("cannot read {}: {error}", path.display()))),
         // The driver's message repeats the line, which may hold a password.
-        Err(_) => Err(Error::config(format!("{} has a line that is no NAME=value", path.display()))
+        Err(_) => Err(Error::config(format!("{} has a line that is not NAME=value", path.display()))
             .remedy("put values with spaces or # into quotes")),
     }
 }

@@ -112,7 +112,7 @@ impl Reading {
                     let message = format!("an environment has no property `{other}`");
                     self.problems.push(
                         Problem::new(prop.name_span, message)
-                            .help("its properties are url and url-from; `role` stands in its block"),
+                            .help("its properties are url and url-from; `role` belongs in its block"),
                     );
                 }
             }
@@ -180,7 +180,7 @@ impl Reading {
                     Some("managed") | None => {}
                     Some(_) => self.problems.push(
                         Problem::new(child.span, "partitions are `managed` or `external`")
-                            .help("external: those that no file declares are left to the program that makes them"),
+                            .help("external: those that no file declares are left to the program that creates them"),
                     ),
                 },
                 _ => self.unknown(child, &["schema", "exclude", "owners", "grants", "partitions"]),
@@ -211,7 +211,7 @@ impl Reading {
     fn text(&mut self, arg: &Arg) -> Option<String> {
         let text = arg.as_text().map(|text| text.to_string());
         if text.is_none() {
-            self.problems.push(Problem::new(arg.span, "a text belongs here").help("put it into quotes"));
+            self.problems.push(Problem::new(arg.span, "a string belongs here").help("put it into quotes"));
         }
         text
     }
@@ -233,7 +233,7 @@ impl Reading {
         let first = nodes.iter().find(|other| other.name == node.name);
         if first.is_some_and(|first| first.span != node.span) {
             self.problems
-                .push(Problem::new(node.span, format!("`{}` is said twice", node.name)).help("remove one of the two"));
+                .push(Problem::new(node.span, format!("`{}` is given twice", node.name)).help("remove one of the two"));
         }
     }
 

@@ -45,10 +45,10 @@ pub fn init(dir: &Path) -> Result<Vec<String>> {
     for name in ["schema", "plans"] {
         let path = dir.join(name);
         if path.is_dir() {
-            done.push(format!("{name}/ is there already"));
+            done.push(format!("{name}/ already exists"));
         } else {
             fs::create_dir_all(&path).map_err(|error| cannot(&path, &error))?;
-            done.push(format!("made {name}/"));
+            done.push(format!("created {name}/"));
         }
     }
     let path = dir.join(FILE);
@@ -57,7 +57,7 @@ pub fn init(dir: &Path) -> Result<Vec<String>> {
             file.write_all(TEMPLATE.as_bytes()).map_err(|error| cannot(&path, &error))?;
             done.insert(0, format!("wrote {FILE}"));
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => done.insert(0, format!("{FILE} is there already")),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => done.insert(0, format!("{FILE} already exists")),
         Err(error) => return Err(cannot(&path, &error)),
     }
     Ok(done)
@@ -78,13 +78,13 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("setpoint-init-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         assert!(Project::find(&dir).unwrap_err().remedy.is_some_and(|text| text.contains("setpoint init")));
-        assert_eq!(init(&dir).unwrap(), ["wrote setpoint.kdl", "made schema/", "made plans/"]);
+        assert_eq!(init(&dir).unwrap(), ["wrote setpoint.kdl", "created schema/", "created plans/"]);
         let project = Project::find(&dir.join("schema")).unwrap();
         assert_eq!(project.root, dir);
         fs::write(dir.join(FILE), "owner app\n").unwrap();
         assert_eq!(
             init(&dir).unwrap(),
-            ["setpoint.kdl is there already", "schema/ is there already", "plans/ is there already"]
+            ["setpoint.kdl already exists", "schema/ already exists", "plans/ already exists"]
         );
         let mut project = Project::find(&dir).unwrap();
         project.set_owner(&"other".into()).unwrap();

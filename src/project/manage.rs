@@ -21,7 +21,7 @@ pub struct Manage {
     pub owners: bool,
     /// False: access rights are left to others.
     pub grants: bool,
-    /// True: partitions that no file declares are left to the program that makes them.
+    /// True: partitions that no file declares are left to the program that creates them.
     pub external_partitions: bool,
     /// Role names in the files → role names in the database at hand.
     pub roles: FxHashMap<Ident, Ident>,

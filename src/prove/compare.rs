@@ -68,7 +68,7 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
     let mut out = Difference::default();
     let mut line = |id: &ObjectId, text: String| out.lines.push((Some(id.clone()), text));
     comparison.created.iter().for_each(|id| line(id, format!("{id} is gone")));
-    comparison.dropped.iter().for_each(|id| line(id, format!("{id} is there, too")));
+    comparison.dropped.iter().for_each(|id| line(id, format!("{id} also exists")));
     let mut changed = comparison.changed.clone();
     let open = |asked: &&diff::Open| {
         !settled.same.contains(asked) && !settled.unverified.iter().any(|u| u.id == asked.id && u.attr == asked.attr)
@@ -82,7 +82,7 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
     out.unverified = settled.unverified.iter().map(|u| format!("{}: {} ({})", u.id, u.attr, u.reason)).collect();
     let gone = was.unmodelled.iter().filter(|name| !is.unmodelled.contains(name)).map(|name| format!("{name} is gone"));
     let new = is.unmodelled.iter().filter(|name| !was.unmodelled.contains(name));
-    out.lines.extend(gone.chain(new.map(|name| format!("{name} is there, too"))).map(|line| (None, line)));
+    out.lines.extend(gone.chain(new.map(|name| format!("{name} also exists"))).map(|line| (None, line)));
     if let (Some(before), Some(after)) = (&was.dump, &is.dump) {
         // Where our model and the server agree that a text means the same, its spelling is no difference.
         let respelled: Vec<&ObjectId> = comparison.open.iter().map(|asked| &asked.id).collect();

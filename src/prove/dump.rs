@@ -84,7 +84,7 @@ pub fn differences(before: &Dump, after: &Dump, known: &dyn Fn(&str) -> bool) ->
         }
     }
     let new = after.keys().filter(|heading| !before.contains_key(*heading));
-    out.extend(new.map(|heading| format!("pg_dump: {} is there, too", shown(heading))));
+    out.extend(new.map(|heading| format!("pg_dump: {} also exists", shown(heading))));
     out
 }
 
@@ -140,9 +140,6 @@ mod tests {
         let known = |heading: &str| speaks_of(heading, "public", "orders");
         assert_eq!(differences(&before, &other, &known).len(), 1);
         assert_eq!(differences(&before, &Dump::new(), &none).len(), 2);
-        assert_eq!(
-            differences(&Dump::new(), &before, &none)[0],
-            "pg_dump: TABLE orders in schema public is there, too"
-        );
+        assert_eq!(differences(&Dump::new(), &before, &none)[0], "pg_dump: TABLE orders in schema public also exists");
     }
 }

@@ -278,7 +278,7 @@ pub fn refusal(plan: &Plan, rehearsal: &Rehearsal) -> Error {
     }
     let by_hand = plan.steps.iter().any(|step| step.action == Action::Manual);
     error.remedy(if by_hand {
-        "mend the step; or save the plan as it is, with --no-rehearsal"
+        "fix the step; or save the plan as it is, with --no-rehearsal"
     } else {
         "change schema/ so that the plan can run on rows, or write the step by hand (`setpoint plan --save NAME --empty`); to save the \
          plan as it is: --no-rehearsal"

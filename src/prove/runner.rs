@@ -84,7 +84,7 @@ impl Watch for &Values {
 /// What to do about steps that a stranger's plan may not run.
 pub fn untrusted() -> String {
     format!(
-        "if you would run programs of whoever wrote schema/ and plans/ on this machine: {}; it makes their steps as a superuser",
+        "if you trust the authors of schema/ and plans/ to run programs on this machine: {}, which runs such steps as a superuser",
         Author::OPTION
     )
 }

@@ -300,7 +300,7 @@ fn failed_or_proved(lines: Vec<String>) -> Leg {
 fn leg(lines: Vec<String>, unverified: Vec<String>) -> Leg {
     match (failed_or_proved(lines), unverified.is_empty()) {
         (Leg::Proved, false) => {
-            Leg::Unproved(format!("spelled in another way, and nobody could compare it: {}", unverified.join("; ")))
+            Leg::Unproved(format!("spelled differently, and could not be compared: {}", unverified.join("; ")))
         }
         (leg, _) => leg,
     }

@@ -50,9 +50,9 @@ pub fn comment(steps: Steps<'_>, around: &Around<'_>) -> String {
         None if !steps.steps.is_empty() => out.push_str("\n**Not proved:** the plan is not saved yet.\n"),
         None => {}
     }
-    list(&mut out, "Not verified: these differ in text, and nobody could say whether in meaning", around.unverified);
+    list(&mut out, "Not verified: these differ in text, and it is not known whether in meaning", around.unverified);
     list(&mut out, "Not covered by setpoint, left alone", around.unmodelled);
-    list(&mut out, "Pending: saved and not applied yet", around.pending);
+    list(&mut out, "Pending: saved, but not applied yet", around.pending);
     out
 }
 
@@ -153,7 +153,7 @@ fn back(steps: &[Step]) -> String {
     let way = summary::way_back(steps);
     let asks = match way.hazards.as_slice() {
         [] => String::new(),
-        hazards => format!("; going back asks for {}", code(&summary::allow(hazards))),
+        hazards => format!("; rolling back needs {}", code(&summary::allow(hazards))),
     };
     match way.lost.as_slice() {
         [] => format!("Way back: whole{asks}."),
@@ -179,7 +179,7 @@ fn reversed(steps: &[Step]) -> Vec<Step> {
 fn proof(plan: &Plan) -> String {
     let Some(proof) = plan.proof() else {
         return format!(
-            "**Not proved:** nobody ran it up, down and up yet ({}).",
+            "**Not proved:** it has not been run up, down and up yet ({}).",
             code(&format!("setpoint prove {}", plan.number))
         );
     };

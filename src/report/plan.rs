@@ -104,7 +104,7 @@ pub fn summary(steps: &[Step]) -> String {
     let way = summary::way_back(steps);
     let asks = match way.hazards.as_slice() {
         [] => String::new(),
-        hazards => format!("; going back asks for {}", summary::allow(hazards)),
+        hazards => format!("; rolling back needs {}", summary::allow(hazards)),
     };
     match way.lost.as_slice() {
         [] => _ = writeln!(out, "Way back: whole{asks}."),
@@ -153,7 +153,10 @@ pub fn proof(plan: &Plan) -> String {
     match (plan.proof(), &plan.proof) {
         (Some(proof), _) => proved(proof),
         (None, Some(_)) => {
-            format!("not proved: the proof in the file is one of an earlier form; `setpoint prove {}`\n", plan.number)
+            format!(
+                "not proved: the proof in the file is for an earlier form of the plan; `setpoint prove {}`\n",
+                plan.number
+            )
         }
         (None, None) => format!("not proved; `setpoint prove {}`\n", plan.number),
     }
@@ -207,7 +210,7 @@ pub fn proved(proof: &Proof) -> String {
 
 /// What a rehearsal that went well showed, in a line, and what it left open.
 pub fn rehearsed(proof: &Proof, seconds: f32) -> String {
-    let part = if proof.verdict() == Verdict::InPart { ", but for what cannot come back" } else { "" };
+    let part = if proof.verdict() == Verdict::InPart { ", except for what cannot be restored" } else { "" };
     let rows = proof.rows.as_ref().map_or_else(String::new, |rows| format!(" with {}", rows.shown()));
     let mut out =
         format!("rehearsed up, down and up again{rows} on PostgreSQL {}{part} ({seconds:.1} seconds)", proof.server);

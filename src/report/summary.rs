@@ -92,7 +92,7 @@ pub fn way_back(steps: &[Step]) -> WayBack {
         // The first of a step says it for what goes along: a table's columns.
         let found = step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible).map(|f| f.reason.clone());
         let by_hand = step.action == Action::Manual && step.inverse.is_empty();
-        let by_hand = by_hand.then(|| format!("nothing takes back the step by hand `{}`", super::line(&step.sql, 40)));
+        let by_hand = by_hand.then(|| format!("nothing undoes the step by hand `{}`", super::line(&step.sql, 40)));
         // What the new type holds and the old one does not. Where the way there changes values, that is said above; where it does not and
         // yet needs leave, as for a zone, they come back.
         let changes = step.action == Action::Alter && step.hazards.iter().all(|f| f.hazard != Hazard::DataLoss);
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(order(&steps), "5 steps in 2 transactions, [2] outside of any");
         assert_eq!(order(&steps[..1]), "1 step in 1 transaction");
         assert_eq!(order(&steps[1..2]), "1 step outside of transactions");
-        assert_eq!(way_back(&steps).lost, ["nothing takes back the step by hand `UPDATE t SET a = 1`"]);
+        assert_eq!(way_back(&steps).lost, ["nothing undoes the step by hand `UPDATE t SET a = 1`"]);
     }
 
     #[test]

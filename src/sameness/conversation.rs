@@ -110,7 +110,7 @@ const WOULD_FIRE: &str = "22P02";
 impl<'a> Conversation<'a> {
     /// With the server of a session that is not in a transaction.
     pub fn new(session: &'a Session) -> Self {
-        let mute = session.standby.then(|| "a standby takes no temporary tables".into());
+        let mute = session.standby.then(|| "a standby cannot have temporary tables".into());
         Self { session, begun: false, mute }
     }
 
@@ -165,7 +165,7 @@ impl<'a> Conversation<'a> {
             }
             self.round(probes, groups, attempt, &mut replies).await?;
         }
-        let unasked = || Reply::Refused("its table could not be made as a scratch table".into());
+        let unasked = || Reply::Refused("its table could not be created as a scratch table".into());
         Ok(replies.into_iter().map(|reply| reply.unwrap_or_else(unasked)).collect())
     }
 

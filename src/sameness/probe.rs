@@ -234,7 +234,7 @@ fn generated(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result
 
 /// A bound is evaluated when its partition is made, and so is what brings its values to the types of the key.
 fn bound(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
-    let record = cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is no partition in the files")?;
+    let record = cx.new.get(&leaf.id).and_then(|t| t.get(PARTITION_OF)).ok_or("it is not a partition in the files")?;
     let parent = record.get(PARENT).ok_or("its parent is not known")?;
     let key = cx.new.get(parent).and_then(|p| p.get(PARTITION_BY)).ok_or("its parent's key is not known")?.as_str();
     let parsed = PartitionKey::parse(key).ok_or(EVALUATED)?;

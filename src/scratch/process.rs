@@ -61,7 +61,7 @@ pub(super) fn private_directory() -> Result<PathBuf> {
         }
     }
     Err(Error::failed(format!("no free name for a directory in {}", base.display()))
-        .remedy("remove what is left over there"))
+        .remedy("remove the leftovers there"))
 }
 
 /// The directory of our directories. Root's own may be closed to the server's user, and a long path is none for sockets.

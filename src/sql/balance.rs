@@ -14,7 +14,7 @@ pub fn check(text: &str) -> Result<(), String> {
         match (kind, piece) {
             (Kind::Comment, _) if !closed => return Err(unclosed("the comment", piece)),
             (Kind::Quoted, _) if !closed => return Err(unclosed("the name", piece)),
-            _ if !closed => return Err(unclosed("the text", piece)),
+            _ if !closed => return Err(unclosed("the string", piece)),
             (Kind::Symbol, "(" | "[") => open.push((piece, at)),
             (Kind::Symbol, ")" | "]") => {
                 let partner = if piece == ")" { "(" } else { "[" };
@@ -83,15 +83,15 @@ mod tests {
     #[test]
     fn what_is_open_is_found() {
         for (text, message) in [
-            ("a IN ('b', 'c)", "the text that begins with `'c)` is not closed"),
+            ("a IN ('b', 'c)", "the string that begins with `'c)` is not closed"),
             ("\"a", "the name that begins with `\"a` is not closed"),
             ("/* a /* b */", "the comment that begins with `/* a /* b */` is not closed"),
-            ("$$ a $", "the text that begins with `$$ a $` is not closed"),
+            ("$$ a $", "the string that begins with `$$ a $` is not closed"),
             ("(a + b", "nothing closes the `(` in `(a + b`"),
             ("a)", "nothing opens the `)` in `a)`"),
             ("(a]", "nothing opens the `]` in `(a]`"),
             ("SELECT 1; SELECT 2", "something follows the `;` in `SELECT 1; SELECT 2`"),
-            ("E'\\'", "the text that begins with `'\\'` is not closed"),
+            ("E'\\'", "the string that begins with `'\\'` is not closed"),
         ] {
             assert_eq!(check(text), Err(message.to_string()), "{text}");
         }

@@ -27,7 +27,7 @@ pub fn split(text: &str) -> Result<Vec<Text>, String> {
         match after.strip_prefix('.') {
             Some(next) => rest = next,
             None if after.is_empty() => return Ok(parts),
-            None => return Err("a dot is wanted after a quoted part".into()),
+            None => return Err("a dot is expected after a quoted part".into()),
         }
     }
 }

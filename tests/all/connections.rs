@@ -392,5 +392,5 @@ fn clients_show_certificates() {
     keep_private(&sandbox, "home/.postgresql/postgresql.key");
     assert_eq!(says(&sandbox), NOTHING);
     sandbox.write("home/.postgresql/root.crt", &fs::read_to_string(server().file("other.crt")).expect("it is there"));
-    assert!(says(&sandbox).contains("no trusted authority"), "a file of authorities is heeded in mode require, too");
+    assert!(says(&sandbox).contains("not a trusted authority"), "a file of authorities also applies in mode require");
 }

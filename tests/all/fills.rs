@@ -131,7 +131,7 @@ fn a_dropped_column_comes_back_filled() {
         std::fs::remove_dir_all(sandbox.path("schema")).expect("it was written");
         sandbox.write("schema/all.kdl", case.after);
         let plan = sandbox.ok(&["plan"]);
-        let announced = plan.contains("and asks for `--fill` with a value for the rows of table");
+        let announced = plan.contains("and needs `--fill` with a value for the rows of table");
         assert_eq!(announced, !case.column.is_empty(), "{}\n{plan}", case.title);
         sandbox.ok(&["push", "--auto-approve", "--allow", "all", "drop"]);
         let fill = format!("{}={}", case.column, case.expression);
@@ -183,7 +183,7 @@ fn a_new_column_is_asked_for_where_there_are_rows() {
     );
     for (fill, words) in [
         ("b=1", "may mean public.t.b or public.u.b or public.w.b"),
-        ("t.c=1", "no step to come fills that column"),
+        ("t.c=1", "no remaining step fills that column"),
         ("t.b=1; DROP TABLE t", "something follows the `;`"),
         ("t.b", "has no `=`"),
     ] {

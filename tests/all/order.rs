@@ -110,9 +110,9 @@ fn placeholders_are_for_circles_alone() {
     let whole = at(format!("alter {}", public("m")));
     assert!(whole < at(format!("create {}", public("z"))), "whoever is not in the circle comes after it");
     assert!(whole < at(revoked("m")), "nobody is given a placeholder");
-    let why = "a placeholder for a time, since it, function public.a() and 2 more need each other";
+    let why = "a temporary placeholder, because it, function public.a() and 2 more need each other";
     assert_eq!(star.iter().filter(|step| step.about == [why]).count(), 2);
     assert!(star.iter().all(|step| step.transaction == star[0].transaction));
     let own = of("sql-body", &[("a", "a()")]);
-    assert_eq!(own[0].about, ["a placeholder for a time, since it names itself"]);
+    assert_eq!(own[0].about, ["a temporary placeholder, because it names itself"]);
 }

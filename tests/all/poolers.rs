@@ -147,5 +147,5 @@ fn what_a_pooler_does_not_take_or_have() {
     let pooler = Pooler::start(&db, "session", "default_pool_size = 1\nquery_wait_timeout = 60");
     let sandbox = pooler.project(&db);
     let outcome = sandbox.exits(3, &["plan"]);
-    assert!(outcome.stderr.contains("no two sessions at once"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("does not provide two sessions at once"), "{}", outcome.stderr);
 }

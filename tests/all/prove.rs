@@ -146,7 +146,7 @@ fn the_witness_sees_what_the_model_does_not() {
     }
     by_hand(&sandbox, 4, "remark", &format!("COMMENT ON {conversion} IS 'odd'"), Some("SELECT 1"));
     let failed = sandbox.exits(1, &["prove", "4"]);
-    says(&failed, &["down: failed", "pg_dump: COMMENT CONVERSION odd in schema public is there, too"]);
+    says(&failed, &["down: failed", "pg_dump: COMMENT CONVERSION odd in schema public also exists"]);
     // A plan that was edited is not even tried.
     replace(&sandbox, "plans/0003-conversion.kdl", &format!("DROP {conversion}"), "SELECT 1");
     says(&sandbox.exits(4, &["prove", "3"]), &["was changed after it was made"]);
@@ -168,7 +168,7 @@ fn steps_by_hand_are_proved_as_far_as_they_go() {
     sandbox.write("plans/chain.kdl", &(kept.join("\n") + "\n"));
     by_hand(&sandbox, 3, "extra", "CREATE TABLE public.extra (a integer)", None);
     let partly = sandbox.exits(1, &["prove", "3"]);
-    says(&partly, &["have no inverse", "table public.extra is there, too", "up again: failed"]);
+    says(&partly, &["have no inverse", "table public.extra also exists", "up again: failed"]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn what_cannot_come_back_is_no_failure() {
     let shown = sandbox.ok(&["show", "3"]);
     assert!(shown.contains("Way back: in part"), "{shown}");
     let proved = sandbox.exits(0, &["prove"]);
-    says(&proved, &["proved in part", "down: irreversible", "not what it held"]);
+    says(&proved, &["proved in part", "down: irreversible", "not its contents"]);
     says(&sandbox.exits(0, &["check", "--prove", "--since", "3"]), &["and proved"]);
 }
 
@@ -203,7 +203,7 @@ fn without_a_servers_programs_ci_is_told_what_to_do() {
     let refused = sandbox.exits(1, &nowhere);
     says(
         &refused,
-        &["not proved, and it cannot be done here: 1 first, 2 second", "setpoint prove --all", "/nonexistent"],
+        &["not proved, and cannot be proved here: 1 first, 2 second", "setpoint prove --all", "/nonexistent"],
     );
     sandbox.ok(&["prove", "--all"]);
     says(&sandbox.exits(0, &nowhere), &["and proved"]);

@@ -181,7 +181,7 @@ fn plans_of_the_same_name_are_told_apart_by_their_hashes() {
     ours.write("schema/notes.kdl", NOTES);
     says(&ours.exits(78, &["status"]), &["two plans 2", &format!("setpoint rebase {hash}")]);
     says(&ours.exits(64, &["rebase", "push"]), &["both branches have a plan push", &hash]);
-    says(&ours.exits(64, &["rebase", "pull"]), &["none of the plans", &hash]);
+    says(&ours.exits(64, &["rebase", "pull"]), &["not one of the plans", &hash]);
     let outcome = ours.exits(0, &["rebase", &hash]);
     says(&outcome, &["wrote plans/0002-push.kdl", "wrote plans/0003-push.kdl"]);
     ours.ok(&["check"]);

@@ -119,7 +119,7 @@ fn values_that_are_emptied_on_the_way_back_are_found() {
 #[test]
 fn a_sequence_that_is_set_back_is_found() {
     let outcome = spoiled(WIDER, ALTER, &format!("{ALTER}; SELECT setval('public.orders_id_seq', 1)"));
-    says(&outcome, &["up: failed", "sequence public.orders_id_seq was at 1", "and is at 1: the next insert collides"]);
+    says(&outcome, &["up: failed", "sequence public.orders_id_seq was at 1", "and is at 1: the next insert will collide"]);
 }
 
 #[test]

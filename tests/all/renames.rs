@@ -98,7 +98,7 @@ fn what_is_renamed_keeps_its_data_and_what_depends_on_it_follows() {
         assert_eq!(start.len(), end.len());
         sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
         let plan = sandbox.exits(0, &["plan", "--exit-code"]);
-        let hint = "warning: schema/columns.kdl:3:5: `was=a` of column columns.t.x did its work: remove it\n";
+        let hint = "warning: schema/columns.kdl:3:5: `was=a` of column columns.t.x is no longer needed; remove it\n";
         assert!(plan.stderr.contains(hint), "{}", plan.stderr);
         sandbox.ok(&["fmt"]);
         let check = sandbox.exits(0, &["check"]).stderr;
@@ -112,7 +112,7 @@ fn names_that_go_around_in_a_circle_are_refused() {
     sandbox.write("setpoint.kdl", "");
     sandbox.write("schema/t.kdl", "table t {\n    column a integer was=b\n    column b integer was=a\n}\n");
     let error = sandbox.exits(78, &["check"]).stderr;
-    assert!(error.contains("the old name of column public.t.a is a new one, in a circle"), "{error}");
+    assert!(error.contains("the old name of column public.t.a is the new name of another one, in a cycle"), "{error}");
     assert!(error.contains("give one of them a third name"), "{error}");
 }
 
@@ -147,7 +147,7 @@ fn values_of_an_enum_are_renamed_and_added_at_once() {
     sandbox.ok(&["plan", "--save", "paid"]);
     let plan = sandbox.read("plans/0002-paid.kdl");
     let body =
-        "hazard untracked-dependency \"the body of function public.paid() names value public.status.paid, it seems\"";
+        "hazard untracked-dependency \"the body of function public.paid() seems to name value public.status.paid\"";
     assert!(plan.contains(body), "{plan}");
     let steps: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("        sql ")).collect();
     assert_eq!(
@@ -162,7 +162,7 @@ fn values_of_an_enum_are_renamed_and_added_at_once() {
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
     assert_eq!(db.query("SELECT status FROM orders"), ["paid"]);
     let plan = sandbox.exits(0, &["plan", "--exit-code"]);
-    let hint = "schema/all.kdl:2:5: `was=payed` of value public.status.paid did its work: remove it";
+    let hint = "schema/all.kdl:2:5: `was=payed` of value public.status.paid is no longer needed; remove it";
     assert!(plan.stderr.contains(hint), "{}", plan.stderr);
     assert!(sandbox.exits(0, &["check"]).stderr.contains(hint));
     sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
@@ -213,7 +213,7 @@ fn a_rename_is_refused_while_both_names_are_there() {
             "table public.users_v2 cannot become table public.users: the database has both\n --> schema/all.kdl:1:1\n",
             "column public.t.price_new cannot become column public.t.price: the database has both\n --> schema/all.kdl:6:5\n",
             "value public.mood.low cannot become value public.mood.down: the database has both\n  --> schema/all.kdl:10:5\n",
-            "to keep what `users_v2` holds, drop or rename `users` in a plan of its own first",
+            "to keep what `users_v2` holds, drop or rename `users` in a separate plan first",
         ] {
             assert!(error.contains(words), "{words}\n{error}");
         }

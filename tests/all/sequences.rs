@@ -356,9 +356,9 @@ fn a_column_is_never_without_its_numbers() {
     let hazards = sandbox.ok(&["plan"]);
     for words in [
         "- sequence alone",
-        "whoever still calls nextval() on sequence public.t_id_seq fails",
-        "whoever still calls nextval() on the sequence of identity on column public.t.n fails",
-        "table public.v is read whole for the last number in column public.v.a while it is locked",
+        "anything that still calls nextval() on sequence public.t_id_seq fails",
+        "anything that still calls nextval() on the sequence of identity on column public.t.n fails",
+        "table public.v is read completely to find the last number in column public.v.a while it is locked",
         "the position of sequence public.alone is lost",
     ] {
         let plan = sandbox.ok(&["plan", "--json"]);

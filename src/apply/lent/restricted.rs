@@ -37,7 +37,9 @@ pub fn wrap(statement: &str, path: &str, owner: &Ident, number: usize) -> String
 pub fn explain(mut error: Error, owner: &Ident) -> Error {
     let ours = format!("in SQL function \"{PREFIX}");
     error.details.retain(|detail| !detail.starts_with(&ours));
-    error.details.push(format!("it ran as {}, who owns what it changes and may do less than you", sql::name(owner)));
+    error
+        .details
+        .push(format!("it ran as {}, who owns what it changes and has fewer privileges than you", sql::name(owner)));
     if error.sqlstate.as_deref() == Some("42501") {
         error.remedy =
             Some(format!("grant {} what the message says, then run the same command again", sql::name(owner)));

@@ -92,7 +92,7 @@ impl Room for Column {
         if in_view && node.props.is_empty() && node.children.is_empty() {
             let problem = Problem::new(node.name_span, "a view's columns come from its query");
             return scope.problem(
-                problem.label("says nothing").help("leave it out, or give it a comment, a default or a grant"),
+                problem.label("no effect").help("leave it out, or give it a comment, a default or a grant"),
             );
         }
         if &*node.name == short::NUMBERS {
@@ -118,7 +118,7 @@ impl Room for Column {
         }
         if let Some(options) = node.get_child(OPTIONS.name).filter(|_| !is_foreign(&id)) {
             let problem = Problem::new(options.name_span, "only columns of foreign tables have options");
-            scope.problem(problem.label("not here").help("what the planner is told stands in `with`"));
+            scope.problem(problem.label("not here").help("planner options belong in `with`"));
         }
         let identity = find(IDENTITY).map(|room| ObjectId::facet(room.kind(), id.clone()));
         // An identity column is never NULL, and that stays when it becomes an ordinary one.
@@ -138,7 +138,7 @@ impl Room for Column {
             let attribute = inheritance::attribute(of, id).filter(|attribute| state.has(attribute) || !state.has(of));
             return match attribute {
                 None => Some(format!("{of} has no attribute of that name")),
-                Some(_) => object.get(TYPE).map(|_| format!("its type stands in {of}: leave it out here")),
+                Some(_) => object.get(TYPE).map(|_| format!("its type is declared in {of}: leave it out here")),
             };
         }
         let has_parents = ["partition-of", "inherits"].iter().any(|name| table.value(name).is_some());
@@ -359,10 +359,10 @@ fn converted(
         old = old.called(name, now);
     }
     if conversion::verdict(&old, &new) == Verdict::Impossible {
-        let why = format!("{id} cannot become {}: no value of {} is one", new_type.as_str(), old_type.as_str());
+        let why = format!("{id} cannot become {}: no value of {} can be converted", new_type.as_str(), old_type.as_str());
         return Err(Error::refused(why).remedy(
             "add a column of the new type under another name, fill it in a plan written by hand (`setpoint plan --empty --save NAME`), \
-             then let the old one go",
+             then drop the old one",
         ));
     }
     let place = id.parent().map_or_else(String::new, |table| format!("{}.{}", sql::path(table), id.name().as_str()));

@@ -22,7 +22,7 @@ pub fn parse(node: &Node, scope: &mut Scope<'_>) {
         ("foreign-key", false, Some(reference)) => merge(node, reference),
         _ => {
             let help = "write `foreign-key COLUMN { references TABLE COLUMN }` in a table, `references TABLE COLUMN` in a column";
-            scope.problem(Problem::new(node.span, format!("`{}` does not say all here", node.name)).help(help));
+            scope.problem(Problem::new(node.span, format!("`{}` is incomplete", node.name)).help(help));
             return;
         }
     };
@@ -32,7 +32,7 @@ pub fn parse(node: &Node, scope: &mut Scope<'_>) {
         return;
     };
     let Some(name) = target.as_text().cloned() else {
-        scope.problem(Problem::new(target.span, "a table is wanted here").help("put its name in quotes"));
+        scope.problem(Problem::new(target.span, "a table is expected here").help("put its name in quotes"));
         return;
     };
     if let Some(problem) = table_and_column(&name, target.span, scope) {
@@ -56,7 +56,7 @@ pub fn parse(node: &Node, scope: &mut Scope<'_>) {
     }
     if wanted != given {
         let message = format!("{} cannot refer to {given}", count(wanted));
-        scope.problem(Problem::new(node.span, message).help("say as many columns on both sides"));
+        scope.problem(Problem::new(node.span, message).help("name the same number of columns on both sides"));
         return;
     }
     let only = constraint::columns_of_child(&merged, ON_DELETE_COLUMNS.name, &table, scope);
@@ -67,7 +67,7 @@ pub fn parse(node: &Node, scope: &mut Scope<'_>) {
         let names = theirs.iter().map(|c| c.name().as_str()).collect::<Vec<_>>().join(" ");
         let problem = Problem::new(target.span, format!("{other} has no key of `{names}`")).label("not unique there");
         let help =
-            format!("what is referred to is unique: add `unique {names}` to the other table, or `primary-key {names}`");
+            format!("referenced columns must be unique: add `unique {names}` to the other table, or `primary-key {names}`");
         scope.problem(problem.help(help));
     }
     read.set(UNIQUE_KEY, key);

@@ -80,7 +80,7 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
             let message = format!("`{schema}.{name}` would be the whole name, dot and all");
             let problem = Problem::new(arg.span, message).label("not a schema and a name");
             let help = format!(
-                "write `schema {schema} {{ {} {name} … }}`; if the name does have a dot, `({NAME})\"{schema}.{name}\"`",
+                "write `schema {schema} {{ {} {name} … }}`; if the name really contains a dot, `({NAME})\"{schema}.{name}\"`",
                 node.name
             );
             scope.problem(problem.help(help));
@@ -93,22 +93,22 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
 /// An argument as a name of at most 63 bytes.
 pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
     let Some(text) = arg.as_text() else {
-        let problem = Problem::new(arg.span, "a name is wanted here, not a number or a keyword").label("not a name");
+        let problem = Problem::new(arg.span, "a name is expected here, not a number or a keyword").label("not a name");
         scope.problem(problem.help(format!("put it in quotes: {}", in_quotes(&arg.value))));
         return None;
     };
     plain(arg, "", scope);
     if text.is_empty() {
-        let problem = Problem::new(arg.span, "a name has at least one character").label("empty");
+        let problem = Problem::new(arg.span, "a name must have at least one character").label("empty");
         scope.problem(problem.help("write the name"));
         return None;
     }
     if text.len() > MAX_NAME_BYTES {
-        let message = format!("a name has at most {MAX_NAME_BYTES} bytes, this one has {}", text.len());
+        let message = format!("a name can have at most {MAX_NAME_BYTES} bytes, this one has {}", text.len());
         scope.problem(
             Problem::new(arg.span, message)
                 .label("too long")
-                .help("PostgreSQL would cut it short without saying so; choose a shorter name"),
+                .help("PostgreSQL would silently truncate it; choose a shorter name"),
         );
         return None;
     }
@@ -119,7 +119,7 @@ pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
 fn said_twice(node: &Node, scope: &mut Scope<'_>) {
     let mut said = FxHashSet::default();
     for prop in node.props.iter().filter(|prop| !said.insert(&prop.name)) {
-        scope.problem(Problem::new(prop.name_span, format!("`{}` is said twice", prop.name)).label("second time"));
+        scope.problem(Problem::new(prop.name_span, format!("`{}` is given twice", prop.name)).label("second time"));
     }
 }
 
@@ -153,7 +153,7 @@ pub fn record(
         let bare = arg.annotation.is_none() && !takes_all;
         if let Some(flag) = attrs.iter().find(|a| a.form == Form::Flag && a.name == word && bare) {
             if out.value(flag.name).is_some() {
-                scope.problem(Problem::new(arg.span, format!("`{word}` is said twice")).label("second time"));
+                scope.problem(Problem::new(arg.span, format!("`{word}` is given twice")).label("second time"));
             }
             out.put(flag.name, Value::Bool(true));
         } else if let Some(attr) = arguments.peek() {
@@ -182,7 +182,7 @@ pub fn record(
         }) {
             if out.value(attr.name).is_some() {
                 scope.problem(
-                    Problem::new(prop.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                    Problem::new(prop.name_span, format!("`{}` is given twice", attr.name)).label("second time"),
                 );
             }
             let value = one(attr, attr.name, &prop.value, scope);
@@ -202,14 +202,14 @@ pub fn record(
         } else if let Some(child) = found.next() {
             if out.value(attr.name).is_some() {
                 scope.problem(
-                    Problem::new(child.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                    Problem::new(child.name_span, format!("`{}` is given twice", attr.name)).label("second time"),
                 );
             }
             let value = from_node(attr, child, scope);
             put(&mut out, attr, value);
             if let Some(second) = found.next() {
                 scope.problem(
-                    Problem::new(second.name_span, format!("`{}` is said twice", attr.name)).label("second time"),
+                    Problem::new(second.name_span, format!("`{}` is given twice", attr.name)).label("second time"),
                 );
             }
         }
@@ -234,7 +234,7 @@ fn put(out: &mut Attrs, attr: &'static Attr, value: Option<Value>) {
 /// One value; `name` is what people call the attribute.
 fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Option<Value> {
     let wrong = |scope: &mut Scope<'_>, wanted: &str, help: Option<String>| {
-        let mut problem = Problem::new(arg.span, format!("`{name}` wants {wanted}")).label(format!("not {wanted}"));
+        let mut problem = Problem::new(arg.span, format!("`{name}` must be {wanted}")).label(format!("not {wanted}"));
         problem.help = help;
         scope.problem(problem);
         None
@@ -282,24 +282,24 @@ fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Opt
         },
         (Shape::Name | Shape::Names | Shape::Word(_), _) => {
             scope.problem(
-                Problem::new(arg.span, format!("`{name}` wants a name"))
+                Problem::new(arg.span, format!("`{name}` must be a name"))
                     .label("not a name")
                     .help(format!("put it in quotes: {}", in_quotes(&arg.value))),
             );
             None
         }
         (Shape::Expr | Shape::Query, _) => {
-            wrong(scope, "SQL in quotes", Some("leave it out if there is nothing to say".into()))
+            wrong(scope, "SQL in quotes", Some("leave it out if there is no value".into()))
         }
         // A number is refused even where its digits would do as text: `1.10` and `1.1` are one number and two versions.
-        (_, value) => wrong(scope, "a text in quotes", Some(format!("write {}", in_quotes(value)))),
+        (_, value) => wrong(scope, "a string in quotes", Some(format!("write {}", in_quotes(value)))),
     }
 }
 
 /// An annotation that nobody reads is a mistake; `(name)` before an argument that would else be taken for a flag is none.
 fn plain(arg: &Arg, allowed: &str, scope: &mut Scope<'_>) {
     if let Some(annotation) = arg.annotation.as_ref().filter(|a| &***a != allowed) {
-        let problem = Problem::new(arg.span, format!("`({annotation})` means nothing here"));
+        let problem = Problem::new(arg.span, format!("`({annotation})` has no meaning here"));
         scope.problem(problem.label("annotated").help("leave out what is in parentheses"));
     }
 }
@@ -321,7 +321,7 @@ fn many(attr: &'static Attr, args: &[Arg], scope: &mut Scope<'_>) -> Option<Valu
         (Shape::Names, Some(_)) => name_of(arg, scope).map(|n| Value::Text(n.text())),
         _ => {
             scope.problem(
-                Problem::new(arg.span, format!("`{}` wants names", attr.name))
+                Problem::new(arg.span, format!("`{}` must be followed by names", attr.name))
                     .label("not a name")
                     .help("put it in quotes"),
             );
@@ -338,7 +338,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
             arguments_missing(table, attr.name, node, scope);
             let known = child_attrs(table);
             for child in node.children.iter().filter(|c| !known.contains(&&*c.name)) {
-                let message = format!("`{}` cannot stand in `{}`", child.name, attr.name);
+                let message = format!("`{}` is not allowed in `{}`", child.name, attr.name);
                 let mut problem = Problem::new(child.name_span, message).label("unknown here");
                 problem.help =
                     nearest(&child.name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
@@ -396,7 +396,7 @@ fn arguments_missing(table: &'static [Attr], what: &str, node: &Node, scope: &mu
         _ => attr.name.to_uppercase(),
     };
     let whole = wanted.iter().map(form).collect::<Vec<_>>().join(" ");
-    let problem = Problem::new(node.name_span, format!("`{what}` does not say enough"));
+    let problem = Problem::new(node.name_span, format!("`{what}` is incomplete"));
     scope.problem(problem.label(format!("write `{what} {whole}`")));
 }
 
@@ -404,7 +404,7 @@ fn arguments_missing(table: &'static [Attr], what: &str, node: &Node, scope: &mu
 fn nothing_more(attr: &Attr, children: &[Node], props: &[Prop], scope: &mut Scope<'_>) {
     let spans = children.iter().map(|c| (c.name_span, &c.name)).chain(props.iter().map(|p| (p.name_span, &p.name)));
     for (span, name) in spans {
-        scope.problem(Problem::new(span, format!("`{name}` cannot stand in `{}`", attr.name)).label("unknown here"));
+        scope.problem(Problem::new(span, format!("`{name}` is not allowed in `{}`", attr.name)).label("unknown here"));
     }
 }
 

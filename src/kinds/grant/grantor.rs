@@ -11,12 +11,12 @@ pub fn parse(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Op
     let Some(arg) = node.get_prop("by") else { return Some(None) };
     let grantor = generic::name_of(arg, scope)?;
     if parent.kind().word == "default-privileges" {
-        let problem = Problem::new(arg.span, "nobody but the role itself gives rights on what it will create");
+        let problem = Problem::new(arg.span, "only the role itself can grant privileges on what it will create");
         scope.problem(problem.label("not in default privileges"));
         return None;
     }
     if grantor.as_str() == "public" {
-        scope.problem(Problem::new(arg.span, "PUBLIC gives no rights").label("wants a role"));
+        scope.problem(Problem::new(arg.span, "PUBLIC cannot grant privileges").label("must be a role"));
         return None;
     }
     Some(Some(grantor.text()))

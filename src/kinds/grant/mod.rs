@@ -61,7 +61,7 @@ impl Room for Grant {
         let mut option = match node.get_prop("grant-option") {
             Some(arg) if arg.value == Scalar::Bool(true) => rights.clone(),
             Some(arg) if arg.value != Scalar::Bool(false) => {
-                scope.problem(Problem::new(arg.span, "`grant-option` wants #true or #false"));
+                scope.problem(Problem::new(arg.span, "`grant-option` must be #true or #false"));
                 vec![]
             }
             _ => vec![],
@@ -71,7 +71,7 @@ impl Room for Grant {
                 option.extend(acl::parse_rights(child, on, scope));
             } else {
                 scope.problem(
-                    Problem::new(child.name_span, format!("`{}` cannot stand in a grant", child.name))
+                    Problem::new(child.name_span, format!("`{}` is not allowed in a grant", child.name))
                         .label("unknown here"),
                 );
             }

@@ -143,11 +143,14 @@ fn check(kind: KindRef, node: &Node, attrs: &Attrs, scope: &mut Scope<'_>) {
         _ => wrong(format!("this {} has two bodies", kind.word), "keep one of `body`, `sql-body` and `link-symbol=`"),
     }
     if attrs.get(LANGUAGE).is_none() {
-        wrong(format!("this {} does not say its language", kind.word), "write `language=plpgsql` or `language=sql`");
+        wrong(format!("this {} does not name its language", kind.word), "write `language=plpgsql` or `language=sql`");
     }
     let results = args(attrs).iter().any(|a| is_result(a));
     if kind.attr(RETURNS.name).is_some() && attrs.get(RETURNS).is_none() && !results {
-        wrong(format!("this {} does not say what it returns", kind.word), "write `returns=TYPE`, `void` for nothing");
+        wrong(
+            format!("this {} does not declare what it returns", kind.word),
+            "write `returns=TYPE`, `void` for nothing",
+        );
     }
 }
 

@@ -61,7 +61,8 @@ pub fn edit(loaded: &Loaded, schema_dir: &Path, live: &State, differing: &[Diffe
         let all: Vec<ObjectId> = any.chain(checked.unwrap_or_default()).collect();
         anew.extend(all.into_iter().filter(|id| loaded.state.has(id) && target.has(id)));
         if anew.len() == before {
-            let error = Error::failed("the files cannot be edited in place to say what the database holds").detail(why);
+            let error =
+                Error::failed("the files cannot be edited in place to declare what the database holds").detail(why);
             return Err(error.remedy(
                 "commit them and run `setpoint pull --force`, which replaces them all; Git shows what changed",
             ));

@@ -8,7 +8,7 @@ pub enum Act {
     /// From this old name.
     Rename(ObjectId),
     Drop,
-    /// A type is taken down and put back under columns that use it; these columns.
+    /// A type is dropped and recreated under columns that use it; these columns.
     Rebuild(Vec<ObjectId>),
     Alter(Vec<&'static str>),
     Create,

@@ -11,10 +11,10 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let table = subject.id.root();
     match (subject.action, subject.id.kind().word) {
         (Action::Create, "primary-key" | "unique" | "exclude") => {
-            finding(Hazard::BlocksReads, format!("nobody reads {table} while {} is built", subject.id))
+            finding(Hazard::BlocksReads, format!("{table} cannot be read while {} is built", subject.id))
         }
         _ if super::table_rewrite::check(subject).is_some() => {
-            finding(Hazard::BlocksReads, format!("nobody reads {table} while it is written again"))
+            finding(Hazard::BlocksReads, format!("{table} cannot be read while it is rewritten"))
         }
         _ => None,
     }

@@ -11,7 +11,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     match (subject.action, subject.id.kind().word) {
         (Action::Create, "index") => finding(
             Hazard::BlocksWrites,
-            format!("nobody writes to {} while {} is built", subject.id.root(), subject.id),
+            format!("{} cannot be written to while {} is built", subject.id.root(), subject.id),
         ),
         _ => None,
     }

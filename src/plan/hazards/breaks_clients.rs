@@ -18,7 +18,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             if room(id.kind()).fills(id, subject.before).is_none_or(|column| subject.after.has(&column)) =>
         {
             let sequence = if id.kind().word == "sequence" { id.to_string() } else { format!("the sequence of {id}") };
-            finding(Hazard::BreaksClients, format!("whoever still calls nextval() on {sequence} fails"))
+            finding(Hazard::BreaksClients, format!("anything that still calls nextval() on {sequence} fails"))
         }
         (
             Action::Rename,
@@ -32,12 +32,12 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         ) => finding(Hazard::BreaksClients, format!("whoever still uses {id} fails")),
         (Action::Create, "sequence") => cannot_insert(subject),
         (Action::Drop | Action::Rename, "publication") => {
-            finding(Hazard::BreaksClients, format!("whoever subscribes to {id} gets no more changes"))
+            finding(Hazard::BreaksClients, format!("subscribers to {id} get no more changes"))
         }
         (Action::Drop, "publication-table" | "publication-schema")
             if id.parent().is_some_and(|publication| subject.after.has(publication)) =>
         {
-            finding(Hazard::BreaksClients, format!("whoever subscribes gets no more changes of {id}"))
+            finding(Hazard::BreaksClients, format!("subscribers get no more changes of {id}"))
         }
         (Action::Drop, "primary-key") if subject.after.has(id.root()) && !has_identity(subject.before, id.root()) => {
             published(subject, id.root())

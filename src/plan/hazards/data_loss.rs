@@ -11,7 +11,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let secrets = |old: &crate::model::Object| old.value("secret").is_some() || old.value("unreadable").is_some();
     match (subject.action, word) {
         (Action::Drop, _) if subject.old.is_some_and(secrets) => {
-            finding(Hazard::DataLoss, format!("secret options of {id}, which are kept nowhere else, are lost"))
+            finding(Hazard::DataLoss, format!("secret options of {id}, which are stored nowhere else, are lost"))
         }
         (Action::Drop | Action::Alter, "column") if foreign(id) => None, // others hold the rows
         (Action::Drop, "table") => finding(Hazard::DataLoss, format!("the rows of {id} are lost")),
@@ -39,7 +39,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             finding(Hazard::DataLoss, format!("the rows of {id}, those of its last REFRESH, are lost"))
         }
         (Action::Alter, "table") if subject.changed.contains(&"unlogged") && is_unlogged(subject) => {
-            finding(Hazard::DataLoss, format!("a crash of the server empties {id}"))
+            finding(Hazard::DataLoss, format!("a server crash empties {id}"))
         }
         (Action::Alter, "column" | "attribute") => finding(Hazard::DataLoss, values::fate(subject)?.loss?),
         _ => None,

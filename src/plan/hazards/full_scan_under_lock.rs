@@ -12,7 +12,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         let table = column.root();
         return finding(
             Hazard::FullScanUnderLock,
-            format!("{table} is read whole for the last number in {column} while it is locked"),
+            format!("{table} is read completely to find the last number in {column} while it is locked"),
         );
     }
     if subject.id.kind().word == "column" && subject.action == Action::Create {
@@ -20,10 +20,10 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     let read = super::may_fail_on_data::looks_at_rows(subject)?.tables;
     let reason = match read.as_slice() {
-        [one] => format!("{one} is read whole while it is locked"),
+        [one] => format!("{one} is read completely while it is locked"),
         more => {
             let names: Vec<String> = more.iter().map(ToString::to_string).collect();
-            format!("{} are read whole while they are locked", names.join(" and "))
+            format!("{} are read completely while they are locked", names.join(" and "))
         }
     };
     finding(Hazard::FullScanUnderLock, reason)

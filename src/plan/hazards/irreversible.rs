@@ -8,21 +8,24 @@ use crate::plan::Action;
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let id = subject.id;
     if subject.action == Action::Alter && id.kind().word == "extension" && subject.changed.contains(&"version") {
-        return finding(Hazard::Irreversible, format!("{id} may have no way back to its version"));
+        return finding(Hazard::Irreversible, format!("{id} may have no way back to its present version"));
     }
     if subject.action == Action::Alter && super::data_loss::is_unlogged(subject) {
         super::data_loss::check(subject)?;
-        return finding(Hazard::Irreversible, format!("rolling back brings back no row of {id} that a crash took"));
+        return finding(
+            Hazard::Irreversible,
+            format!("rolling back does not restore rows of {id} that a crash removed"),
+        );
     }
     super::data_loss::check(subject).filter(|_| !super::data_loss::comes_back(subject))?;
     let column = subject.old.filter(|_| id.kind().word == "column" && subject.action == Action::Drop);
     let asks =
         column.is_some_and(|old| filling::lacks_value(id, old, &[], subject.before) && subject.after.has(id.root()));
     let asks = match asks {
-        true => format!(", and asks for `--fill` with a value for the rows of {}", id.root()),
+        true => format!(", and needs `--fill` with a value for the rows of {}", id.root()),
         false => String::new(),
     };
-    finding(Hazard::Irreversible, format!("rolling back brings back {id}, not what it held{asks}"))
+    finding(Hazard::Irreversible, format!("rolling back recreates {id}, but not its contents{asks}"))
 }
 
 /// Of an object that becomes a placeholder before it goes, with others: on the way back it is one when they are made.

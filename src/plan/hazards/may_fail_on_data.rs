@@ -90,7 +90,7 @@ fn new_rule(subject: &Subject<'_>) -> Option<String> {
             Some(format!("rows of {} need a value for {id}", id.root()))
         }
         (Action::Alter, "column") if equality_changes(subject) && in_key(subject) => {
-            Some(format!("rows of {} must differ by the new equality of {id}", id.root()))
+            Some(format!("rows of {} must differ under the new equality of {id}", id.root()))
         }
         _ => None,
     }
@@ -105,7 +105,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         Verdict::Keeps if !gets_rules(subject) => None,
         Verdict::Looks => finding(
             Hazard::MayFailOnData,
-            format!("every value of {} must come back from the new type as it was", subject.id),
+            format!("every value of {} must convert back from the new type unchanged", subject.id),
         ),
         _ => finding(Hazard::MayFailOnData, format!("every value of {} must fit the new type", subject.id)),
     }

@@ -115,7 +115,7 @@ pub struct Subject<'a> {
     pub new: Option<&'a Object>,
     /// The attributes that change.
     pub changed: &'a [&'static str],
-    /// The object is taken down and put back in the same plan.
+    /// The object is dropped and recreated in the same plan.
     pub replaced: bool,
     /// The object (or the table it belongs to) existed before the plan and still does.
     pub on_existing: bool,

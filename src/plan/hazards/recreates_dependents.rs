@@ -21,5 +21,5 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             | "foreign-key"
     )
     .then_some(())?;
-    finding(Hazard::RecreatesDependents, format!("{} is taken down and put back", subject.id))
+    finding(Hazard::RecreatesDependents, format!("{} is dropped and recreated", subject.id))
 }

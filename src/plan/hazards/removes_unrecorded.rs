@@ -12,5 +12,5 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     // Of what goes with its table, the table says it.
     let own = subject.id.parent().is_none_or(|parent| recorded.has(parent) || parent.kind().address == Address::Schema);
     (own && !recorded.has(subject.id)).then_some(())?;
-    finding(Hazard::RemovesUnrecorded, format!("no revision made {}", subject.id))
+    finding(Hazard::RemovesUnrecorded, format!("no revision created {}", subject.id))
 }

@@ -8,18 +8,18 @@ const SHOWN: usize = 5;
 
 /// Functions of others that a step may call. `functions` are texts like `m.f(integer), which mallory owns`.
 pub fn functions(functions: &[String]) -> Finding {
-    found(format!("with your rights it may call {}", list(functions)))
+    found(format!("with your privileges it may call {}", list(functions)))
 }
 
 /// The owner's expressions would be evaluated, and the owner cannot run the step himself.
 pub fn owner(owner: &str, lacks: &str, functions: &[String]) -> Finding {
     let called = if functions.is_empty() { String::new() } else { format!(": {}", list(functions)) };
-    found(format!("it runs what {owner} wrote with your rights{called}; it cannot run as {owner}, since {lacks}"))
+    found(format!("it runs code of {owner} with your privileges{called}; it cannot run as {owner}, because {lacks}"))
 }
 
 /// Functions of others that event triggers call for every step.
 pub fn event_triggers(functions: &[String]) -> Finding {
-    found(format!("with your rights every step calls {}", list(functions)))
+    found(format!("with your privileges every step calls {}", list(functions)))
 }
 
 fn found(reason: String) -> Finding {

@@ -17,28 +17,25 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             if binary_compatible(&old, &new) {
                 return None;
             }
-            finding(Hazard::TableRewrite, format!("{table} is written again for the type {}", new.as_str()))
+            finding(Hazard::TableRewrite, format!("{table} is rewritten for the type {}", new.as_str()))
         }
         (Action::Alter, "attribute") if has_tables(subject) && subject.changed.contains(&"type") => {
             let (old, new) = changed_type(subject)?;
             if binary_compatible(&old, &new) {
                 return None;
             }
-            finding(
-                Hazard::TableRewrite,
-                format!("every table of {table} is written again for the type {}", new.as_str()),
-            )
+            finding(Hazard::TableRewrite, format!("every table of {table} is rewritten for the type {}", new.as_str()))
         }
         (Action::Create, "column")
             if subject.new?.value("generated").is_some() && subject.new?.value("virtual").is_none() =>
         {
-            finding(Hazard::TableRewrite, format!("{table} is written again to fill {}", subject.id))
+            finding(Hazard::TableRewrite, format!("{table} is rewritten to fill {}", subject.id))
         }
         (Action::Create, "identity") => {
-            finding(Hazard::TableRewrite, format!("{table} is written again to number its rows"))
+            finding(Hazard::TableRewrite, format!("{table} is rewritten to number its rows"))
         }
         (Action::Alter, "table") if subject.changed.iter().any(|c| matches!(*c, "unlogged" | "tablespace")) => {
-            finding(Hazard::TableRewrite, format!("{table} is written again"))
+            finding(Hazard::TableRewrite, format!("{table} is rewritten"))
         }
         _ => None,
     }

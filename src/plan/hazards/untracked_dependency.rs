@@ -83,5 +83,5 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     users.retain(|user| *user != id);
     let more = users.len().saturating_sub(1);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    finding(Hazard::UntrackedDependency, format!("the body of {}{more} names {id}, it seems", users.first()?))
+    finding(Hazard::UntrackedDependency, format!("the body of {}{more} seems to name {id}", users.first()?))
 }

@@ -46,8 +46,9 @@ fn between(id: &ObjectId, (before, old): (&State, &SqlType), (after, new): (&Sta
 }
 
 fn loss(id: &ObjectId, verdict: &Verdict, old: &Stands, new: &Stands) -> Option<String> {
-    let zone =
-        || format!("times in {id} are taken for UTC: for another zone, edit the step in the saved plan and seal it");
+    let zone = || {
+        format!("times in {id} are assumed to be in UTC: for another zone, edit the step in the saved plan and seal it")
+    };
     match verdict {
         Verdict::Loses(why) if conversion::needs_zone(old, new) => Some(format!("{why} ({id}); {}", zone())),
         Verdict::Loses(why) => Some(format!("values of {id} change: {why}")),
@@ -64,13 +65,13 @@ fn is_attribute(id: &ObjectId) -> bool {
 pub(in crate::plan) fn hazards_of_rebuilt(id: &ObjectId, before: &State, after: &State) -> Vec<Finding> {
     let table = id.root();
     let mut found = vec![
-        (Hazard::TableRewrite, format!("{table} is written again for the new type of {id}")),
-        (Hazard::BlocksReads, format!("nobody reads {table} while it is written again")),
+        (Hazard::TableRewrite, format!("{table} is rewritten for the new type of {id}")),
+        (Hazard::BlocksReads, format!("{table} cannot be read while it is rewritten")),
         (Hazard::MayFailOnData, format!("every value of {id} must exist in the new type")),
     ];
     if let Some(Fate { verdict, loss: Some(why) }) = rebuilt(id, before, after) {
         if verdict != Verdict::NeedsZone {
-            found.push((Hazard::Irreversible, format!("rolling back brings back {id}, not what it held")));
+            found.push((Hazard::Irreversible, format!("rolling back recreates {id}, but not its contents")));
         }
         found.insert(0, (Hazard::DataLoss, why));
     }

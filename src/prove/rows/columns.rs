@@ -58,7 +58,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// What gives the next value, if a sequence stands behind it.
+    /// What gives the next value, if a sequence follows the block.
     pub fn next(&self, table: &Table) -> Option<String> {
         if self.identity {
             let path = sql::literal(&table.path());

@@ -89,7 +89,7 @@ impl Filler<'_> {
             let query = format!("SELECT count(*) FROM {}", table.path());
             let rows = self.session.rows(&query, &[]).await?.into_iter().next().map_or(0, |mut row| row.next::<i64>());
             let rows = u64::try_from(rows).unwrap_or(0);
-            let reason = "no row that its parent took belongs to it".to_owned();
+            let reason = "none of its parent's rows belong to it".to_owned();
             let resisted = (rows == 0).then_some(Resisted { constraint: None, reason });
             self.outcome.insert(table.oid, (rows, resisted));
         }
@@ -98,7 +98,7 @@ impl Filler<'_> {
 
     async fn rows(&self, table: &Table) -> Result<(u64, Option<Resisted>)> {
         if table.leaves == Some(0) {
-            let reason = "it has no partition that could take a row".to_owned();
+            let reason = "it has no partition that accepts a row".to_owned();
             return Ok((0, Some(Resisted { constraint: None, reason })));
         }
         let wanted = self.wanted.rows.max(table.leaves.unwrap_or(0).max(table.asked).min(PARTITIONS));
@@ -140,7 +140,7 @@ impl Filler<'_> {
         Ok(Some(match put.out_of_place.or(most) {
             None => Refusal {
                 constraint: None,
-                message: "no row could be made".to_owned(),
+                message: "no row could be generated".to_owned(),
                 sqlstate: String::new(),
                 certain: false,
             },
@@ -210,6 +210,6 @@ fn worst(put: &Put) -> Resisted {
             let constraint = Some(violation.constraint).filter(|name| !name.is_empty());
             Resisted { constraint, reason: format!("{} (SQLSTATE {})", violation.message, violation.state) }
         }
-        None => Resisted { constraint: None, reason: "no row could be made".to_owned() },
+        None => Resisted { constraint: None, reason: "no row could be generated".to_owned() },
     }
 }

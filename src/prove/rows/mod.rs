@@ -89,7 +89,7 @@ pub struct Refusal {
     pub constraint: Option<String>,
     /// What the server said.
     pub message: String,
-    /// The SQLSTATE; empty where no row could be made at all.
+    /// The SQLSTATE; empty where no row could be generated at all.
     pub sqlstate: String,
     /// False if it may only be that no value was found that is new, or satisfies everything.
     pub certain: bool,

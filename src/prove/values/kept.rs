@@ -142,7 +142,7 @@ impl<'a> Ends<'a> {
             }
         }
         if lines.len() == old && was == is && same.len() > 1 && !same_rows(before, after, &same) {
-            lines.push(format!("the values of table {} stand in other rows than they did", before.shown()));
+            lines.push(format!("the values of table {} are in other rows than before", before.shown()));
         }
         Ok(())
     }
@@ -254,8 +254,8 @@ impl<'a> Ends<'a> {
             return None;
         }
         let shown = format!("{}.{}", super::name(&before.schema), super::name(&before.name));
-        let now = after.last.map_or_else(|| "begins anew".to_owned(), |now| format!("is at {now}"));
-        Some(format!("sequence {shown} was at {last} and {now}: the next insert collides with what is there"))
+        let now = after.last.map_or_else(|| "starts over".to_owned(), |now| format!("is at {now}"));
+        Some(format!("sequence {shown} was at {last} and {now}: the next insert will collide with an existing value"))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn scalars(old: &Parsed, new: &Parsed) -> Verdict {
         ("smallint", "real" | "double precision") | ("integer" | "real", "double precision") => Keeps,
         ("double precision", "real") => Loses("real holds fewer digits than double precision".into()),
         (a, "jsonb") if a == "json" || is_text(old) => {
-            Loses("jsonb keeps neither spacing nor the order of keys, and one of keys that are said twice".into())
+            Loses("jsonb keeps neither spacing nor the order of keys, and only one of duplicate keys".into())
         }
         (_, "json") if is_text(old) => MayFail,
         (_, "tsvector" | "tsquery" | "jsonpath" | "money") if is_text(old) => written(new),

@@ -132,7 +132,7 @@ pub fn other_equality(old: &Stands, new: &Stands) -> bool {
 /// The same as `verdict` where PostgreSQL's assignment does it, without a step that could look: an attribute's new type.
 pub fn by_assignment(old: &Stands, new: &Stands) -> Verdict {
     match verdict(old, new) {
-        Verdict::Looks => Verdict::Loses(format!("{} does not hold all that {} does", new.text(), old.text())),
+        Verdict::Looks => Verdict::Loses(format!("{} cannot hold every value of {}", new.text(), old.text())),
         other => other,
     }
 }

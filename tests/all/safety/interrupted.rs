@@ -70,8 +70,8 @@ fn stopped(name: &str) {
     assert_eq!(sleeping(&db), 0, "the statement goes on:\n{stderr}");
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("1 of the 2 statements"), "{stderr}");
-    assert!(stderr.contains("`setpoint apply --to 2` goes on"), "{stderr}");
-    assert!(stderr.contains("`setpoint rollback --to 1` takes it back"), "{stderr}");
+    assert!(stderr.contains("`setpoint apply --to 2` continues"), "{stderr}");
+    assert!(stderr.contains("`setpoint rollback --to 1` rolls it back"), "{stderr}");
     db.execute("DROP EVENT TRIGGER slow; DROP FUNCTION slow()");
     sandbox.ok(&["apply", "--to", "2", "--auto-approve", "--allow", "all"]);
     sandbox.ok(&["plan", "--exit-code"]);

@@ -344,7 +344,7 @@ fn what_runs_as_the_owner_leaves_nothing_behind() {
         let ends_well = what == "settings";
         assert_eq!(outcome.code == 0, ends_well, "{what}: {}{}", outcome.stdout, outcome.stderr);
         if what == "the lock" {
-            says(&outcome, &["gave setpoint's lock back"]);
+            says(&outcome, &["released setpoint's lock"]);
         }
         let _ = scene.ran();
         let there = scene.db.query("SELECT conname FROM pg_constraint WHERE conname = 'c'").len();

@@ -79,7 +79,7 @@ fn the_look_from_three_sides() {
     // The files say more: no plan leads there yet; then a plan waits.
     let file = "schema/public/tables/users.kdl";
     edit(&sandbox, file, "    primary-key", "    column nickname text\n    primary-key");
-    says(&sandbox.exits(1, &["check"]), &["no plan leads to", "setpoint plan --save NAME"]);
+    says(&sandbox.exits(1, &["check"]), &["that no plan contains", "setpoint plan --save NAME"]);
     says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ column nickname"]);
     sandbox.ok(&["plan", "--save", "nicknames"]);
     says(&sandbox.exits(0, &["status"]), &["pending     2 nicknames"]);

@@ -212,7 +212,7 @@ fn a_page_may_come_from_another_version_with_or_without_pg_dump() {
         &page,
         "proved on PostgreSQL 15.18, compared by setpoint and by pg_dump 15.18, 2027-01-02T03:04:05Z"
     ));
-    let without = "warning: pg_dump was not found beside the server's programs: nobody but setpoint compares\n\
+    let without = "warning: pg_dump was not found beside the server's programs: only setpoint compares\n\
                    proved on PostgreSQL 18.4, compared by setpoint, 2027-01-02T03:04:05Z";
     assert!(agrees(&page, without));
     assert!(!agrees(&page, "proved on PostgreSQL 15.20, compared by setpoint and by pg_dump 15.20"));

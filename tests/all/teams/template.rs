@@ -68,7 +68,7 @@ fn the_files_and_the_database_agree() {
     }
     // A model that changed: without a database, and with one.
     sandbox.write("schema/d.kdl", "table d {\n    column id bigint\n}\n");
-    says(&sandbox.exits(1, &["check"]), &["no plan leads to"]);
+    says(&sandbox.exits(1, &["check"]), &["that no plan contains"]);
     says(&sandbox.exits(2, &["plan", "--exit-code"]), &["+ table d"]);
     std::fs::remove_file(sandbox.path("schema/d.kdl")).expect("it is there");
     db.execute("ALTER TABLE a ADD COLUMN by_hand int");
@@ -132,7 +132,7 @@ fn a_plan_that_fails_leaves_nothing_behind() {
             "plan 2 (full-name), step 2 of 5 failed",
             "division by zero",
             "UPDATE public.users",
-            "nothing of this plan was done",
+            "no part of this plan was applied",
         ],
     );
     // Its one transaction was rolled back.
