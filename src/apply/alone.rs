@@ -19,10 +19,10 @@ use super::executor::{Executor, Unit, subject};
 use super::lent::{self, Lender};
 use super::{blockers, stale};
 
-/// How often somebody is told who is in the way.
+/// How often the blocking session is reported.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Runs one step, the `number`th of its run, outside of transactions. It has no timeouts, which would only leave an invalid index, but a budget of waiting.
+/// Runs one step, the `number`th of its run, outside of transactions. It has no timeouts, which would only leave an invalid index, but a limit on waiting.
 pub async fn run(
     executor: &Executor<'_>,
     lender: &Lender<'_>,
@@ -80,7 +80,7 @@ pub async fn run(
     Err(at_step(shown))
 }
 
-/// Finds out whether a step that was begun has happened; what it left half done is removed. True: it is done.
+/// Finds out whether a step that was begun took effect; what it left half done is removed. True: it is done.
 ///
 /// # Errors
 /// The server's.
@@ -100,7 +100,7 @@ async fn exists(executor: &Executor<'_>, step: &Step) -> Result<bool> {
     Ok(live.state.iter().any(|(id, _)| id.to_string() == step.object))
 }
 
-/// An index that is there and valid was built. An invalid one is ours (the journal says that we began it): away with it.
+/// A valid index was built. An invalid one is ours (the journal says that we began it) and is removed.
 async fn settle_index(executor: &Executor<'_>, step: &Step) -> Result<bool> {
     let session = executor.session;
     let names = stale::names(&step.object).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::catalog::interrupt;
 
 use super::executor::Executor;
 
-/// Waits for `work` and looks every `tick` who blocks it; `seen` is told, and says whether to give up. Giving up cancels the
+/// Waits for `work` and checks every `tick` who blocks it; `seen` is told, and decides whether to give up. Giving up cancels the
 /// statement, so that `work` ends with the server's error.
 pub async fn watched<T>(
     executor: &Executor<'_>,
@@ -21,7 +21,7 @@ pub async fn watched<T>(
             biased;
             done = &mut work => return done,
             () = interrupt::asked() => {
-                // If it fails, the statement goes on, and so do we.
+                // If it fails, the statement continues, and so do we.
                 let _ = executor.session.canceller().cancel().await;
                 tokio::select! {
                     biased;
@@ -43,7 +43,7 @@ pub async fn watched<T>(
             None => false,
         };
         if give_up {
-            let _ = executor.session.canceller().cancel().await; // if it fails, the statement goes on, and so do we
+            let _ = executor.session.canceller().cancel().await; // if it fails, the statement continues, and so do we
         }
     }
 }

@@ -30,15 +30,15 @@ pub struct Unit<'a> {
     pub group: u32,
 }
 
-/// What running needs.
+/// What running steps requires.
 pub struct Executor<'a> {
     /// The session that holds the lock; everything runs here.
     pub session: &'a Session,
     /// What writes the journal.
     pub pen: Pen<'a>,
-    /// A second session that looks who is in the way.
+    /// A second session that finds out who is blocking.
     pub watch: &'a Session,
-    /// Timeouts and budgets.
+    /// Timeouts and time limits.
     pub options: &'a Options,
     /// The command that this is part of.
     pub trip: &'a Trip,
@@ -82,7 +82,7 @@ impl Executor<'_> {
         let lender = Lender::new(self.session).await?;
         let mut rest = left.as_slice();
         while let Some(first) = rest.first() {
-            // Where nobody is there to be held up, all goes together that may.
+            // If nobody can be blocked, everything that may goes into one transaction.
             let group = |unit: &Unit<'_>| if self.options.offline { 0 } else { unit.group };
             let size = plan::next_transaction(rest.iter().map(|unit| (group(unit), unit.step.mode)));
             let (now, later) = rest.split_at(size);
@@ -118,7 +118,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// What a run says that was told to stop.
+    /// The message of a run that was stopped.
     fn stopped(&self, label: &str, done: usize, total: usize) -> Error {
         interrupt::error()
             .detail(format!("{done} of the {total} statements of {label} are done, and stay done"))
@@ -148,7 +148,7 @@ impl Executor<'_> {
         Ok(left)
     }
 
-    /// Runs units in one transaction, again and again while locks are not to be had and the budget lasts.
+    /// Runs units in one transaction, retrying while locks cannot be acquired and time is left.
     async fn transaction(
         &self,
         lender: &Lender<'_>,
@@ -301,7 +301,7 @@ impl Executor<'_> {
     }
 }
 
-/// What of a transaction was shown.
+/// How much of a transaction was shown.
 struct Shown<'a> {
     ways: &'a [Way],
     units: &'a [Unit<'a>],
@@ -355,7 +355,7 @@ async fn first_failure(pipeline: &mut Pipeline<'_>, sent: Vec<At>) -> Option<Fai
     failure
 }
 
-/// True for what goes away by itself: a lock timeout, a deadlock, a serialisation failure.
+/// True for transient failures: a lock timeout, a deadlock, a serialization failure.
 fn worth_another_try(code: Option<&SqlState>) -> bool {
     code.is_some_and(|code| {
         [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE]
@@ -368,7 +368,7 @@ pub(super) fn subject(step: &Step) -> &str {
     step.lock.as_ref().map_or(step.object.as_str(), |(_, on)| on.as_str())
 }
 
-/// What is not known to be committed before the answer to a transaction, or to a step outside of any, is there.
+/// What is not known to be committed until the answer to a transaction, or to a step outside of any, arrives.
 fn in_doubt(label: &str, number: u32, units: &[Unit<'_>], done: usize) -> Doubt {
     let steps = match units.len() {
         1 => format!("step {} of {label}", done + 1),
@@ -384,7 +384,7 @@ fn in_doubt(label: &str, number: u32, units: &[Unit<'_>], done: usize) -> Doubt 
     Doubt { number, what: steps, by }
 }
 
-/// The error of a step in its plan: which one, what it was to do, what the server said, what to do next.
+/// The error of a step in its plan: which step, what it should have done, what the server said, what to do next.
 fn explain(label: &str, trip: &Trip, at: Option<(usize, &Unit<'_>)>, total: usize, error: Error) -> Error {
     let Some((number, unit)) = at else {
         return error.detail(format!("while running {label}")).remedy(trip.remedy());

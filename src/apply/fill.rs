@@ -10,7 +10,7 @@ use crate::sql::{self, balance, lex, reference};
 
 use super::stale;
 
-/// What a person says that a column is filled with.
+/// A value for a column, as given with `--fill`.
 #[derive(Debug, Clone)]
 pub struct Fill {
     /// The column: `total`, `orders.total` or `public.orders.total`.
@@ -25,7 +25,7 @@ impl Fill {
     /// Reads `COLUMN=EXPRESSION`.
     ///
     /// # Errors
-    /// `Usage` if that is no column, or not one expression.
+    /// `Usage` if that is not a column, or not one expression.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |message: String| {
             Error::new(Class::Usage, message)
@@ -50,7 +50,7 @@ impl Fill {
         Ok(Self { column: column.into_iter().collect(), expression: expression.to_owned(), written: text.to_owned() })
     }
 
-    /// True if it means the column with these names: schema, table, column.
+    /// True if it refers to the column with these names: schema, table, column.
     fn means(&self, names: &[String]) -> bool {
         self.column.len() <= names.len()
             && self.column.iter().rev().zip(names.iter().rev()).all(|(said, name)| **said == **name)
@@ -115,7 +115,7 @@ fn option(column: &str) -> String {
 /// Makes sure that there is a value for each column that rows need one for, and a column for each value.
 ///
 /// # Errors
-/// `Refused` with the options that are missing; `Usage` for those that mean no column, or several; the server's.
+/// `Refused` with the missing options; `Usage` for those that match no column, or several; the server's.
 pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) -> Result<()> {
     let mut wanted: Vec<[String; 3]> = steps.iter().filter_map(|step| names(step)).collect();
     wanted.dedup();
@@ -165,8 +165,8 @@ fn joined(names: &[String]) -> String {
     parts.join(".")
 }
 
-/// Whether each table, or what inherits from it, has rows: by its size, so that nothing of it is read. A table that is not there may be one
-/// that a step to come renames.
+/// Whether each table, or what inherits from it, has rows: judged by its size, so that none of it is read. A table that does not exist may be one
+/// that a later step renames.
 async fn with_rows(session: &Session, steps: &[&Step], columns: &[[String; 3]]) -> Result<Vec<bool>> {
     const SIZES: &str = "WITH RECURSIVE named (schema, name) AS ( \
              SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS n), \

@@ -10,8 +10,8 @@ use crate::plan::{Action, Plan};
 use crate::project::Manage;
 use crate::sameness::{self, memo};
 
-/// Learns what the database, which `plan` has just led to `desired`, made of the texts: `live` is what it held then. What the plan
-/// created is what became of them; for the rest, the server says whether it means the same.
+/// Learns what the database stored for the texts, after `plan` has brought it to `desired`: `live` is what it held then. What the plan
+/// created is the stored form of its text; for the rest, the server says whether it means the same.
 ///
 /// # Errors
 /// What the server reports.

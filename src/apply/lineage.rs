@@ -5,7 +5,7 @@ use crate::model::{Digest, Error, Result};
 use crate::plan::Plan;
 use crate::plan::chain::{Chain, Link};
 
-/// A revision of the database that the project's plans do not have.
+/// A revision of the database that is not among the project's plans.
 pub enum Stranger<'a> {
     /// Another plan has its number.
     Other(&'a Revision, &'a Link),
@@ -13,7 +13,7 @@ pub enum Stranger<'a> {
     Unknown(&'a Revision),
 }
 
-/// The oldest revision that the project's plans do not have.
+/// The oldest revision that is not among the project's plans.
 pub fn stranger<'a>(ledger: &'a Ledger, chain: &'a Chain) -> Option<Stranger<'a>> {
     ledger.revisions.iter().find_map(|revision| match chain.link(revision.number) {
         Some(link) if link.hash == revision.plan_hash => None,
@@ -22,7 +22,7 @@ pub fn stranger<'a>(ledger: &'a Ledger, chain: &'a Chain) -> Option<Stranger<'a>
     })
 }
 
-/// Makes sure that every revision of the database is one of the project's plans.
+/// Checks that every revision of the database is one of the project's plans.
 ///
 /// # Errors
 /// `Stale`, with what was run there, what the project has, and the way back.
@@ -34,7 +34,7 @@ pub fn check(ledger: &Ledger, chain: &Chain) -> Result<()> {
     }
 }
 
-/// Makes sure that a plan of a ledger that others may have written to is one of the project's own.
+/// Checks that a plan from a ledger that others may have written to is one of the project's own.
 ///
 /// # Errors
 /// `Refused`, with the role to connect as.
@@ -95,7 +95,7 @@ fn told(revision: &Revision) -> String {
     format!("{}, {} {} by {}", revision.name, revision.how.word(), revision.at, revision.by)
 }
 
-/// The command that takes back a revision and those after it.
+/// The command that rolls back a revision and those after it.
 fn back(ledger: &Ledger, number: u32) -> String {
     let before = ledger.revisions.iter().map(|revision| revision.number).filter(|n| *n < number).max();
     let to = before.map_or_else(|| "base".to_owned(), |n| n.to_string());

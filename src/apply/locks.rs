@@ -17,7 +17,7 @@ use super::stale;
 pub(super) struct Claim {
     /// Its name as SQL.
     pub table: String,
-    /// The strongest mode that the steps claim.
+    /// The strongest mode that the steps need.
     pub mode: LockMode,
     /// How many locks others hold on it.
     busy: i64,
@@ -28,13 +28,13 @@ pub(super) struct Claim {
 pub(super) struct Claims {
     /// The one that refused last time, then the busiest.
     pub tables: Vec<Claim>,
-    /// How long all but the first may be waited for together, and whatever no claim names: half of what a client waits before it
-    /// looks for a deadlock. One who holds a lock and waits longer for the next makes clients fail.
+    /// The total time to wait for all but the first, and for any other lock: half of what a client waits before it
+    /// checks for a deadlock. Waiting longer for the next lock while holding one makes clients fail.
     pub rest: Duration,
 }
 
-/// What `LOCK TABLE` takes of the tables that steps name: those that exist, with all that inherits from them. What somebody has no right
-/// to lock is left to the step itself.
+/// The tables of steps that `LOCK TABLE` accepts: those that exist, with everything that inherits from them. What the role may not
+/// lock is left to the step itself.
 const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
          SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]), \
              pg_catalog.unnest($3::pg_catalog.int4[]), pg_catalog.unnest($4::pg_catalog.bool[])) AS n), \
@@ -53,7 +53,7 @@ const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
      WHERE c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') \
      GROUP BY c.oid, s.nspname, c.relname";
 
-/// The claims of the steps of a transaction; `refused` is the table that was not to be had last time.
+/// The locks that the steps of a transaction need; `refused` is the table that could not be locked last time.
 ///
 /// # Errors
 /// The server's.
@@ -87,7 +87,7 @@ pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused:
 }
 
 /// Schema and name of each table, the strongest mode that a step claims, and whether the steps reach what inherits from it. Tables that
-/// the transaction renames are there under their old names still.
+/// the transaction renames still have their old names.
 fn wanted<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<Vec<String>, (LockMode, bool)> {
     let renames: BTreeMap<&str, &str> = steps
         .clone()
@@ -98,7 +98,7 @@ fn wanted<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<Vec<Str
     for step in steps {
         let reaches = step.object.split(' ').next().and_then(find).is_some_and(|room| room.reaches_children());
         for (mode, on) in step.lock.iter().chain(&step.locks) {
-            // What does not keep anybody from writing is had at once, nearly always, and `LOCK TABLE` asks for more rights.
+            // A lock that does not block writers is nearly always acquired at once, and `LOCK TABLE` needs more privileges.
             if *mode < LockMode::ShareUpdateExclusive {
                 continue;
             }

@@ -11,14 +11,14 @@ use super::executor::Executor;
 use super::trip::{Doubt, Trip, Witness};
 use super::{Opened, Options, Progress, alone, open};
 
-/// How long to try to connect again at least.
+/// The minimum time to keep trying to connect again.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How long to wait at least for the old server process to give the lock back.
+/// The minimum time to wait for the old server process to release the lock.
 const LOCK: Duration = Duration::from_secs(30);
 
-/// Runs `work` with the lock held. Where the connection is lost before it is known whether something was committed, that is looked up:
-/// if it was, the work goes on from there on a new connection, for which `work` is called again.
+/// Runs `work` with the lock held. If the connection is lost before it is known whether something was committed, that is looked up:
+/// if it was, the work continues from there on a new connection, for which `work` is called again.
 ///
 /// # Errors
 /// Those of `work`, with what is known about what was under way, and of connecting.
@@ -75,12 +75,12 @@ pub(super) async fn through(
     }
 }
 
-/// True for what was not said by the server: it came over a connection that answers.
+/// True for errors that did not come from the server.
 fn error_is_ours(error: &Error) -> bool {
     matches!(error.class, Class::Refused | Class::Stale | Class::Usage)
 }
 
-/// True if somebody wanted the session to end: then it does not come back to go on.
+/// True if somebody ended the session on purpose: then it does not reconnect.
 fn sent_away(error: &Error) -> bool {
     error.sqlstate.as_deref().is_some_and(|code| code.starts_with("57P"))
 }
@@ -89,7 +89,7 @@ async fn is_alive(session: &Session) -> bool {
     !session.client.is_closed() && session.batch("").await.is_ok()
 }
 
-/// Connects and takes the lock. A server that restarts, or a network that was away, gets some time.
+/// Connects and takes the lock. A server that restarts, or a network that was down, gets some time.
 async fn reopen(connect: &Connect, purpose: &str, options: &Options, progress: &mut dyn Progress) -> Result<Opened> {
     let patience = options.wait.max(CONNECT);
     let options = Options { wait: options.wait.max(LOCK), ..options.clone() };
@@ -109,7 +109,7 @@ async fn reopen(connect: &Connect, purpose: &str, options: &Options, progress: &
     }
 }
 
-/// Looks whether what was sent was committed.
+/// Checks whether what was sent was committed.
 async fn committed(opened: &Opened, options: &Options, trip: &Trip, doubt: &Doubt) -> Result<bool> {
     let ledger = Ledger::read(&opened.session).await?;
     if let Some(known) = doubt.committed(trip.direction, &ledger) {
@@ -126,7 +126,7 @@ async fn committed(opened: &Opened, options: &Options, trip: &Trip, doubt: &Doub
     Ok(happened)
 }
 
-/// Nobody can say whether it was committed.
+/// Whether it was committed is unknown.
 fn unknown(error: Error, why: &Error, trip: &Trip, doubt: &Doubt) -> Error {
     error
         .detail(format!("cannot tell whether {} was committed: {}", doubt.what, why.message))

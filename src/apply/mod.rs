@@ -36,11 +36,11 @@ pub use up::{Goal, has_begun, pending, run, to_come};
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long to wait for another setpoint to end.
+    /// How long to wait for another setpoint to finish.
     pub wait: Duration,
     /// How long a statement may wait for a lock, and others behind it.
     pub lock_timeout: Duration,
-    /// How long a transaction is tried again when locks are not to be had.
+    /// How long a transaction is tried again when locks cannot be acquired.
     pub lock_budget: Duration,
     /// How long a concurrent index build may wait for others.
     pub concurrent_budget: Duration,
@@ -48,13 +48,13 @@ pub struct Options {
     pub statement_timeout: Option<Duration>,
     /// The hazards that are allowed.
     pub allow: Allow,
-    /// What columns are filled with that rows need a value for.
+    /// The values for new columns that rows need a value for.
     pub fills: Vec<Fill>,
     /// The project's plans: what a ledger holds that others may have written to is run only if it is one of them.
     pub plans: Chain,
-    /// What of the database belongs to the project; the rest is not recorded.
+    /// Which part of the database belongs to the project; the rest is not recorded.
     pub manage: Manage,
-    /// Nobody else uses the database: one transaction where PostgreSQL allows it.
+    /// Nobody else uses the database: use one transaction where PostgreSQL allows it.
     pub offline: bool,
 }
 
@@ -91,9 +91,9 @@ impl Allow {
     }
 }
 
-/// Who wants to know how it goes.
+/// Receives reports on the progress of a run.
 pub trait Progress {
-    /// A plan begins, or goes on after `done` of its `total` statements.
+    /// A plan begins, or continues after `done` of its `total` statements.
     fn begin(&mut self, _label: &str, _direction: Direction, _total: usize, _done: usize) {}
     /// A statement was run; inside a transaction it may yet be undone.
     fn step(&mut self, _number: usize, _step: &Step) {}
@@ -101,13 +101,13 @@ pub trait Progress {
     fn waiting(&mut self, _message: &str) {}
     /// Something that a person should know.
     fn note(&mut self, _message: &str) {}
-    /// Something that a person must know, however little they want to.
+    /// Something that a person must know, even with `--quiet`.
     fn warning(&mut self, _message: &str) {}
     /// A plan is done.
     fn end(&mut self, _label: &str, _direction: Direction) {}
 }
 
-/// Nobody wants to know.
+/// Reports nothing.
 pub struct Silent;
 
 impl Progress for Silent {}
@@ -115,9 +115,9 @@ impl Progress for Silent {}
 /// What was done.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Numbers and names of the plans that were applied or taken back, in that order.
+    /// Numbers and names of the plans that were applied or rolled back, in that order.
     pub plans: Vec<(u32, String)>,
-    /// True if a run that had not ended was taken up.
+    /// True if an unfinished run was resumed.
     pub resumed: bool,
     /// The revision that the database is at now.
     pub current: u32,
@@ -150,7 +150,7 @@ async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mu
 }
 
 impl Opened {
-    /// Gives the lock back and closes both sessions, so that the next command finds nobody.
+    /// Releases the lock and closes both sessions, so that the next command finds neither.
     async fn close(self) {
         lock::release(&self.session).await;
         self.session.close().await;
@@ -186,7 +186,7 @@ async fn last_snapshot(session: &Session, ledger: &Ledger) -> Result<Option<Stat
     }
 }
 
-/// Refuses names in the steps that would bind to what a stranger made. What the revision's state has, or the steps make, is meant.
+/// Refuses names in the steps that would bind to what somebody else made. Objects of the revision's state, or made by the steps, are meant.
 async fn refuse_captured(session: &Session, steps: &[&Step], revision: u32) -> Result<()> {
     let found = captured::find(session, steps.iter().copied()).await?;
     if found.is_empty() {
@@ -204,18 +204,18 @@ async fn refuse_captured(session: &Session, steps: &[&Step], revision: u32) -> R
     captured::refuse(found, |id| recorded.as_ref().is_some_and(|state| state.has(id)) || made(id))
 }
 
-/// How messages call a plan.
+/// How messages refer to a plan.
 fn label(number: u32, name: &str) -> String {
     format!("plan {number} ({name})")
 }
 
-/// A run under way as a line for people.
+/// A description of a run under way, on one line.
 fn under_way(run: &Run) -> String {
     let what = if run.direction == Direction::Up { "applying" } else { "rolling back" };
     format!("{what} {} was begun by {} at {} and has not finished", label(run.number, &run.name), run.by, run.at)
 }
 
-/// Refuses hazards that nobody allowed.
+/// Refuses hazards that were not allowed.
 fn refuse_hazards<'a>(findings: impl Iterator<Item = (&'a str, &'a Finding)>, allow: &Allow) -> Result<()> {
     let mut words: Vec<&str> = Vec::new();
     let mut details: Vec<String> = Vec::new();

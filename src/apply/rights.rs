@@ -14,9 +14,9 @@ use super::stale;
 /// An object as its text names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
-    /// The catalog that says whose it is.
+    /// The catalog that stores its owner.
     catalog: &'static str,
-    /// Empty for what stands in no schema.
+    /// Empty for what is in no schema.
     schema: String,
     name: String,
     /// A routine's or an operator's types.
@@ -25,7 +25,7 @@ struct Target {
     shown: String,
 }
 
-/// What somebody has to have on something that exists.
+/// A privilege that a role needs on something that exists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     /// `owner`, `dropper`, `grantor`, `trigger`, `references`, `usage`, `create-in`, `create-here`, `trusted`, `superuser`.
@@ -33,7 +33,7 @@ struct Wanted {
     on: Target,
 }
 
-/// What is missing: one row per need that is not met, with its number. What does not exist (yet) is nobody's.
+/// What is missing: one row per need that is not met, with its number. What does not exist (yet) has no owner.
 fn missing() -> String {
     format!(
         "WITH wanted AS (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
@@ -63,11 +63,11 @@ fn missing() -> String {
     )
 }
 
-/// Makes sure that the session's role may do what these steps do, as far as that is certain: what is in doubt is left to the server.
+/// Checks that the session's role may do what these steps do, as far as that is certain: doubtful cases are left to the server.
 /// `ledger`: false if it has to be made, too.
 ///
 /// # Errors
-/// `Failed`, naming each right that is missing and what gives it.
+/// `Failed`, naming each missing privilege and the statement that grants it.
 pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Item = &'a Step>) -> Result<()> {
     if session.superuser {
         return Ok(());
@@ -103,7 +103,7 @@ pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Ite
     Err(error.remedy("have them granted, or connect as a role that has them").sqlstate("42501"))
 }
 
-/// One missing right and its cure. Membership in a superuser's role would give far more than the step needs, so it is never advised.
+/// One missing privilege and its remedy. Membership in a superuser's role would give far more than the step needs, so it is never advised.
 fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: &str) -> String {
     let shown = &wanted.on.shown;
     match wanted.need {
@@ -124,7 +124,7 @@ fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: 
     }
 }
 
-/// The object that an object's text is about: that whose comment, owner or rights it is, else itself.
+/// The object that an object's text is about: that whose comment, owner or privileges it is, else itself.
 fn bearer(object: &str) -> &str {
     let word = object.split(' ').next().unwrap_or_default();
     let facet = kinds::find(word).is_some_and(|room| room.kind().address == Address::Facet);
@@ -175,7 +175,7 @@ fn targets(object: &str) -> Vec<Target> {
     out
 }
 
-/// The only one of some types that is not PostgreSQL's own. If there are several, one of them is enough, and the server decides.
+/// The only one among some types that is not built in. If there are several, one of them is enough, and the server decides.
 fn own_type(signature: &str) -> Option<Target> {
     let types = sql::signature::split(signature);
     let mut own = types.iter().filter_map(|text| sql::reference::split(text).ok().filter(|names| names.len() == 2));
@@ -202,7 +202,7 @@ fn schema(name: &str) -> Target {
     Target { catalog: "pg_namespace", name: name.into(), shown, ..Target::default() }
 }
 
-/// What the plan has made so far, which is its own.
+/// What the plan has created so far, which belongs to the role that runs it.
 #[derive(Default)]
 struct Made(BTreeSet<(&'static str, String, String)>);
 
@@ -217,7 +217,7 @@ impl Made {
     }
 }
 
-/// What the steps need of what exists. From a step on that somebody wrote by hand anything may have changed.
+/// What the steps need of what exists. After a step written by hand, anything may have changed.
 fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet<Wanted> {
     let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
     for step in steps {
@@ -287,7 +287,7 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
         (Need::Grantor, _) if grantor(&step.object).is_some() => Vec::new(),
         (Need::Grantor, _) => all("grantor"),
         _ if makes => Vec::new(),
-        // Who owns a schema may drop what stands in it.
+        // The owner of a schema may drop what is in it.
         (_, Action::Drop) if in_schema => all("dropper"),
         _ => all("owner"),
     }

@@ -13,16 +13,16 @@ use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
 use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, rights, stale, under_way};
 
-/// How far to go back.
+/// How far to roll back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// To that revision; 0 is the empty database.
     To(u32),
-    /// So many revisions; a run that has not ended counts as one.
+    /// That many revisions; an unfinished run counts as one.
     Back(u32),
 }
 
-/// A plan that is to be taken back.
+/// A plan that is to be rolled back.
 #[derive(Debug, Clone)]
 pub struct Undo {
     /// The plan as it was recorded.
@@ -31,14 +31,14 @@ pub struct Undo {
     pub text: String,
     /// How many of its steps were done.
     pub top: usize,
-    /// True if it is a recorded revision; false: a run that has not ended.
+    /// True if it is a recorded revision; false: an unfinished run.
     pub recorded: bool,
     /// The inverse steps that are done: the index of the plan's step, and the index in its inverse.
     pub done: Vec<(usize, usize)>,
 }
 
 impl Undo {
-    /// The inverse steps that are still to come, in the order in which they run.
+    /// The remaining inverse steps, in the order in which they run.
     pub fn steps(&self) -> Vec<Step> {
         self.to_come().map(|unit| Step { transaction: unit.group, ..unit.step.clone() }).collect()
     }
@@ -47,7 +47,7 @@ impl Undo {
         self.units().into_iter().filter(|unit| !self.done.contains(&(unit.index, unit.sub)))
     }
 
-    /// The first step that has no inverse because nobody wrote one, as far as the way back has not passed it.
+    /// The first step without an inverse that the rollback has not passed yet.
     fn without_inverse(&self) -> Option<&Step> {
         let passed = self.done.iter().map(|(index, _)| *index).min().unwrap_or(self.top);
         let by_hand = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
@@ -75,7 +75,7 @@ pub struct Way {
     pub asked: u32,
     /// Where it ends.
     pub goal: u32,
-    /// The floor, where it is above the target.
+    /// The floor, if it is above the target.
     pub floor: Option<Revision>,
 }
 
@@ -134,14 +134,14 @@ fn goal(ledger: &Ledger, target: Target) -> Result<u32> {
     }
 }
 
-/// Where an earlier relative command was going that has not heard of its end.
+/// The goal of an earlier relative command that has not learned that it finished.
 fn headed(ledger: &Ledger) -> Option<u32> {
     let headed = ledger.headed.filter(|headed| headed.direction == Direction::Down)?;
     let known = headed.goal == 0 || ledger.revision(headed.goal).is_some();
     known.then_some(headed.goal)
 }
 
-/// Takes plans back. Each is recorded in the journal like an apply, and can be taken up again like one.
+/// Rolls plans back. Each is recorded in the journal like an apply, and can be resumed like one.
 ///
 /// # Errors
 /// `Busy`, `Stale`, `Refused` for hazards and at the floor, and whatever the server reports.
@@ -247,7 +247,7 @@ fn never_ran(floor: &Revision) -> Error {
         .remedy(format!("the database is at revision {} now; drop by hand what you no longer want", floor.number))
 }
 
-/// Looks whether taking a plan back led where it came from, and records that it is gone.
+/// Checks that rolling a plan back led to where it came from, and records that it is gone.
 async fn finish(
     pen: Pen<'_>,
     trip: &Trip,
@@ -278,7 +278,7 @@ async fn finish(
     Ok(())
 }
 
-/// A rollback that has not ended, of a revision that this one wants to keep, has to end first.
+/// An unfinished rollback of a revision that this one would keep has to finish first.
 fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
     match run.filter(|run| run.direction == Direction::Down && run.number <= way.goal && run.recorded) {
         Some(run) => Err(Error::refused("a rollback of that revision has not finished")
@@ -288,7 +288,7 @@ fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
     }
 }
 
-/// Notes where a relative command is going, so that the same command goes no further after a fault.
+/// Records the goal of a relative command, so that the same command goes no further after a fault.
 async fn head(pen: Pen<'_>, ledger: &Ledger, target: Target, way: &Way, progress: &mut dyn Progress) -> Result<()> {
     match (target, ledger.headed) {
         (Target::Back(_), noted) => {
@@ -309,8 +309,8 @@ async fn head(pen: Pen<'_>, ledger: &Ledger, target: Target, way: &Way, progress
     }
 }
 
-/// The snapshot of a revision that the database comes back to; none where it cannot be read, or where nobody knew what to record: the
-/// database itself says it then.
+/// The snapshot of a revision that a rollback leads to; none if it cannot be read, or was not known when it was recorded: the
+/// database itself is read then.
 async fn known_snapshot(session: &Session, number: u32) -> Result<Option<State>> {
     match ledger::snapshot_of(session, number).await {
         Ok(snapshot) => Ok(snapshot.filter(|state| !state.is_empty())),
@@ -355,7 +355,7 @@ async fn settle(opened: &Opened, pen: Pen<'_>, options: &Options, trip: &Trip, r
     Ok(())
 }
 
-/// Refuses hazards of the inverse steps that are still to come, whoever began to take them, and steps by hand that nobody wrote an inverse for.
+/// Refuses hazards of the remaining inverse steps, whoever started the run, and steps by hand without an inverse.
 fn allowed(way: &Way, options: &Options) -> Result<()> {
     for undo in &way.undo {
         if let Some(step) = undo.without_inverse().filter(|_| !options.allow.covers(Hazard::Irreversible)) {

@@ -9,18 +9,18 @@ use crate::plan::{Action, Step};
 
 use super::Progress;
 
-/// When a setting writes secrets down.
+/// When a setting causes secrets to be logged.
 enum Tells {
     /// With any value but the silent one.
     Unless,
     /// With these values.
     With(&'static [&'static str]),
-    /// Only together with another one that does; it is silenced where it may be.
+    /// Only together with another one that does; it is turned off if possible.
     Along,
 }
 
 /// Settings that write statements, their parameters or what comes of them to the log, or keep them in statistics: a name, the value
-/// with which it does not, and when it does.
+/// that prevents it, and when it happens.
 const TELLTALES: &[(&str, &str, Tells)] = &[
     ("log_statement", "none", Tells::With(&["all"])),
     ("log_min_duration_statement", "-1", Tells::Unless),
@@ -42,7 +42,7 @@ const TELLTALES: &[(&str, &str, Tells)] = &[
     ("pgaudit.log_parameter", "off", Tells::Along),
 ];
 
-/// The variables of the environment that steps ask for, and the settings that have to be silent meanwhile.
+/// The environment variables that steps require, and the settings that have to be off meanwhile.
 pub struct Secrets {
     variables: Vec<(String, String)>,
     /// What may be silenced: name, value now, silent value.
@@ -56,7 +56,7 @@ pub struct Lent<'a> {
 }
 
 impl Secrets {
-    /// Looks what the steps need. A person whose secrets would be written down, because the role may not prevent it, is told so
+    /// Finds out what the steps need. If secrets would be logged and the role may not prevent it, the user is warned
     /// before any of them is sent.
     ///
     /// # Errors
@@ -81,10 +81,10 @@ impl Secrets {
         Ok(lender)
     }
 
-    /// Finds out what writes down what, and whether the role may prevent it.
+    /// Finds out what logs what, and whether the role may prevent it.
     async fn look(&mut self, session: &Session, progress: &mut dyn Progress) -> Result<()> {
         let names: Vec<&str> = TELLTALES.iter().map(|(name, ..)| *name).collect();
-        // A parameter's rights came with PostgreSQL 15.
+        // A parameter's privileges came with PostgreSQL 15.
         let granted =
             if session.version.at_least(15) { "pg_catalog.has_parameter_privilege(name, 'SET')" } else { "false" };
         let query = format!(
@@ -128,7 +128,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// Lends what these steps ask for.
+    /// Lends the secrets that these steps require.
     ///
     /// # Errors
     /// What the server reports; nothing is lent then.
@@ -159,7 +159,7 @@ impl Secrets {
 }
 
 impl Lent<'_> {
-    /// Takes the secrets back, and lets the session be written down as before. Where the connection is gone, so are they.
+    /// Removes the secrets, and turns logging back on. If the connection is gone, so are they.
     pub async fn take_back(self, session: &Session) {
         let taken = set(session, self.settings.iter().map(|name| (name.as_str(), ""))).await;
         if taken.is_ok() {

@@ -14,11 +14,11 @@ use crate::sql::reference;
 /// How many differences an error names.
 const SHOWN: usize = 20;
 
-/// What is said of an object that the plan was to make.
+/// What is reported about an object that the plan was to create.
 const EXISTS: &str = "exists already";
 
 /// Refuses a plan whose footprint is not what it was made for. What the last revision's snapshot holds in the same form counts
-/// as right: this server may spell an expression differently from the one that the plan was made on.
+/// as unchanged: this server may spell an expression differently from the one that the plan was made on.
 ///
 /// # Errors
 /// `Stale`, naming what differs.
@@ -32,7 +32,7 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
         plan.footprint.iter().filter(|e| e.before.is_none()).map(|e| e.object.as_str()).collect();
     for (expected, object) in &found.known {
         match (expected.before, object) {
-            // What stands in something that should not be there itself is no news.
+            // The contents of something that should not exist itself need not be reported.
             (None, Some((id, _))) if id.root() != *id && made.contains(id.root().to_string().as_str()) => {}
             (None, Some(_)) => problems.push(format!("{} {EXISTS}", expected.object)),
             (Some(_), None) => problems.push(format!("{} is gone", expected.object)),
@@ -66,12 +66,12 @@ pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> 
     ))
 }
 
-/// False for what the role that runs a plan may not look into: nobody can tell then.
+/// False for what the role that runs a plan may not read: that cannot be known then.
 fn readable(object: &Object) -> bool {
     object.value("unreadable").is_none()
 }
 
-/// Refuses to take back a plan whose result was changed since.
+/// Refuses to roll back a plan whose result was changed since.
 ///
 /// # Errors
 /// `Stale`, naming what differs.
@@ -113,7 +113,7 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
     )))
 }
 
-/// Makes sure that the plan led where it was to lead; `before` is what was there before it ran, if that is known.
+/// Checks that the plan led where it should; `before` is the state before it ran, if that is known.
 ///
 /// # Errors
 /// `Failed`, naming what differs.
@@ -132,13 +132,13 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> 
     Err(listed(error, problems))
 }
 
-/// What stands in the plan's tables now, although neither the plan nor the state before it knows of it.
+/// What is in the plan's tables now, although neither the plan nor the state before it has it.
 fn unforeseen(plan: &Plan, live: &State, before: &State) -> Vec<String> {
     let strangers = find(&plan.footprint, live, |e| e.after.or(e.before)).strangers.into_iter();
     strangers.filter(|id| !before.has(id)).map(|id| format!("{id} also exists")).collect()
 }
 
-/// How the live state differs from where these plans, one after the other, lead; a line per object.
+/// How the live state differs from where these plans lead, one after the other; one line per object.
 pub fn not_reached(plans: &[Plan], live: &State) -> Vec<String> {
     let mut last: IndexMap<&str, &Expected> = IndexMap::new();
     for plan in plans {
@@ -160,7 +160,7 @@ fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
     find(footprint, live, |e| e.after).known.into_iter().filter_map(one).collect()
 }
 
-/// Makes sure that taking the plan back led where it came from; `before` is the snapshot of the revision before.
+/// Checks that rolling the plan back led to where it came from; `before` is the snapshot of the revision before.
 ///
 /// # Errors
 /// `Failed`, naming what differs.
@@ -196,8 +196,8 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
     Err(listed(error, problems))
 }
 
-/// The snapshot of the revision before a plan that was taken back, with the plan's footprint as it is now: what was put back may
-/// be spelled in another way than it was.
+/// The snapshot of the revision before a plan that was rolled back, with the plan's footprint as it is now: what was restored may
+/// be spelled differently than before.
 pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
     let expected = texts(plan);
     let mut state = before.clone();
@@ -211,7 +211,7 @@ pub fn put_back(plan: &Plan, live: &State, before: &State) -> State {
     state
 }
 
-/// What changed outside the tables of the footprint while the plan ran: somebody else was at work.
+/// What changed outside the tables of the footprint while the plan ran, made by somebody else.
 pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<ObjectId> {
     let before = renamed(before, plan);
     let touched = in_footprint(plan, &before).into_iter().chain(in_footprint(plan, after));
@@ -227,7 +227,7 @@ pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<ObjectId> {
     differs.chain(gone).filter(|id| !ours(id)).cloned().collect()
 }
 
-/// The objects of a state that the plan speaks of.
+/// The objects of a state that the plan mentions.
 pub fn in_footprint<'a>(plan: &Plan, state: &'a State) -> Vec<(&'a ObjectId, &'a Object)> {
     let expected = texts(plan);
     state.iter().filter(|(id, _)| expected.contains(id.to_string().as_str())).collect()
@@ -237,7 +237,7 @@ fn texts(plan: &Plan) -> FxHashSet<&str> {
     plan.footprint.iter().map(|expected| expected.object.as_str()).collect()
 }
 
-/// The state under the names that it has once the plan's renames are done; a plan speaks of objects by these.
+/// The state with the names after the plan's renames, which are those that a plan uses.
 pub fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
     let mut out = Cow::Borrowed(state);
     for step in plan.steps.iter().filter(|step| step.action == Action::Rename) {
@@ -252,7 +252,7 @@ pub fn renamed<'a>(state: &'a State, plan: &Plan) -> Cow<'a, State> {
     out
 }
 
-/// The id of that text, if the state has such an object, or a part that is none.
+/// The id of that text, if the state has such an object, or such a part of an object.
 fn find_id(text: &str, state: &State) -> Option<ObjectId> {
     let mut ids = state.iter().map(|(id, _)| id);
     let kind = kinds::find(text.split(' ').next()?)?.kind();

@@ -6,11 +6,11 @@ use crate::ledger::{Direction, Ledger};
 use crate::model::{Class, Error, SAME_COMMAND};
 use crate::plan::Step;
 
-/// One `apply` or `rollback`, however often it has to connect.
+/// One `apply` or `rollback`, across all its connections.
 pub struct Trip {
-    /// Which way it goes.
+    /// The direction.
     pub direction: Direction,
-    /// The revision that it goes to, once that is known: relative targets are made absolute before anything runs, so that going on
+    /// The target revision, once that is known: relative targets are made absolute before anything runs, so that resuming
     /// after a fault never goes further.
     pub goal: Cell<Option<u32>>,
     /// The revision before the plan that is under way.
@@ -30,14 +30,14 @@ pub struct Doubt {
     pub by: Witness,
 }
 
-/// What tells whether something was committed.
+/// Where to look up whether something was committed.
 #[derive(Debug, Clone)]
 pub enum Witness {
     /// The journal's row of that step (with the index in its inverse), which the step's transaction wrote.
     Journal(usize, usize),
     /// The catalog: the step cannot run in a transaction.
     Catalog(Box<Step>, usize, usize),
-    /// The revision: it is recorded, or is so no more.
+    /// The revision: it is recorded, or no longer is.
     Revision,
 }
 
@@ -47,17 +47,17 @@ impl Trip {
         Self { direction, goal: Cell::new(None), before: Cell::new(0), doubt: RefCell::new(None) }
     }
 
-    /// Something is sent whose outcome is not known before its answer is there.
+    /// Something is sent whose outcome is not known until its answer arrives.
     pub fn sent(&self, doubt: Doubt) {
         *self.doubt.borrow_mut() = Some(doubt);
     }
 
-    /// The answer is there.
+    /// The answer has arrived.
     pub fn answered(&self) {
         *self.doubt.borrow_mut() = None;
     }
 
-    /// The command that goes on with this one. It is absolute: running it twice does no more than running it once.
+    /// The command that resumes this one. It is absolute: running it twice does no more than running it once.
     pub fn again(&self) -> String {
         match (self.direction, self.goal.get()) {
             (Direction::Up, Some(goal)) => apply_to(goal),
@@ -67,7 +67,7 @@ impl Trip {
         }
     }
 
-    /// What is to be done about a failure after which what is done stays done.
+    /// What to do about a failure after which what was done stays done.
     pub fn remedy(&self) -> String {
         let again = self.again();
         match self.direction {
@@ -79,7 +79,7 @@ impl Trip {
         }
     }
 
-    /// The command that goes on with what was stopped, and the one that takes it back.
+    /// The command that resumes what was stopped, and the one that rolls it back.
     pub fn go_on(&self) -> String {
         let again = self.again();
         match self.direction {
@@ -88,7 +88,7 @@ impl Trip {
         }
     }
 
-    /// What a command says that was told to stop before its first statement.
+    /// The message of a command that was stopped before its first statement.
     pub fn not_begun(&self, error: Error) -> Error {
         if error.class != Class::Interrupted {
             return error;
@@ -96,7 +96,7 @@ impl Trip {
         error.detail("nothing was changed in the database").remedy(format!("{} starts it over", self.again()))
     }
 
-    /// Gives an error the command that goes on, where it says to run "the same command", or nothing. Before the goal is known nothing was
+    /// Puts the command that resumes into an error where it says to run "the same command", or nothing. Before the goal is known nothing was
     /// done, and whoever called the command knows which one it was.
     pub fn advise(&self, error: Error) -> Error {
         if self.goal.get().is_none() {
@@ -135,12 +135,12 @@ pub fn apply_to(number: u32) -> String {
     format!("`setpoint apply --to {number}`")
 }
 
-/// The command that goes back to that revision.
+/// The command that rolls back to that revision.
 pub fn rollback_to(number: u32) -> String {
     format!("`setpoint rollback --to {}`", revision(number))
 }
 
-/// A revision as commands take it.
+/// A revision as an argument of a command.
 pub fn revision(number: u32) -> String {
     match number {
         0 => "base".to_owned(),

@@ -24,11 +24,11 @@ pub enum Goal {
     Head,
     /// That revision.
     To(u32),
-    /// So many plans.
+    /// That many plans.
     Plus(u32),
 }
 
-/// The saved plans that the database does not have, as far as the goal. Plans that it has must be the same ones.
+/// The saved plans up to the goal that the database does not have. Those that it has must be the same ones.
 ///
 /// # Errors
 /// `Stale` if a revision is not one of the project's plans, `Usage` for a goal that cannot be reached.
@@ -55,11 +55,11 @@ pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<
     Ok(chain.links.iter().filter(|link| link.number > current && link.number <= goal).collect())
 }
 
-/// Applies the pending plans. The ledger and the live state are read once the lock is held, so that of several that start at once
+/// Applies the pending plans. The ledger and the live state are read once the lock is held, so of several that start at once
 /// one does the work, and the others find nothing left to do.
 ///
 /// # Errors
-/// `Busy`, `Stale`, `Refused` for hazards, and whatever the server reports; what is done stays done and is in the journal.
+/// `Busy`, `Stale`, `Refused` for hazards, and whatever the server reports; what was done stays done and is in the journal.
 pub async fn run(
     connect: &Connect,
     chain: &Chain,
@@ -80,12 +80,12 @@ pub async fn run(
     Ok(all)
 }
 
-/// Where an earlier relative command was going that has not heard of its end.
+/// The goal of an earlier relative command that has not learned that it finished.
 fn headed(ledger: &Ledger) -> Option<u32> {
     ledger.headed.filter(|headed| headed.direction == Direction::Up).map(|headed| headed.goal.max(ledger.current()))
 }
 
-/// Refuses names that would bind to what a stranger made since the plan was saved.
+/// Refuses names that would bind to what somebody else made since the plan was saved.
 async fn refuse_captured(session: &Session, ledger: &Ledger, plans: &[Plan]) -> Result<()> {
     let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
     super::refuse_captured(session, &steps, ledger.current()).await
@@ -203,7 +203,7 @@ pub fn to_come<'a>(run: Option<&Run>, plan: &'a Plan) -> impl Iterator<Item = &'
     plan.steps.iter().enumerate().filter(move |(at, _)| !done(*at)).map(|(_, step)| step)
 }
 
-/// True if something of a plan was done, or may have been.
+/// True if a part of a plan was applied, or may have been.
 pub fn has_begun(ledger: &Ledger, number: u32) -> bool {
     let run = ledger.run.as_ref().filter(|run| run.number == number);
     ledger.revision(number).is_some() || run.is_some_and(|run| !run.entries.is_empty())
@@ -214,7 +214,7 @@ fn units(plan: &Plan) -> Vec<Unit<'_>> {
     steps.map(|(index, step)| Unit { index, sub: 0, step, group: step.transaction }).collect()
 }
 
-/// Nothing is pending: a relative command that has not heard of its end has arrived.
+/// Nothing is pending: an earlier relative command has reached its goal without learning of it.
 async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn Progress) -> Result<()> {
     let Some(noted) = ledger.headed else { return Ok(()) };
     if matches!(asked, Goal::Plus(_)) && noted.direction == Direction::Up && noted.goal == ledger.current() {
@@ -226,7 +226,7 @@ async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn 
     ledger::arrived(pen).await
 }
 
-/// Notes that the first plan begins, and where a relative command is going, so that it goes no further after a fault.
+/// Records that the first plan begins, and the goal of a relative command, so that it goes no further after a fault.
 async fn begin(
     pen: Pen<'_>,
     ledger: &Ledger,
@@ -269,7 +269,7 @@ async fn finish(pen: Pen<'_>, trip: &Trip, new: &NewRun<'_>, state: &State, next
     Ok(())
 }
 
-/// The run that has to be taken up. One that has not done anything is forgotten.
+/// The run to resume. One that has not done anything is discarded.
 async fn unfinished(pen: Pen<'_>, ledger: &mut Ledger, links: &[&Link]) -> Result<Option<Run>> {
     let Some(run) = ledger.run.take() else { return Ok(None) };
     if run.direction == Direction::Down {
@@ -292,7 +292,7 @@ async fn unfinished(pen: Pen<'_>, ledger: &mut Ledger, links: &[&Link]) -> Resul
     }
 }
 
-/// A run that failed before anything was committed is no run to go on with.
+/// A run that failed before anything was committed is not resumed.
 async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Error) -> Error {
     let undone =
         |ledger: &Ledger| ledger.run.as_ref().is_some_and(|run| run.number == number && run.entries.is_empty());
@@ -312,7 +312,7 @@ async fn forget_if_undone(session: &Session, trip: &Trip, number: u32, error: Er
     error
 }
 
-/// What a command says that was told to stop between a plan's last statement and its revision.
+/// The message of a command that was stopped between a plan's last statement and its revision.
 fn not_recorded(label: &str, error: Error) -> Error {
     match error.class {
         Class::Interrupted => {
@@ -322,7 +322,7 @@ fn not_recorded(label: &str, error: Error) -> Error {
     }
 }
 
-/// Makes sure that the plan fits what is there. The live state and the snapshot are read now if nobody knows them yet.
+/// Checks that the plan fits the database. The live state and the snapshot are read now if they are not known yet.
 async fn check(
     opened: &Opened,
     ledger: &Ledger,
@@ -355,8 +355,8 @@ pub(super) fn begun(new: &NewRun<'_>) -> Run {
     }
 }
 
-/// What of the live state goes into the snapshot: what the project manages. Partitions are managed where others make them too if
-/// the plan or the one before it speaks of them.
+/// The part of the live state that goes into the snapshot: what the project manages. Partitions that others create are managed if
+/// the plan or the one before it mentions them.
 fn recorded(options: &Options, plan: &Plan, before: Option<&State>, live: &State) -> State {
     let mut declared = State::default();
     if options.manage.external_partitions {

@@ -32,7 +32,7 @@ pub fn name_of(uid: u32) -> Option<String> {
     accounts().into_iter().find(|account| account.uid == uid).map(|account| account.name)
 }
 
-/// The number of the user whose rights this process has.
+/// The number of the user whose privileges this process has.
 pub fn current_uid() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }

@@ -50,13 +50,13 @@ struct List {
 struct Fit<'a> {
     roots: Vec<&'a Known>,
     anchors: Vec<TrustAnchor<'a>>,
-    /// Trusted, but no roots, and what the server sent.
+    /// Trusted certificates that are not roots, and what the server sent.
     between: Vec<CertificateDer<'a>>,
     now: UnixTime,
 }
 
 impl Authorities {
-    /// From the certificates of a file. Those that cannot be read vouch for nobody.
+    /// From the certificates of a file. Those that cannot be read are not authorities.
     pub(super) fn new(certificates: Vec<CertificateDer<'static>>) -> Self {
         let known = certificates.into_iter().filter_map(|der| {
             let read = Certificate::from_der(&der).ok()?;
@@ -189,7 +189,7 @@ impl Authorities {
         Ok(())
     }
 
-    /// What `webpki` does not look at in a chain whose signatures are right.
+    /// What `webpki` does not check in a chain with valid signatures.
     fn check(&self, fit: &Fit<'_>, path: &VerifiedPath<'_>, names: &Names) -> Result<(), webpki::Error> {
         let same = |(_, anchor): &(&&Known, &TrustAnchor<'_>)| {
             std::ptr::eq(*anchor, path.anchor()) || **anchor == *path.anchor()

@@ -41,7 +41,7 @@ pub mod class {
 pub enum Address {
     /// Class and OID of a row that is an object.
     Whole(u32, u32),
-    /// Class and OID of a row that comes and goes with an object.
+    /// Class and OID of a row that is created and dropped with an object.
     Part(u32, u32),
     /// A relation's OID and the number of its column.
     Column(u32, i16),
@@ -79,7 +79,7 @@ impl Book {
         self.ids.insert((class, oid), id);
     }
 
-    /// Notes a row that comes and goes with an object, and is neither it nor an object of its own: what depends on the one
+    /// Records a row that is created and dropped with an object, and is neither it nor a separate object: what depends on the one
     /// depends on the other, but a comment on it is none on the object.
     pub fn add_part(&mut self, class: u32, oid: u32, id: ObjectId) {
         self.parts.insert((class, oid), id);
@@ -93,7 +93,7 @@ impl Book {
         whole.chain(parts).chain(columns)
     }
 
-    /// The object that stands or falls with that row.
+    /// The object that belongs to that row.
     pub fn whole(&self, class: u32, oid: u32) -> Option<&ObjectId> {
         self.get(class, oid).or_else(|| self.parts.get(&(class, oid)))
     }
@@ -103,7 +103,7 @@ impl Book {
         self.columns.insert((relation, number), id);
     }
 
-    /// Notes that an extension brought the row, which is therefore not managed.
+    /// Records that the row belongs to an extension, and is therefore not managed.
     pub fn add_member(&mut self, class: u32, oid: u32) {
         self.members.insert((class, oid));
     }
@@ -113,12 +113,12 @@ impl Book {
         self.roles.insert(oid, name);
     }
 
-    /// Notes what there is to say about a part of an index beyond its column or expression.
+    /// Records the attributes of a part of an index beyond its column or expression.
     pub fn add_odd_part(&mut self, index: u32, number: i16, attrs: Attrs) {
         self.odd_parts.insert((index, number), attrs);
     }
 
-    /// What there is to say about a part of an index, if anything.
+    /// The attributes of a part of an index, if any.
     pub fn odd_part(&self, index: u32, number: i16) -> Option<&Attrs> {
         self.odd_parts.get(&(index, number))
     }

@@ -13,14 +13,14 @@ pub fn folder() -> Option<PathBuf> {
     Some(cache.join("setpoint"))
 }
 
-/// True if that is a directory of ours that nobody else may write to: what others put there would be theirs.
+/// True if that is a directory of ours that others may not write to.
 pub fn is_ours(directory: &Path) -> bool {
     let ours = account::current_uid();
     fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o022 == 0 && ours.is_none_or(|ours| meta.uid() == ours))
 }
 
-/// Makes the folder where there is none; false if it cannot be made, or is not ours alone.
+/// Creates the folder if it does not exist; false if it cannot be created, or is not ours alone.
 pub fn make(folder: &Path) -> bool {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok() && is_ours(folder)
 }

@@ -193,7 +193,7 @@ impl Connect {
         self.untested
     }
 
-    /// Keeps where the target was named, for errors: `DATABASE_URL in .env`.
+    /// Records where the target was named, for errors: `DATABASE_URL in .env`.
     #[must_use]
     pub fn said_by(mut self, source: impl Into<String>) -> Self {
         self.said_by = Some(source.into());
@@ -207,7 +207,7 @@ impl Connect {
         self
     }
 
-    /// The one server that a session was opened on: the next one goes there, too, and what was found out about it holds.
+    /// The one server that a session was opened on: the next one goes there too, and what was found out about it still holds.
     pub(super) fn settled(&self, place: &Place, startup: Startup) -> Self {
         let mut other = self.clone();
         other.hosts = vec![place.host.clone()];
@@ -266,7 +266,7 @@ impl Connect {
         self.startup
     }
 
-    /// True if nobody but us has event triggers there.
+    /// True if only we have event triggers there.
     pub(super) fn is_unwatched(&self) -> bool {
         self.unwatched
     }
@@ -356,7 +356,7 @@ fn encode(text: impl AsRef<[u8]>) -> String {
     })
 }
 
-/// What the driver itself heeds.
+/// The parameters that the driver itself handles.
 fn driver_settings(found: &Parameters) -> Result<Config> {
     let get = |key: &str| found.get(key).map(String::as_str);
     let mut config = Config::new();

@@ -8,7 +8,7 @@ pub(super) type Pairs = Vec<(String, Vec<u8>)>;
 /// Reads a connection string.
 ///
 /// # Errors
-/// `Config`, without a word of what was written.
+/// `Config`, without repeating any of it.
 pub(super) fn read(text: &str) -> Result<Pairs> {
     let text = text.trim();
     let text = text.strip_prefix("jdbc:").unwrap_or(text);
@@ -78,7 +78,7 @@ fn url(rest: &str) -> Result<Pairs> {
     Ok(found)
 }
 
-/// User, password and what follows the `@`: the last one before the first `/` separates. (Where one stands before a `?`, it is
+/// User, password and what follows the `@`: the last one before the first `/` separates. (Where one precedes a `?`, it is
 /// the last of those.) An `@` in a password is common, and libpq would take what follows it for a host.
 fn credentials(rest: &str) -> Result<Option<(&str, Option<&str>, &str)>> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));

@@ -24,7 +24,7 @@ use super::stream::Tls;
 use super::tls::SslMode;
 use super::wire::Wire;
 
-/// A setting that only a session of its own can have: what a pooler hands out began without it.
+/// A setting that only a direct session can have: sessions that a pooler hands out were started without it.
 pub(super) const MARK: &str = "setpoint.session";
 
 /// A connection, and how it was made.
@@ -48,7 +48,7 @@ pub(super) type LastWords = Arc<Mutex<Option<Error>>>;
 /// Why a server cannot be used.
 pub(super) struct Refused {
     pub(super) error: Error,
-    /// True if the next one may be tried: as in libpq, not after one that answered and said no.
+    /// True if the next one may be tried: as in libpq, not after one that answered and refused.
     pub(super) next: bool,
 }
 
@@ -129,7 +129,7 @@ async fn protected(target: &Connect, place: &Place, purpose: &str) -> Result<Lin
     Err(earlier.unwrap_or_else(|| Failure::Ours(Error::failed("no way to connect is left"))))
 }
 
-/// Connects with what is to be said at startup, and with less of it where that is what stands against it.
+/// Connects with the full startup message, and with a shorter one if the full one is refused.
 async fn marked(target: &Connect, place: &Place, purpose: &str, way: Way, tls: Option<&Tls>) -> Result<Line, Failure> {
     let config = configured(target, place, purpose, way);
     let known = if target.is_unwatched() { Some(false) } else { remembered::takes_quiet(target, place) };
@@ -227,7 +227,7 @@ async fn timed(
     Ok(Line { client, task, last_words, tls: tls.cloned(), place: place.clone(), startup, mark: mark.cloned() })
 }
 
-/// Connects to the server, and finds out what it may ask for.
+/// Connects to the server, and determines what it may request.
 async fn reach(target: &Connect, place: &Place, tls: Option<&Tls>) -> Result<(Wire, Rules), Failure> {
     if place.is_socket() && place.unnamed {
         neighbour::vet(place).map_err(Failure::Ours)?;
@@ -273,7 +273,7 @@ where
     Ok((client, task, last_words))
 }
 
-/// Asks the server to cancel what a session runs, over a connection of its own.
+/// Asks the server to cancel what a session runs, over a separate connection.
 pub(super) async fn cancel(
     target: &Connect,
     place: &Place,

@@ -22,7 +22,7 @@ const MAX_MESSAGE: u32 = 30_000;
 /// The most that a server may say before the login is done.
 const MAX_TOTAL: usize = 1 << 20;
 
-/// What a server may ask for.
+/// What a server may request.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     /// The ways of logging in that `require_auth` leaves.
@@ -38,7 +38,7 @@ pub(super) struct Rules {
 pub(super) enum Breach {
     /// One message, or all of them, are longer than any login needs.
     TooLong,
-    /// That is no answer to a request for TLS.
+    /// That is not an answer to a request for TLS.
     NoAnswer,
     /// `require_auth` does not allow what the server asks for, or that it asks for nothing.
     Method(Option<Method>),
@@ -99,7 +99,7 @@ impl<S> Guarded<S> {
         Self { inner, rules, stage, total: 0, proved: false }
     }
 
-    /// Looks at what came.
+    /// Checks what arrived.
     fn look(&mut self, mut bytes: &[u8]) -> Result<(), Breach> {
         if matches!(self.stage, Stage::Open) {
             return Ok(());

@@ -131,7 +131,7 @@ impl Identity {
     }
 }
 
-/// libpq's rule: nobody else may read it, or a group if it is root's.
+/// libpq's rule: only its owner may read it, or a group if it is root's.
 fn is_private(file: &Path) -> Result<()> {
     let meta = fs::metadata(file).map_err(|error| unreadable(file, "sslkey", &error))?;
     let others = if meta.uid() == 0 { 0o037 } else { 0o077 };

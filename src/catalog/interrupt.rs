@@ -13,7 +13,7 @@ use super::session::Canceller;
 /// The exit code of a command that was ended by a signal, as shells have it for Ctrl-C.
 pub const EXIT: i32 = 130;
 
-/// How long to wait before what goes on is cancelled again: a request that came between two statements did nothing.
+/// How long to wait before what continues is cancelled again: a request that came between two statements did nothing.
 pub const AGAIN: Duration = Duration::from_millis(250);
 
 /// How often the sessions of commands that only read are cancelled.
@@ -42,7 +42,7 @@ pub async fn asked() {
     }
 }
 
-/// What a command says that was told to stop.
+/// The message of a command that was told to stop.
 pub fn error() -> Error {
     Error::new(Class::Interrupted, "interrupted")
 }
@@ -55,7 +55,7 @@ pub fn while_prompting<T>(ask: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Runs what writes several files that belong together. A second signal, which ends the command at once, waits for the end of it.
+/// Runs code that writes several files that belong together. A second signal, which ends the command at once, waits until it is done.
 pub fn undivided<T>(write: impl FnOnce() -> T) -> T {
     /// One who writes, however the writing ends.
     struct Writer;
@@ -92,7 +92,7 @@ pub fn heed() {
     HEEDED.store(true, Ordering::SeqCst);
 }
 
-/// Begins to listen for signals, in a thread of its own: the main one may be busy. Where that cannot be, signals do what they always do.
+/// Begins to listen for signals, in a thread of its own: the main one may be busy. If that is impossible, signals have their default effect.
 pub fn listen() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
@@ -144,7 +144,7 @@ async fn signals(ready: &std::sync::mpsc::Sender<()>) {
     end().await;
 }
 
-/// Ends the process, but leaves no files behind that only make sense together.
+/// Ends the process, but not between files that belong together.
 async fn end() {
     while WRITING.load(Ordering::SeqCst) > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -160,7 +160,7 @@ async fn first() {
     NOTICE.notify_waiters();
 }
 
-/// Cancels what the listed sessions run, now and then again.
+/// Cancels what the listed sessions run, repeatedly.
 async fn cancel_all() {
     for _ in 0..TIMES {
         let all: Vec<Canceller> =

@@ -4,7 +4,7 @@ use crate::model::Result;
 
 use super::{Session, Version};
 
-/// SQL that is true if `role` may become `other`, or acts with its rights anyway; both are expressions for a role's OID or name. From
+/// SQL that is true if `role` may become `other`, or acts with its privileges anyway; both are expressions for a role's OID or name. From
 /// PostgreSQL 16 on, being a member alone gives neither. Who may only grant himself such a membership does not count.
 pub fn may_become(server: Version, role: &str, other: &str) -> String {
     match server.at_least(16) {

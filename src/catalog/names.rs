@@ -37,7 +37,7 @@ impl Names {
     /// The names of a certificate.
     ///
     /// # Errors
-    /// Names that cannot be read: to go by the common name then would be to trust in what nobody checked.
+    /// Names that cannot be read: using the common name then would mean trusting something that was not checked.
     pub(super) fn of(certificate: &Certificate) -> Result<Self, Refusal> {
         let tbs = &certificate.tbs_certificate;
         let attributes = || tbs.subject.0.iter().flat_map(|part| part.0.iter());
@@ -81,8 +81,8 @@ impl Names {
         Some(())
     }
 
-    /// Refuses a host that none of the names stands for. The common name counts where there is no alternative one of the host's
-    /// kind, unless the names below some authority are `limited`: limits are made for alternative names.
+    /// Refuses a host that none of the names matches. The common name counts if there is no alternative name of the host's
+    /// kind, unless the names below some authority are `limited`: name constraints are made for alternative names.
     pub(super) fn fit(&self, host: &str, limited: bool) -> Result<(), Refusal> {
         let address: Option<IpAddr> = host.parse().ok();
         if address.is_some_and(|address| self.addresses.contains(&address)) {

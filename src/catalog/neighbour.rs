@@ -15,13 +15,13 @@ const FOLDERS: [&str; 3] = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 /// Users that run servers.
 const SERVERS: [&str; 2] = ["postgres", "_postgres"];
 
-/// The folder that stands for no host: the distribution's where it is there.
+/// The folder that is used without a host: the distribution's, if it exists.
 pub(super) fn default_folder() -> &'static str {
     FOLDERS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or("/tmp")
 }
 
-/// Where to connect to without a host: the first of the platform's folders with a socket that no stranger made; else the first with
-/// any, which is then refused; else the default one, where there is none.
+/// Where to connect to without a host: the first of the platform's folders with a socket by an expected user; else the first with
+/// any socket, which is then refused; else the default folder.
 pub(super) fn folder_for(port: u16) -> &'static str {
     let file = |folder: &str| socket_file(folder, port);
     let kept = |folder: &&str| socket_owner(&file(folder)).is_some_and(|owner| is_trusted(Path::new(folder), owner));
@@ -34,7 +34,7 @@ pub(super) fn socket_file(folder: &str, port: u16) -> PathBuf {
     Path::new(folder).join(format!(".s.PGSQL.{port}"))
 }
 
-/// Refuses a socket that nobody named and a stranger made.
+/// Refuses a socket that was not named and belongs to an unexpected user.
 ///
 /// # Errors
 /// `Refused`, with the owner.
@@ -52,7 +52,7 @@ pub(super) fn vet(place: &Place) -> Result<()> {
 /// Checks who is at the other end of a socket. Returns who it is if no password may go there.
 ///
 /// # Errors
-/// `Refused` if `requirepeer` names another user, or if nobody named the socket and a stranger is there.
+/// `Refused` if `requirepeer` names another user, or if the socket was not named and belongs to an unexpected user.
 pub(super) fn check(place: &Place, peer: u32, required: Option<&str>) -> Result<Option<String>> {
     if let Some(required) = required {
         return match account::name_of(peer) {

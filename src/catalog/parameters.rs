@@ -121,7 +121,7 @@ const DRIVERS: &[&str] = &[
     "uselibpqcompat",
 ];
 
-/// What is known about a connection once every source was asked.
+/// What is known about a connection once every source was consulted.
 pub struct Resolved {
     /// The parameters; an empty value counts as none.
     pub parameters: Parameters,
@@ -137,7 +137,7 @@ pub(super) fn is_libpq(key: &str) -> bool {
 }
 
 /// Resolves what was written (a URL, `key=value` pairs, a database name, or nothing), then the service file, then libpq's
-/// variables, each filling in what those before it left open.
+/// variables, each filling in what those before it left out.
 pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Resolved> {
     let pairs = text.map_or_else(|| Ok(Pairs::new()), conninfo::read)?;
     let (mut parameters, mut password) = known(pairs)?;
@@ -200,7 +200,7 @@ fn serve(name: &str, value: &str, harmless: &[&str], instead: &str) -> Result<()
         .remedy(format!("leave {name} out")))
 }
 
-/// Keeps the parameters that work, refuses those that nobody knows or whose wish cannot be granted, and takes the password out.
+/// Keeps the parameters that work, refuses those that are unknown or cannot be honoured, and takes the password out.
 fn known(pairs: Pairs) -> Result<(Parameters, Option<Vec<u8>>)> {
     let (mut parameters, mut password) = (Parameters::new(), None);
     for (position, (key, value)) in pairs.into_iter().enumerate() {

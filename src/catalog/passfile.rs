@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub(super) enum Passfile {
     /// There is none.
     Missing,
-    /// Others may read it, or it is no plain file: ignored, as libpq does.
+    /// Others may read it, or it is not a plain file: ignored, as libpq does.
     Open(PathBuf),
     /// What it holds.
     Read(PathBuf, Vec<u8>),
@@ -28,7 +28,7 @@ impl Passfile {
     }
 }
 
-/// The password of the first line that fits; it may be empty, which then is all there is.
+/// The password of the first matching line; it may be empty, and no other line counts then.
 pub(super) fn pgpass(text: &[u8], host: &str, port: u16, database: &str, user: &str) -> Option<Vec<u8>> {
     let port = port.to_string();
     text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#")).find_map(|line| {

@@ -6,13 +6,13 @@ use crate::sql;
 
 use super::dial::MARK;
 
-/// Where names of ours are looked up. Temporary objects come last: unsaid, they would come first.
+/// The search path for our own names. Temporary objects come last: if not listed, they would come first.
 pub(super) const PATH: &str = "pg_catalog, pg_temp";
 
-/// Where names of ours are looked up, after statements that are looked up elsewhere.
+/// Restores that search path after statements with another one.
 pub const PIN_PATH: &str = "SET search_path TO pg_catalog, pg_temp";
 
-/// What every session sets, whatever the server, the database or the role have set. Those that a server does not know
+/// What every session sets, regardless of what the server, the database or the role have set. Those that a server does not know
 /// are skipped.
 const PINNED: &[(&str, &str)] = &[
     ("search_path", PATH),
@@ -71,7 +71,7 @@ pub(super) const ROLE_OF_THE_DATABASE: &str = "SELECT FROM pg_db_role_setting s 
      AND NOT EXISTS (SELECT FROM pg_db_role_setting u JOIN pg_roles r ON r.oid = u.setrole, unnest(u.setconfig) AS own \
      WHERE r.rolname = SESSION_USER AND u.setdatabase IN (0, d.oid) AND own LIKE 'role=%')";
 
-/// Sets what is not as it should be; `ours` is a condition.
+/// Sets whatever differs from what it should be; `ours` is a condition.
 fn pin(ours: &str) -> String {
     let list = |pins: &[(&str, &str)]| {
         let rows: Vec<String> = pins.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
@@ -106,7 +106,7 @@ pub(super) fn greeting(mark: Option<&str>) -> String {
     )
 }
 
-/// Sets everything again after statements that others wrote; `role` is the one whose rights apply, if it is not the one that
+/// Sets everything again after statements that others wrote; `role` is the one whose privileges apply, if it is not the one that
 /// logged in.
 pub(super) fn again(role: Option<&Ident>) -> String {
     let role = role.map_or_else(|| "NONE".into(), |role| sql::name(role).to_string());

@@ -93,7 +93,7 @@ pub(super) fn places(found: &Parameters) -> Result<Vec<Place>> {
         .collect()
 }
 
-/// A parameter whose value makes no sense. The value is not repeated: an odd password in a URL ends up in other parameters.
+/// A parameter with an invalid value. The value is not repeated: an unusual password in a URL ends up in other parameters.
 pub(super) fn invalid(key: &str, wanted: &str) -> Error {
     Error::config(format!("the value of the connection parameter {key} is not valid"))
         .remedy(format!("{key} is {wanted}"))

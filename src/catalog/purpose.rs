@@ -36,7 +36,7 @@ const READ: &[&str] = &[
 /// Why a certificate cannot be used for something, to be read after “it”.
 pub(super) type Unfit = String;
 
-/// Refuses a certificate that is no root, or may not sign those of servers.
+/// Refuses a certificate that is not a root, or may not sign those of servers.
 pub(super) fn is_root(root: &Certificate) -> Result<(), Unfit> {
     if !signs_itself(root) {
         return Err(format!("is not a root: its own authority “{}” is needed as well", root.tbs_certificate.issuer));
@@ -100,7 +100,7 @@ pub(super) fn may_issue(authority: &Certificate, certificate: &Certificate) -> b
     own.zip(issuer.and_then(|(_, issuer)| issuer.key_identifier)).is_none_or(|(own, issuer)| own == issuer)
 }
 
-/// How many authorities may stand below it.
+/// How many authorities may appear below it.
 pub(super) fn depth(certificate: &Certificate) -> Option<usize> {
     let constraints = certificate.tbs_certificate.get::<BasicConstraints>().ok().flatten();
     constraints.and_then(|(_, constraints)| constraints.path_len_constraint).map(usize::from)

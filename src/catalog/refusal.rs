@@ -17,14 +17,14 @@ use super::verdict::{self, Refusal};
 
 const HBA: &str = "check user, database and address; the server's pg_hba.conf says who may connect from where";
 
-/// What a server may mean that disagrees with us about the connection that the login is bound to.
+/// What it may mean if a server disagrees with us about the connection that the login is bound to.
 const BETWEEN: &str = "the answer may come from somebody between you and the server: do not continue before you know. \
                        sslmode=verify-full sslrootcert=FILE verifies who answers";
 
-/// How the server says that pg_hba.conf has no place for us.
+/// The server's message if no entry of pg_hba.conf matches.
 const NO_ENTRY: &str = "no pg_hba.conf entry";
 
-/// How it goes on where we came without TLS and with it; the second words are those of PostgreSQL 13.
+/// How that message continues, without TLS and with it; the second forms are those of PostgreSQL 13.
 const PLAIN: &[&str] = &["no encryption", "SSL off"];
 const ENCRYPTED: &[&str] = &["SSL encryption", "SSL on"];
 
@@ -32,9 +32,9 @@ const ENCRYPTED: &[&str] = &["SSL encryption", "SSL on"];
 pub(super) enum Failure {
     /// The host's name has no address.
     Lookup(io::Error),
-    /// The network or the system does not lead there.
+    /// There is no route to it.
     Unreached(io::Error),
-    /// Nobody answered in time.
+    /// No answer came in time.
     TimedOut,
     /// What the driver or the server says.
     Driver(tokio_postgres::Error),
@@ -177,7 +177,7 @@ fn silent(place: &Place) -> Error {
         .remedy("check the address and the firewalls on the way; connect_timeout=SECONDS waits longer")
 }
 
-/// The server answered, and said no.
+/// The server answered, and refused.
 fn answered(error: &tokio_postgres::Error, db: &DbError, target: &Connect, place: &Place) -> Error {
     let mut ours = server_error(error);
     let (user, message) = (target.user(), db.message());
@@ -304,7 +304,7 @@ fn alert(tls: &rustls::Error) -> String {
     }
 }
 
-/// What the server did that it must not do before the login is done.
+/// What the server did that it must not do before the login is complete.
 fn breach(error: &tokio_postgres::Error) -> Option<&Breach> {
     error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
@@ -326,7 +326,7 @@ fn broke_rules(breach: &Breach, target: &Connect, place: &Place) -> Error {
     }
 }
 
-/// Nobody answered.
+/// No answer came.
 fn unreached(error: &io::Error, place: &Place) -> Error {
     let refused = |message: String, remedy: &str| Error::failed(message).remedy(remedy);
     match error.kind() {

@@ -22,7 +22,7 @@ fn key(target: &Connect, place: &Place) -> String {
     digest.get(..16).unwrap_or_default().to_owned()
 }
 
-/// True if this user may turn event triggers off there, false if not; `None` if nobody knows.
+/// True if this user may turn event triggers off there, false if not; `None` if that is not known.
 pub(super) fn takes_quiet(target: &Connect, place: &Place) -> Option<bool> {
     let file = file().filter(|file| file.parent().is_some_and(cache::is_ours))?;
     let text = fs::read_to_string(file).ok()?;
@@ -35,7 +35,7 @@ pub(super) fn takes_quiet(target: &Connect, place: &Place) -> Option<bool> {
     }
 }
 
-/// Keeps an answer, or forgets it. Whatever is in the way is no error: it only saves time.
+/// Keeps an answer, or forgets it. A failure is not an error: this only saves time.
 pub(super) fn keep(target: &Connect, place: &Place, takes: Option<bool>) {
     let Some(file) = file() else { return };
     let key = key(target, place);

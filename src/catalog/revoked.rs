@@ -15,7 +15,7 @@ use super::parameters::Parameters;
 /// The file and the folders in which lists are.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    /// The flag says whether somebody named it.
+    /// The flag says whether it was named explicitly.
     file: Option<(PathBuf, bool)>,
     folders: Vec<PathBuf>,
 }
@@ -37,7 +37,7 @@ impl Lists {
     /// Has authorities heed these lists.
     ///
     /// # Errors
-    /// `Config` if a file or folder is missing, or if the file has no list or one that makes no sense.
+    /// `Config` if a file or folder is missing, or if the file has no list, or a malformed one.
     pub(super) fn heed(&self, authorities: &mut Authorities) -> Result<()> {
         if let Some((file, named)) = &self.file
             && (*named || file.exists())

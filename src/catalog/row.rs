@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::FromSql;
 
-/// A cursor over one row: `name` of a room takes the first columns, `read` goes on where it stopped.
+/// A cursor over one row: `name` of a room takes the first columns, `read` continues where it stopped.
 pub struct Row {
     row: tokio_postgres::Row,
     at: usize,

@@ -35,11 +35,11 @@ pub struct Session {
     pub backend_pid: i32,
     /// The database's name.
     pub database: String,
-    /// The name of the user whose rights apply.
+    /// The name of the user whose privileges apply.
     pub user: String,
-    /// The name of the user that logged in. Code that runs in this session can get back to that user's rights.
+    /// The name of the user that logged in. Code that runs in this session can get back to that user's privileges.
     pub login: String,
-    /// True if the user whose rights apply is a superuser.
+    /// True if the user whose privileges apply is a superuser.
     pub superuser: bool,
     /// True if the server is a standby: nothing can be written, not even temporary tables.
     pub standby: bool,
@@ -133,7 +133,7 @@ impl Session {
         }
     }
 
-    /// What the server is that it should not be.
+    /// What is wrong with the server.
     fn unwanted(&self, wanted: Wanted) -> Option<&'static str> {
         let (standby, read_only) = (self.standby, self.standby || self.read_only);
         match wanted {
@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// Refuses to change a server that nobody has tested, unless the person said so.
+    /// Refuses to change a server that was not tested, unless the user said so.
     ///
     /// # Errors
     /// `Refused` with the way to say so.
@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// Takes it from those that Ctrl-C cancels: whoever runs something here that is to be brought to an end sees to that.
+    /// Exempts it from those that Ctrl-C cancels: code that has to finish something on it takes care of that.
     #[must_use]
     pub fn unlisted(mut self) -> Self {
         self.listed = None;

@@ -17,14 +17,14 @@ use tokio_rustls::TlsConnector;
 
 use super::binding;
 
-/// Makes connections use TLS, and remembers what became of it.
+/// Makes connections use TLS, and remembers the outcome.
 #[derive(Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
     seen: Arc<Seen>,
 }
 
-/// What became of the handshakes.
+/// The outcome of the handshakes.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     begun: AtomicBool,
@@ -74,7 +74,7 @@ impl Tls {
         Self { config: Arc::new(config), seen }
     }
 
-    /// What became of the last handshake.
+    /// The outcome of the last handshake.
     pub(super) fn seen(&self) -> Arc<Seen> {
         Arc::clone(&self.seen)
     }
@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     }
 }
 
-/// One handshake to come.
+/// A future handshake.
 pub(super) struct Handshake {
     domain: String,
     tls: Tls,

@@ -26,7 +26,7 @@ pub enum SslMode {
     Allow,
     /// TLS where the server offers it.
     Prefer,
-    /// TLS, whoever the server is.
+    /// TLS, without checking who the server is.
     Require,
     /// TLS, with a certificate that a trusted authority signed.
     VerifyCa,
@@ -67,9 +67,9 @@ impl SslMode {
 enum Roots {
     /// The operating system's.
     System,
-    /// A file; the flag says whether somebody named it.
+    /// A file; the flag says whether it was named explicitly.
     File(PathBuf, bool),
-    /// Nowhere: there is no home directory to look in.
+    /// Nowhere: there is no home directory.
     Nowhere,
 }
 
@@ -197,7 +197,7 @@ impl TlsSettings {
     /// Makes connections to a server use TLS.
     ///
     /// # Errors
-    /// `Config` if a file is missing or makes no sense.
+    /// `Config` if a file is missing or malformed.
     pub(super) fn connector(&self, place: &Place) -> Result<Tls> {
         if self.mode == SslMode::VerifyFull && place.nameless {
             return Err(Error::config("sslmode=verify-full compares the host's name, and only hostaddr is given")

@@ -45,7 +45,7 @@ impl Refusal {
         Self::Unfit { why: format!("it {why}") }
     }
 
-    /// With the names as they may be shown: whoever made the certificate chose them.
+    /// With names made safe to display: whoever made the certificate chose them.
     fn harmless(self) -> Self {
         match self {
             Self::UnknownAuthority { subject, issuer } => {
@@ -63,7 +63,7 @@ impl Refusal {
         }
     }
 
-    /// It makes no sense.
+    /// It is malformed.
     pub(super) fn unreadable() -> Self {
         Self::unfit("is not a certificate that can be read")
     }

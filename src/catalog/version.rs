@@ -18,7 +18,7 @@ impl Version {
         self.0 / 10_000
     }
 
-    /// True for servers that nobody has tested yet.
+    /// True for servers that are not tested yet.
     pub const fn is_untested(self) -> bool {
         self.major() > NEWEST
     }

@@ -4,7 +4,7 @@ use crate::model::Result;
 
 use super::place::invalid;
 
-/// What a server has to be.
+/// What kind of server is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Any,
@@ -14,7 +14,7 @@ pub(super) enum Wanted {
     ReadOnly,
     Primary,
     Standby,
-    /// A standby, or whatever there is.
+    /// A standby if there is one, or any server.
     PreferStandby,
 }
 
@@ -31,7 +31,7 @@ impl Wanted {
         }
     }
 
-    /// What that word means; nothing is `any`.
+    /// The meaning of that word; the default is `any`.
     pub(super) fn named(word: Option<&str>) -> Result<Self> {
         let all = [Self::Any, Self::ReadWrite, Self::ReadOnly, Self::Primary, Self::Standby, Self::PreferStandby];
         let Some(word) = word else { return Ok(Self::Any) };

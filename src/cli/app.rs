@@ -44,7 +44,7 @@ impl App {
         Ok(Self { globals, runtime, warned: RefCell::default() })
     }
 
-    /// Runs something that reads from the server. Ctrl-C cancels what runs there, and nothing is made of answers that came after it:
+    /// Runs something that reads from the server. Ctrl-C cancels what runs there, and answers that came after it are ignored:
     /// some of them may have been cancelled.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl App {
         Ok(answer)
     }
 
-    /// The same for what changes a database: if that came to its end, it counts.
+    /// The same for what changes a database: if that has finished, it counts.
     ///
     /// # Errors
     /// Those of the work, and `Interrupted`.
@@ -73,7 +73,7 @@ impl App {
         if interrupt::is_asked() { Err(interrupt::error()) } else { Ok(()) }
     }
 
-    /// The same for what has to be brought to an end, whoever asks to stop.
+    /// The same for what has to be finished even if somebody asks to stop.
     pub fn settle<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
@@ -168,7 +168,7 @@ impl App {
         }
     }
 
-    /// Waits until the server accepts connections: containers start side by side. Without time to wait, whoever connects first finds out.
+    /// Waits until the server accepts connections: containers start side by side. Without time to wait, the first connection attempt finds out.
     ///
     /// # Errors
     /// What still kept it from connecting when the time was over.
@@ -220,7 +220,7 @@ impl App {
         }
     }
 
-    /// Says that files which declare nothing want an empty database: seldom is that what somebody means.
+    /// Warns that files which declare nothing ask for an empty database, which is seldom intended.
     pub fn warn_of_nothing(&self, desired: &State, steps: &[Step]) {
         if desired.len() <= 1 && !steps.is_empty() {
             self.warn(
@@ -229,7 +229,7 @@ impl App {
         }
     }
 
-    /// Says which renames are done, wherever a plan may still have to run: it has them itself.
+    /// Reports renames that are already done everywhere; a plan that may still have to run contains its own.
     pub fn warn_of_done(&self, loaded: &Loaded, renamed: &[ObjectId]) {
         for (id, was, said) in loaded.state.renames().filter(|(id, ..)| renamed.contains(id)) {
             let place = load::place(&loaded.sources, said);
@@ -240,7 +240,7 @@ impl App {
     /// Results: stdout.
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout().lock();
-        // A closed pipe (`| head`) is no error of ours.
+        // A closed pipe (`| head`) is not an error of ours.
         let _ = write!(out, "{}", finish(text)).and_then(|()| out.flush());
     }
 
@@ -260,14 +260,14 @@ impl App {
         }
     }
 
-    /// What only those want to know who ask for more: stderr, with `--verbose`.
+    /// Details: stderr, with `--verbose`.
     pub fn detail(&self, text: &str) {
         if self.globals.verbose {
             self.say(text);
         }
     }
 
-    /// Says to those who ask for more what this machine has not to keep a throwaway server in. What files say has no rights there in any
+    /// Says to those who ask for more what this machine has not to keep a throwaway server in. What files say has no privileges there in any
     /// case.
     pub fn tell_of_walls(&self, walls: Walls) {
         if let Some(missing) = walls.missing() {
@@ -325,7 +325,7 @@ pub fn tell(text: &str) {
 /// Reads `--allow`'s words.
 ///
 /// # Errors
-/// `Usage` for a word that is no hazard.
+/// `Usage` for a word that is not a hazard.
 fn allowed(words: &[String]) -> Result<Allow> {
     let mut out = Allow::default();
     for word in words.iter().map(|w| w.trim()).filter(|w| !w.is_empty()) {
@@ -381,13 +381,13 @@ pub struct Approval {
     /// Hazards that are accepted (`all` for every one)
     #[arg(long, value_name = "HAZARD[,…]", value_delimiter = ',')]
     pub allow: Vec<String>,
-    /// What a column is filled with that rows need a value for
+    /// The value for existing rows in a new column that must not be NULL
     #[arg(long, value_name = "COLUMN=EXPRESSION")]
     pub fill: Vec<String>,
     /// How long a step waits for a lock before the transaction is tried again
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     pub lock_timeout: Duration,
-    /// How long one statement may take (0: as long as it takes)
+    /// How long one statement may take (0: no limit)
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
     pub statement_timeout: Duration,
     /// How long to wait for the server to come up, and for another setpoint on this database

@@ -15,7 +15,7 @@ use crate::plan::chain::Chain;
 use crate::project::Project;
 use crate::report;
 
-/// Run the saved plans that are pending, in order
+/// Run pending saved plans in order
 #[derive(Args, Debug)]
 pub struct Apply {
     /// How far: a revision, `+1` for the next plan, `head` for all
@@ -26,7 +26,7 @@ pub struct Apply {
     to: Option<String>,
     #[command(flatten)]
     approval: Approval,
-    /// Nobody else uses the database: one transaction where PostgreSQL allows it
+    /// Nobody else uses the database: use one transaction where PostgreSQL allows it
     #[arg(long)]
     offline: bool,
 }
@@ -86,7 +86,7 @@ impl Apply {
 }
 
 /// Lets the memo learn what the texts of the files became by a plan that was just applied, and led to `live`, if they are those that
-/// it was made from. It only saves time later, so that whatever is in its way is no error.
+/// it was made from. It only saves time later, so a failure is not an error.
 pub fn remember(app: &App, project: &Project, desired: &State, plan: &Plan, live: State, session: &Session) {
     if load::files_hash(desired) != plan.files {
         return;

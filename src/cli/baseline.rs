@@ -122,7 +122,7 @@ fn not_recorded(error: Error) -> Error {
     error.remedy("fix the cause, and run `setpoint status`; `setpoint stamp 1` records the revision if it is missing")
 }
 
-/// What a thread found. A panic is a fault of ours in any thread.
+/// What a thread found. A panic is a bug in any thread.
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -13,16 +13,16 @@ use crate::plan::proof::{Leg, Proof, Verdict};
 use crate::plan::{Action, Plan};
 use crate::report::plan as shows;
 
-/// Check files and plans without a database: they parse and are laid out, every change is planned, the chain is whole and unedited
+/// Check files and plans without a database: they parse and have the canonical layout, every change is planned, the chain is complete and unedited
 #[derive(Args, Debug)]
 pub struct Check {
-    /// Every plan must have been proved; what was not is proved now, where a server's programs are found
+    /// Require that every plan is proved; plans that are not are proved now, if server programs are found
     #[arg(long)]
     prove: bool,
-    /// Only plans from this number on have to be proved
+    /// Require this only for plans from this number on
     #[arg(long, value_name = "N", requires = "prove", default_value_t = 1)]
     since: u32,
-    /// The folder with PostgreSQL's server programs, if they are not found by themselves
+    /// The folder with PostgreSQL's server programs, if they are not found automatically
     #[arg(long, value_name = "DIR", requires = "prove")]
     postgres: Option<PathBuf>,
 }
@@ -110,7 +110,7 @@ impl Check {
     }
 }
 
-/// What keeps a plan from being proved, a line each.
+/// What keeps a plan from being proved, one line each.
 fn problems(plan: &Plan, proof: &Proof) -> Vec<String> {
     if !matches!(proof.verdict(), Verdict::Failed | Verdict::Unproved) {
         return Vec::new();

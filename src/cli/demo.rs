@@ -10,10 +10,10 @@ use super::App;
 use crate::model::{Error, Result};
 use crate::scratch::{self, Author, Server, Site};
 
-/// Show the main job on a private throwaway server: plan, apply, drift, a further change, rollback
+/// Show the main workflow on a private throwaway server: plan, apply, drift, another change, rollback
 #[derive(Args, Debug)]
 pub struct Demo {
-    /// The folder with PostgreSQL's server programs, if they are not found by themselves
+    /// The folder with PostgreSQL's server programs, if they are not found automatically
     #[arg(long, value_name = "DIR")]
     postgres: Option<PathBuf>,
 }
@@ -21,7 +21,7 @@ pub struct Demo {
 /// What is shown where no project is at hand.
 const SCHEMA: &str = include_str!("demo.kdl");
 
-/// The change that is planned, applied and taken back.
+/// The change that is planned, applied and rolled back.
 const TABLE: &str = r#"table demo_note {
     comment "Added by the demo"
     column id bigint identity=always
@@ -141,7 +141,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|error| failed(path, &error))
 }
 
-/// Copies a file, or a folder with all that is in it; what is not there is no matter.
+/// Copies a file, or a folder with its contents; what does not exist is skipped.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         std::fs::create_dir_all(to).map_err(|error| failed(to, &error))?;

@@ -11,7 +11,7 @@ use crate::project::Manage;
 use crate::report::{json::FORMAT, text};
 use crate::{diff, introspect};
 
-/// Compare the live state with the last revision; exit 2 where they differ
+/// Compare the live state with the last revision; exit 2 if they differ
 #[derive(Args, Debug)]
 pub struct Drift {
     /// Show it as JSON
@@ -51,7 +51,7 @@ impl Drift {
     }
 }
 
-/// How the live state differs from a revision's snapshot: stored text against stored text, so nobody has to be asked.
+/// How the live state differs from a revision's snapshot: stored text against stored text, so no server has to be asked.
 pub async fn differences(session: &Session, revision: u32, manage: &Manage) -> Result<Vec<Drifted>> {
     let earlier = ledger::reading(session).await?;
     let live = introspect::read_or_recall(session, earlier.as_ref()).await?;

@@ -12,13 +12,13 @@ use crate::load::{self, whole};
 use crate::model::{Class, Error, Result};
 use crate::project::Project;
 
-/// Lay out schema files and setpoint.kdl in one way; what they say and every comment stays
+/// Give schema files and setpoint.kdl one layout; their meaning and every comment stay
 #[derive(Args, Debug)]
 pub struct Fmt {
     /// The files or folders, instead of the project's; `-` reads stdin and writes stdout
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Change nothing; name the files that have another layout, and exit with 1 if there are any
+    /// Change nothing; list files that have another layout, and exit with 1 if there are any
     #[arg(long)]
     check: bool,
 }

@@ -39,7 +39,7 @@ impl Loading {
         Ok(self.loaded.get_or_init(|| loaded))
     }
 
-    /// The outcome of something else, unless it failed and the files are wrong, too: that can be mended without a database.
+    /// The outcome of something else, unless it failed and the files are wrong, too: that can be fixed without a database.
     ///
     /// # Errors
     /// As `loaded`, or the other outcome's own.

@@ -56,16 +56,16 @@ pub struct Globals {
     /// The project file, instead of the nearest setpoint.kdl
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The environment of setpoint.kdl whose database is meant; else SETPOINT_ENV says which
+    /// The environment of setpoint.kdl to use; the default is SETPOINT_ENV
     #[arg(long, value_name = "NAME", global = true)]
     env: Option<String>,
     /// The database, as a URL or as key=value pairs
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
-    /// On throwaway servers on this machine, run what schema/ and plans/ say as a superuser: only for files whose authors may run programs here
+    /// On throwaway servers on this machine, run what schema/ and plans/ declare as a superuser: only for files whose authors may run programs here
     #[arg(long, global = true)]
     trust_files: bool,
-    /// Change a server newer than the newest that this setpoint was tested with
+    /// Allow changes to a server newer than the newest version that this setpoint was tested with
     #[arg(long, global = true)]
     untested_server: bool,
     /// When to colour the output

@@ -126,7 +126,7 @@ impl Plan {
     }
 }
 
-/// What is to be done about plans that stand in the way of a new one.
+/// What is to be done about plans that are in the way of a new one.
 pub fn apply_first(pending: &[&Link]) -> String {
     let names: Vec<String> =
         pending.iter().map(|link| format!("plans/{}", plans::file::file_name(link.number, &link.name))).collect();

@@ -19,15 +19,15 @@ use crate::report::{json, plan as shows};
 /// Run plans up, down and up again on a scratch database, and compare its catalog at each end
 #[derive(Args, Debug)]
 pub struct Prove {
-    /// The plan's number; all that are pending if left out, or the newest
+    /// The plan's number; by default all pending plans, or the newest
     number: Option<u32>,
     /// Prove every plan of the chain
     #[arg(long, conflicts_with = "number")]
     all: bool,
-    /// Fill the tables with rows first, and look at every value on the way
+    /// Fill the tables with rows first, and check every value on the way
     #[arg(long)]
     rows: bool,
-    /// The folder with PostgreSQL's server programs, if they are not found by themselves
+    /// The folder with PostgreSQL's server programs, if they are not found automatically
     #[arg(long, value_name = "DIR")]
     postgres: Option<PathBuf>,
     /// Show the result as JSON
@@ -106,7 +106,7 @@ impl Prove {
 #[derive(Default)]
 pub struct Proved {
     pub proofs: Vec<(Plan, Proof)>,
-    /// The numbers of those that need more rights than their authors have on this machine.
+    /// The numbers of those that need more privileges than their authors have on this machine.
     pub untrusted: Vec<u32>,
 }
 

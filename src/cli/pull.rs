@@ -16,10 +16,10 @@ use crate::model::{Class, Result, State};
 use crate::plan::against;
 use crate::project::{Manage, Project};
 
-/// Bring schema/*.kdl to what the live catalog says; files are edited in place. Needs no ledger
+/// Bring schema/*.kdl in step with the live catalog, editing files in place. Needs no ledger
 #[derive(Args, Debug)]
 pub struct Pull {
-    /// Write every file anew, and remove those that are not needed; comments are lost
+    /// Rewrite every file, and remove those that are not needed; comments are lost
     #[arg(long)]
     force: bool,
 }

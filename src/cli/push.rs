@@ -95,7 +95,7 @@ impl Push {
     }
 }
 
-/// A plan of which nothing was done would be in the way of the next push: it goes again. Where that cannot be known, it stays.
+/// A plan of which nothing was applied would block the next push, so it is removed. If that cannot be known, it stays.
 fn take_back(app: &App, project: &Project, chain: &mut Chain, error: Error) -> Error {
     let Some((number, name)) = chain.head().map(|head| (head.number, head.name.clone())) else { return error };
     let ledger = app.target(project).and_then(|target| {

@@ -20,7 +20,7 @@ use crate::project::Project;
 use crate::prove::Replay;
 use crate::report;
 
-/// After a merge that left two plans with one number: give one the next number and compute its steps anew
+/// After a merge that left two plans with one number: give one the next number and recompute its steps
 #[derive(Args, Debug)]
 pub struct Rebase {
     /// The plan that comes later: its name, its file, or its hash
@@ -140,7 +140,7 @@ impl Rebase {
         let number = common.len() as u32 + 1;
         let named = |side: &[Plan]| side.iter().any(meant);
         let found: Vec<usize> = (0..sides.len()).filter(|at| named(&sides[*at])).collect();
-        // A plan that stands at the fork is meant rather than one of the same name that comes later.
+        // A plan that is at the fork is meant rather than one of the same name that comes later.
         let first: Vec<usize> = found.iter().copied().filter(|at| sides[*at].first().is_some_and(meant)).collect();
         let list = || -> Vec<String> {
             sides
@@ -173,7 +173,7 @@ impl Rebase {
         Ok((sides.pop().unwrap_or_default(), moved))
     }
 
-    /// Asks the configured database, if there is one, where it stands.
+    /// Asks the configured database, if there is one, where it is.
     fn at_hand(&self, app: &App, project: &Project, base: &[Plan], moved: &[Plan]) -> AtHand {
         let nobody = AtHand { session: None, old: None };
         let Ok(session) = app.session(project, "rebase") else { return nobody };

@@ -20,7 +20,7 @@ const VARIABLE: &str = "SETPOINT_NO_REHEARSAL";
 /// Whether a plan is tried before it is saved.
 #[derive(Args, Debug)]
 pub struct Rehearse {
-    /// Save the plan without trying it on a throwaway server first
+    /// Save the plan without rehearsing it on a throwaway server first
     #[arg(long)]
     no_rehearsal: bool,
 }

@@ -13,7 +13,7 @@ use crate::plan::chain::Chain;
 use crate::project::Project;
 use crate::report::{self, tree::Steps};
 
-/// Take revisions back with their recorded inverse steps
+/// Roll back revisions with their recorded inverse steps
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// How many revisions: `-1`, `-2`, …
@@ -49,7 +49,7 @@ impl Rollback {
                 ));
                 check_hazards(&steps, &options.allow)?;
             }
-            // With nothing to take back there is nothing to ask: the rollback says why.
+            // With nothing to roll back there is nothing to ask: the rollback says why.
             if !way.undo.is_empty() {
                 app.confirm(&format!("Run this on database {}?", database.database()), false)?;
                 // What was approved is what was shown, whoever is faster meanwhile.
@@ -85,7 +85,7 @@ impl Rollback {
     }
 }
 
-/// Says that the database has revisions that plans/ does not have: they are taken back by what the ledger keeps. Plans that
+/// Says that the database has revisions that plans/ does not have: they are rolled back by what the ledger keeps. Plans that
 /// cannot be read are no reason not to go back.
 fn note_strangers(app: &App, project: &Project) {
     let Ok(chain) = Chain::read(&project.plans_dir) else { return };

@@ -8,7 +8,7 @@ use crate::model::{Error, Result};
 use crate::plan::chain::Chain;
 use crate::plan::file;
 
-/// Rehash a plan that was edited by hand, and mark it so
+/// Accept a plan that was edited by hand: rehash it and mark it as sealed
 #[derive(Args, Debug)]
 pub struct Seal {
     /// The plan's number

@@ -90,7 +90,7 @@ impl Show {
         }
     }
 
-    /// Says so where the database recorded another plan under that number. A database that is not at hand does not matter.
+    /// Says so where the database recorded another plan under that number. A database that cannot be reached does not matter.
     fn compare(&self, app: &App, project: &Project, chain: &Chain, plan: &Plan) {
         let Ok(target) = project.target(app.globals.url.as_deref(), app.globals.env.as_deref()) else { return };
         let opened = async { tokio::time::timeout(PATIENCE, Session::open(&target, "show")).await };

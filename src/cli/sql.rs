@@ -10,10 +10,10 @@ use crate::model::{Edges, Object, Result, State};
 use crate::plan::{self as plans, Wanted};
 use crate::report::plan::script;
 
-/// Print the statements that make the desired state of an empty database; no database is needed
+/// Print the statements that create the desired state in an empty database; needs no database
 #[derive(Args, Debug)]
 pub struct Sql {
-    /// The major version of the server that it is for
+    /// The major version of the target server
     #[arg(long, value_name = "MAJOR", default_value_t = 18, value_parser = clap::value_parser!(u32).range(13..=18))]
     server: u32,
 }

@@ -62,7 +62,7 @@ pub fn complete(old: &mut State, new: &mut State) -> Completed {
     done
 }
 
-/// True where a table that stays has its columns from elsewhere than before. One that is made again is made as it is to be.
+/// True where a table that stays has its columns from elsewhere than before. One that is recreated is made as it is to be.
 fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
     let Some(before) = before.filter(|_| id.kind().address == Address::Qualified) else { return false };
     let replaced = |object: &Object| {

@@ -10,7 +10,7 @@ pub(super) const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, r
     LEFT JOIN pg_sequence ON classid = 1259 AND seqrelid = objid AND deptype = 'a' AND refobjsubid > 0 \
     WHERE deptype IN ('n', 'a', 'i', 'P', 'S') AND objid >= 16384 AND refobjid >= 16384 AND seqrelid IS NULL";
 
-/// What the catalog says of what depends on what.
+/// The dependencies recorded in the catalog.
 #[derive(Debug)]
 pub enum Dependencies {
     /// Not asked for yet; where the rows of the reading are.

@@ -25,7 +25,7 @@ pub struct Encoder {
     body: Vec<u8>,
 }
 
-/// What was met so far, and its bytes.
+/// What was encountered so far, and its bytes.
 #[derive(Debug)]
 struct Table<T> {
     numbers: FxHashMap<T, u64>,

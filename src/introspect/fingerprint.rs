@@ -70,7 +70,7 @@ const CATALOGS: &[(&str, u32)] = &[
 /// Catalogs that only a superuser may look at whole.
 const CLOSED: &[&str] = &["pg_subscription", "pg_user_mapping"];
 
-/// What a catalog was, as far as one user sees it.
+/// The fingerprint of a catalog, as far as one user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The same for the same rows, tool, server, database and user.
@@ -80,7 +80,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// True if the catalog is what it was when `earlier` was taken.
+    /// True if the catalog has not changed since `earlier` was taken.
     pub fn is_still(&self, earlier: &Self) -> bool {
         self.digest == earlier.digest && self.next.wrapping_sub(earlier.next) < 1 << 31
     }

@@ -24,7 +24,7 @@ use crate::sql;
 pub struct Live {
     /// Everything that the model covers.
     pub state: State,
-    /// What depends on what, for the edges.
+    /// The dependencies, for the edges.
     pub dependencies: Dependencies,
     /// What the model does not cover, by kind and name.
     pub unmodelled: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Live {
     pub server: Version,
 }
 
-/// Objects that extensions brought; what belongs to them is theirs too.
+/// Objects that belong to extensions, and their parts.
 const MEMBERS: &str =
     "SELECT classid, objid FROM pg_depend WHERE refclassid = 3079 AND deptype = 'e' AND objid >= 16384";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -51,7 +51,7 @@ const PRELUDES: [&str; 3] = [MEMBERS, ROLES, key_parts::ODD_PARTS];
 /// answers before it have named, so the rooms' order matters. Where the catalog is large, a second connection that sees the same
 /// snapshot answers the first half of the rooms.
 ///
-/// An earlier reading is taken instead if the catalog is still what it was then.
+/// An earlier reading is used instead if the catalog has not changed since.
 ///
 /// # Errors
 /// What the server reports, or a room whose query and reading do not agree.
@@ -71,7 +71,7 @@ pub async fn begin(session: &Session, earlier: Option<&Stored>) -> Result<Live> 
     Ok(read_rooms(session, false).await?.0)
 }
 
-/// Reads everything; to keep it, also what depends on what and how the catalog is.
+/// Reads everything; to store it, also the dependencies and the fingerprint of the catalog.
 async fn read_rooms(session: &Session, keep: bool) -> Result<(Live, Option<Stored>)> {
     let server = session.version;
     let rooms = kinds::rooms();
@@ -177,7 +177,7 @@ pub async fn read(session: &Session) -> Result<Live> {
     read_or_recall(session, None).await
 }
 
-/// The same, where an earlier reading may do.
+/// The same, if an earlier reading may be enough.
 ///
 /// # Errors
 /// As `begin`.

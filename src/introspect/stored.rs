@@ -18,7 +18,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Keeps a reading with what `pg_depend` says.
+    /// Stores a reading with the rows of `pg_depend`.
     ///
     /// # Errors
     /// None in practice: the compressor's.

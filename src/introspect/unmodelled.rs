@@ -18,7 +18,7 @@ pub struct Unmodelled {
 
 /// Where something uncovered is found.
 struct Entry {
-    /// The word that its kind would have in files, or for a trait of a kind that has a room, what is said of it.
+    /// The word that its kind would have in files; for a trait of a kind that has a room, its description.
     kind: &'static str,
     /// For a trait of a kind that has a room: that kind.
     of: Option<&'static str>,
@@ -106,7 +106,7 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
-/// What is said of columns whose room has the query.
+/// The description for columns whose room has the query.
 const UNLIKE_PARENT: &str = "its storage, compression, statistics or options are not its parent's";
 
 /// Up to 13 only superusers read `pg_subscription`; its view does not say which database one belongs to, but its tables do.

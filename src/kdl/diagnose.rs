@@ -71,7 +71,7 @@ pub(super) enum Paint {
     Nothing(Range<usize>),
     /// Nothing but the braces that have no partner in it stands there.
     Line(Range<usize>),
-    /// A line break is no end of a node.
+    /// A line break is not an end of a node.
     Join(Range<usize>),
 }
 

@@ -205,7 +205,7 @@ fn quoted_whole(around: &Around<'_>, bracket: usize) -> Finding {
     let line = around.get(around.line_start(start)..start).trim_start();
     let help = match whole.starts_with('@') {
         true => "columns are written like this: `column NAME TYPE default=\"EXPRESSION\" unique`".into(),
-        // What is no column of an index is an expression.
+        // What is not a column of an index is an expression.
         false if line.starts_with("index ") => format!("write `(sql)\"{whole}\"`"),
         false => format!("write `\"{whole}\"`"),
     };

@@ -98,7 +98,7 @@ impl Scatter<'_> {
         self.lines();
     }
 
-    /// What may stand between nodes.
+    /// What may appear between nodes.
     fn lines(&mut self) {
         for _ in 0..self.one_of(4) {
             match self.one_of(8) {
@@ -113,7 +113,7 @@ impl Scatter<'_> {
         }
     }
 
-    /// What may stand between the parts of a node.
+    /// What may appear between the parts of a node.
     fn space(&mut self) {
         match self.one_of(9) {
             1 => self.out.push_str(" \\\n"),

@@ -144,7 +144,7 @@ impl<'a> Quick<'a> {
         }
     }
 
-    /// True where neither a name nor a value goes on.
+    /// True where neither a name nor a value continues.
     fn delimited(&self) -> bool {
         matches!(self.peek(), None | Some(b'\n' | b'\r' | b';' | b'{' | b'}' | b'/'))
     }

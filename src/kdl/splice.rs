@@ -135,7 +135,7 @@ impl<'a> Splices<'a> {
         self.edits.push((end..end, format!("{gap}{lines}\n")));
     }
 
-    /// Writes a node anew; the comments around it stay, those inside do not.
+    /// Rewrites a node; the comments around it stay, those inside do not.
     pub fn replace(&mut self, node: &Node, new: &Node) {
         let lines = self.lines(std::slice::from_ref(new), &self.indent(node), false);
         self.edits.push((node.span.start as usize..self.core_end(node), lines.trim_start().to_string()));

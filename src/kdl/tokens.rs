@@ -68,7 +68,7 @@ impl<'a> Tokens<'a> {
         Self { text, base, lexer: Lexer::new(rest.as_bytes()), at: base }
     }
 
-    /// The next token; `End` again and again at the end, and where the text is no KDL.
+    /// The next token; `End` again and again at the end, and where the text is not KDL.
     pub(super) fn next(&mut self) -> Piece<'a> {
         let (mut lines, before) = (false, self.at);
         loop {

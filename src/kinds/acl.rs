@@ -10,13 +10,13 @@ use super::meant;
 use super::scope::Scope;
 use super::{Context, Statement, find, generic, target};
 
-/// The rights of a grant or revocation.
+/// The privileges of a grant or revocation.
 pub const PRIVILEGES: Key<Vec<Text>> = Key::new("privileges");
 
 /// Instead of a list that has every right there is.
 const ALL: &str = "all";
 
-/// What rights can be given on.
+/// What privileges can be given on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum On {
     Relation,
@@ -31,7 +31,7 @@ pub enum On {
 }
 
 impl On {
-    /// What an object of that kind is to GRANT; `None`: it has no rights of its own.
+    /// What an object of that kind is to GRANT; `None`: it has no privileges of its own.
     pub fn of(object: &ObjectId) -> Option<On> {
         Some(match object.kind().word {
             "table" | "view" | "materialized-view" | "foreign-table" => On::Relation,
@@ -52,7 +52,7 @@ impl On {
         PLURALS.iter().find(|(_, w, _)| *w == word).map(|(on, ..)| *on)
     }
 
-    /// The rights in the order in which they are shown.
+    /// The privileges in the order in which they are shown.
     pub fn rights(self, server: Version) -> &'static [&'static str] {
         match self {
             On::Relation if server.at_least(17) => {
@@ -68,7 +68,7 @@ impl On {
         }
     }
 
-    /// What PUBLIC may do where nobody said anything; `initial`: on schema `public`, which initdb treats differently.
+    /// What PUBLIC may do by default; `initial`: on schema `public`, which initdb treats differently.
     pub fn built_in(self, initial: bool, server: Version) -> &'static [&'static str] {
         match self {
             On::Routine => &["execute"],
@@ -109,12 +109,12 @@ pub fn default_scope(id: &ObjectId) -> Option<(&str, Option<&str>)> {
     Some(text.split_once(" in ").map_or((text, None), |(word, schema)| (word, Some(schema))))
 }
 
-/// True for schema `public`, whose rights initdb sets.
+/// True for schema `public`, whose privileges initdb sets.
 pub fn is_initial(object: &ObjectId) -> bool {
     object.kind().address == Address::Schema && object.name().as_str() == "public"
 }
 
-/// Puts rights into PostgreSQL's order, each once; all of them become `all`, unless there is only one.
+/// Puts privileges into PostgreSQL's order, each once; all of them become `all`, unless there is only one.
 pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
     let rights = on.rights(server);
     if list.iter().any(|p| &**p == ALL) || rights.iter().all(|r| list.iter().any(|p| &**p == *r)) {
@@ -128,7 +128,7 @@ pub fn normal(mut list: Vec<Text>, on: On, server: Version) -> Vec<Text> {
     list
 }
 
-/// The single rights of a list that may say `all`.
+/// The single privileges of a list that may say `all`.
 pub fn expanded(list: &[Text], on: On, server: Version) -> Vec<Text> {
     if list.iter().any(|p| &**p == ALL) {
         on.rights(server).iter().map(|r| Text::from(*r)).collect()
@@ -137,7 +137,7 @@ pub fn expanded(list: &[Text], on: On, server: Version) -> Vec<Text> {
     }
 }
 
-/// The rights of `list` that are not in `other`, shortened to `all` where they are.
+/// The privileges of `list` that are not in `other`, shortened to `all` where they are.
 pub fn without(list: &[Text], other: &[Text], on: On, server: Version) -> Vec<Text> {
     let other = expanded(other, on, server);
     let left: Vec<Text> = expanded(list, on, server).into_iter().filter(|p| !other.contains(p)).collect();
@@ -152,7 +152,7 @@ pub enum Verb {
     RevokeOption,
 }
 
-/// The statement that gives or takes rights on `object`; none for no rights.
+/// The statement that gives or takes privileges on `object`; none for no privileges.
 pub fn statement(
     object: &ObjectId,
     verb: &Verb,
@@ -191,7 +191,7 @@ pub fn statement(
     }))
 }
 
-/// Reads the rights of a node's arguments; wrong ones are problems.
+/// Reads the privileges of a node's arguments; wrong ones are problems.
 pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
     let known = on.rights(Version(u32::MAX));
     let mut out = Vec::new();
@@ -217,7 +217,7 @@ pub fn parse_rights(node: &Node, on: On, scope: &mut Scope<'_>) -> Vec<Text> {
     if out.is_empty() { out } else { normal(out, on, Version(u32::MAX)) }
 }
 
-/// Reads whom the rights are for (`to=`, `from=`) and on what: the object in whose node this one stands. `others` may stand beside it.
+/// Reads whom the privileges are for (`to=`, `from=`) and on what: the object in whose node this one stands. `others` may appear beside it.
 pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope<'_>) -> Option<(ObjectId, On, Ident)> {
     let parent = scope.parent.clone()?;
     let Some(on) = On::of(&parent) else {
@@ -244,14 +244,14 @@ pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope
     }
 }
 
-/// One row per object, grantee and grantor (NULL: the owner): with `missing`, the built-in rights that were taken away, else the
-/// rights that were given.
+/// One row per object, grantee and grantor (NULL: the owner): with `missing`, the built-in privileges that were taken away, else the
+/// privileges that were given.
 pub fn query(server: Version, missing: bool) -> String {
     let public = if server.at_least(15) { "" } else { ", makeaclitem(0, nspowner, 'CREATE', false)" };
     // A built-in right that was given again with the grant option is more than the built-in one.
     let (list, other, option) =
         if missing { ("base", "acl", "") } else { ("acl", "base", " AND b.is_grantable >= a.is_grantable") };
-    // Nobody has rights on a column by himself, so none can be missing.
+    // Nobody has privileges on a column by himself, so none can be missing.
     let columns = if missing {
         ""
     } else {
@@ -305,7 +305,7 @@ pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident, Option<Te
     Some((object.clone(), Ident::new(grantee), grantor))
 }
 
-/// The next column of a row of `query`: rights, in order; empty if there are none.
+/// The next column of a row of `query`: privileges, in order; empty if there are none.
 pub fn rights(row: &mut Row, on: On, server: Version) -> Vec<Text> {
     let list: Vec<String> = row.next();
     if list.is_empty() { vec![] } else { normal(list.into_iter().map(Text::from).collect(), on, server) }

@@ -67,7 +67,7 @@ pub fn column_id(table: &ObjectId, name: impl Into<Ident>) -> Option<ObjectId> {
     find("column").map(|room| ObjectId::new(room.kind(), Some(table.clone()), name))
 }
 
-/// True if the table has the column, by itself or inherited; also where nobody can know.
+/// True if the table has the column, by itself or inherited; also where that cannot be known.
 pub fn has_column(state: &State, table: &ObjectId, name: &str) -> bool {
     has_column_within(state, table, name, 32)
 }

@@ -123,7 +123,7 @@ pub fn is_none(expression: &Expr, sql_type: &Parsed, domain: bool) -> bool {
     null(expression).is_some_and(|cast| sql_type.modifier.is_none() && !domain && !cast.as_ref().is_some_and(kept))
 }
 
-/// The type that NULL is cast to, if there is one; `None` if it is no NULL.
+/// The type that NULL is cast to, if there is one; `None` if it is not NULL.
 fn null(expression: &Expr) -> Option<Option<Parsed>> {
     let bare = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).to_string();
     match expression.as_str().split_once("::") {

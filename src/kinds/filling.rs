@@ -29,7 +29,7 @@ fn has_value(column: &ObjectId, state: &State) -> bool {
 /// The type under a column's domain that refuses NULL: a column of it can be added first.
 pub fn base_of(object: &Object, state: &State) -> Option<SqlType> {
     let (mut found, mut sql_type) = (None, object.get(TYPE)?);
-    // Domains over domains end somewhere; whatever goes on for longer is none.
+    // Domains over domains end somewhere; whatever continues for longer is none.
     for _ in 0..16 {
         let Some(domain) = domain(sql_type, state) else { break };
         sql_type = domain.get(TYPE)?;

@@ -11,7 +11,7 @@ use crate::sql::{self, lex};
 use super::Statement;
 use super::scope::Scope;
 
-/// What is no secret, as `name=value`.
+/// What is not a secret, as `name=value`.
 pub const OPTIONS: Key<Options> = Key::new("options");
 /// What is: a record with the name, and with the variable that holds the value.
 pub const SECRET: Key<Vec<Attrs>> = Key::new("secret");
@@ -124,7 +124,7 @@ pub fn check(id: &ObjectId, mapping: bool, span: Span, scope: &mut Scope<'_>) {
     problems.into_iter().for_each(|problem| scope.problem(problem));
 }
 
-/// True if no secret has to be set or taken back between the two.
+/// True if no secret has to be set or removed between the two.
 pub fn same_secrets(old: &Object, new: &Object) -> bool {
     missing(old, new).is_empty() && missing(new, old).is_empty()
 }

@@ -85,7 +85,7 @@ impl Room for ForeignTable {
         inheritance::partition_of(object).map(|(parent, _)| parent.clone())
     }
 
-    /// It holds no rows: nothing is lost when it is made again.
+    /// It holds no rows: nothing is lost when it is recreated.
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
     }

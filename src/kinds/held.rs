@@ -9,11 +9,11 @@ pub struct Held {
     pub catalog: &'static str,
     /// The beginning of the names of its columns.
     pub prefix: &'static str,
-    /// True if they stand in schemas.
+    /// True if they are in schemas.
     pub in_schema: bool,
     /// SQL for what tells those of one name apart, as `ObjectId` writes it.
     pub signature: &'static str,
-    /// SQL for the access rights.
+    /// SQL for the privileges.
     pub acl: &'static str,
 }
 
@@ -63,7 +63,7 @@ pub fn held_by(word: &str) -> Option<&'static Held> {
 }
 
 /// One SELECT for all catalogs, for a CTE `wanted` with the columns `at`, `need`, `catalog`, `schema`, `name` and `signature`: `at`,
-/// `need`, the object's OID, its owner, the owner of its schema, its access rights.
+/// `need`, the object's OID, its owner, the owner of its schema, its privileges.
 pub fn owners_query() -> String {
     let parts: Vec<String> = ALL
         .iter()

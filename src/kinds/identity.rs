@@ -181,7 +181,7 @@ impl Room for Identity {
             out.push(alter_column(id, &words.join(" ")));
         }
         let name = sequence_name(id, old);
-        // Its numbers begin anew, with another storage, which goes if the transaction does.
+        // Its numbers start over, with another storage, which goes if the transaction does.
         if options::moves(&old.attrs, &new.attrs)
             && let Some(column) = id.parent()
             && let Some(sql_type) = numbering::type_of(column, cx.state)

@@ -31,7 +31,7 @@ pub fn parse(
     }
 }
 
-/// The index or key of that name. Indexes that partitions have from their parent are no objects; they are called by their names.
+/// The index or key of that name. Indexes that partitions have from their parent are not objects; they are called by their names.
 fn named(arg: &Arg, table: &ObjectId, scope: &mut Scope<'_>) -> Option<ObjectId> {
     let name = generic::name_of(arg, scope)?;
     let keys = scope.load.keys.get(table).into_iter().flatten();

@@ -86,7 +86,7 @@ fn same_as(table: &ObjectId, columns: &[ObjectId], scope: &Scope<'_>) -> Option<
     scope.load.keys.get(table)?.iter().find(same).cloned()
 }
 
-/// True if the key may stand in the CREATE of its table.
+/// True if the key may appear in the CREATE of its table.
 pub fn folds(object: &Object, cx: &Context<'_>) -> bool {
     !object.get(SAME_AS).is_some_and(|other| cx.state.has(other))
 }
@@ -106,7 +106,7 @@ pub fn naming<'a>(attrs: &Attrs, label: &'a str) -> Naming<'a> {
     Naming { addition: (label != "pkey").then(|| constraint::joined(&columns)), label }
 }
 
-/// The rows of one type of `pg_constraint`. What a partition or child has from its parent is no object of its own.
+/// The rows of one type of `pg_constraint`. What a partition or child has from its parent is not an object of its own.
 pub fn query(contype: char, server: Version) -> String {
     let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
     let period = if server.at_least(18) { "c.conperiod" } else { "false" };

@@ -14,7 +14,7 @@ use super::{
     publication_schema, revoke, room, sequence, table,
 };
 
-/// What a project says about owners and access rights.
+/// What a project says about owners and privileges.
 #[derive(Debug, Clone, Copy)]
 pub struct Managed<'a> {
     /// The owner of everything that names no other; `None`: such owners are left as they are.
@@ -32,8 +32,8 @@ impl Default for Managed<'_> {
 }
 
 /// Completes the desired state by what the live one decides, so that the two can be compared: owners that the files leave out,
-/// `all` as the server's version means it, rights that are not managed. Renames have to be applied to `live` before.
-/// Objects that are put back although nobody asked for it keep their owners this way, too.
+/// `all` as the server's version means it, privileges that are not managed. Renames have to be applied to `live` before.
+/// Objects that are put back although that was not requested keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
     settle_sequences(live, desired);
     settle_logging(desired, server);
@@ -42,7 +42,7 @@ pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Mana
     settle_rights(live, desired, server, managed);
 }
 
-/// Rights and comments on the sequence of an identity name it, whatever it is called.
+/// Privileges and comments on the sequence of an identity name it, whatever it is called.
 fn settle_sequences(live: &State, desired: &mut State) {
     for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&identity::KIND)) {
         let name = live.get(id).and_then(|theirs| theirs.get(identity::SEQUENCE_NAME));
@@ -231,7 +231,7 @@ pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Optio
     });
 }
 
-/// Takes out of both ends of a plan the owners that nobody asked for and that the connected role is anyway: whoever runs the plan,
+/// Takes out of both ends of a plan the owners that were not requested and that the connected role is anyway: whoever runs the plan,
 /// there or on another database, makes its objects and owns them.
 pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, connected: &Ident) {
     let unsaid: FxHashSet<ObjectId> = old
@@ -248,7 +248,7 @@ pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, conne
     new.objects.retain(|id, _| !unsaid.contains(id));
 }
 
-/// The statements that take back what default privileges give to an object that was just created, beyond what the object's own
+/// The statements that revoke what default privileges grant to an object that was just created, beyond what the object's own
 /// grants say. `defaults` hold the default privileges that may be in force at that moment, those from
 /// before the plan and those after it; taking a right that is not there does no harm.
 ///

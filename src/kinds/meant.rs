@@ -215,7 +215,7 @@ pub fn short_flags(what: &str) -> impl Iterator<Item = &'static str> + use<> {
     (what == "column").then_some(["primary-key", "unique"]).into_iter().flatten()
 }
 
-/// Longer words are no misspelled ones: a name has 63 bytes.
+/// Longer words are not misspelled ones: a name has 63 bytes.
 const LONGEST: usize = 100;
 
 /// The nearest of the known words, if any is near enough to be what was meant.

@@ -66,7 +66,7 @@ pub fn columns(sequence: &ObjectId, state: &State) -> Vec<ObjectId> {
     defaults.filter_map(|(id, _)| id.parent()).filter(|column| numbers(column)).cloned().collect()
 }
 
-/// The identity or sequence that numbers a column on the other side of the plan: what this one goes on from.
+/// The identity or sequence that numbers a column on the other side of the plan: what this one continues from.
 pub fn predecessor(id: &ObjectId, column: &ObjectId, other: &State) -> Option<ObjectId> {
     of(column, other).filter(|source| source != id)
 }
@@ -105,7 +105,7 @@ fn aside(sequence: &ObjectId, cx: &Context<'_>) -> Ident {
 }
 
 /// The statements after which a sequence that was just made (`id`, called `path`, with these numbers) gives a column numbers that no row
-/// has. It was made in the same transaction, so that a rollback takes back its position, too.
+/// has. It was made in the same transaction, so that a rollback rolls back its position, too.
 pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
     let Some(before) = cx.across().filter(|before| before.has(column)) else { return Vec::new() };
     let Some(table) = column.parent().filter(|table| table.kind().word == "table") else { return Vec::new() };
@@ -133,7 +133,7 @@ pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: 
 }
 
 /// The column whose rows have to be looked through for the last number when the identity or sequence comes to it: none that is the
-/// first one of a key, and none that goes on where another sequence stands.
+/// first one of a key, and none that continues where another sequence stands.
 pub fn looks_at(id: &ObjectId, state: &State, other: &State) -> Option<ObjectId> {
     let column = room(id.kind()).fills(id, state).filter(|column| other.has(column))?;
     let numbered = matches!(id.kind().word, "identity" | "sequence") && predecessor(id, &column, other).is_none();

@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, class};
 use crate::model::{Expr, KindRef, ObjectId};
 
 /// A rule's definition from its condition or `DO` on, as an expression over `pg_rewrite r`, its relation `c` and schema `n`.
-/// What stands before is the same for all rules (src/backend/utils/adt/ruleutils.c, make_ruledef).
+/// What precedes it is the same for all rules (src/backend/utils/adt/ruleutils.c, make_ruledef).
 pub const RULE: &str = "substr(pg_get_ruledef(r.oid), length('CREATE RULE ' || quote_ident(r.rulename) || E' AS\\n    ON ' || \
     CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' WHEN '4' THEN 'DELETE' ELSE 'SELECT' END || ' TO ' || \
     quote_ident(n.nspname) || '.' || quote_ident(c.relname)) + 1)";

@@ -111,7 +111,7 @@ fn list(object: &Object) -> Vec<Text> {
     object.get(PRIVILEGES).unwrap_or_default().into_iter().cloned().collect()
 }
 
-/// The revocation as a server of that version understands it; `None` if that version gives none of these rights by itself.
+/// The revocation as a server of that version understands it; `None` if that version gives none of these privileges by itself.
 pub fn settled(id: &ObjectId, revoke: &Object, server: Version) -> Option<Object> {
     let parent = id.parent()?;
     let on = On::of(parent)?;

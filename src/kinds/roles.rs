@@ -36,7 +36,7 @@ fn named_after_role(kind: KindRef) -> bool {
     [&grant::KIND, &revoke::KIND, &default_privileges::KIND, &user_mapping::KIND].contains(&kind)
 }
 
-/// A state without owners, rights, user mappings, secrets and the roles of policies: for a server that has none of the roles.
+/// A state without owners, privileges, user mappings, secrets and the roles of policies: for a server that has none of the roles.
 pub fn without(state: &State) -> State {
     let mut out = State::default();
     for (id, object) in state.iter() {
@@ -54,7 +54,7 @@ pub fn without(state: &State) -> State {
     out
 }
 
-/// Gives roles their names in an environment. Where two of them become one, it has the rights of both.
+/// Gives roles their names in an environment. Where two of them become one, it has the privileges of both.
 pub fn map(state: &State, names: &FxHashMap<Ident, Ident>) -> State {
     let map = |role: &Ident| names.get(role).cloned().unwrap_or_else(|| role.clone());
     let mut out = State::default();

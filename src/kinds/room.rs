@@ -25,12 +25,12 @@ pub trait Room: Sync {
         generic::parse(self.kind(), node, scope);
     }
 
-    /// What an object of the files lacks, once all of them are read.
+    /// Completes an object of the files with what it lacks, once all of them are read.
     fn lacks(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Option<String> {
         None
     }
 
-    /// Writes an object; its children (`inner`, already written) stand in its node. `None`: it is written by its parent.
+    /// Writes an object; its children (`inner`, already written) go into its node. `None`: it is written by its parent.
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         Some(generic::write(id, object, inner))
     }
@@ -47,13 +47,13 @@ pub trait Room: Sync {
         None
     }
 
-    /// First pass: takes the columns that address the row, enters it into the book, and returns its id.
-    /// `None` if its schema or parent is not in the book, or an extension brought it. Rooms are asked in the order of `ROOMS`.
+    /// First pass: reads the columns that address the row, enters it into the book, and returns its id.
+    /// `None` if its schema or parent is not in the book, or it belongs to an extension. Rooms are asked in the order of `ROOMS`.
     fn name(&self, _row: &mut Row, _book: &mut Book) -> Option<ObjectId> {
         None
     }
 
-    /// Second pass, all names known: reads the remaining columns. `None`: the row is no object of its own after all.
+    /// Second pass, all names known: reads the remaining columns. `None`: the row turns out not to be a separate object.
     fn read(&self, _row: &mut Row, _id: &ObjectId, _book: &Book) -> Option<Object> {
         None
     }
@@ -63,18 +63,18 @@ pub trait Room: Sync {
     /// What the object needs beyond its parent, its references, and the types and names in its attributes (all found without it).
     fn refers(&self, _id: &ObjectId, _object: &Object, _refs: &mut Refs) {}
 
-    /// Objects of the state without which this one could not be, though it does not name them: the grant that lets a role give
-    /// rights to others.
+    /// Objects that this one requires although it does not name them: the grant that lets a role grant
+    /// privileges to others.
     fn rests_on(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Vec<ObjectId> {
         Vec::new()
     }
 
-    /// Whether a change of an object that rests on another one gives or takes.
+    /// Whether a change to an object that depends on another one grants or revokes something.
     fn change(&self, _id: &ObjectId, _old: &Object, _new: &Object) -> Direction {
         Direction::Any
     }
 
-    /// The object with whose DROP this one vanishes, beyond its parent (an owned sequence and its column).
+    /// The object, besides its parent, whose DROP also drops this one (an owned sequence and its column).
     fn vanishes_with(&self, _id: &ObjectId, _state: &State) -> Option<ObjectId> {
         None
     }
@@ -84,35 +84,35 @@ pub trait Room: Sync {
         attr.on_change
     }
 
-    /// True where the attribute's values, which are not equal, mean the same: what nobody may read does not differ.
+    /// True if two unequal values of the attribute mean the same: a value that may not be read does not differ.
     fn same(&self, _attr: &'static Attr, _old: &Object, _new: &Object) -> bool {
         false
     }
 
-    /// What whoever makes, alters or drops an object has to have.
+    /// The privileges that are needed to create, alter or drop an object.
     fn need(&self) -> Need {
         Need::Owner
     }
 
-    /// The other table that is locked when the object is made (so that nobody writes) or dropped (so that nobody reads).
+    /// The other table that is locked when the object is created (which blocks writers) or dropped (which blocks readers).
     fn reaches(&self, _object: &Object) -> Option<ObjectId> {
         None
     }
 
-    /// True if what is done to the object on a table is done to all that inherit from the table, too.
+    /// True if a change to the object on a table also applies to all tables that inherit from it.
     fn reaches_children(&self) -> bool {
         true
     }
 
-    /// True for a part that decides who sees what of its parent: it is never there without what else decides that, nor away.
+    /// True for a part that decides who sees what of its parent: it is created and dropped together with everything else that decides that.
     fn guards(&self) -> bool {
         false
     }
 
-    /// Puts in order what is kept sorted by names, after some of them changed.
+    /// Sorts again what is kept sorted by name, after names changed.
     fn sort(&self, _object: &mut Object) {}
 
-    /// The address of an object that is called like another one, which may have a new name.
+    /// The address of an object that is named after another one, which may have a new name.
     fn called_after(&self, _id: &ObjectId, _object: &Object) -> Option<ObjectId> {
         None
     }
@@ -127,57 +127,57 @@ pub trait Room: Sync {
         false
     }
 
-    /// The object whose parts this one has without saying so, under names of their own: a partition's parent.
+    /// The object whose parts this one has implicitly, under names of their own: a partition's parent.
     fn shares_parts_of(&self, _object: &Object) -> Option<ObjectId> {
         None
     }
 
-    /// The parts of parents that this one is where its table inherits: what the table keeps when it stops inheriting.
+    /// The parent parts that this one corresponds to in an inheriting table: what the table keeps when it stops inheriting.
     fn inherited_from(&self, _id: &ObjectId, _state: &State) -> Vec<ObjectId> {
         Vec::new()
     }
 
-    /// Objects whose own change has to come before this object's change of these attributes.
+    /// Objects that must change before this object's attributes do.
     fn changes_after(&self, _id: &ObjectId, _new: &Object, _changed: &[&'static str], _state: &State) -> Vec<ObjectId> {
         Vec::new()
     }
 
-    /// The facet of the same parent that decides what this one means, by its word: an owner has rights that nobody granted.
+    /// The facet of the same parent that decides what this one means, by its word: an owner has privileges that were never granted.
     fn depends_on_facet(&self) -> Option<&'static str> {
         None
     }
 
-    /// The relation whose columns its expressions are about: its parent, unless it stands elsewhere (statistics).
+    /// The relation whose columns its expressions use: its parent, unless it is declared elsewhere (statistics).
     fn relation(&self, id: &ObjectId, _object: &Object) -> Option<ObjectId> {
         id.parent().cloned()
     }
 
-    /// The column that the object gives values to: it is never without while one such object takes the place of another.
+    /// The column that the object supplies with values: it never lacks a source while one such object replaces another.
     fn fills(&self, _id: &ObjectId, _state: &State) -> Option<ObjectId> {
         None
     }
 
-    /// The object of the other side of a plan that this one goes on from, and that has to be there while it is made.
+    /// The object on the other side of a plan that this one replaces, and that must exist while it is created.
     fn goes_on_from(&self, _id: &ObjectId, _state: &State, _other: &State) -> Option<ObjectId> {
         None
     }
 
-    /// The name of a relation that comes and goes with the object without being one of its own: an identity's sequence.
+    /// The name of a relation that is created and dropped with the object without being a separate object: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None
     }
 
-    /// The address of another type that comes and goes with the object: a range's multirange.
+    /// The address of another type that is created and dropped with the object: a range's multirange.
     fn other_type(&self, _id: &ObjectId, _object: &Object) -> Option<ObjectId> {
         None
     }
 
-    /// For parts that are no objects: true if the whole has one of that name.
+    /// For parts that are not objects: true if the whole has one of that name.
     fn is_in(&self, _name: &Ident, _whole: &Object) -> bool {
         false
     }
 
-    /// For parts that are no objects: gives the one of that name in the whole another name.
+    /// For parts that are not objects: renames the one of that name in the whole.
     fn rename_in(&self, _from: &Ident, _to: &Ident, _whole: &mut Object) {}
 
     /// For parts that are values: the constant, as PostgreSQL prints it in stored SQL.
@@ -185,22 +185,22 @@ pub trait Room: Sync {
         None
     }
 
-    /// PostgreSQL's own objects of the kind, if people name them without a schema.
+    /// Built-in objects of the kind, if people name them without a schema.
     fn built_ins(&self) -> BuiltIns {
         BuiltIns::None
     }
 
-    /// For types: what their values are made of.
+    /// For types: what their values consist of.
     fn holds(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Option<Holds> {
         None
     }
 
-    /// True for what brings other objects that the model does not know: an extension.
+    /// True for what provides other objects that the model does not know: an extension.
     fn provides_unknown(&self) -> bool {
         false
     }
 
-    /// True for what others use without naming it, and PostgreSQL does not say where: a cast.
+    /// True for what others use without naming it, in ways that PostgreSQL does not record: a cast.
     fn serves_unnamed(&self) -> bool {
         false
     }
@@ -210,14 +210,14 @@ pub trait Room: Sync {
         Reaction::Replace
     }
 
-    /// What stands in for the object while others are made, or dropped, that need it and that it needs: the same for those who
+    /// A placeholder for the object while others are created or dropped that need it and that it needs: the same for those that
     /// name it, but it needs nothing of what its body or query names. It can be altered into the object, and the object into it.
     fn placeholder(&self, _object: &Object) -> Option<Object> {
         None
     }
 
     /// True if the object holds an expression over columns. When one of them gets a type that its values have to be converted to,
-    /// PostgreSQL keeps the expression with the casts that it had, so that going there and back would pile them up.
+    /// PostgreSQL keeps the expression with the casts that it had, so going there and back would accumulate them.
     fn computes(&self, _object: &Object) -> bool {
         false
     }
@@ -230,7 +230,7 @@ pub trait Room: Sync {
         None
     }
 
-    /// What the folded form cannot say, to be done after the parent's CREATE.
+    /// What the folded form cannot express, to be done after the parent's CREATE.
     fn rest(&self, _id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(Vec::new())
     }
@@ -254,12 +254,12 @@ pub trait Room: Sync {
         Ok(vec![Statement::new(sql)])
     }
 
-    /// Renames the object to make place for another one of its name; by default as any rename.
+    /// Renames the object to make room for another one of its name; by default like any rename.
     fn set_aside(&self, from: &ObjectId, to: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         self.rename(from, to, object, cx)
     }
 
-    /// Gives a column the rebuilt type of the same name; the type as it was, which `cx` has, is called `aside`. `None`: the kind has no
+    /// Gives a column the rebuilt type of the same name; the old type, which `cx` has, is called `aside`. `None`: the kind has no
     /// type to give.
     fn retype(
         &self,
@@ -271,7 +271,7 @@ pub trait Room: Sync {
         None
     }
 
-    /// What its statements may run of what others wrote; by default, whether there is SQL in them. Renames and placeholders run nothing.
+    /// What code of others its statements may run; by default, whether there is SQL in them. Renames and placeholders run nothing.
     fn evaluates(&self, _creates: bool) -> Evaluates {
         if self.kind().has_sql() { Evaluates::Parses } else { Evaluates::Nothing }
     }
@@ -282,32 +282,32 @@ pub trait Room: Sync {
     }
 }
 
-/// What DDL may look at besides the object itself.
+/// What DDL may use besides the object itself.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The server that the statements are for.
     pub server: Version,
-    /// The state in which the object stands (the old one for drops, the new one for creates).
+    /// The state that contains the object (the old one for drops, the new one for creates).
     pub state: &'a State,
-    /// The state on the other side of the plan: before what is created, after what is dropped; the same one where nobody knows it.
+    /// The state on the other side of the plan: before what is created, after what is dropped; the same one if it is not known.
     pub other: &'a State,
-    /// Who runs the statements, and so owns whatever the state names no owner for; `None` if nobody may know.
+    /// Who runs the statements, and so owns everything for which the state names no owner; `None` if that may not be known.
     pub creator: Option<&'a Ident>,
 }
 
 impl<'a> Context<'a> {
-    /// For statements that anybody may run.
+    /// For statements that any role may run.
     pub const fn new(server: Version, state: &'a State) -> Self {
         Self { server, state, other: state, creator: None }
     }
 
-    /// The state on the other side of the plan, where it is known.
+    /// The state on the other side of the plan, if it is known.
     pub fn across(&self) -> Option<&'a State> {
         (!std::ptr::eq(self.other, self.state)).then_some(self.other)
     }
 }
 
-/// What the values of a type are made of.
+/// What the values of a type consist of.
 pub enum Holds {
     /// Values of another type: a domain's.
     As(SqlType),
@@ -324,7 +324,7 @@ pub enum Holds {
 pub enum BuiltIns {
     /// None of them.
     None,
-    /// Whatever no file declares: collations, of which every system has others.
+    /// Whatever no file declares: collations, which differ between systems.
     Undeclared,
     /// These, even if something of the same name is declared. What else no file declares may be an extension's.
     These(fn(&str) -> bool),
@@ -340,7 +340,7 @@ impl BuiltIns {
         }
     }
 
-    /// True if the name means one of them whatever is declared.
+    /// True if the name means one of them regardless of what is declared.
     pub fn hide(self, name: &str) -> bool {
         matches!(self, Self::These(known) if known(name))
     }
@@ -353,30 +353,30 @@ pub struct Folded {
     pub clause: String,
 }
 
-/// What somebody has to have to make, alter or drop an object.
+/// What a role needs to create, alter or drop an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// CREATE where it is to stand, or its owner's rights; for parts, those of the owner of the whole.
+    /// CREATE in its schema, or its owner's privileges; for parts, those of the owner of the whole.
     Owner,
-    /// TRIGGER on the table, to make the object; its owner's rights for the rest.
+    /// TRIGGER on the table, to create the object; its owner's privileges for the rest.
     Trigger,
-    /// CREATE on the database, to make the object; its owner's rights for the rest.
+    /// CREATE on the database, to create the object; its owner's privileges for the rest.
     Database,
-    /// To be a superuser, to make or alter it; the rights of its owner, or of its schema's, to drop it.
+    /// To be a superuser, to create or alter it; the privileges of its owner, or of its schema's, to drop it.
     Superuser,
-    /// To be a superuser, to make it; its owner's rights for the rest.
+    /// To be a superuser, to create it; its owner's privileges for the rest.
     SuperuserToMake,
-    /// The rights of its owner, to give it away. That what is made has its owner needs nothing.
+    /// The privileges of its owner, to give it away. A new object needs nothing to have its owner.
     Given,
-    /// The rights of the owner of one of its types.
+    /// The privileges of the owner of one of its types.
     OneType,
-    /// CREATE on the database to make a trusted one, else to be a superuser; its owner's rights for the rest.
+    /// CREATE on the database to create a trusted one, else to be a superuser; its owner's privileges for the rest.
     Trusted,
-    /// USAGE on the server for one's own, else its owner's rights.
+    /// USAGE on the server for the role's own mapping, else the owner's privileges.
     Own,
-    /// The right to give what the whole allows: its owner's rights, or a grant option.
+    /// The permission to grant privileges: the owner's privileges, or a grant option.
     Grantor,
-    /// That depends, and it may change what others have.
+    /// It depends, and may change what others have.
     Unknown,
 }
 
@@ -389,8 +389,8 @@ pub enum Disturbance {
 }
 
 impl Disturbance {
-    /// What most do: they are put back with what is replaced, and PostgreSQL carries them along where only a type changes. Of a
-    /// column that gets another one it rebuilds keys, checks and indexes by itself.
+    /// What most do: they are recreated with what is replaced, and PostgreSQL updates them if only a type changes. For a
+    /// column whose type changes, it rebuilds keys, checks and indexes by itself.
     pub fn unless_retyped(&self) -> Reaction {
         match self {
             Self::Replaced(_) => Reaction::Replace,
@@ -399,29 +399,29 @@ impl Disturbance {
     }
 }
 
-/// On which side of a change of what it rests on an object's own change has to come.
+/// Whether an object must change before or after the object it depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Where its needs put it: it gives something, or rests on nothing.
+    /// Wherever its needs put it: it grants something, or depends on nothing.
     Any,
-    /// Before it, while it may still be taken; the object's own parts come after.
+    /// Before it, while it may still be revoked; the object's own parts come after.
     Takes,
     /// After it, and after the object's own parts.
     Gives,
-    /// On both: it has to be done in two.
+    /// Both: it has to be done in two parts.
     Both,
 }
 
 /// What a dependent does about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaction {
-    /// Taken down before, put back after.
+    /// Dropped before, recreated after.
     Replace,
-    /// PostgreSQL carries it along.
+    /// PostgreSQL updates it.
     Survives,
     /// A column whose type is rebuilt: `ALTER COLUMN … TYPE` through text.
     Retype,
-    /// There is no way; the reason.
+    /// Impossible; the reason.
     Impossible(String),
 }
 
@@ -432,17 +432,17 @@ pub struct Statement {
     pub sql: String,
     /// The strongest lock on something that existed before.
     pub lock: Option<(LockMode, ObjectId)>,
-    /// How it goes together with transactions.
+    /// How it relates to transactions.
     pub mode: Mode,
-    /// The column that it fills in the rows that are there, with what only a person can say. As it is, it changes nothing.
+    /// The column that it fills in existing rows, with a value that only a person can supply. By itself, it changes nothing.
     pub fill: Option<ObjectId>,
-    /// It reads a whole table under a lock that lets others write: nothing that keeps them waiting shares its transaction.
+    /// It reads a whole table under a lock that lets others write: nothing that blocks them shares its transaction.
     pub scans: bool,
     /// The environment variables whose values it takes from settings of the session (`foreign_options::setting`).
     pub secrets: Vec<Text>,
 }
 
-/// What a statement runs of what others wrote, with the rights of whoever sends it.
+/// What code of others a statement runs, with the privileges of the role that sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evaluates {
     /// Nothing.
@@ -450,7 +450,7 @@ pub enum Evaluates {
     /// Checks of domains: it only parses expressions, but parsing a literal of an array, a range or a row runs the checks of the
     /// domains in it.
     Parses,
-    /// The same, and expressions over the rows of the relation, which run as its owner whoever sends the statement (an index).
+    /// The same, and expressions over the rows of the relation, which run as its owner regardless of who sends the statement (an index).
     AsOwner,
     /// Calls with constant arguments, in expressions that the relation has: a partition key, a check, an index's predicate.
     Constants,
@@ -462,7 +462,7 @@ pub enum Evaluates {
     Query,
 }
 
-/// How a statement goes together with transactions.
+/// How a statement relates to transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// In any transaction.
@@ -479,28 +479,28 @@ impl Statement {
         Self { sql: sql.into(), lock: None, mode: Mode::Normal, fill: None, scans: false, secrets: Vec::new() }
     }
 
-    /// Says which lock it takes, on what.
+    /// Sets which lock it takes, and on what.
     #[must_use]
     pub fn locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
         self.lock = Some((mode, on.clone()));
         self
     }
 
-    /// Says that it fills a column.
+    /// Marks that it fills a column.
     #[must_use]
     pub fn fills(mut self, column: &ObjectId) -> Self {
         self.fill = Some(column.clone());
         self
     }
 
-    /// Says that it reads a whole table while others write.
+    /// Marks that it reads a whole table while others write.
     #[must_use]
     pub fn scans(mut self) -> Self {
         self.scans = true;
         self
     }
 
-    /// Says how it goes together with transactions.
+    /// Sets how it relates to transactions.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;

@@ -18,13 +18,13 @@ pub struct Load {
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
     /// Every top-level name of every file, known before the first node is read: (schema, name) → kinds with that name.
-    /// What stands in no schema (extensions, the schemas themselves) has the schema `NO_SCHEMA`.
+    /// What is in no schema (extensions, the schemas themselves) has the schema `NO_SCHEMA`.
     pub declared: FxHashMap<(Text, Text), Vec<&'static str>>,
     /// Names taken in a schema's relation namespace and in a table's constraint namespace, for names that are left to us.
     pub taken: FxHashSet<(ObjectId, Text)>,
     /// The keys and indexes of each table, for what relies on one of them.
     pub keys: FxHashMap<ObjectId, Vec<ObjectId>>,
-    /// True if a file could not be read: whatever it declares is missing, and nobody knows which names are wrong.
+    /// True if a file could not be read: whatever it declares is missing, so it is not known which names are wrong.
     pub incomplete: bool,
     /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
     later: Vec<Later>,
@@ -91,7 +91,7 @@ impl Scope<'_> {
         Scope { schema: self.schema.clone(), parent: Some(parent.clone()), load: &mut *self.load }
     }
 
-    /// True if something is wrong in the node of an object: what it lacks may stand there.
+    /// True if something is wrong in the node of an object: what it lacks may appear there.
     pub fn is_doubtful(&self, id: &ObjectId) -> bool {
         let Some(place) = self.load.state.get(id).and_then(|object| object.place) else { return true };
         self.load.incomplete || self.load.problems.iter().any(|problem| place.holds(problem.span))
@@ -255,7 +255,7 @@ impl Scope<'_> {
         }
     }
 
-    /// Reads the child nodes that are no attributes of `parent`'s kind (`own` are): each goes to the room of its word.
+    /// Reads the child nodes that are not attributes of `parent`'s kind (`own` are): each goes to the room of its word.
     pub fn children(&mut self, nodes: &[Node], parent: &ObjectId, own: &[&str]) {
         for node in nodes.iter().filter(|n| !own.contains(&&*n.name)) {
             self.child(node, parent);
@@ -276,7 +276,7 @@ impl Scope<'_> {
     }
 }
 
-/// The rooms whose nodes may stand in a node of the kind `word`.
+/// The rooms whose nodes may appear in a node of the kind `word`.
 pub fn rooms_in(word: &str) -> impl Iterator<Item = &'static dyn Room> + use<> {
     // Asked for every node and property: the answer is worked out once per kind.
     static INSIDE: LazyLock<FxHashMap<&'static str, Vec<&'static dyn Room>>> = LazyLock::new(|| {
@@ -294,7 +294,7 @@ fn may_stand_in(room: &dyn Room, word: &str) -> bool {
     }
 }
 
-/// The room of a word whose nodes stand in schemas.
+/// The room of a word whose nodes are in schemas.
 pub fn in_schema(word: &str) -> Option<&'static dyn Room> {
     rooms()
         .iter()
@@ -307,7 +307,7 @@ pub fn schema_id(name: impl Into<Text>) -> ObjectId {
     schema::id(name)
 }
 
-/// The schema of names that stand in none, in `Load::declared`.
+/// The schema of names that are in none, in `Load::declared`.
 pub const NO_SCHEMA: &str = "";
 
 /// `f(integer, text)` taken apart at the first parenthesis outside of quotes.

@@ -139,7 +139,7 @@ pub fn alter(old: &Attrs, new: &Attrs) -> Vec<String> {
     if old.get(INCREMENT) != new.get(INCREMENT) {
         out.push(format!("INCREMENT BY {}", new.get(INCREMENT).unwrap_or(1)));
     }
-    // An open limit depends on the direction, but ALTER SEQUENCE computes it anew only where it is asked to.
+    // An open limit depends on the direction, but ALTER SEQUENCE recomputes it only where it is asked to.
     if turned || old.get(MIN) != new.get(MIN) {
         out.push(new.get(MIN).map_or_else(|| "NO MINVALUE".into(), |value| format!("MINVALUE {value}")));
     }
@@ -162,7 +162,7 @@ pub fn alter(old: &Attrs, new: &Attrs) -> Vec<String> {
     out
 }
 
-/// Where the range begins later than before: the number to go on with, and the condition under which the sequence has not
+/// Where the range begins later than before: the number to continue with, and the condition under which the sequence has not
 /// come that far and PostgreSQL would refuse. (A range that ends earlier may lose numbers in use, so that is left to it.)
 pub fn forward(old: &Attrs, new: &Attrs) -> Option<(i64, String)> {
     if ascends(old) != ascends(new) || apart(old, new) {

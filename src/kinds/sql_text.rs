@@ -24,7 +24,7 @@ const CLAUSES: &[&str] = &[
 
 /// Refuses SQL that PostgreSQL could not even take apart; everything else about it is PostgreSQL's to say.
 pub fn check(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
-    // The server compares locales, but they are no SQL.
+    // The server compares locales, but they are not SQL.
     if name == "locale" {
         return;
     }
@@ -45,7 +45,7 @@ pub fn check(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
     }
 }
 
-/// True if the text begins with the words of a clause, and goes on after them.
+/// True if the text begins with the words of a clause, and continues after them.
 fn begins(text: &str, clause: &str) -> bool {
     let mut rest = text;
     for word in clause.split(' ') {

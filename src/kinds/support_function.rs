@@ -38,7 +38,7 @@ pub fn resolve(text: &str, signature: &str, built_in: &[&str], span: Span, scope
     }
 }
 
-/// The name as files say it in an object of `schema`; what stands in no schema sees `public` as its own.
+/// The name as files say it in an object of `schema`; what is in no schema sees `public` as its own.
 pub fn text(function: &ObjectId, schema: Option<&ObjectId>) -> String {
     let public = super::schema::id("public");
     generic::reference_text(&function.with_signature(None), Some(schema.unwrap_or(&public)))

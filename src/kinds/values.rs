@@ -60,7 +60,7 @@ fn follow(state: &State, sql_type: &SqlType, depth: usize, seen: &mut dyn FnMut(
     if array { Stands::List(Box::new(element)) } else { element }
 }
 
-/// What a type that is no array stands for.
+/// What a type that is not an array stands for.
 fn one(state: &State, parsed: Parsed, depth: usize, seen: &mut dyn FnMut(&ObjectId)) -> Stands {
     let (Some(schema), true) = (parsed.schema.as_deref(), depth < DEEPEST) else { return Stands::Scalar(parsed) };
     let named = |word: &&str| {

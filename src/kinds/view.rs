@@ -132,7 +132,7 @@ impl Room for View {
     }
 }
 
-/// What stands behind `CREATE VIEW`.
+/// What follows `CREATE VIEW`.
 fn definition(id: &ObjectId, object: &Object) -> String {
     let options: Vec<Text> =
         FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();

@@ -58,7 +58,7 @@ impl<'a> Adoption<'a> {
 
 /// Records that the database is at the last of these plans: those that it does not have are recorded, revisions above are removed,
 /// and a run that has not ended is forgotten. A ledger that contradicts itself is put right: what is wrong in the rows of these plans is
-/// written anew, and what belongs to none of them goes.
+/// rewritten, and what belongs to none of them goes.
 ///
 /// # Errors
 /// `Busy` and the server's.
@@ -85,7 +85,7 @@ pub async fn stamp(session: &Session, plans: &[Plan], live: &State) -> Result<()
                     None if plan.number == last => {
                         record(session, plan, &file::write(plan), How::Stamped, live).await?
                     }
-                    // Nobody knows what the database was like then.
+                    // What the database was like then is not known.
                     None => record(session, plan, &file::write(plan), How::Stamped, &State::default()).await?,
                 }
             }
@@ -130,7 +130,7 @@ impl There {
             && (hash.as_ref() == Some(&self.hash) || hash == self.text_hash())
     }
 
-    /// Writes what is wrong in it anew. How it came to be stays; if nobody can tell, it counts as never run here.
+    /// Rewrites what is wrong in it. How it came to be stays; if that is not known, it counts as never run here.
     async fn mend(&self, session: &Session, plan: &Plan) -> Result<()> {
         let hash = plan.hash().to_string();
         let how = How::of(&self.how);

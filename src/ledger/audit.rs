@@ -6,7 +6,7 @@ use crate::plan::{Plan, file};
 
 use super::{Direction, Entry, Event, How, Ledger, Revision, Run};
 
-/// The way to put a ledger right.
+/// How to repair a ledger.
 pub(super) const REMEDY: &str = "`setpoint stamp N`, with the number of the plan that the database is at, rewrites the ledger from plans/ and runs nothing \
      (`setpoint stamp base` if it is at none)";
 

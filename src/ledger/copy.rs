@@ -13,7 +13,7 @@ pub(super) type Line = Vec<Option<String>>;
 /// The rows of a table of the ledger, in no order.
 ///
 /// # Errors
-/// The server's; `cannot copy from view` and the like for what is no plain table.
+/// The server's; `cannot copy from view` and the like for what is not a plain table.
 pub(super) async fn rows(session: &Session, table: &str, columns: &str) -> Result<Vec<Line>> {
     let query = format!("COPY setpoint.{table} ({columns}) TO STDOUT");
     let bytes = async {

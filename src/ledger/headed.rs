@@ -8,7 +8,7 @@ use super::{Direction, Pen};
 /// The key in `setpoint.meta`.
 pub(super) const KEY: &str = "headed";
 
-/// A relative command that has not heard of its end.
+/// A relative command that has not learned that it finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headed {
     /// Which way.
@@ -18,7 +18,7 @@ pub struct Headed {
 }
 
 impl Headed {
-    /// Reads the note. What makes no sense says nothing.
+    /// Reads the record. A malformed one counts as none.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (word, goal) = text.split_once(' ')?;
         let direction = [Direction::Up, Direction::Down].into_iter().find(|direction| direction.word() == word)?;
@@ -26,7 +26,7 @@ impl Headed {
     }
 }
 
-/// Notes where a relative command is going, before it begins.
+/// Records where a relative command is going, before it begins.
 ///
 /// # Errors
 /// The server's.

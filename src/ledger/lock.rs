@@ -125,7 +125,7 @@ async fn holder(session: &Session) -> Option<Holder> {
     })
 }
 
-/// The lock was not to be had.
+/// The lock could not be acquired.
 fn busy(holder: Option<Holder>) -> Error {
     let setpoint = holder.as_ref().is_none_or(|holder| holder.program.starts_with("setpoint "));
     let what = if setpoint {

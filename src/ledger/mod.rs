@@ -33,7 +33,7 @@ pub use write::{Journal, NewRevision, NewRun, cancel_run, finish_down, finish_up
 pub enum Direction {
     /// A plan is applied.
     Up,
-    /// A plan is taken back.
+    /// A plan is rolled back.
     Down,
 }
 
@@ -58,7 +58,7 @@ pub enum How {
     Applied,
     /// The database was there before; its plan never ran here.
     Baselined,
-    /// Somebody said that the database is there.
+    /// Somebody stated that the database is at that revision.
     Stamped,
 }
 
@@ -158,7 +158,7 @@ pub struct Entry {
     pub step: usize,
     /// Index in the step's inverse; 0 on the way up.
     pub sub: usize,
-    /// False: it was begun outside a transaction, and nobody noted its end.
+    /// False: it was begun outside a transaction, and its end was not recorded.
     pub done: bool,
 }
 
@@ -171,9 +171,9 @@ pub struct Ledger {
     pub revisions: Vec<Revision>,
     /// The run that has not ended.
     pub run: Option<Run>,
-    /// A relative command that has not heard of its end.
+    /// A relative command that has not learned that it finished.
     pub headed: Option<Headed>,
-    /// Roles that could have written to it, and have not all of the rights of whoever reads it.
+    /// Roles that could have written to it, and have not all of the privileges of whoever reads it.
     pub others: Vec<Other>,
     /// Where it contradicts itself.
     pub problems: Vec<String>,

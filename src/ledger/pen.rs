@@ -10,7 +10,7 @@ use super::layout::TABLES;
 use super::trust::{self, Other};
 use super::write::execute;
 
-/// The leave to write to the ledger.
+/// The permission to write to the ledger.
 #[derive(Clone, Copy)]
 pub struct Pen<'a> {
     /// The session that writes.
@@ -21,7 +21,7 @@ pub struct Pen<'a> {
 
 impl<'a> Pen<'a> {
     /// # Errors
-    /// `Refused` where another role could have its code run with the session's rights.
+    /// `Refused` where another role could have its code run with the session's privileges.
     pub(super) fn new(others: &[Other], session: &'a Session) -> Result<Self> {
         match trust::maker(others) {
             None => Ok(Self { session, careful: false }),
@@ -47,7 +47,7 @@ impl<'a> Pen<'a> {
     /// have run code of the ledger's owner. To be called in a transaction, right before it writes.
     ///
     /// # Errors
-    /// `Refused` if it is no ledger of ours any more; the server's.
+    /// `Refused` if it is not a ledger of ours any more; the server's.
     pub async fn seal(self) -> Result<()> {
         let Some(hold) = self.hold() else { return Ok(()) };
         if self.session.rows(SCHEMA, &[]).await?.len() != 1 {

@@ -13,7 +13,7 @@ impl Ledger {
     /// Reads the ledger; a database without one has an empty ledger, and none is made.
     ///
     /// # Errors
-    /// The server's, a ledger of a newer layout, a schema `setpoint` that is no ledger, and one that disagrees with itself.
+    /// The server's, a ledger of a newer layout, a schema `setpoint` that is not a ledger, and one that disagrees with itself.
     pub async fn read(session: &Session) -> Result<Self> {
         let ledger = Self::look(session).await?;
         ledger.sound()?;
@@ -127,7 +127,7 @@ async fn guarded<T>(session: &Session, standing: &Standing, read: impl AsyncFnOn
     back.map(|()| out)
 }
 
-/// The error of whoever may not read the ledger, with what lets him.
+/// The error for a role that may not read the ledger, with what would let it.
 async fn not_readable(session: &Session, error: Error) -> Error {
     let query = "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'setpoint'";
     let Ok(rows) = session.rows(query, &[]).await else { return error };

@@ -28,7 +28,7 @@ pub async fn reading(session: &Session) -> Result<Option<Stored>> {
     row.map(stored).transpose().map_err(|e: tokio_postgres::Error| server_error(&e))
 }
 
-/// Keeps a reading instead of the one before. Nobody would believe it where another role can write to it.
+/// Keeps a reading in place of the previous one. If another role can write to it, it is not trusted.
 ///
 /// # Errors
 /// The server's.

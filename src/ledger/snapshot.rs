@@ -24,7 +24,7 @@ pub fn encode(state: &State, server: Version) -> Result<Vec<u8>> {
 /// Turns bytes back into a state.
 ///
 /// # Errors
-/// Bytes that are no snapshot, or one that speaks of kinds and attributes that this tool does not know.
+/// Bytes that are not a snapshot, or one that speaks of kinds and attributes that this tool does not know.
 pub fn decode(bytes: &[u8]) -> Result<State> {
     let broken = |why: &str| Error::failed("a snapshot in the ledger cannot be read").detail(why.to_owned());
     let packed = match bytes.split_first() {

@@ -14,7 +14,7 @@ use super::copy;
 use super::layout::{self, READINGS, SEQUENCE, TABLES};
 
 /// One row per relation (what it is like), per thing that is not part of a ledger, and per role that could have written to it and has
-/// fewer rights than the session's user. What depends on the schema is asked of `pg_depend`, which has an index for that. Catalogs go by
+/// fewer privileges than the session's user. What depends on the schema is asked of `pg_depend`, which has an index for that. Catalogs go by
 /// their OIDs, which never change: 1247 `pg_type`, 1259 `pg_class`, 1260 `pg_authid`, 2606 `pg_constraint`, 2615 `pg_namespace`, 2618
 /// `pg_rewrite`, 6106 `pg_publication_rel`, 6237 `pg_publication_namespace`; 403 is the access method `btree`.
 const QUERY: &str = "
@@ -63,7 +63,7 @@ UNION ALL SELECT 'writer', CASE WHEN may.role = 0 THEN '' ELSE pg_get_userbyid(m
     OR EXISTS (SELECT FROM pg_shdepend h WHERE h.refclassid = 1260 AND h.refobjid = x.oid))))
   GROUP BY may.role";
 
-/// A role that could have written to the ledger, and has not all of the rights of whoever reads it.
+/// A role that could have written to the ledger, and has not all of the privileges of whoever reads it.
 #[derive(Debug, Clone)]
 pub struct Other {
     /// The role; `None` is PUBLIC.
@@ -176,7 +176,7 @@ pub(super) async fn look(session: &Session) -> Result<Standing> {
     Err(strangers(&owner, strange.into_iter().chain(odd).collect()))
 }
 
-/// The layout that the relations have, and which of them are no part of it.
+/// The layout that the relations have, and which of them are not part of it.
 fn compared(relations: &[(String, String)]) -> (Option<i32>, Vec<String>) {
     let shape = |name: &str| relations.iter().find(|(n, _)| n == name).map(|(_, shape)| shape.as_str());
     let mut strange = Vec::new();

@@ -77,7 +77,7 @@ async fn insert_run(session: &Session, run: &NewRun<'_>) -> Result<()> {
     .await
 }
 
-/// Turns a run around: what it has done (`top` steps) is to be taken back.
+/// Turns a run around: what it has done (`top` steps) is to be rolled back.
 ///
 /// # Errors
 /// The server's.

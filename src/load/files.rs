@@ -15,7 +15,7 @@ pub(super) fn read(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
 /// All files below `dir`, sorted: how they are called if `dir` is called `shown`, and where they are.
 ///
 /// # Errors
-/// `Config` if there is no such directory, something in it cannot be read, or links go in a circle.
+/// `Config` if there is no such directory, something in it cannot be read, or links go in a cycle.
 pub fn find(dir: &Path, shown: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     if !dir.is_dir() {
         return Err(Error::config(format!("there is no directory {}", dir.display()))
@@ -77,7 +77,7 @@ pub fn utf8(shown: &Path, bytes: Vec<u8>) -> Result<String> {
     })
 }
 
-/// Collects `(shown, real)` paths. `around` are the directories that are open: meeting one of them again is a circle.
+/// Collects `(shown, real)` paths. `around` are the directories that are open: meeting one of them again is a cycle.
 fn walk(
     dir: &Path,
     shown: &Path,

@@ -113,7 +113,7 @@ fn read_all(files: &[(PathBuf, String)]) -> Vec<Result<Vec<Node>, Vec<Problem>>>
     })
 }
 
-/// Enters the names of a top-level node, so that references may stand before what they mean.
+/// Enters the names of a top-level node, so that references may appear before what they mean.
 fn declare(node: &Node, load: &mut Load) {
     let public: Text = "public".into();
     match at_top(&node.name) {
@@ -151,7 +151,7 @@ fn enter(room: &'static dyn Room, schema: Text, node: &Node, load: &mut Load) {
     load.declared.entry(key).or_default().push(room.kind().word);
 }
 
-/// The room of a word that may stand at the top of a file.
+/// The room of a word that may appear at the top of a file.
 fn at_top(word: &str) -> Option<&'static dyn Room> {
     let stands = |room: &&dyn Room| matches!(room.kind().within, Within::Top | Within::Schema);
     rooms().iter().copied().filter(stands).find(|room| room.kind().word == word || room.words().contains(&word))
@@ -204,7 +204,7 @@ fn values_of_columns(load: &mut Load) {
     }
 }
 
-/// Finds renames that cannot be meant: to the same name, of one object to two, of one that stays, and in a circle, which would be
+/// Finds renames that cannot be meant: to the same name, of one object to two, of one that stays, and in a cycle, which would be
 /// done again and again.
 fn renames(load: &mut Load) {
     let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
@@ -246,7 +246,7 @@ fn renames(load: &mut Load) {
 /// Finds tables that inherit from themselves, by whatever detour; true if there are any. Nothing can be said of their columns.
 fn circles(load: &mut Load) -> bool {
     let first = load.problems.len();
-    // Where a way up ends: at what is no table's parent, or at what it came by.
+    // Where a way up ends: at what is not a table's parent, or at what it came by.
     let (mut ends, mut on_the_way) = (FxHashSet::default(), FxHashSet::default());
     let mut told = FxHashSet::default();
     for (start, _) in load.state.iter() {

@@ -115,7 +115,7 @@ const TOPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What stands in the table `subject`.
+/// What is in the table `subject`.
 const PARTS: &[(&str, &str)] = &[
     ("comment one", "comment \"two\n    lines\""),
     ("column a integer", "column a bigint not-null"),
@@ -223,7 +223,7 @@ mod tests {
             Choice::all(form).state();
         }
         let (one, two) = (Choice::all(1).state(), Choice::all(2).state());
-        // Parts are no objects: their whole has them.
+        // Parts are not objects: their whole has them.
         let kinds = rooms().iter().map(|room| room.kind()).filter(|kind| kind.address != Address::Part);
         for word in kinds.map(|kind| kind.word) {
             let there = one.iter().chain(two.iter()).any(|(id, _)| id.kind().word == word);

@@ -39,7 +39,7 @@ pub(super) struct File<'a> {
     pub(super) ids: Vec<&'a ObjectId>,
 }
 
-/// Where everything that stands at the top of a file or in a schema has its place.
+/// Where everything that is at the top of a file or in a schema has its place.
 pub(super) fn homes(state: &State) -> Vec<File<'_>> {
     let mut places: BTreeMap<Place, Vec<&ObjectId>> = BTreeMap::new();
     for (id, _) in state.iter() {
@@ -165,7 +165,7 @@ pub(super) fn around(id: &ObjectId, state: &State, inner: Vec<Node>) -> Option<N
 /// Parent → children.
 pub(super) type Children<'a> = FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>;
 
-/// The children that stand in an object's node: the comment first, then parts in their own order, then the rest by kind and name.
+/// The children that are in an object's node: the comment first, then parts in their own order, then the rest by kind and name.
 pub(super) fn inner<'a>(id: &ObjectId, children: &Children<'a>) -> Vec<&'a ObjectId> {
     let mut inner: Vec<&ObjectId> = children.get(id).into_iter().flatten().copied().collect();
     if id.kind().address == Address::Schema {

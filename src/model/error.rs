@@ -13,7 +13,7 @@ pub enum Class {
     Refused,
     /// The database or the plan file is not what the plan was made for (exit 4).
     Stale,
-    /// A lock was not to be had; trying again may help (exit 5).
+    /// A lock could not be acquired; trying again may help (exit 5).
     Busy,
     /// Somebody stopped it: Ctrl-C or SIGTERM (exit 130).
     Interrupted,
@@ -51,7 +51,7 @@ pub struct Error {
     pub remedy: Option<String>,
     /// The server's SQLSTATE where the server reported the error.
     pub sqlstate: Option<Box<str>>,
-    /// What is wrong in the schema files, each with its place; whoever has the files shows these instead of the message.
+    /// What is wrong in the schema files, each with its place; code that has the files shows these instead of the message.
     pub in_files: Option<Box<InFiles>>,
 }
 
@@ -59,7 +59,7 @@ pub struct Error {
 #[derive(Debug, Clone)]
 pub struct InFiles(pub Vec<Wrong>);
 
-/// Something wrong in a schema file that only shows beside a database.
+/// A mistake in a schema file that only shows when it is compared with a database.
 #[derive(Debug, Clone)]
 pub struct Wrong {
     /// Where it is written.
@@ -112,7 +112,7 @@ impl Error {
         self
     }
 
-    /// Puts a command in the place of `SAME_COMMAND`, for whoever knows which one goes on and goes no further.
+    /// Puts a command in the place of `SAME_COMMAND`, for callers that know which command resumes and goes no further.
     #[must_use]
     pub fn naming(mut self, command: &str) -> Self {
         for text in self.details.iter_mut().chain(&mut self.remedy) {
@@ -146,7 +146,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// How a remedy calls the command that failed, where it does not know which one that is.
+/// How a remedy refers to the command that failed, if it does not know which one that was.
 pub const SAME_COMMAND: &str = "the same command again";
 
 /// The result of everything that can fail.

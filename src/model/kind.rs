@@ -14,7 +14,7 @@ pub struct Kind {
     pub sql: &'static str,
     /// How objects of the kind are addressed.
     pub address: Address,
-    /// Where its node may stand.
+    /// Where its node may appear.
     pub within: Within,
     /// Which names it may not share.
     pub namespace: Namespace,
@@ -70,13 +70,13 @@ pub enum Address {
     MemberOf,
     /// Has a name, but only on its parent: trigger, policy, rule, constraint.
     NamedOn,
-    /// Has a name in its parent, but is no object: states hold it in an attribute of the parent. A value of an enum.
+    /// Has a name in its parent, but is not an object: states hold it in an attribute of the parent. A value of an enum.
     Part,
     /// No name of its own in SQL: comment, owner, default; any object as parent. A grant's name is its grantee.
     Facet,
 }
 
-/// Where a kind's node may stand in a file.
+/// Where a kind's node may appear in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within {
     /// At the top of a file only.
@@ -117,7 +117,7 @@ pub struct Attr {
     pub name: &'static str,
     /// What it holds.
     pub shape: Shape,
-    /// Where it stands in the node.
+    /// Where it is in the node.
     pub form: Form,
     /// What a change means for the object.
     pub on_change: OnChange,
@@ -166,7 +166,7 @@ pub enum Shape {
     Records(&'static [Attr]),
 }
 
-/// Where an attribute stands in its object's node.
+/// Where an attribute is written in its object's node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The next argument after the name.
@@ -192,7 +192,7 @@ pub enum OnChange {
     Alter,
     /// The object is dropped and recreated, and so is what depends on it.
     Replace,
-    /// As `Alter`; where the files leave it out, it is whatever the database has.
+    /// Like `Alter`; if the files leave it out, the database's value stays.
     AlterIfSaid,
     /// Written at creation, never compared.
     CreationOnly,

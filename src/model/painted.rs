@@ -97,7 +97,7 @@ fn to_end(line: &str, start: usize) -> Option<Range<usize>> {
     (!value.is_empty() && !variable).then(|| start + skipped..start + skipped + value.len())
 }
 
-/// The text with those places painted over, one star for each character.
+/// The text with those places masked, one star for each character.
 pub fn painted(line: &str, secrets: &[Range<usize>]) -> String {
     let hidden = |at: usize| secrets.iter().any(|range| range.contains(&at));
     line.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect()

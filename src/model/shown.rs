@@ -52,7 +52,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     named(text, is_obeyed)
 }
 
-/// The same for what has to stay in one line.
+/// The same for text that has to stay on one line.
 pub fn in_line(text: &str) -> Cow<'_, str> {
     named(text, |c| is_obeyed(c) || matches!(c, '\n' | '\t'))
 }
@@ -83,7 +83,7 @@ fn named(text: &str, obeyed: impl Fn(char) -> bool) -> Cow<'_, str> {
     out.into()
 }
 
-/// JSON as it is written, with all of them escaped: they only stand in its strings.
+/// JSON with all of them escaped: they only occur in its strings.
 pub fn in_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

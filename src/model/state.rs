@@ -28,14 +28,14 @@ impl Span {
 pub struct Object {
     /// Attributes that are not at their default.
     pub attrs: Attrs,
-    /// Where it was written; no part of equality.
+    /// Where it was written; not part of equality.
     pub place: Option<Span>,
-    /// The name that it had before (`was=`); no part of equality.
+    /// The name that it had before (`was=`); not part of equality.
     pub was: Option<Ident>,
-    /// True if its name is what the rules make of another one's (a serial column's sequence): it is renamed along; no part of
+    /// True if its name is what the rules make of another one's (a serial column's sequence): it is renamed with it; no part of
     /// equality.
     pub unnamed: bool,
-    /// Parts of it that are no objects and had other names before; no part of equality.
+    /// Parts of it that are not objects and had other names before; not part of equality.
     pub parts: Vec<Part>,
 }
 
@@ -51,7 +51,7 @@ pub struct Part {
 }
 
 impl Object {
-    /// An object with these attributes, from nowhere in particular.
+    /// An object with these attributes and no place in a file.
     pub fn new(attrs: Attrs) -> Self {
         Self { attrs, ..Self::default() }
     }
@@ -119,7 +119,7 @@ impl State {
         self.objects.iter()
     }
 
-    /// Whatever had another name before: what it is called now, its old name, and where that is said.
+    /// Everything that had another name before: its current name, its old name, and where that is declared.
     pub fn renames(&self) -> impl Iterator<Item = (&ObjectId, &Ident, Option<Span>)> {
         self.iter().flat_map(|(id, object)| {
             let own = object.was.as_ref().map(|was| (id, was, object.place));
@@ -148,7 +148,7 @@ pub enum Change {
     Drop(ObjectId),
     /// In both; these attributes differ and can be altered in place.
     Alter(ObjectId, Vec<&'static str>),
-    /// In both; it has to be taken down and put back because of these attributes (none: because of what it depends on).
+    /// In both; it has to be dropped and recreated because of these attributes (none: because of what it depends on).
     Replace(ObjectId, Vec<&'static str>),
     /// The first state's object is the second's under its old name.
     Rename(ObjectId, ObjectId),

@@ -106,7 +106,7 @@ impl Attrs {
     }
 }
 
-/// Order of storing is no part of equality.
+/// Order of storing is not part of equality.
 impl PartialEq for Attrs {
     fn eq(&self, other: &Self) -> bool {
         self.0.len() == other.0.len() && self.0.iter().all(|(n, v)| other.value(n) == Some(v))

@@ -5,10 +5,10 @@ use crate::model::{Address, Attr, Attrs, Form, Object, ObjectId, OnChange, Shape
 
 use super::graph::Placeholder;
 
-/// What is longer is cut off.
+/// Longer texts are truncated.
 const LONG: usize = 80;
 
-/// What an object that is made is like.
+/// Describes an object that is created.
 pub fn made(id: &ObjectId, object: &Object) -> String {
     let parts: Vec<String> = id.kind().attrs.iter().filter_map(|attr| part(attr, object.value(attr.name)?)).collect();
     short(&parts.join(" "))
@@ -22,7 +22,7 @@ pub fn altered(id: &ObjectId, before: &Object, after: &Object, changed: &[&'stat
     short(&parts.join(", "))
 }
 
-/// Why there is a placeholder on one side of a step. All steps of the object say the same: together they are what happens to it.
+/// Why there is a placeholder on one side of a step. All steps of the object say the same, since together they are what happens to it.
 pub fn stands_in(placeholder: &Placeholder) -> String {
     let why = match placeholder.circle.as_slice() {
         [] => "it names itself".to_string(),
@@ -32,7 +32,7 @@ pub fn stands_in(placeholder: &Placeholder) -> String {
     format!("a temporary placeholder, because {why}")
 }
 
-/// One attribute of an object that is made. Whole queries and bodies, and what is only derived, say nothing here.
+/// One attribute of an object that is created. Whole queries and bodies, and derived attributes, are left out.
 fn part(attr: &Attr, value: &Value) -> Option<String> {
     let derived = matches!(attr.shape, Shape::Flag | Shape::Text) || attr.on_change == OnChange::CreationOnly;
     if long(attr) || (attr.form == Form::Custom && derived) {
@@ -83,7 +83,7 @@ fn items(old: &[String], new: &[String]) -> String {
     if all.is_empty() { "in another order".into() } else { all.join(" ") }
 }
 
-/// True for what is too long to be shown, or no business of anybody.
+/// True for what is too long to be shown, or should not be.
 fn long(attr: &Attr) -> bool {
     matches!(attr.shape, Shape::Query | Shape::Body) || attr.name == foreign_options::SECRET.name
 }
@@ -92,7 +92,7 @@ fn texts(list: &[Value]) -> Vec<String> {
     list.iter().map(text).collect()
 }
 
-/// A value in one line.
+/// A value on one line.
 fn text(value: &Value) -> String {
     match value {
         Value::Bool(flag) => if *flag { "yes" } else { "no" }.to_string(),
@@ -128,7 +128,7 @@ fn reference(id: &ObjectId) -> String {
     clean(path.strip_prefix("public.").unwrap_or(&path))
 }
 
-/// In one line, without what a terminal would take for a command.
+/// On one line, without what a terminal would obey.
 fn clean(text: &str) -> String {
     let words: Vec<String> =
         text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect()).collect();

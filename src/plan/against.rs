@@ -19,21 +19,21 @@ use super::{Made, Wanted, make};
 
 /// How a database differs from the files.
 pub struct Difference {
-    /// What is managed of the live state, under its own names.
+    /// The managed part of the live state, under its own names.
     pub live: State,
-    /// What depends on what in it; nothing where nothing differs.
+    /// The dependencies in it; empty if nothing differs.
     pub edges: Edges,
-    /// The state that the steps lead to; nothing where nothing differs.
+    /// The state that the steps lead to; empty if nothing differs.
     pub end: State,
     /// What differs, renames first.
     pub changes: Vec<Change>,
-    /// Differences in text that nobody could verify; they are shown and never acted upon.
+    /// Differences in text that could not be verified; they are shown and never acted upon.
     pub unverified: Vec<Unverified>,
     /// The steps that lead from the live state to the desired one.
     pub made: Made,
     /// Objects that the model does not cover.
     pub unmodelled: Vec<String>,
-    /// Objects whose `was` did its work: they are there under their new names, and nothing has the old ones.
+    /// Objects whose `was` is no longer needed: they exist under their new names, and nothing has the old ones.
     pub renamed: Vec<ObjectId>,
     /// The server.
     pub server: Version,
@@ -205,7 +205,7 @@ async fn compare(
     Ok(Some(Compared { live: managed, old, new, own_edges, edges, renames, completed, comparison }))
 }
 
-/// Makes sure that the roles exist which the files name and the database does not.
+/// Checks that roles exist that the files name and the database does not.
 async fn roles_exist(session: &Session, old: &State, new: &State) -> Result<()> {
     let known: FxHashSet<Ident> = roles::named(old).into_iter().map(|(role, _)| role).collect();
     let wanted: Vec<(Ident, ObjectId)> =

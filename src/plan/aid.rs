@@ -7,7 +7,7 @@ use crate::sameness::memo::Known;
 
 use super::Step;
 
-/// A state as a database of its own holds it.
+/// A state as a separate database holds it.
 #[derive(Debug, Default)]
 pub struct Built {
     /// What the catalog says.
@@ -16,7 +16,7 @@ pub struct Built {
     pub failed: Vec<(String, String)>,
 }
 
-/// Who helps.
+/// A source of help.
 pub trait Aid {
     /// What is remembered under those keys.
     fn recall(&self, keys: &[String]) -> impl Future<Output = Result<Known>>;
@@ -35,7 +35,7 @@ pub trait Aid {
     fn build(&self, state: &State, then: &[Step], server: Version) -> impl Future<Output = Result<Built>>;
 }
 
-/// Nobody.
+/// No help.
 impl Aid for () {
     async fn recall(&self, _: &[String]) -> Result<Known> {
         Ok(Known::default())

@@ -27,11 +27,11 @@ pub struct Captured {
     pub text: String,
 }
 
-/// True for what neither this user nor a superuser owns, and no extension brought. `ROLE` is its row in pg_roles, `CLASS` its catalog.
+/// True for what belongs neither to this user, a superuser, nor an extension. `ROLE` is its row in pg_roles, `CLASS` its catalog.
 const STRANGE: &str = "(NOT r.rolsuper AND r.rolname NOT IN (CURRENT_USER, SESSION_USER) AND NOT EXISTS (SELECT FROM pg_depend d \
     WHERE d.classid = CLASS AND d.objid = OID AND d.refclassid = 3079 AND d.deptype = 'e'))";
 
-/// Which routine or operator of a name is meant depends on its arguments: any that is a stranger's may be.
+/// Which routine or operator of a name is meant depends on its arguments: any that belongs to another role may be.
 const ROUTINES: &str = "SELECT CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' ELSE 'function' END, \
     n.nspname::text, p.proname::text, oidvectortypes(p.proargtypes), r.rolname::text \
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner \
@@ -42,7 +42,7 @@ const ROUTINES: &str = "SELECT CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p'
     WHERE o.oid >= 16384 AND o.oprname::text = ANY ($3) AND n.nspname::text = ANY ($2) AND STRANGE(2617, o.oid) \
     ORDER BY 1, 2, 3, 4";
 
-/// Of what has nothing but a name, the first in the path is meant; PostgreSQL's own always comes first. The first column is the place
+/// Of objects identified by their name alone, the first in the path is meant; PostgreSQL's own always comes first. The first column is the place
 /// of the names among the parameters.
 const NAMED: &str = "SELECT 1, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized-view' WHEN 'f' THEN 'foreign-table' \
     WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, r.rolname::text, STRANGE(1259, c.oid) \
@@ -160,11 +160,11 @@ async fn routines(session: &Session, calls: &Uses<'_>, signs: &Uses<'_>, schemas
     Ok(found)
 }
 
-/// What there is of a name.
+/// What exists with a name.
 struct There {
     schema: String,
     id: ObjectId,
-    /// It is a stranger's.
+    /// It belongs to another role.
     strange: bool,
     owner: String,
 }
@@ -237,7 +237,7 @@ pub fn refuse(found: Vec<Captured>, is_declared: impl Fn(&ObjectId) -> bool) -> 
     Err(error.remedy(remedy(first)))
 }
 
-/// How to say what is meant.
+/// How to write what is meant.
 fn remedy(captured: &Captured) -> String {
     let schema = captured.id.schema().map(|schema| sql::name(schema.name()).to_string()).unwrap_or_default();
     let (own, theirs) = (captured.name.as_str(), sql::name(captured.id.name()).to_string());

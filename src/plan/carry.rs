@@ -13,7 +13,7 @@ pub struct Carried {
     pub by_hand: usize,
     /// The objects whose edited steps were kept as they are.
     pub kept: Vec<String>,
-    /// True if the plan has steps by hand alone: nothing was computed, and this is left to another plan.
+    /// True if the plan has only steps by hand: nothing was computed, which is left to another plan.
     pub left: bool,
 }
 
@@ -65,8 +65,8 @@ fn keep_edits(old: &Plan, made: &mut Made) -> Vec<String> {
     kept
 }
 
-/// Puts the old plan's steps by hand between the new ones: behind the step that they stood behind, else before the one that
-/// they stood before.
+/// Puts the old plan's steps by hand between the new ones: after the step that they followed, else before the one that
+/// they preceded.
 fn with_steps_by_hand(old: &[Step], new: Vec<Step>) -> Vec<Step> {
     let computed = |step: &&Step| step.action != Action::Manual;
     let mut slots: Vec<Vec<usize>> = vec![Vec::new(); new.len() + 1];

@@ -33,7 +33,7 @@ impl Chain {
     /// Reads `chain.kdl`; no file means no plans.
     ///
     /// # Errors
-    /// `Config` if it cannot be read, is no chain, or its numbers do not follow each other.
+    /// `Config` if it cannot be read, is not a chain, or its numbers do not follow each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("chain.kdl");
         let text = match std::fs::read_to_string(&path) {
@@ -116,8 +116,8 @@ impl Chain {
         Ok((plan, text))
     }
 
-    /// True if `text` is, byte for byte and up to the proof, what the file of that plan says. Neither of the two is read as a plan:
-    /// whoever trusts the files of the project need not read the same text a second time.
+    /// True if `text` is, byte for byte up to the proof, the text of that plan's file. Neither of the two is parsed:
+    /// if the project's files are trusted, the same text need not be read twice.
     pub fn has_text(&self, number: u32, name: &str, hash: Digest, text: &str) -> bool {
         let Some(link) = self.link(number).filter(|link| link.name == name && link.hash == hash) else { return false };
         let file = std::fs::read_to_string(self.path(link)).ok();
@@ -133,7 +133,7 @@ impl Chain {
         self.append_as(plan, &file::write(plan))
     }
 
-    /// The same for whoever has the plan's text already.
+    /// The same for a plan whose text is already known.
     ///
     /// # Errors
     /// As `append`.
@@ -148,7 +148,7 @@ impl Chain {
         Ok(path)
     }
 
-    /// Takes the last plan away again: its line and its file.
+    /// Removes the last plan: its line and its file.
     ///
     /// # Errors
     /// `Failed` if the files cannot be written.
@@ -163,7 +163,7 @@ impl Chain {
         })
     }
 
-    /// Makes the chain anew from these plans. Of those from `from` on, a file is written where it does not say so already; which
+    /// Rewrites the chain from these plans. Of those from `from` on, files that differ are written; which
     /// these are is the result.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl Chain {
         })
     }
 
-    /// Keeps what was found out about a plan in its file; the plan itself is not touched.
+    /// Stores the proof of a plan in its file; the plan itself is not touched.
     ///
     /// # Errors
     /// `Failed` if the file cannot be read or written.

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Finds the strongly connected components that can be reached from these nodes, each after those that it leads to (Tarjan's
 /// algorithm, without recursion). `next` are the nodes behind a node, `skip` says which of them do not count; `found` is given one
-/// component after the other, and says when it has enough.
+/// component after the other, and says when to stop.
 pub fn components<'a>(
     starts: impl IntoIterator<Item = usize>,
     next: &dyn Fn(usize) -> &'a [usize],
@@ -82,7 +82,7 @@ mod tests {
     fn circles_come_after_what_they_lead_to() {
         assert_eq!(all(&[&[1], &[2], &[]], &[]), [[2], [1], [0]]);
         assert_eq!(all(&[&[1], &[2, 3], &[0], &[4], &[3, 5], &[]], &[]), [vec![5], vec![3, 4], vec![0, 1, 2]]);
-        // Two circles with a node in common are one; what leads into one that is complete is none of it.
+        // Two cycles with a node in common are one; what leads into one that is complete is none of it.
         assert_eq!(all(&[&[1], &[0, 2], &[1], &[0]], &[]), [vec![0, 1, 2], vec![3]]);
         assert_eq!(all(&[&[1], &[0, 2], &[1], &[0]], &[1]), [[0], [2], [3]]);
     }

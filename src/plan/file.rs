@@ -139,7 +139,7 @@ fn step_node(word: &str, step: &Step) -> Node {
 /// Reads a plan's text and checks it against its own hash.
 ///
 /// # Errors
-/// `Stale` if the text is not what was hashed (edited, cut short), `Config` if it is no plan at all or of a newer format.
+/// `Stale` if the text is not what was hashed (edited, cut short), `Config` if it is not a plan at all or of a newer format.
 pub fn read(name: &str, text: &str) -> Result<Plan> {
     read_with_hash(name, text).map(|(plan, _)| plan)
 }
@@ -162,7 +162,7 @@ pub(super) fn read_with_hash(name: &str, text: &str) -> Result<(Plan, Digest)> {
 /// Reads a plan's text and the hash that it carries, whether they agree or not.
 ///
 /// # Errors
-/// `Config` if it is no plan or of a newer format, `Stale` if it ends too early.
+/// `Config` if it is not a plan or of a newer format, `Stale` if it ends too early.
 pub fn parse(name: &str, text: &str) -> Result<(Plan, Option<Digest>)> {
     let sources = Sources { files: vec![(name.into(), text.to_string())] };
     let cut = |error: Error| error.remedy("the file may have been cut short: restore it from version control");
@@ -343,7 +343,7 @@ impl Reader {
     }
 }
 
-/// What the step says for people of its object and of what comes or goes with it.
+/// The step's description of its object and of what comes or goes with it.
 fn about(step: &Node) -> Vec<String> {
     let text = |node: &Node, at: usize| node.args.get(at).and_then(|a| a.as_text()).map_or("", |t| t).to_string();
     let mut out = vec![step.get_child("about").map_or_else(String::new, |node| text(node, 0))];

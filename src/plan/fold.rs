@@ -27,7 +27,7 @@ impl Turn {
 /// Orders the nodes. `can_fold` says whether a child has a form that fits into its parent's CREATE.
 ///
 /// # Errors
-/// If certain arrows form a circle, which is a fault of the decomposition and is reported as such.
+/// If certain edges form a cycle, which is a bug in the decomposition and is reported as such.
 pub fn order(graph: &Graph, can_fold: &dyn Fn(usize) -> bool) -> Result<Vec<Turn>> {
     let count = graph.nodes.len();
     let mut run = Run {
@@ -96,9 +96,9 @@ struct Run<'a> {
     graph: &'a Graph,
     /// Certain predecessors that are not done.
     hard: Vec<usize>,
-    /// Wished predecessors that are not done.
+    /// Preferred predecessors that are not done.
     soft: Vec<usize>,
-    /// Those of the wished ones that it names.
+    /// Those of the preferred ones that it names.
     named: Vec<usize>,
     /// Drops inside this one that cannot vanish yet.
     absorb: Vec<usize>,
@@ -106,11 +106,11 @@ struct Run<'a> {
     done: Vec<bool>,
     /// Drops that could vanish with their parent's.
     lazy: BTreeSet<(super::graph::Priority, usize)>,
-    /// Nothing stands before them.
+    /// Nothing has to come before them.
     ready: BTreeSet<(super::graph::Priority, usize)>,
-    /// Only wishes stand before them.
+    /// Only preferences come before them.
     waiting: BTreeSet<(usize, super::graph::Priority, usize)>,
-    /// The number of wishes under which a node stands in `waiting`.
+    /// The number of preferences under which a node is listed in `waiting`.
     waits: Vec<Option<usize>>,
     /// Node → nodes that come, or should come, before it.
     before: Vec<Vec<usize>>,
@@ -171,7 +171,7 @@ impl Run<'_> {
             return Some(key.1);
         }
         let (.., first) = self.waiting.first().copied()?;
-        // A wish is broken inside of a circle that waits for nothing else: what waits for the circle can have what it wishes. What an
+        // A wish is broken inside of a cycle that waits for nothing else: what waits for the cycle can have what it wishes. What an
         // object names it is the last to do without.
         let circle = self.circle(first);
         let best =
@@ -181,7 +181,7 @@ impl Run<'_> {
         Some(node)
     }
 
-    /// Nodes in a circle of arrows that no arrow leads into; the node waits for it or is in it.
+    /// Nodes in a cycle of edges that no edge leads into; the node waits for it or is in it.
     fn circle(&self, node: usize) -> Vec<usize> {
         let mut first = Vec::new();
         components([node], &|node| &self.before[node], &|node| self.done[node], &mut |circle| {
@@ -191,14 +191,14 @@ impl Run<'_> {
         first
     }
 
-    /// A ready node of the table (or whatever it is) that the last one was of: people want to read what belongs together in one place.
+    /// A ready node of the same table (or other object) as the last one, so that what belongs together is read in one place.
     fn of_the_same(&self) -> Option<(super::graph::Priority, usize)> {
         let (phase, rank, root, ..) = self.graph.priority[self.last?];
         let (first, end) = ((phase, rank, root, 0, 0), (phase, rank, root, usize::MAX, usize::MAX));
         self.ready.range((first, 0)..=(end, usize::MAX)).next().copied()
     }
 
-    /// Takes along what of the children fits into the CREATE. `inner` counts the arrows that come from inside.
+    /// Folds those children in that fit into the CREATE. `inner` counts the edges that come from inside.
     fn fold(
         &mut self,
         parent: usize,

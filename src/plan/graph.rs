@@ -25,7 +25,7 @@ pub struct Graph {
     pub priority: Vec<Priority>,
     /// Node → nodes that must come after it.
     pub hard: Vec<Vec<usize>>,
-    /// Node → nodes that should come after it, unless that makes a circle.
+    /// Node → nodes that should come after it, unless that makes a cycle.
     pub soft: Vec<Vec<usize>>,
     /// Node → nodes with texts that name what it makes; PostgreSQL parses these texts. Each arrow to another one is a soft
     /// one, too.

@@ -17,7 +17,7 @@ use super::needs::Names;
 use super::{Action, Step, rebuild};
 
 impl Maker<'_> {
-    /// What takes the turn back, and the effect of the turn on the current state.
+    /// What rolls the turn back, and the effect of the turn on the current state.
     pub(super) fn inverse(&self, turn: &Turn, current: &mut Current<'_>) -> Result<Vec<Step>> {
         let node = &self.graph.nodes[turn.node];
         let (old, new) = (self.cx(self.wanted.old), self.cx(self.wanted.new));
@@ -49,7 +49,7 @@ impl Maker<'_> {
                 let mut gone = vec![id.clone()];
                 gone.extend(with);
                 gone.iter().for_each(|id| current.remove(id));
-                // Everything that went is made again, in the order that its own dependencies ask for.
+                // Everything that went is recreated, in the order that its own dependencies ask for.
                 let changes = gone.iter().filter(|id| self.wanted.old.has(id)).cloned().map(Change::Create).collect();
                 // Its default privileges may still be in force then.
                 let mut start = self.defaults[1].clone();
@@ -120,7 +120,7 @@ impl Maker<'_> {
         }
     }
 
-    /// What is dangerous about taking a turn back. That names are gone which the plan made is what taking back means; what was written
+    /// What is dangerous about rolling a turn back. That names are gone which the plan made is what taking back means; what was written
     /// under them since would be lost, though. What goes away with a table that the plan made is the table's matter.
     fn hazards_back(&self, node: &Node, action: Action, statements: &[Statement]) -> Vec<Finding> {
         let (id, old, new) = (&node.id, self.wanted.old, self.wanted.new);
@@ -196,7 +196,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
         .collect()
 }
 
-/// The state as it is after the turns so far: where a change cannot be taken back in place, its inverse is planned from here.
+/// The state as it is after the turns so far: where a change cannot be rolled back in place, its inverse is planned from here.
 pub(super) struct Current<'a> {
     wanted: &'a Wanted<'a>,
     made: FxHashMap<ObjectId, Object>,

@@ -11,7 +11,7 @@ use super::aid::Aid;
 use super::renamed::{Renames, later};
 use super::second_opinion;
 
-/// Those who may know.
+/// Those that may be asked.
 pub(super) struct Ladder<'a, A> {
     pub session: &'a Session,
     pub aid: &'a A,
@@ -19,10 +19,10 @@ pub(super) struct Ladder<'a, A> {
     pub following: Option<&'a Following<'a>>,
 }
 
-/// What they know.
+/// Their answers.
 pub(super) struct Found {
     pub answers: Answers,
-    /// What nobody knows.
+    /// What is not known.
     pub unverified: Vec<Unverified>,
     /// Changed attributes that can be altered in place, there and back.
     pub and_back: FxHashSet<Open>,

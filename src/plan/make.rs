@@ -28,24 +28,24 @@ pub struct Wanted<'a> {
     pub before: Option<&'a State>,
     /// Dependencies of the state before.
     pub edges: &'a Edges,
-    /// What is there before in truth, where `old` has only what the changes need.
+    /// The complete state before, if `old` has only what the changes need.
     pub beyond: Option<&'a State>,
     /// What differs.
     pub changes: Vec<Change>,
     /// The server that it is for.
     pub server: Version,
-    /// Who runs it: what this role's default privileges give unasked is taken back. `None`: they are left to others.
+    /// Who runs it: what this role's default privileges give unasked is revoked. `None`: they are left to others.
     pub creator: Option<&'a Ident>,
     /// Changed attributes that can be altered in place, there and back, although their kind says otherwise.
     pub in_place: FxHashSet<Open>,
-    /// What the states were completed with; it is no object of the database.
+    /// What the states were completed with; it is not an object of the database.
     pub completed: Completed,
-    /// What the last revision left, if there is one: what it does not know was made by hand.
+    /// What the last revision left, if there is one: what is not in it was made by hand.
     pub recorded: Option<&'a State>,
 }
 
 impl<'a> Wanted<'a> {
-    /// What has to be done, by nobody in particular.
+    /// What has to be done, without reference to a role.
     pub fn new(old: &'a State, new: &'a State, edges: &'a Edges, changes: Vec<Change>, server: Version) -> Self {
         Self {
             old,
@@ -62,7 +62,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Says who runs it.
+    /// Sets who runs it.
     #[must_use]
     pub fn by(mut self, creator: Option<&'a Ident>) -> Self {
         self.creator = creator;
@@ -80,7 +80,7 @@ pub struct Made {
 /// Computes the steps from one state to another.
 ///
 /// # Errors
-/// `Refused` where PostgreSQL has no way from one to the other without loss.
+/// `Refused` if PostgreSQL has no way from one to the other without loss.
 pub fn plan(wanted: &Wanted<'_>) -> Result<Made> {
     let steps = steps(wanted, true)?;
     let footprint = footprint(wanted, &steps);
@@ -181,8 +181,8 @@ fn blocks<'a>(
     turns.iter().zip(statements).map(block).collect()
 }
 
-/// The object that the node makes, alters, or says something about that is never to be seen without it: whose it is, who may do what
-/// with it, and what it is for.
+/// The object that the node creates, alters, or describes and that must never be visible without it: its owner, who may do what
+/// with it, and its comment.
 fn whose(node: &Node) -> Option<&ObjectId> {
     let kind = node.id.kind();
     let itself = node.id.parent().is_none_or(|parent| parent.kind().address == Address::Schema);
@@ -325,7 +325,7 @@ impl<'a> Maker<'a> {
         reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, mode)
     }
 
-    /// What the turn makes of its objects, for people. What goes says nothing.
+    /// What the turn does to its objects, for people. Drops have no description.
     fn about(&self, turn: &Turn) -> Vec<String> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];

@@ -9,18 +9,18 @@ use crate::model::{Error, Result, State};
 use super::chain::{self, Link};
 use super::{Plan, file};
 
-/// A chain that goes on in two ways.
+/// A chain that continues in two ways.
 #[derive(Debug)]
 pub struct Fork {
     /// The plans before.
     pub common: Vec<Plan>,
-    /// How it goes on: in each the plans of one branch, in order.
+    /// How it continues: in each the plans of one branch, in order.
     pub sides: Vec<Vec<Plan>>,
     /// The files of all plans of the sides, each once.
     pub files: Vec<PathBuf>,
 }
 
-/// The texts that a merge left in one file: the file itself, or both sides where Git's conflict markers stand.
+/// The texts that a merge left in one file: the file itself, or both sides if it has Git's conflict markers.
 pub fn versions(text: &str) -> Vec<String> {
     if !text.lines().any(|line| line.starts_with("<<<<<<<")) {
         return vec![text.to_owned()];
@@ -103,7 +103,7 @@ pub(super) fn twice(dir: &Path, links: &[Link]) -> Option<(u32, Vec<String>)> {
     Some((number, those.iter().map(|plan| called(plan)).collect()))
 }
 
-/// Two plans have one number.
+/// Two plans have the same number.
 pub(super) fn error(number: u32, names: &[String], markers: bool) -> Error {
     let mut error = Error::config(format!("plans/ has two plans {number}: {}", names.join(" and ")))
         .detail("two branches each added a plan of that number, and were merged");
@@ -118,7 +118,7 @@ pub(super) fn error(number: u32, names: &[String], markers: bool) -> Error {
     ))
 }
 
-/// Where the chain of a directory goes on in two ways; `None`: it does not.
+/// Where the chain of a directory continues in two ways; `None`: it does not.
 ///
 /// # Errors
 /// `Config` if the chain cannot be read, `Stale` if a plan of it cannot, or belongs to neither side.
@@ -185,7 +185,7 @@ fn find(dir: &Path, number: u32, name: &str, is: impl Fn(&Plan) -> bool) -> Resu
     }))
 }
 
-/// What one branch did to a state, done to what the other branch made of it.
+/// Applies what one branch did to a state to what the other branch made of it.
 pub fn combine(base: &State, ours: &State, theirs: &State) -> State {
     let mut out = State::default();
     for (id, object) in theirs.iter() {

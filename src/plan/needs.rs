@@ -11,9 +11,9 @@ use crate::sql::{names, operators, signature, types};
 pub struct Needs {
     /// From structure: certain.
     pub hard: Vec<ObjectId>,
-    /// From names found in SQL text: rather too many than too few, so that they give way where they form a circle.
+    /// From names found in SQL text: rather too many than too few, so that they give way where they form a cycle.
     pub soft: Vec<ObjectId>,
-    /// Routines that a body calls into which PostgreSQL does not look: they need not be there.
+    /// Routines called by a body that PostgreSQL does not analyze: they need not exist.
     pub called: Vec<ObjectId>,
     /// True for a routine that SQL text of its own calls: it would have to be there before it is made.
     pub itself: bool,
@@ -125,7 +125,7 @@ impl<'a> Names<'a> {
         found
     }
 
-    /// The object that brings the type of that name.
+    /// The object that provides the type of that name.
     fn other(&self, schema: &str, name: &str) -> Option<&'a ObjectId> {
         if self.others.is_empty() {
             return None;

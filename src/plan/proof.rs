@@ -5,17 +5,17 @@ use crate::model::Digest;
 /// One of the three ways: up, down, up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leg {
-    /// It leads where it has to lead.
+    /// It leads where it should.
     Proved,
-    /// It does not; what differs, a line each, or why it stopped.
+    /// It does not; what differs, one line each, or why it stopped.
     Failed(Vec<String>),
-    /// It leads there but for what nothing can bring back; the steps, a line each.
+    /// It leads there except for what cannot be restored; the steps, one line each.
     Irreversible(Vec<String>),
-    /// Nobody tried, or could; the reason.
+    /// It was not tried, or could not be; the reason.
     Unproved(String),
 }
 
-/// What it all comes to.
+/// The overall result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Proved,
@@ -46,9 +46,9 @@ pub struct Proof {
     pub at: String,
     /// The server: `15.18`.
     pub server: String,
-    /// Who compared besides our own model: `pg_dump 15.18`; `None`: nobody did.
+    /// What compared besides our own model: `pg_dump 15.18`; `None`: nothing did.
     pub witness: Option<String>,
-    /// The rows that went along; `None`: its tables were empty.
+    /// The rows in its tables; `None`: they were empty.
     pub rows: Option<Rows>,
     pub up: Leg,
     pub down: Leg,
@@ -62,7 +62,7 @@ pub struct Rows {
     pub count: u64,
     /// In how many tables.
     pub tables: u64,
-    /// What was not tried with rows, and why, a line each: tables that could not be filled, rules that no rows of before satisfy.
+    /// What was not tried with rows, and why, one line each: tables that could not be filled, rules that no rows of before satisfy.
     pub without: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ impl Proof {
         [("up", &self.up), ("down", &self.down), ("again", &self.again)]
     }
 
-    /// What it comes to: the worst of the three.
+    /// The overall result: the worst of the three.
     pub fn verdict(&self) -> Verdict {
         let any = |test: fn(&Leg) -> bool| self.legs().iter().any(|(_, leg)| test(leg));
         if any(|leg| matches!(leg, Leg::Failed(_))) {
@@ -109,7 +109,7 @@ impl Leg {
         }
     }
 
-    /// What there is to say about it.
+    /// Details about it.
     pub fn lines(&self) -> Vec<&str> {
         match self {
             Self::Proved => Vec::new(),
@@ -118,7 +118,7 @@ impl Leg {
         }
     }
 
-    /// The leg of that word; `None` for a word that is none.
+    /// The leg with that name, if there is one.
     pub fn of(word: &str, lines: Vec<String>) -> Option<Self> {
         Some(match word {
             "proved" => Self::Proved,

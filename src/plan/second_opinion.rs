@@ -13,14 +13,14 @@ use super::aid::{Aid, Built};
 pub struct Opinion {
     /// The values mean the same.
     pub same: FxHashSet<Open>,
-    /// Still nobody knows.
+    /// Still not known.
     pub unverified: Vec<Unverified>,
 }
 
 /// Asks about each of them. `old` is the live state under its new names, `new` the desired one.
 ///
 /// # Errors
-/// None but what breaks the tool itself: where nothing can be built, the questions stay unverified.
+/// Only failures of the tool itself: if nothing can be built, the questions stay unverified.
 pub async fn ask(
     aid: &impl Aid,
     old: &State,

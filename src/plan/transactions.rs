@@ -17,15 +17,15 @@ pub struct Block<'a> {
     /// Number of objects that it makes.
     pub makes: usize,
     pub drops: bool,
-    /// The object is missing, or only its placeholder is there, until another block of the object.
+    /// The object is missing, or only its placeholder exists, until another block of the object.
     pub opens: bool,
-    /// It goes on with what another block of the object began.
+    /// It continues with what another block of the object began.
     pub goes_on: bool,
-    /// The object that it makes or alters, or whose owner, rights or comment it is about.
+    /// The object that it makes or alters, or whose owner, privileges or comment it is about.
     pub whose: Option<&'a ObjectId>,
-    /// The column that it gives values to: it is never without.
+    /// The column that it supplies with values, which never lacks a source.
     pub fills: Option<ObjectId>,
-    /// It lets people see rows of a table that the plan makes: until then they see none, so that it may come later.
+    /// It lets people see rows of a table that the plan creates: until then they see none, so it may come later.
     pub guards_new: bool,
 }
 
@@ -59,7 +59,7 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
             .collect();
         let other_table = existing.iter().any(|table| !touched.contains(table)) && !touched.is_empty();
         let full = made + block.makes > NEW_OBJECTS;
-        // A long look at a table that lets others write goes on without what keeps them waiting.
+        // A long look at a table that lets others write continues without what keeps them waiting.
         let scans = block.statements.iter().any(|statement| statement.scans);
         let parts = match together[i] {
             Bond::Free => other_table || full || scans || scanned,
@@ -80,7 +80,7 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
     numbers
 }
 
-/// How many of the steps that are still to run, said by their transactions' numbers and modes, go into the next transaction; one where
+/// How many of the remaining steps, given by their transactions' numbers and modes, go into the next transaction; one if
 /// that step runs outside of any.
 pub fn next(steps: impl IntoIterator<Item = (u32, Mode)>) -> usize {
     let mut size = 0;
@@ -132,7 +132,7 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
     together
 }
 
-/// Moves of blocks that end a transaction out of the time in which something is taken down: each from its place to the earlier one
+/// Moves blocks that end a transaction out of the span in which something is dropped: each from its place to the earlier one
 /// before the drop, unless something there has to come before it (`needs`: must the first block come before the second?).
 pub fn moves(blocks: &[Block<'_>], needs: &dyn Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
     let together = windows(blocks);

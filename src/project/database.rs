@@ -41,7 +41,7 @@ impl Project {
         Ok(())
     }
 
-    /// The environment that is meant, if it is one: an explicit one, or the default where nothing else is said.
+    /// The environment to use, if any: an explicit one, or the default.
     fn chosen(
         &self,
         url: Option<&str>,
@@ -64,7 +64,7 @@ impl Project {
     ) -> Result<Connect> {
         let file = dot_env(&self.root)?;
         let known = |name: &str| process(name).or_else(|| file.get(name).filter(|value| !value.is_empty()).cloned());
-        // What libpq reads may stand in `.env`, too.
+        // What libpq reads may appear in `.env`, too.
         let libpq = |name: &str| if name.starts_with("PG") { known(name) } else { process(name) };
         let resolve = |text: Option<&str>| -> Result<Connect> {
             Ok(Connect::resolve(text, &libpq)?.direct_in(known(DIRECT).map(|_| DIRECT.to_owned())))

@@ -8,35 +8,35 @@ use crate::model::{Error, Result};
 
 use super::FILE;
 
-const TEMPLATE: &str = r#"// The project file of setpoint. Everything here may be left out.
+const TEMPLATE: &str = r#"// The project file of setpoint. Everything here is optional.
 
-// Databases that have a name: `setpoint --env production plan`. Without --url and --env, the variable DATABASE_URL (also from
-// the file .env beside this one) says which database is meant, then the default environment. No passwords in this file:
-// url-from names the variable that holds the address.
+// Named databases, for `setpoint --env production plan`. Without --url and --env, setpoint uses the variable DATABASE_URL (also from
+// the file .env beside this one), then the default environment. Keep passwords out of this file: url-from names the variable
+// that holds the address.
 //
 // env local url="postgresql://localhost/app"
 // env production {
 //     url-from "PRODUCTION_URL"
-//     role app="production_app"    // the role `app` of the schema files has another name there
+//     role app="production_app"    // what the role `app` of the schema files is called there
 // }
 // default-env local
 
-// The owner of everything whose file names no other. Without it, whoever creates an object owns it.
+// The owner of everything whose file names no other. Without it, the role that creates an object owns it.
 //
 // owner app
 
-// What is managed. What is not managed is never touched.
+// What is managed. Everything else is never touched.
 //
 // manage {
-//     schema public billing       // these schemas alone; without it, all of them
+//     schema public billing       // only these schemas; without it, all of them
 //     exclude "tmp_*" "audit.*"   // names, or schema.name
 //     owners #false               // somebody else sets the owners
-//     grants #false               // somebody else sets the access rights
-//     partitions external         // a program of yours makes partitions at run time
+//     grants #false               // somebody else sets the privileges
+//     partitions external         // a program of yours creates partitions at run time
 // }
 "#;
 
-/// Makes what a project in that directory lacks, and says what it did. Nothing that exists is changed.
+/// Creates what a project in that directory lacks, and reports it. Nothing that exists is changed.
 ///
 /// # Errors
 /// If something cannot be written.

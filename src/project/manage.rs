@@ -15,11 +15,11 @@ pub struct Manage {
     pub schemas: Option<Vec<Ident>>,
     /// What is left out.
     pub exclude: Vec<Pattern>,
-    /// Who owns everything that names no other owner.
+    /// The owner of everything that names no other owner.
     pub owner: Option<Ident>,
     /// False: owners are left to others.
     pub owners: bool,
-    /// False: access rights are left to others.
+    /// False: privileges are left to others.
     pub grants: bool,
     /// True: partitions that no file declares are left to the program that creates them.
     pub external_partitions: bool,
@@ -66,7 +66,7 @@ impl Manage {
     }
 
     /// The desired state as it is to be compared with the managed live one: with the roles of the environment, the owners that
-    /// files leave out, and the rights and owners that are left to others.
+    /// files leave out, and the privileges and owners that are left to others.
     pub fn desired(&self, desired: &State, live: &State, server: Version) -> State {
         let mut out = if self.roles.is_empty() { desired.clone() } else { roles::map(desired, &self.roles) };
         out.objects.retain(|id, _| self.covers(id));
@@ -82,7 +82,7 @@ impl Manage {
         }
     }
 
-    /// What the files declare although the project leaves it out: it is not looked at, which has to be said.
+    /// What the files declare although the project leaves it out: it is ignored, which has to be reported.
     pub fn left_out<'a>(&self, desired: &'a State) -> Vec<&'a ObjectId> {
         desired.iter().map(|(id, _)| id).filter(|id| id.root() == *id && !self.covers(id)).collect()
     }

@@ -32,7 +32,7 @@ pub struct Project {
     pub plans_dir: PathBuf,
     /// The databases that have a name.
     pub environments: Vec<Environment>,
-    /// The one that is meant where nothing else is said.
+    /// The default environment.
     pub default_env: Option<String>,
     /// What is managed, and who owns it.
     pub manage: Manage,

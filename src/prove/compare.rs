@@ -12,7 +12,7 @@ use super::dump::{self, Dump};
 /// How many differences are worth keeping.
 const SHOWN: usize = 20;
 
-/// What a database is like.
+/// A description of a database.
 pub struct Look {
     pub state: State,
     unmodelled: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks at a database; both witnesses at the same time.
+    /// Describes a database, with both witnesses at the same time.
     ///
     /// # Errors
     /// The server's, and what `pg_dump` reports.
@@ -39,9 +39,9 @@ impl Look {
 /// How a database differs from what it was.
 #[derive(Debug, Default)]
 pub struct Difference {
-    /// What differs for sure, a line each, with the object where the model knows it.
+    /// What differs for sure, one line each, with the object where the model knows it.
     pub lines: Vec<(Option<ObjectId>, String)>,
-    /// What is spelled in another way, and nobody could say whether it means the same.
+    /// What is spelled differently, without it being known whether it means the same.
     pub unverified: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Difference {
     }
 }
 
-/// Compares what was with what is now. Text that is spelled in another way is shown to the server, which decides.
+/// Compares two descriptions. Text that is spelled differently is shown to the server, which decides.
 ///
 /// # Errors
 /// The server's.
@@ -84,7 +84,7 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
     let new = is.unmodelled.iter().filter(|name| !was.unmodelled.contains(name));
     out.lines.extend(gone.chain(new.map(|name| format!("{name} also exists"))).map(|line| (None, line)));
     if let (Some(before), Some(after)) = (&was.dump, &is.dump) {
-        // Where our model and the server agree that a text means the same, its spelling is no difference.
+        // Where our model and the server agree that a text means the same, its spelling is not a difference.
         let respelled: Vec<&ObjectId> = comparison.open.iter().map(|asked| &asked.id).collect();
         let known = |heading: &str| respelled.iter().any(|id| in_dump(id, heading));
         let own = !out.lines.is_empty();
@@ -98,8 +98,8 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
     Ok(out)
 }
 
-/// The texts in which a plan's objects are not what it leads to, a line each. That they are there says nothing of what they say, and how
-/// the server spells it is its own matter: it is asked.
+/// The texts in which a plan's objects differ from where it leads, one line each. Their existence does not prove their meaning, and since
+/// the server spells them in its own way, it is asked.
 ///
 /// # Errors
 /// The server's.
@@ -122,7 +122,7 @@ pub async fn texts(session: &Session, plan: &Plan, is: &State, end: &State) -> R
     Ok(differs.filter_map(line).map(|line| format!("{line} is still to be done")).collect())
 }
 
-/// True if the heading of a dump speaks of the object or of what it is a part of.
+/// True if the heading of a dump is about the object or something that it is a part of.
 fn in_dump(id: &ObjectId, heading: &str) -> bool {
     let schema = id.schema().map_or("-", |schema| schema.name().as_str());
     let own = id.kind().address == Address::Beside && dump::speaks_of(heading, schema, id.name().as_str());

@@ -35,7 +35,7 @@ impl Prover {
         Ok(Self { server, author, witness, left: Mutex::default() })
     }
 
-    /// The same, where whoever builds is called as the role that the plans are run by.
+    /// The same, with the role that builds named like the role that runs the plans.
     ///
     /// # Errors
     /// As `start`.
@@ -55,12 +55,12 @@ impl Prover {
         self.server.binaries.major
     }
 
-    /// What keeps what it runs in.
+    /// The walls around what it runs.
     pub fn walls(&self) -> Walls {
         self.server.walls()
     }
 
-    /// Who compares besides our own model.
+    /// What compares besides our own model.
     pub fn witness(&self) -> Option<&str> {
         self.witness.as_deref()
     }
@@ -80,11 +80,11 @@ impl Prover {
     }
 
     /// Runs the plans of `before` on an empty database, then each of `plans` up, down and up again; with `rows`, on tables that were filled.
-    /// A plan that does not run leaves those after it unproved. Gives the numbers of those that need more rights than their authors
+    /// A plan that does not run leaves those after it unproved. Gives the numbers of those that need more privileges than their authors
     /// have here.
     ///
     /// # Errors
-    /// What has nothing to do with the plans: the server's end, a `pg_dump` that does not run.
+    /// Failures unrelated to the plans: the server ended, `pg_dump` does not run.
     pub async fn prove(
         &self,
         before: &[Plan],
@@ -162,7 +162,7 @@ impl Prover {
         Ok(rows.into_iter().map(|mut row| row.text().to_string()).collect())
     }
 
-    /// A proof of nothing yet.
+    /// An empty proof.
     ///
     /// # Errors
     /// The server's.

@@ -9,12 +9,12 @@ use crate::scratch::{Binaries, Site};
 /// What `pg_dump` prints for each object, with its heading (`Name: orders; Type: TABLE; …`).
 pub type Dump = BTreeMap<String, Vec<String>>;
 
-/// `pg_dump 15.18`, if it stands beside the server's programs.
+/// `pg_dump 15.18`, if it is installed beside the server's programs.
 pub fn witness(binaries: &Binaries) -> Option<String> {
     binaries.dir.join("pg_dump").is_file().then(|| format!("pg_dump {}", binaries.version))
 }
 
-/// Dumps the schema of a database on a throwaway server, with the rights of whoever built it.
+/// Dumps the schema of a database on a throwaway server, with the privileges of whoever built it.
 ///
 /// # Errors
 /// If `pg_dump` cannot be run, or fails.
@@ -36,7 +36,7 @@ pub async fn dump(site: &Site) -> Result<Dump> {
     Ok(sections(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Cuts a dump at its headings. What stands before the first one says nothing about objects.
+/// Cuts a dump at its headings. What precedes the first one says nothing about objects.
 fn sections(text: &str) -> Dump {
     let mut out = Dump::new();
     let mut at: Option<String> = None;
@@ -55,7 +55,7 @@ fn sections(text: &str) -> Dump {
         }
     }
     for (heading, lines) in &mut out {
-        // The order of columns is the one thing that does not come back, and that of rights means nothing.
+        // The order of columns is the one thing that does not come back, and that of privileges means nothing.
         if ["TABLE", "FOREIGN TABLE", "ACL", "DEFAULT ACL"]
             .iter()
             .any(|kind| heading.contains(&format!("; Type: {kind};")))
@@ -89,7 +89,7 @@ pub fn differences(before: &Dump, after: &Dump, known: &dyn Fn(&str) -> bool) ->
 }
 
 fn first_difference<'a>(before: &'a [String], after: &'a [String]) -> (&'a str, &'a str) {
-    // A comma behind the last line but one is no difference worth showing.
+    // A comma behind the last line but one is not a difference worth showing.
     let bare = |line: &'a String| line.trim().trim_end_matches(',');
     let only = |list: &'a [String], other: &'a [String]| {
         list.iter().map(bare).find(|line| !other.iter().any(|o| bare(o) == *line)).unwrap_or_default()

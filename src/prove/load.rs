@@ -17,7 +17,7 @@ const ROWS: usize = 12;
 pub struct Load {
     pub count: u64,
     pub tables: u64,
-    /// Tables that could not be filled, and why, a line each.
+    /// Tables that could not be filled, and why, one line each.
     pub without: Vec<String>,
     /// The tables into which a further row could be put.
     pub open: Vec<ObjectId>,

@@ -18,7 +18,7 @@ use super::{Prover, load};
 /// How often a plan is tried before its tables stay empty.
 const TRIES: usize = 9;
 
-/// The largest state that is built whole where a part of it did not do.
+/// The largest state that is built completely if a part of it was not enough.
 const WHOLE: usize = 4000;
 
 /// Why a plan was not rehearsed, or what was seen.
@@ -26,13 +26,13 @@ pub struct Rehearsal {
     pub proof: Proof,
     /// The step that failed, if one did.
     pub step: Option<Step>,
-    /// True if the plan needs more rights than its author has here.
+    /// True if the plan needs more privileges than its author has here.
     pub untrusted: bool,
 }
 
-/// Where the databases come from that a plan is tried in.
+/// Where the databases for a rehearsal come from.
 pub(super) enum Source<'a> {
-    /// They are copies of one to which nobody is connected.
+    /// They are copies of one that has no connections.
     Copies(&'a Site),
     /// They are built.
     Built(&'a Prover, &'a State),
@@ -41,7 +41,7 @@ pub(super) enum Source<'a> {
 /// What a plan is rehearsed with.
 pub(super) struct Pattern<'a> {
     pub source: Source<'a>,
-    /// True if `pg_dump` is to look, too.
+    /// True if `pg_dump` should compare too.
     pub witness: bool,
     /// True if a name is known although the database does not have it.
     pub known: &'a dyn Fn(&str) -> bool,
@@ -53,7 +53,7 @@ impl Pattern<'_> {
     /// Rehearses a plan, and writes into the proof what was seen. Gives what stopped it, and where.
     ///
     /// # Errors
-    /// What has nothing to do with the plan.
+    /// Failures unrelated to the plan.
     pub async fn rehearse(&self, plan: &Plan, proof: &mut Proof) -> Result<Option<(Way, Stop)>> {
         let (mut cargo, mut without) = (Cargo::first(), Vec::new());
         for attempt in 1.. {
@@ -150,7 +150,7 @@ fn on_data(error: &Error) -> bool {
     error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "P0001")
 }
 
-/// True if the plan says that the step may fail on rows. What is said of an object stands at its first step; what a commit says is about
+/// True if the plan says that the step may fail on rows. What is declared for an object is at its first step; errors at commit are about
 /// any step of its transaction.
 fn may_fail(plan: &Plan, way: Way, failure: &Failure) -> bool {
     let Some((transaction, step)) = &failure.step else { return false };
@@ -203,7 +203,7 @@ impl Prover {
         let rehearsal = self.on_stage(plan, &part, scene).await?;
         let lacks = rehearsal.step.is_some() && rehearsal.proof.up.lines().iter().any(|line| missing(line));
         if lacks && part.len() < scene.start.len() && scene.start.len() <= WHOLE {
-            // Something is needed that nobody could tell.
+            // Something is needed that cannot be determined.
             return self.on_stage(plan, scene.start, scene).await;
         }
         Ok(rehearsal)
@@ -258,12 +258,12 @@ async fn build(site: &Site, session: &Session, stage: &State) -> Result<(), Stop
     runner::up(site, session, &build, &mut ()).await
 }
 
-/// True if a step failed because something is not there.
+/// True if a step failed because something does not exist.
 fn missing(line: &str) -> bool {
     line.ends_with(" does not exist") && quoted(line).is_some()
 }
 
-/// What a plan that failed its rehearsal is refused with.
+/// The error that refuses a plan that failed its rehearsal.
 pub fn refusal(plan: &Plan, rehearsal: &Rehearsal) -> Error {
     let mut error =
         Error::refused(format!("plan {} ({}) failed its rehearsal on a throwaway server", plan.number, plan.name));

@@ -5,7 +5,7 @@ use crate::catalog::Session;
 use crate::model::{Result, Text};
 use crate::plan::{Action, Plan, Step};
 
-/// What is wrong in bodies that a plan makes, a line each. `known` says of a name whether it is one that was only not built here.
+/// What is wrong in bodies that a plan makes, one line each. `known` says of a name whether it is one that was only not built here.
 ///
 /// # Errors
 /// The server's, but for what the languages find.

@@ -16,9 +16,9 @@ const TRIES: usize = 200;
 /// Why the steps did not run to their end.
 #[derive(Debug)]
 pub enum Stop {
-    /// The machine lacks something that the plan needs; nothing can be said about the plan.
+    /// The machine lacks something that the plan needs, so nothing is known about the plan.
     Lacks(String),
-    /// A step needs rights that those who wrote the plan do not have on this machine.
+    /// A step needs privileges that those who wrote the plan do not have on this machine.
     Untrusted(Error),
     /// A step failed.
     Failed(Box<Failure>),
@@ -44,7 +44,7 @@ impl From<Error> for Stop {
     }
 }
 
-/// Whoever looks at what each step does to the database.
+/// Watches what each step does to the database.
 pub trait Watch {
     /// What tables held when columns were there that are filled now, where that is known.
     fn kept(&self) -> Option<&Values> {
@@ -71,7 +71,7 @@ pub trait Watch {
     }
 }
 
-/// Nobody looks.
+/// Does not look.
 impl Watch for () {}
 
 /// Nobody looks, but somebody knows what was there.
@@ -121,7 +121,7 @@ async fn run(site: &Site, session: &Session, units: &[(u32, &Step)], watch: &mut
     Ok(session.batch(&session.pins()).await?)
 }
 
-/// Makes the roles in whose name rights are given.
+/// Makes the roles in whose name privileges are given.
 async fn make_grantors(site: &Site, units: &[(u32, &Step)]) -> Result<()> {
     let mut seen: Vec<Ident> = Vec::new();
     for role in units.iter().filter_map(|(_, step)| grantor(&step.object)) {
@@ -245,7 +245,7 @@ fn about(step: &Step, error: Error) -> Error {
 }
 
 impl Stop {
-    /// What there is to say, a line each.
+    /// What there is to say, one line each.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Lacks(what) => vec![what.clone()],

@@ -10,7 +10,7 @@ use crate::kinds::{extension, inheritance, owner};
 use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
 use crate::plan::{Action, Names, Plan};
 
-/// How many partitions of a table that is only needed are built.
+/// How many partitions are built of a table that is only needed by others.
 const PARTITIONS: usize = 4;
 
 /// A state, and what a plan makes of it.
@@ -22,7 +22,7 @@ pub struct Scene<'a> {
     pub edges: &'a Edges,
     /// The state that the plan leads to.
     pub end: &'a State,
-    /// Who runs the plan: whoever builds stands in for this role.
+    /// Who runs the plan: the role that builds stands in for it.
     pub creator: &'a Ident,
 }
 
@@ -56,7 +56,7 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
             seeds.extend([needs.hard, needs.soft, needs.called].concat().iter().map(as_before));
         }
     }
-    // What extensions bring is no object of the state, and nothing says who needs it.
+    // What extensions bring is not an object of the state, and nothing says who needs it.
     seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
 }
@@ -134,7 +134,7 @@ pub fn without_extensions(state: &State, available: &[String]) -> State {
     out
 }
 
-/// The state without the owners that whoever builds is instead: a plan says nothing of them, and what it makes belongs to whoever runs it.
+/// The state without owners that the role that builds stands in for: a plan does not name them, and what it creates belongs to whoever runs it.
 pub fn left_to_creator(state: &State, creator: &Ident, plan: &Plan) -> State {
     let said = |id: &ObjectId| plan.footprint.iter().any(|expected| expected.object == id.to_string());
     let ours = |id: &ObjectId, object: &Object| {
@@ -147,7 +147,7 @@ pub fn left_to_creator(state: &State, creator: &Ident, plan: &Plan) -> State {
     out
 }
 
-/// The objects of the state, and all that they need.
+/// The objects of the state, and everything that they need.
 fn closure(scene: &Scene<'_>, seeds: Vec<ObjectId>) -> State {
     let (start, children) = (scene.start, scene.start.children());
     let names: OnceCell<Names<'_>> = OnceCell::new();

@@ -57,7 +57,7 @@ pub enum Way {
     Again,
 }
 
-/// What came of a trip.
+/// The result of a trip.
 pub struct Trip {
     pub up: Leg,
     pub down: Leg,
@@ -69,12 +69,12 @@ pub struct Trip {
     pub cargo: Cargo,
 }
 
-/// Where a trip goes, and what it takes along.
+/// Where a trip goes, and with what.
 pub struct Travel<'a> {
     pub plan: &'a Plan,
     pub site: &'a Site,
     pub session: &'a Session,
-    /// True if `pg_dump` is to look, too.
+    /// True if `pg_dump` should compare too.
     pub witness: bool,
     /// True if a name is known that this database does not have, since only a part was built.
     pub known: &'a dyn Fn(&str) -> bool,
@@ -121,7 +121,7 @@ impl Travel<'_> {
     /// Makes the trip.
     ///
     /// # Errors
-    /// What has nothing to do with the plan.
+    /// Failures unrelated to the plan.
     pub async fn go(&self, cargo: &Cargo) -> Result<Trip> {
         let mut trip = Trip::new(cargo);
         let start = self.look().await?;
@@ -287,7 +287,7 @@ impl Travel<'_> {
     }
 }
 
-/// The number of steps by hand that nothing takes back.
+/// The number of steps by hand without an inverse.
 fn nothing_back(plan: &Plan) -> usize {
     let nothing = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
     plan.steps.iter().filter(nothing).count()
@@ -306,7 +306,7 @@ fn leg(lines: Vec<String>, unverified: Vec<String>) -> Leg {
     }
 }
 
-/// What the way down comes to. What a plan cannot bring back by its own account is no failure of it; values that changed are.
+/// The result of the way down. What a plan admits that it cannot restore is not a failure; changed values are.
 fn down(plan: &Plan, difference: Difference, changed: Vec<String>) -> Leg {
     let by_hand = nothing_back(plan);
     let mut lost: Vec<String> = Vec::new();

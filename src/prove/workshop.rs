@@ -11,7 +11,7 @@ use crate::plan::aid::Built;
 use crate::plan::{self, Step, Wanted};
 use crate::scratch::{self, Author, Server, Site, Walls, lacks_rights};
 
-/// Where states are built.
+/// Builds states.
 #[derive(Debug, Default)]
 pub struct Workshop {
     author: Author,
@@ -19,16 +19,16 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// For states that are from such an author.
+    /// For states by such an author.
     pub fn of(author: Author) -> Self {
         Self { author, server: OnceLock::new() }
     }
 
     /// Builds a state in a database of its own, runs the steps that follow, reads what the server made of it, and throws the database
-    /// away. Owners, rights and roles are left out; what fails is named and left out, and so is what needs it.
+    /// away. Owners, privileges and roles are left out; what fails is named and left out, and so is what needs it.
     ///
     /// # Errors
-    /// If there is no server of that version to be had, or no plan.
+    /// If there is no server of that version, or no plan.
     pub async fn build(&self, state: &State, then: &[Step], version: Version) -> Result<Built> {
         let server = self.server(version)?;
         let desired = roles::without(state);
@@ -45,7 +45,7 @@ impl Workshop {
         Ok(built)
     }
 
-    /// What keeps in what is built, once something was.
+    /// The walls around what is built, once something was.
     pub fn walls(&self) -> Option<Walls> {
         self.server.get().map(|server| server.walls())
     }

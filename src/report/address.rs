@@ -21,7 +21,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Takes a text apart. What is no object of a known kind is one name.
+    /// Takes a text apart. What is not an object of a known kind is one name.
     pub fn parse(text: &str) -> Self {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         if kind(word) == Some(Kinds::Facet) {

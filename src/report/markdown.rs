@@ -10,7 +10,7 @@ use super::plan::{WITHOUT_ROWS, compared, script, way};
 use super::summary;
 use super::tree::{Mark, Row, Steps, rows};
 
-/// GitHub takes 65,536 characters in one comment: so much of the SQL, of the way back, of the tree is shown, and so many hazards.
+/// GitHub accepts 65,536 characters in one comment: limits for the SQL, the way back, the tree, and the number of hazards.
 const SQL: usize = 18_000;
 const BACK: usize = 10_000;
 const TREE: usize = 18_000;
@@ -21,7 +21,7 @@ const ROWS: usize = 40;
 pub struct Around<'a> {
     /// The plan that was saved, if it was.
     pub plan: Option<&'a Plan>,
-    /// Differences that nobody could verify.
+    /// Differences that could not be verified.
     pub unverified: &'a [String],
     /// Objects that the model does not cover.
     pub unmodelled: &'a [String],
@@ -89,7 +89,7 @@ fn hazards(out: &mut String, steps: &[Step]) {
     let _ = writeln!(out, "\nTo accept them: {}", code(&summary::allow(&found)));
 }
 
-/// A row for each hazard of a step: the first reason stands for the others, as a table does for its columns.
+/// A row for each hazard of a step: the first reason represents the others, as a table does its columns.
 fn hazard_rows(step: &Step) -> Vec<String> {
     let mut out = Vec::new();
     for (hazard, count) in summary::hazards([step]) {
@@ -217,7 +217,7 @@ fn details(out: &mut String, title: &str, text: &str) {
     let _ = write!(out, "\n<details>\n<summary>{}</summary>\n\n{}\n</details>\n", escape(title), fence("sql", text));
 }
 
-/// Whole lines of a text up to so many bytes, and how many there are more.
+/// Whole lines of a text up to that many bytes, and how many more lines there are.
 fn cut(text: &str, most: usize, comment: &str) -> String {
     if text.len() <= most {
         return text.to_string();

@@ -12,7 +12,7 @@ pub mod tree;
 
 pub use style::finish;
 
-/// A text in one line of at most so many characters.
+/// A text on one line of at most that many characters.
 fn line(text: &str, long: usize) -> String {
     let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let one = crate::model::in_line(&one).into_owned();

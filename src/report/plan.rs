@@ -11,7 +11,7 @@ use super::style::{ADD, BOLD, CHANGE, DIM, REMOVE, mark, paint, sign};
 use super::tree::{Row, Steps, rows};
 use super::{address, summary};
 
-/// Badges stand in a column of their own, unless a line is longer than this.
+/// Badges have a column of their own, unless a line is longer than this.
 const WIDE: usize = 64;
 
 /// The tree and the summary; with `verbose` everything, and the statements in their order.
@@ -172,13 +172,13 @@ pub const fn short(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Where a proof was made, with how many rows, and who compared.
+/// Where a proof was made, with how many rows, and what compared.
 pub fn compared(proof: &Proof, witness: &str) -> String {
     let rows = proof.rows.as_ref().map_or_else(String::new, |rows| format!("with {} ", rows.shown()));
     format!("{rows}on PostgreSQL {}, compared by setpoint{witness}, {}", proof.server, proof.at)
 }
 
-/// A proof in a line, and what went wrong in lines below.
+/// A proof on one line, and what went wrong on the lines below.
 pub fn proved(proof: &Proof) -> String {
     let witness = proof.witness.as_deref().map_or_else(String::new, |witness| format!(" and by {witness}"));
     let compared = compared(proof, &witness);
@@ -220,7 +220,7 @@ pub fn rehearsed(proof: &Proof, seconds: f32) -> String {
     out
 }
 
-/// What stands before what was not tried with rows.
+/// What precedes what was not tried with rows.
 pub const WITHOUT_ROWS: &str = "not proved with rows";
 
 /// What people call the three ways.

@@ -117,7 +117,7 @@ pub struct Happening {
     pub hash: String,
     /// How many steps its plan has.
     pub steps: Option<usize>,
-    /// True for what the database has still.
+    /// True for what the database still has.
     pub stands: bool,
 }
 

@@ -16,7 +16,7 @@ pub(super) const REMOVE: Style = AnsiColor::Red.on_default();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// Text in a style. Until it is finished, nothing but what stands behind the key of this process counts as a style: names and
+/// Text in a style. Until it is finished, nothing but what follows the key of this process counts as a style: names and
 /// texts of others cannot have it.
 pub(super) fn paint(style: Style, text: &str) -> String {
     let key = key();
@@ -25,7 +25,7 @@ pub(super) fn paint(style: Style, text: &str) -> String {
 
 const KEY_END: char = '\u{7}';
 
-/// What no text of others can hold, since nobody can know it.
+/// What no text of others can hold, because it cannot be guessed.
 fn key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
     KEY.get_or_init(|| format!("\u{1b}{:016x}", RandomState::new().build_hasher().finish()))
@@ -43,7 +43,7 @@ pub fn finish(text: &str) -> String {
     out
 }
 
-/// The sign of what happens to an object: `+ ~ -`, `>` for renames, `±` for what is made again, `*` for steps by hand.
+/// The sign of what happens to an object: `+ ~ -`, `>` for renames, `±` for what is recreated, `*` for steps by hand.
 pub(super) const fn sign(mark: Mark) -> (&'static str, Style) {
     match mark {
         Mark::Create => ("+", ADD),

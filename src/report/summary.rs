@@ -58,7 +58,7 @@ pub fn order(steps: &[Step]) -> String {
     out
 }
 
-/// The hazards with how often each stands there, in the order of the steps.
+/// The hazards and how often each occurs, in the order of the steps.
 pub fn hazards<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<(Hazard, usize)> {
     let mut out: Vec<(Hazard, usize)> = Vec::new();
     for finding in steps.into_iter().flat_map(|step| &step.hazards) {
@@ -76,10 +76,10 @@ pub fn allow(hazards: &[(Hazard, usize)]) -> String {
     format!("--allow {}", words.join(","))
 }
 
-/// What can be said about taking the steps back.
+/// Whether the steps can be rolled back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WayBack {
-    /// What does not come back; empty: everything does.
+    /// What is not restored; empty: everything is.
     pub lost: Vec<String>,
     /// The hazards of going back.
     pub hazards: Vec<(Hazard, usize)>,

@@ -20,7 +20,7 @@ pub fn error(error: &Error) -> String {
     out
 }
 
-/// Columns with two spaces between, as wide as they need; the first row is the heading, and an empty one is none.
+/// Columns with two spaces between them, as wide as needed; the first row is the heading, unless it is empty.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)

@@ -13,7 +13,7 @@ use super::address::Address;
 
 /// Trees of more lines show what is new, and what goes, in one line each.
 const READABLE: usize = 60;
-/// Of so many new things side by side, the first ones are named.
+/// Of that many new objects side by side, only the first ones are named.
 const NAMED: usize = 40;
 
 /// Steps and what is known of the objects around them.
@@ -42,7 +42,7 @@ pub enum Mark {
     Drop,
     Alter,
     Rename,
-    /// Taken down and put back.
+    /// Dropped and recreated.
     Replace,
     /// A step by hand.
     Manual,
@@ -202,7 +202,7 @@ impl<'a> Tree<'a> {
             () if has(Action::Drop) => Some(Mark::Drop),
             () if has(Action::Rename) => Some(Mark::Rename),
             () if has(Action::Alter) => Some(Mark::Alter),
-            // What changes inside of a table changes the table; a schema is only where it stands.
+            // What changes inside of a table changes the table; a schema is only where it is.
             () if node.address.kind() != Some(Kinds::Schema) => Some(Mark::Alter),
             () => None,
         }

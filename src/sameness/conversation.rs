@@ -17,7 +17,7 @@ use super::probe::Probe;
 pub enum Reply {
     /// The text as it prints it.
     Text(String),
-    /// Something that the text names is not there; the server's words.
+    /// Something that the text names does not exist; the server's words.
     Missing(String),
     /// It does not take it for another reason, or was not asked.
     Refused(String),
@@ -46,7 +46,7 @@ enum Part {
     Undo,
 }
 
-/// The statements of a round, group by group, each probe taken back before the next one.
+/// The statements of a round, group by group, each probe rolled back before the next one.
 fn script(
     probes: &[Probe],
     groups: FxHashMap<(&str, Option<&str>), Vec<usize>>,
@@ -94,7 +94,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SELECT min('they would fire'::text)::int FROM pg_event_trigger \
     WHERE evtevent <> 'login' AND current_setting('session_replication_role') <> 'replica' HAVING bool_or(evtenabled IN ('O', 'A'))";
 
-/// Fails if what a literal becomes could run what others wrote: reading the text of an array, a range or a row over a domain runs
+/// Fails if reading a literal could run code by others: reading the text of an array, a range or a row over a domain runs
 /// the domain's checks, also in a statement that is only parsed.
 fn domains(server: Version) -> String {
     let [owner, writer] = ["t.typowner", "p.proowner"].map(|role| is_lesser(server, role));
@@ -104,7 +104,7 @@ fn domains(server: Version) -> String {
     )
 }
 
-/// What PostgreSQL says where a text is no number, as here on purpose.
+/// What PostgreSQL says where a text is not a number, as here on purpose.
 const WOULD_FIRE: &str = "22P02";
 
 impl<'a> Conversation<'a> {
@@ -119,7 +119,7 @@ impl<'a> Conversation<'a> {
         self.session.version
     }
 
-    /// Takes everything back. Nobody waits for that: whatever the session is asked next comes after it.
+    /// Rolls everything back, without waiting: whatever the session is asked next comes after it.
     pub async fn end(self) {
         if self.begun {
             let mut sent = Box::pin(self.session.batch("ROLLBACK"));

@@ -22,7 +22,7 @@ const TYPE: Key<SqlType> = Key::new("type");
 pub struct Fact {
     /// The question that it is a part of.
     pub open: Open,
-    /// What is remembered is found under this.
+    /// The key under which it is remembered.
     pub key: String,
     /// What the catalog holds.
     pub stored: String,
@@ -54,7 +54,7 @@ pub async fn facts(session: &Session, old: &State, new: &State, questions: &[Ope
     Ok(facts)
 }
 
-/// The questions that a memory answers: all their pieces are what was once stored for what is written.
+/// The questions that a memory answers: each of their pieces is what was once stored for the written text.
 pub fn same(facts: &[Fact], known: &Known) -> FxHashSet<Open> {
     let remembered = |fact: &Fact| known.get(&fact.key).is_some_and(|texts| texts.contains(&fact.stored));
     let mut same: FxHashSet<Open> = facts.iter().map(|fact| fact.open.clone()).collect();

@@ -26,7 +26,7 @@ pub use probe::mentions;
 
 const PARTITION_BY: &str = "partition-by";
 
-/// A difference in text that nobody could verify.
+/// A difference in text that could not be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {
     /// The object.
@@ -37,10 +37,10 @@ pub struct Unverified {
     pub reason: String,
 }
 
-/// The answers; what is in neither list is different for sure.
+/// The answers; whatever is in neither list certainly differs.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// The same, whatever the text says.
+    /// The same, although the texts differ.
     pub same: FxHashSet<Open>,
     /// Not to be known.
     pub unverified: Vec<Unverified>,
@@ -61,7 +61,7 @@ enum Verdict {
 /// not be in a transaction.
 ///
 /// # Errors
-/// What breaks the conversation itself; what the server says about single texts becomes `unverified`.
+/// Failures of the conversation itself; errors about single texts become `unverified`.
 pub async fn settle(session: &Session, old: &State, new: &State, questions: &[Open]) -> Result<Settled> {
     let mut settled = Settled::default();
     if questions.is_empty() {

@@ -93,7 +93,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// True if a bound has constants only, of built-in types: what it is made of cannot call anything of anybody.
+/// True if a bound has constants only, of built-in types: building it cannot call anybody's code.
 pub fn is_constant(bound: &str) -> bool {
     const WORDS: &[&str] = &[
         "for",
@@ -154,7 +154,7 @@ pub fn is_constant(bound: &str) -> bool {
     true
 }
 
-/// True if a type's name means one of PostgreSQL's own, whatever there is beside it.
+/// True if a type's name means a built-in type, regardless of what else exists.
 pub fn is_built_in(parsed: &types::Parsed) -> bool {
     parsed.schema.is_none() && types::is_built_in(&parsed.name)
 }

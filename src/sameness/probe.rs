@@ -49,9 +49,9 @@ pub struct Context<'a> {
 pub struct Probe {
     /// The search path under which it is parsed.
     pub path: String,
-    /// Ways to make what the text is about, best first; probes with the same ones share it. Empty: nothing is needed.
+    /// Ways to create what the text is about, best first; probes with the same ones share it. Empty: nothing is needed.
     pub setups: Vec<String>,
-    /// What makes the scratch object, statement by statement.
+    /// The statements that create the scratch object.
     pub make: Vec<String>,
     /// Reads its text back: one row, one column.
     pub read: String,
@@ -60,7 +60,7 @@ pub struct Probe {
 /// The expressions in a partition key, which `walk` takes apart.
 pub const KEY_PART: &str = "key-expression";
 
-/// Why nobody shows a text to the server that people work with.
+/// Why a text is not sent to the live server.
 const EVALUATED: &str = "the server would evaluate it";
 
 /// What a text in a routine may depend on.
@@ -78,7 +78,7 @@ pub fn of(cx: &Context<'_>, leaf: &Leaf, text: &str, renamed: bool) -> Result<Pr
         make: vec![make],
         read,
     };
-    // Nothing in a text ends the place where it stands.
+    // Nothing in a text ends the place where it is.
     sql::balance::check(text)?;
     let parent = leaf.id.parent();
     let parent_word = parent.map_or("", |p| p.kind().word);
@@ -346,7 +346,7 @@ fn routine(cx: &Context<'_>, leaf: &Leaf, text: &str) -> Result<Probe, String> {
     Ok(Probe { path: path(&leaf.id), setups: vec![], make, read })
 }
 
-/// Puts a text where the leaf stands: where the two states have the leaf's two texts.
+/// Puts a text in place of the leaf, where the two states have the leaf's two texts.
 fn put(value: &mut Value, stored: &Value, leaf: &Leaf, text: &str) {
     match (value, stored) {
         (Value::Expr(written), Value::Expr(stored)) if written.0 == leaf.written && stored.0 == leaf.stored => {

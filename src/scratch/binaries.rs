@@ -36,7 +36,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// A program of the server, ready to be given arguments, in an environment of its own.
+    /// A program of the server, ready to be given arguments, in a separate environment.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.dir.join(program));
         self.environment(&mut command);

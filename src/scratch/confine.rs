@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use crate::model::{Error, Result};
 
-/// What keeps a program in.
+/// The restrictions on a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walls {
     /// It can open no connection, neither over a network nor to a socket of this machine.

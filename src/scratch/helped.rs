@@ -8,7 +8,7 @@ use crate::model::{Ident, Result};
 use crate::sql;
 use crate::sql::lex::{self, Kind};
 
-/// Wrappers that look themselves what a plain role may reach with them: they ask for a password of its own, or for a role.
+/// Wrappers that limit what a plain role may reach with them: they require a password of its own, or a role.
 const WRAPPERS: &[&str] = &["postgres_fdw", "file_fdw"];
 
 /// One of the few statements.

@@ -10,7 +10,7 @@ use crate::model::{Error, Result};
 pub(super) enum Access {
     /// Everybody who reaches its socket, as the superuser `postgres` too.
     Open,
-    /// The superuser has a random name and a password; others have no rights on the machine.
+    /// The superuser has a random name and a password; others have no privileges on the machine.
     Closed,
 }
 
@@ -28,7 +28,7 @@ impl Access {
 #[derive(Clone)]
 pub(super) struct Keeper {
     pub name: String,
-    /// `None`: nobody is asked for one.
+    /// `None`: no password is requested.
     pub password: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Keeper {
     }
 }
 
-/// A name that nobody knows beforehand.
+/// An unpredictable name.
 pub(super) fn random_name(purpose: &str) -> Result<String> {
     Ok(format!("{purpose}_{}", random()?))
 }

@@ -19,7 +19,7 @@ use super::confine::{self, Walls};
 
 /// Waits beside the server: when we close the pipe, or die, it stops the server at once and removes its directory, `$1`. The first
 /// line that it reads is the server's process; if we died before we could say, the server's own file does. It looks for that file
-/// as well as for the process, which may stay a zombie for long where nobody is left to wait for it.
+/// as well as for the process, which may stay a zombie for long if no process is left to wait for it.
 const WATCH: &str = r#"
 read -r pid
 read -r line
@@ -118,7 +118,7 @@ pub(super) struct Process {
     server: Child,
     watcher: Child,
     dir: PathBuf,
-    /// What keeps it in.
+    /// The restrictions on it.
     pub(super) walls: Walls,
 }
 

@@ -54,7 +54,7 @@ pub struct Server {
 
 impl Server {
     /// Makes a cluster and starts it: two to three seconds the first time, a fifth of that from then on. Everybody who reaches its
-    /// socket is the superuser `postgres`: for databases of which nobody runs what others wrote.
+    /// socket is the superuser `postgres`: for databases in which no code by others runs.
     pub fn start(binaries: &Binaries) -> Result<Self> {
         Self::start_with(binaries, &[])
     }
@@ -66,7 +66,7 @@ impl Server {
             .or_else(|_| Self::begin(binaries, settings, Access::Open, Walls::NONE, false))
     }
 
-    /// A server for what strangers wrote: its superuser is known to nobody else, and it runs behind as many walls as this machine has.
+    /// A server for what other people wrote: its superuser is known to nobody else, and it runs behind as many walls as this machine has.
     pub fn start_closed(binaries: &Binaries) -> Result<Self> {
         sweep::sweep(server_account()?.as_ref());
         let begin = |walls, kept| Self::begin(binaries, &[], Access::Closed, walls, kept);
@@ -117,7 +117,7 @@ impl Server {
         })
     }
 
-    /// What keeps it in.
+    /// The restrictions on it.
     pub fn walls(&self) -> Walls {
         self.process.walls
     }
@@ -150,7 +150,7 @@ impl Server {
     }
 
     /// Gives whoever builds the name of the role that is stood in for, before anything is built: what belongs to whoever runs a plan then
-    /// belongs to a role of that name. Names that the server keeps for itself are not to be had.
+    /// belongs to a role of that name. Names that the server keeps for itself are not available.
     ///
     /// # Errors
     /// If the machine gives no random names.

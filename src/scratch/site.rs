@@ -9,10 +9,10 @@ use crate::sql;
 use super::helped::Request;
 use super::{Binaries, Server};
 
-/// Whether those who wrote files and plans may do on this machine what its user may.
+/// Whether the authors of files and plans may do on this machine what its user may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Author {
-    /// Whoever can open a pull request.
+    /// Anyone who can open a pull request.
     #[default]
     Stranger,
     /// Somebody who may run programs here anyway: everything is built by a superuser.
@@ -65,7 +65,7 @@ impl Site {
         Ok(site)
     }
 
-    /// A copy of the database, where the same roles build. Nobody may be connected to this one.
+    /// A copy of the database, where the same roles build. This one must have no connections.
     ///
     /// # Errors
     /// The server's.
@@ -94,7 +94,7 @@ impl Site {
         self.author
     }
 
-    /// How whoever builds reaches the database.
+    /// How the building role reaches the database.
     pub fn connect(&self) -> Connect {
         match self.author {
             Author::Trusted => self.server.connect(&self.database),
@@ -102,7 +102,7 @@ impl Site {
         }
     }
 
-    /// The password of whoever builds, where there is one.
+    /// The password of the building role, if it has one.
     pub fn password(&self) -> Option<&str> {
         match self.author {
             Author::Trusted => self.server.password(),
@@ -115,12 +115,12 @@ impl Site {
         &self.server.binaries
     }
 
-    /// In whose name a schema is made: what is in a schema of the owner's can be given to any plain role.
+    /// The role in whose name a schema is created: what is in a schema of the owner's can be given to any plain role.
     pub fn schemas_owner(&self) -> Option<&Ident> {
         (self.author == Author::Stranger).then_some(&self.owner)
     }
 
-    /// A session of whoever builds.
+    /// A session of the building role.
     ///
     /// # Errors
     /// The server's.
@@ -136,18 +136,18 @@ impl Site {
         self.server.drop_database(&self.database).await
     }
 
-    /// The superuser, where nobody else has been.
+    /// The superuser, before anybody else has used the database.
     async fn keeper(&self) -> Result<Session> {
         Session::open(&self.server.connect("postgres"), "scratch").await
     }
 
-    /// The superuser in this database, who asks and runs nothing there that could call what is the author's.
+    /// The superuser in this database, which queries it but runs nothing that could call the author's code.
     async fn inside(&self) -> Result<Session> {
         Session::open(&self.server.connect(&self.database), "scratch").await
     }
 
-    /// Makes a role that files or steps name; what is there already stays as it is. For those who are trusted it is a superuser, since
-    /// some objects belong to nobody else.
+    /// Creates a role that files or steps name; an existing one stays as it is. For those who are trusted it is a superuser, since
+    /// some objects can only belong to a superuser.
     ///
     /// # Errors
     /// The server's.
@@ -168,8 +168,8 @@ impl Site {
         format!("CREATE ROLE {name} NOLOGIN IN ROLE {owner}; GRANT {name} TO {builder}")
     }
 
-    /// Makes a role in whose name rights are given. It is no superuser: what those give counts as given by the owner. What such a role
-    /// may look into by its memberships, which are no part of a plan, it may look into here.
+    /// Makes a role in whose name privileges are given. It is not a superuser: what those give counts as given by the owner. What such a role
+    /// may look into by its memberships, which are not part of a plan, it may look into here.
     ///
     /// # Errors
     /// The server's.
@@ -198,7 +198,7 @@ impl Site {
         *role == self.builder || *role == self.owner || role.as_str() == self.server.superuser()
     }
 
-    /// Does for the builder what only a superuser may, where that runs nothing of the author's. False: this is nothing of the kind.
+    /// Does for the builder what only a superuser may, where that runs nothing of the author's. False: it is not of that kind.
     ///
     /// # Errors
     /// The server's.
@@ -223,7 +223,7 @@ fn is_taken(error: &Error) -> bool {
     matches!(error.sqlstate.as_deref(), Some("42710" | "42939" | "23505"))
 }
 
-/// True if somebody with more rights could have done it.
+/// True if somebody with more privileges could have done it.
 pub fn lacks_rights(error: &Error) -> bool {
     error.sqlstate.as_deref() == Some("42501")
 }

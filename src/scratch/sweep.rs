@@ -12,7 +12,7 @@ use super::process::{PREFIX, base_directory};
 /// Younger directories are left alone: their process may run in another container that shares the directory.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// Removes directories whose process is gone and that belong to us. Failure is no error: the next run tries again.
+/// Removes directories whose process is gone and that belong to us. Failure is not an error: the next run tries again.
 pub(super) fn sweep(account: Option<&Account>) {
     if !Path::new("/proc/self").exists() {
         return; // Without /proc there is no telling whether a process still runs.

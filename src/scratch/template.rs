@@ -12,7 +12,7 @@ use crate::model::Digest;
 use super::Binaries;
 use super::keeper::{Access, Keeper};
 
-/// Changed whenever clusters are made in another way.
+/// Changed whenever clusters are made differently.
 const FORM: &str = "2";
 /// The file beside the cluster that says which version made it, and who its superuser is.
 const LABEL: &str = "label";
@@ -38,7 +38,7 @@ fn labelled(place: &Path, binaries: &Binaries) -> Option<Keeper> {
     (text == label(binaries, &keeper)).then_some(keeper)
 }
 
-/// Copies the kept cluster to `data`, and gives its superuser. `None`: there is none, or it could not be copied whole.
+/// Copies the kept cluster to `data`, and gives its superuser. `None`: there is none, or it could not be copied completely.
 pub(super) fn copy_to(data: &Path, binaries: &Binaries, access: Access, account: Option<&Account>) -> Option<Keeper> {
     let place = place(binaries, access)?;
     if !cache::is_ours(place.parent()?) || !cache::is_ours(&place) {
@@ -52,7 +52,7 @@ pub(super) fn copy_to(data: &Path, binaries: &Binaries, access: Access, account:
     copied.then_some(keeper)
 }
 
-/// Keeps a cluster that was never started for the next time. Whatever is in the way is no error: it only saves time.
+/// Keeps a cluster that was never started for the next time. A failure is not an error: this only saves time.
 pub(super) fn keep(data: &Path, binaries: &Binaries, access: Access, keeper: &Keeper) {
     let Some(place) = place(binaries, access) else { return };
     let Some(parent) = place.parent() else { return };

@@ -31,7 +31,7 @@ pub struct Piece<'a> {
     pub text: &'a str,
     /// Where it begins.
     pub at: usize,
-    /// False for what goes on to the end of the text because nothing closes it.
+    /// False for what continues to the end of the text because nothing closes it.
     pub closed: bool,
 }
 
@@ -165,7 +165,7 @@ fn word(text: &str) -> (Kind, Option<usize>) {
     }
 }
 
-/// The length of what stands in quotes; a doubled one does not close.
+/// The length of what is in quotes; a doubled one does not close.
 fn quoted(text: &str, quote: char, backslash: bool) -> Option<usize> {
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -199,7 +199,7 @@ fn opening_tag(text: &str) -> Option<&str> {
     is_tag.then(|| &text[..=end])
 }
 
-/// What stands in the strings of a text, those between dollars included: perhaps SQL in its turn.
+/// What is in the strings of a text, those between dollars included: perhaps SQL in its turn.
 pub fn strings(text: &str) -> Vec<String> {
     let inside = |piece: Piece<'_>| match piece.kind {
         Kind::String => Some(piece.content()),
@@ -213,7 +213,7 @@ pub fn strings(text: &str) -> Vec<String> {
     pieces(text).filter_map(inside).collect()
 }
 
-/// True if the text has a string that may be a value: one that stands behind AS is a routine's body.
+/// True if the text has a string that may be a value: one that follows AS is a routine's body.
 pub fn has_literal(text: &str) -> bool {
     let mut behind_as = false;
     pieces(text).any(|piece| match piece.kind {

@@ -195,7 +195,7 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
-/// True for a word that is no name.
+/// True for a word that is not a name.
 pub(super) fn is_reserved(word: &str, quoted: bool) -> bool {
     !quoted && RESERVED.binary_search(&word).is_ok()
 }

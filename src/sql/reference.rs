@@ -5,7 +5,7 @@ use crate::model::Text;
 /// Splits a reference; an unquoted part is verbatim (no case folding), a quoted one loses its quotes.
 ///
 /// # Errors
-/// A sentence that says why the text is no reference.
+/// A sentence that says why the text is not a reference.
 pub fn split(text: &str) -> Result<Vec<Text>, String> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -7,7 +7,7 @@ use super::names::{Token, spans, tokens};
 pub struct Star {
     /// `["public", "t"]` of `public.t.*`; empty for a bare one.
     pub of: Vec<String>,
-    /// Where it stands in the query, without what is before its dot.
+    /// Where it is in the query, without what is before its dot.
     pub at: usize,
 }
 
@@ -134,7 +134,7 @@ pub fn sources(text: &str) -> Option<Vec<Source>> {
     }
 }
 
-/// Words behind a relation that are no alias of it.
+/// Words behind a relation that are not aliases of it.
 const NO_ALIAS: &[&str] = &[
     "cross",
     "except",

@@ -113,7 +113,7 @@ const BUILT_IN: &[&str] = &[
     "datemultirange",
 ];
 
-/// The other types of `pg_catalog` (13 to 18), and aliases that are no types by themselves.
+/// The other types of `pg_catalog` (13 to 18), and aliases that are not types by themselves.
 const IN_CATALOG: &str = " aclitem any anycompatible anycompatiblearray anycompatiblemultirange anycompatiblenonarray \
     anycompatiblerange anyenum anymultirange anynonarray anyrange char cid fdw_handler float gtsvector index_am_handler \
     int2vector language_handler oidvector refcursor regcollation regconfig regdictionary regnamespace regoper regoperator \

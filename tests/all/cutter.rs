@@ -113,7 +113,7 @@ fn relay(
         let mut out = Vec::new();
         while let Some(length) = whole(&buffer, first) {
             let message: Vec<u8> = buffer.drain(..length).collect();
-            // What only says that something was parsed, bound or described is no answer that anybody waits for alone.
+            // What only says that something was parsed, bound or described is not an answer that anybody waits for alone.
             let counts = frontend || !b"DSRKnt12TNA".contains(&message[0]);
             first = false;
             let now = counts && {

@@ -190,7 +190,7 @@ fn a_new_column_is_asked_for_where_there_are_rows() {
         let error = sandbox.exits(64, &[&apply[..], &["--fill", fill]].concat()).stderr;
         assert!(error.contains(words), "{fill}\n{error}");
     }
-    // What is wrong in the expression stops the transaction; what was done before is no obstacle.
+    // What is wrong in the expression stops the transaction; what was done before is not an obstacle.
     let wrong = sandbox.exits(1, &[&apply[..], &["--fill", "t.b=a / 0", "--fill", "w.b=a"]].concat()).stderr;
     assert!(wrong.contains("division by zero"), "{wrong}");
     sandbox.ok(&[&apply[..], &["--fill", "t.b=a * 5", "--fill", "w.b=a"]].concat());

@@ -63,7 +63,7 @@ fn without_comment(line: &str) -> &str {
     line.split_once("//").map_or(line, |(code, _)| code)
 }
 
-/// What follows each `prefix` that is no part of a longer word: the first segments of a path, braces opened up.
+/// What follows each `prefix` that is not part of a longer word: the first segments of a path, braces opened up.
 fn paths_after(code: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {

@@ -237,7 +237,7 @@ impl Bench {
         }
     }
 
-    /// The rows whose values are not what `kept` says. Digits behind the point that are zero are no value.
+    /// The rows whose values are not what `kept` says. Digits behind the point that are zero do not count.
     async fn changed(&self, column: &str, number: bool) -> Vec<String> {
         let differs = if number { format!("t.v IS DISTINCT FROM k.was::{column}") } else { "true".into() };
         self.rows(&format!(

@@ -38,17 +38,17 @@ impl Question {
 pub struct Facts {
     /// The owner of the target, if there is one yet.
     pub owner: Option<String>,
-    /// True if that role may do less than the session's user.
+    /// True if that role has fewer privileges than the session's user.
     pub lesser: bool,
-    /// What stands against running the step as the owner.
+    /// What prevents running the step as the owner.
     pub lacks: Option<String>,
-    /// The owner may make relations in the schema.
+    /// The owner may create relations in the schema.
     pub may_create: bool,
-    /// Functions that others wrote and the step may call: `m.f(integer), which mallory owns`.
+    /// Functions written by others that the step may call: `m.f(integer), which mallory owns`.
     pub found: Vec<String>,
 }
 
-/// Asks about all steps at once.
+/// Asks about all steps in one query.
 pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) -> Result<HashMap<usize, Facts>> {
     let questions = Value::Array(questions.map(|question| question.0.clone()).collect()).to_string();
     let query = FACTS
@@ -69,7 +69,7 @@ pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) 
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// True if there is a role that can log in, or own something, and may do less than the session's user.
+/// True if there is a role that can log in, or own something, and has fewer privileges than the session's user.
 pub async fn above_others(session: &Session) -> Result<bool> {
     let query = format!("SELECT EXISTS (SELECT FROM ({}) AS l WHERE l.oid >= 16384)", lesser(session));
     let row = session.rows(&query, &[]).await?.into_iter().next();

@@ -28,7 +28,7 @@ use names::Made;
 pub enum Way {
     /// As it is.
     Plain,
-    /// As it is, though others may have written something that it runs.
+    /// As it is, although it may run something that others wrote.
     Trusting,
     /// In a security-restricted operation as this role.
     As(Ident),
@@ -66,12 +66,12 @@ pub fn explain(error: Error, role: Option<&Ident>) -> Error {
 /// Who runs the steps, compared with the other roles of the server.
 pub struct Lender<'a> {
     session: &'a Session,
-    /// True if there are roles that may do less; else nobody can gain anything.
+    /// True if there are roles that have fewer privileges; else nobody can gain anything.
     above_others: bool,
 }
 
 impl<'a> Lender<'a> {
-    /// Asks whether any role may do less than the session's user.
+    /// Asks whether any role has fewer privileges than the session's user.
     ///
     /// # Errors
     /// The server's.
@@ -79,7 +79,7 @@ impl<'a> Lender<'a> {
         Ok(Self { session, above_others: facts::above_others(session).await? })
     }
 
-    /// Refuses what would run as the session's user without permission, as far as it can be seen before the first step.
+    /// Refuses what would run as the session's user without permission, as far as that is known before the first step.
     ///
     /// # Errors
     /// `Refused`, naming functions and owners; the server's.
@@ -160,7 +160,7 @@ impl<'a> Lender<'a> {
         Ok(questions)
     }
 
-    /// The way of each step, or the hazard that it is.
+    /// How each step is sent, or the hazard that it has.
     async fn judge(&self, steps: &[&Step]) -> Result<Vec<Result<Way, Finding>>> {
         let mut out: Vec<Result<Way, Finding>> = steps.iter().map(|_| Ok(Way::Plain)).collect();
         let asked = self.questions(steps).await?;
@@ -178,7 +178,7 @@ impl<'a> Lender<'a> {
     }
 }
 
-/// What a step evaluates of what others wrote, with the rights of whoever sends it. What a person wrote may evaluate anything.
+/// What a step evaluates of what others wrote, with the privileges of whoever sends it. What a person wrote may evaluate anything.
 pub fn evaluates(step: &Step) -> Evaluates {
     let evaluates = match (step.action, room_of(&step.object)) {
         (Action::Manual, _) | (_, None) => return Evaluates::Query,
@@ -233,7 +233,7 @@ fn gives_away(steps: &[&Step], at: usize) -> bool {
     steps.iter().take(at).filter_map(owned).any(|names| names.iter().eq([&target.0, &target.1]))
 }
 
-/// True if the step makes, or makes anew, something that has a name in the schema of the table.
+/// True if the step makes, or recreates, something that has a name in the schema of the table.
 fn takes_name(step: &Step) -> bool {
     let in_schema = [Namespace::Relation, Namespace::IndexConstraint, Namespace::PrimaryKey];
     room_of(&step.object).is_some_and(|room| in_schema.contains(&room.kind().namespace))

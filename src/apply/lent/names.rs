@@ -15,13 +15,13 @@ type Used = (Option<String>, String, bool);
 /// Names that a step uses.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// As they stand in the step, and in those that make what it names.
+    /// As written in the step, and in those that create what it names.
     pub used: BTreeSet<Used>,
     /// Calls in checks that earlier steps give to domains which the step may use: qualifier and name.
     pub checks: BTreeSet<(Option<String>, String)>,
 }
 
-/// What the steps so far make, by name.
+/// What the steps so far create, by name.
 #[derive(Default)]
 pub struct Made(HashMap<String, Names>);
 
@@ -38,7 +38,7 @@ impl Made {
         out
     }
 
-    /// Remembers what the step makes.
+    /// Remembers what the step creates.
     pub fn add(&mut self, step: &Step) {
         let Some(room) = room_of(&step.object).filter(|room| makes_type(*room, step)) else { return };
         let Some(name) = stale::names(&step.object).and_then(|parts| parts.into_iter().take(2).next_back()) else {
@@ -92,7 +92,7 @@ fn used(step: &Step) -> BTreeSet<Used> {
             }
             [one, two, rest @ ..] => {
                 out.insert((Some(one.clone()), two.clone(), call));
-                // A column may stand behind its table.
+                // A column may appear behind its table.
                 if rest.is_empty() {
                     out.insert((None, one.clone(), call));
                 }

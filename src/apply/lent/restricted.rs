@@ -9,7 +9,7 @@
 use crate::model::{Error, Ident};
 use crate::sql;
 
-/// How the names begin of what is there for a moment.
+/// The prefix of the names of temporary objects.
 const PREFIX: &str = "setpoint_run_";
 
 /// The statements that run `statement` as `owner`, names in it being looked up in `path`. They need a transaction.
@@ -33,7 +33,7 @@ pub fn wrap(statement: &str, path: &str, owner: &Ident, number: usize) -> String
     )
 }
 
-/// The statement's own error: what was only there to run it is left out, and what the owner lacks is said.
+/// The statement's own error, without what was only used to run it, and with what the owner lacks.
 pub fn explain(mut error: Error, owner: &Ident) -> Error {
     let ours = format!("in SQL function \"{PREFIX}");
     error.details.retain(|detail| !detail.starts_with(&ours));

@@ -112,7 +112,7 @@ fn ought_to_have_key(table: &ObjectId, scope: &Scope<'_>) -> bool {
     !scope.is_doubtful(table) && constraint::parents(&scope.load.state, table).is_empty()
 }
 
-/// `references customers.id`, which is no table `id` in a schema `customers` but a table and its column.
+/// `references customers.id`, which is not a table `id` in a schema `customers` but a table and its column.
 fn table_and_column(text: &str, span: Span, scope: &Scope<'_>) -> Option<Problem> {
     let parts = sql::reference::split(text).ok()?;
     let [table, column] = parts.as_slice() else { return None };

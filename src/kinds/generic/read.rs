@@ -57,7 +57,7 @@ pub fn parse_as<'a>(id: ObjectId, node: &Node, first: usize, scope: &'a mut Scop
     scope.load.state.objects.get_mut(&id)
 }
 
-/// The attributes that may stand as child nodes: flags too where an open-ended list of arguments leaves no room for bare words.
+/// The attributes that may appear as child nodes: flags too where an open-ended list of arguments leaves no room for bare words.
 fn child_attrs(attrs: &'static [Attr]) -> Vec<&'static str> {
     let open_ended = attrs.iter().any(|a| a.form == Form::Arguments);
     let stands = |a: &&Attr| matches!(a.form, Form::Child | Form::Repeated) || (open_ended && a.form == Form::Flag);
@@ -296,7 +296,7 @@ fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<'_>) -> Opt
     }
 }
 
-/// An annotation that nobody reads is a mistake; `(name)` before an argument that would else be taken for a flag is none.
+/// An annotation that is not read is a mistake; `(name)` before an argument that would else be taken for a flag is none.
 fn plain(arg: &Arg, allowed: &str, scope: &mut Scope<'_>) {
     if let Some(annotation) = arg.annotation.as_ref().filter(|a| &***a != allowed) {
         let problem = Problem::new(arg.span, format!("`({annotation})` has no meaning here"));

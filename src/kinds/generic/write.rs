@@ -64,7 +64,7 @@ pub fn write_record(table: &'static [Attr], attrs: &Attrs, mut node: Node, schem
             (Form::Arguments, Value::List(list)) => node.args.extend(list.iter().map(|v| arg_of(v, schema))),
             (Form::Argument | Form::Arguments, value) if !gap => {
                 let mut arg = arg_of(value, schema);
-                // A type called `virtual` is no flag.
+                // A type called `virtual` is not a flag.
                 let flag = arg.as_text().is_some_and(|t| table.iter().any(|a| a.form == Form::Flag && a.name == &**t));
                 arg.annotation = flag.then(|| attr.name.into());
                 node.args.push(arg);

@@ -6,7 +6,7 @@ use crate::kinds::scope::Scope;
 
 use super::*;
 
-/// Who gave the rights, if the node says that it was not the owner; the outer `None` is a problem that was told.
+/// Who gave the privileges, if the node says that it was not the owner; the outer `None` is a problem that was told.
 pub fn parse(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Option<Text>> {
     let Some(arg) = node.get_prop("by") else { return Some(None) };
     let grantor = generic::name_of(arg, scope)?;
@@ -32,13 +32,13 @@ pub fn in_the_name_of(id: &ObjectId, statements: Vec<Statement>) -> Vec<Statemen
     out
 }
 
-/// The grants that let the grantor of this one give its rights. One by the owner comes first: if it says enough, no other one counts.
+/// The grants that let the grantor of this one give its privileges. One by the owner comes first: if it says enough, no other one counts.
 pub fn givers(id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
     let Some((grantor, parent)) = id.signature().map(|g| Ident::new(g.clone())).zip(id.parent()) else { return vec![] };
     let Some(on) = On::of(parent) else { return vec![] };
     let newest = Version(u32::MAX);
     let mut left = acl::expanded(&list(object, PRIVILEGES), on, newest);
-    // Who may give rights on a table may give them on its columns.
+    // Who may give privileges on a table may give them on its columns.
     let whole = parent.parent().filter(|_| on == On::Column);
     let places: Vec<&ObjectId> = std::iter::once(parent).chain(whole).collect();
     let own = places.iter().map(|place| ObjectId::new(&KIND, Some((*place).clone()), grantor.clone()));

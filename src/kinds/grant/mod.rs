@@ -77,7 +77,7 @@ impl Room for Grant {
             }
         }
         let id = ObjectId::new(&KIND, Some(parent), grantee).with_signature(grantor);
-        // Rights for one role may stand in several nodes: those with and those without the option to give them away.
+        // Privileges for one role may appear in several nodes: those with and those without the option to give them away.
         if let Some(before) = scope.load.state.get(&id) {
             rights.extend(list(before, PRIVILEGES));
             option.extend(list(before, GRANT_OPTION));
@@ -176,12 +176,12 @@ fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Obje
     Object::new(Attrs::new().with(PRIVILEGES, acl::normal(rights, on, server)).with(GRANT_OPTION, option))
 }
 
-/// True if it says more than that somebody has rights: an owner has those anyway.
+/// True if it says more than that somebody has privileges: an owner has those anyway.
 pub fn is_more_than_rights(grant: &Object) -> bool {
     grant.get(GRANT_OPTION).is_some()
 }
 
-/// Two lists of rights for the same role as one.
+/// Two lists of privileges for the same role as one.
 pub fn together(one: &Object, other: &Object) -> Object {
     let both = |key| [list(one, key), list(other, key)].concat();
     let option = Some(both(GRANT_OPTION)).filter(|list| !list.is_empty());
@@ -189,7 +189,7 @@ pub fn together(one: &Object, other: &Object) -> Object {
     Object { place: one.place, ..Object::new(attrs) }
 }
 
-/// What has the owner of something that rights are on: the table of a column.
+/// What has the owner of something that privileges are on: the table of a column.
 pub fn whole(object: &ObjectId) -> &ObjectId {
     object.parent().filter(|_| On::of(object) == Some(On::Column)).unwrap_or(object)
 }
@@ -226,7 +226,7 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
     let Some((parent, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
     let (old_rights, new_rights) = (list(old, PRIVILEGES), list(new, PRIVILEGES));
     let (old_option, new_option) = (list(old, GRANT_OPTION), list(new, GRANT_OPTION));
-    // The owner keeps the rights themselves.
+    // The owner keeps the privileges themselves.
     let owner = id.signature().is_none() && acl::is_owner(parent, id.name(), cx);
     let gone = if owner { Vec::new() } else { acl::without(&old_rights, &new_rights, on, server) };
     let gone_option = acl::without(&acl::without(&old_option, &new_option, on, server), &gone, on, server);

@@ -41,7 +41,7 @@ fn is_list(name: &str) -> bool {
     LISTS.contains(&name)
 }
 
-/// The names of a list, without their quotes; `None` if it is no list.
+/// The names of a list, without their quotes; `None` if it is not a list.
 fn split(value: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = value.trim();
@@ -66,7 +66,7 @@ fn split(value: &str) -> Option<Vec<String>> {
     Some(parts)
 }
 
-/// What stands before the closing quote, doubled quotes made single, and what stands after it.
+/// What precedes the closing quote, doubled quotes made single, and what stands after it.
 fn closing(quoted: &str) -> Option<(String, &str)> {
     let mut part = String::new();
     let mut rest = quoted;

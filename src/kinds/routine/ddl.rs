@@ -11,7 +11,7 @@ pub fn create(id: &ObjectId, object: &Object) -> Vec<Statement> {
     vec![Statement::new(definition("CREATE", id, object))]
 }
 
-/// CREATE OR REPLACE, which sets everything that ALTER could set and keeps owner, rights and dependents.
+/// CREATE OR REPLACE, which sets everything that ALTER could set and keeps owner, privileges and dependents.
 pub fn alter(id: &ObjectId, new: &Object) -> Vec<Statement> {
     vec![Statement::new(definition("CREATE OR REPLACE", id, new))]
 }
@@ -85,7 +85,7 @@ fn words(object: &Object) -> Vec<String> {
     out
 }
 
-/// Estimates are text in the model; whatever is no number is left to PostgreSQL to refuse, as a literal.
+/// Estimates are text in the model; whatever is not a number is left to PostgreSQL to refuse, as a literal.
 fn number(text: &str) -> String {
     if text.parse::<f64>().is_ok() { text.to_string() } else { sql::literal(text) }
 }

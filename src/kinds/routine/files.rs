@@ -50,7 +50,7 @@ pub fn head(kind: KindRef, node: &Node, scope: &mut Scope<'_>) -> (Attrs, Head) 
     (attrs, head)
 }
 
-/// Enters the object once its address is known, and what stands in its node; `own` are attributes that the table does not read.
+/// Enters the object once its address is known, and what is in its node; `own` are attributes that the table does not read.
 pub fn put(id: ObjectId, attrs: Attrs, head: Head, node: &Node, own: &[&str], scope: &mut Scope<'_>) {
     let object = Object { place: Some(node.span), was: head.was, ..Object::new(attrs) };
     scope.put(id.clone(), object, node.span);

@@ -21,7 +21,7 @@ enum Carrier<'t> {
     Entry(Span),
 }
 
-/// What stands in a canonical node.
+/// What is in a canonical node.
 enum Part {
     /// A child node that is an attribute of the object, by its name.
     Own(Text),
@@ -147,7 +147,7 @@ impl<'a> Edit<'a> {
 
     // ---- objects that are in both -----------------------------------------------------------------------------------
 
-    /// The canonical node of an object without the nodes of its children, and what stands in it, in order.
+    /// The canonical node of an object without the nodes of its children, and what is in it, in order.
     fn canonical(&self, id: &ObjectId, new: bool) -> Option<(Node, Vec<Part>)> {
         let (state, children) = if new { (self.target, &self.new_children) } else { (self.files, &self.children) };
         let ids = write::inner(id, children);
@@ -156,7 +156,7 @@ impl<'a> Edit<'a> {
         let mut node = write::around(id, state, inner.iter().map(|(_, node)| node.clone()).collect())?;
         let mut parts = Vec::new();
         node.children.retain(|there| {
-            // Children that are no nodes became properties.
+            // Children that are not nodes became properties.
             let object = inner.iter().position(|(_, node)| node.is_like(there));
             parts.push(match object {
                 Some(at) => {
@@ -170,7 +170,7 @@ impl<'a> Edit<'a> {
         Some((node, parts))
     }
 
-    /// Brings an object's own node, and what stands in it, from what the files say to what they should.
+    /// Brings an object's own node, and what is in it, from what the files say to what they should.
     fn merge(&mut self, trees: &[OnceCell<Vec<Node>>], id: &ObjectId) {
         let (Some((from, old)), Some((to, new))) = (self.canonical(id, false), self.canonical(id, true)) else {
             // A schema of which nothing was said, or nothing is to be said any more.

@@ -55,7 +55,7 @@ pub fn edit(loaded: &Loaded, schema_dir: &Path, live: &State, differing: &[Diffe
             Ok(ids) => ids.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", "),
             Err(error) => error.message.clone(),
         };
-        // Where nobody can say which edit was wrong, it may be any.
+        // If it cannot be said which edit was wrong, it may be any.
         let unknown = checked.is_err() || before > 0;
         let any = differing.iter().map(|(id, _)| home(id).clone()).filter(|_| unknown);
         let all: Vec<ObjectId> = any.chain(checked.unwrap_or_default()).collect();

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Graph;
 
 impl Graph {
-    /// Wishes that what children need comes before their parents, unless it needs the parents itself.
+    /// Prefers that what children need comes before their parents, unless it needs the parents itself.
     pub fn wish_to_fold(&mut self) {
         let depths = self.depths();
         let mut known: FxHashMap<(usize, usize), bool> = FxHashMap::default();
@@ -33,7 +33,7 @@ impl Graph {
         node == parent || std::iter::successors(self.under[node], |n| self.under[*n]).any(|n| n == parent)
     }
 
-    /// How many nodes have to come one after the other before each node; nodes in circles are at no depth.
+    /// How many nodes have to come one after the other before each node; nodes in cycles have no depth.
     fn depths(&self) -> Vec<usize> {
         let mut before = vec![0; self.nodes.len()];
         (0..before.len()).flat_map(|node| self.needing(node)).for_each(|after| before[after] += 1);

@@ -19,7 +19,7 @@ pub enum Act {
 pub struct Node {
     pub id: ObjectId,
     pub act: Act,
-    /// Taken down and put back in the same plan.
+    /// Dropped and recreated in the same plan.
     pub replaced: bool,
     /// What stands in for the object on one side of the node.
     pub placeholder: Option<Placeholder>,
@@ -67,7 +67,7 @@ impl Node {
         self.replaced && self.act == Act::Drop || self.stands_in(Side::After).is_some()
     }
 
-    /// True if it goes on with what another node of the object began.
+    /// True if it continues with what another node of the object began.
     pub fn goes_on(&self) -> bool {
         self.replaced && self.act != Act::Drop || self.stands_in(Side::Before).is_some()
     }

@@ -10,8 +10,8 @@ use super::{Act, Graph, keys};
 use crate::plan::needs::Needs;
 
 impl Graph {
-    /// What is taken from a whole is taken from its parts too (REVOKE on a table counts for its columns): it goes before the same
-    /// is said of a part, and what is given comes after, so that the way back has that order, too.
+    /// What is revoked on a whole is revoked on its parts too (REVOKE on a table applies to its columns): it goes before the same
+    /// is declared for a part, and what is granted comes after, so that the way back has that order, too.
     pub(super) fn wholes(&mut self) {
         let mut facets: FxHashMap<(&str, &ObjectId, &str, Option<&Text>), usize> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate() {
@@ -32,7 +32,7 @@ impl Graph {
         }
     }
 
-    /// A facet that another one decides about goes before that one changes, and comes after.
+    /// A facet that depends on another one is dropped before that one changes, and created after.
     pub(super) fn facets(&mut self, old: &State) {
         for node in 0..self.nodes.len() {
             let id = &self.nodes[node].id;
@@ -58,7 +58,7 @@ impl Graph {
         }
     }
 
-    /// What goes on from something else comes before that goes, and all that gives a column its values changes in one place.
+    /// What replaces something else comes before that is dropped, and everything that supplies a column's values changes in one place.
     pub(super) fn hand_over(&mut self, old: &State, new: &State) {
         let mut by_column: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
         let mut by_root: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
@@ -131,7 +131,7 @@ impl Graph {
         }
     }
 
-    /// Within a table: columns change before constraints, indexes and triggers are made; those that go, go before columns change.
+    /// Within a table: columns change before constraints, indexes and triggers are created, and after those are dropped.
     pub(super) fn siblings(&mut self) {
         let column = |id: &ObjectId| id.kind().address == Address::MemberOf;
         let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();

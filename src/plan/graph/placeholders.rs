@@ -14,7 +14,7 @@ use crate::plan::needs::Names;
 
 use super::{Act, Graph, Node, Placeholder, Side};
 
-/// A node that may be made in two steps.
+/// A node that may be created in two steps.
 struct Candidate {
     node: usize,
     object: Object,
@@ -23,7 +23,7 @@ struct Candidate {
 }
 
 impl Graph {
-    /// Sees to it that certain needs and those of texts that PostgreSQL parses form no circles, as far as there are placeholders.
+    /// Breaks cycles of certain needs and of texts that PostgreSQL parses, as far as there are placeholders.
     pub fn break_circles(&mut self, old: &State, new: &State, names: &Names<'_>) {
         if !(0..self.nodes.len()).any(|node| self.placeholder_of(node, old, new).is_some()) {
             return;
@@ -65,14 +65,14 @@ impl Graph {
         matches!(self.nodes[node].act, Act::Alter(_)) && self.nodes[node].placeholder.is_none()
     }
 
-    /// True for an object that is altered where those who need it cannot tell the old one from the new one.
+    /// True for an object whose alteration makes no difference to the objects that need it.
     fn same_shape(&self, node: usize, old: &State, new: &State) -> bool {
         let id = &self.nodes[node].id;
         let shape = |state: &State| state.get(id).and_then(|object| room(id.kind()).placeholder(object));
         shape(old).is_some_and(|before| shape(new).is_some_and(|after| before.attrs == after.attrs))
     }
 
-    /// The circles among these nodes.
+    /// The cycles among these nodes.
     fn circles(&self, among: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
         let mut starts: Vec<usize> = Vec::new();
         let mut arrows: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
@@ -90,7 +90,7 @@ impl Graph {
         found
     }
 
-    /// An object that is altered is there already: where that is enough, others of the circle are made before it is altered, and
+    /// An object that is altered already exists: if that is enough, others of the cycle are created before it is altered, and
     /// dropped after it. False if that changes nothing.
     fn give_way(&mut self, circle: &[usize], altered: &[usize]) -> bool {
         let mut changed = false;
@@ -106,7 +106,7 @@ impl Graph {
         changed
     }
 
-    /// Takes away the arrows from one node to another; false if there are none.
+    /// Removes the edges from one node to another; false if there are none.
     fn take_away(&mut self, from: usize, to: usize) -> bool {
         let lists = [&mut self.hard[from], &mut self.soft[from], &mut self.named[from]];
         let mut changed = false;
@@ -118,7 +118,7 @@ impl Graph {
         changed
     }
 
-    /// The node whose placeholder breaks most of the circle.
+    /// The node whose placeholder breaks most of the cycle.
     fn candidate<'a>(
         &self,
         circle: &[usize],
@@ -155,7 +155,7 @@ impl Graph {
         best.into_iter().find_map(usable)
     }
 
-    /// Makes two steps of one: what is created becomes a placeholder, and itself after the others of the circle; what is dropped
+    /// Makes two steps of one: what is created becomes a placeholder, and itself after the others of the cycle; what is dropped
     /// becomes a placeholder before the others are dropped.
     fn split(&mut self, candidate: Candidate, circle: &[usize], old: &State, new: &State) {
         let Candidate { node, object, kept } = candidate;
@@ -186,7 +186,7 @@ impl Graph {
         }
     }
 
-    /// What comes directly before the nodes of a circle without being one of them.
+    /// What comes directly before the nodes of a cycle without being one of them.
     fn outside(&self, inside: &FxHashSet<usize>, count: usize) -> Vec<usize> {
         let leads = |node: &usize| self.needing(*node).any(|after| inside.contains(&after));
         (0..count).filter(|node| !inside.contains(node)).filter(leads).collect()
@@ -212,7 +212,7 @@ impl Graph {
                 }
             }
         }
-        // Whoever needs it from outside needs the whole, unless the circle needs them.
+        // Whoever needs it from outside needs the whole, unless the cycle needs them.
         let mut leading = vec![Vec::new(); self.nodes.len()];
         for (from, to) in (0..whole).flat_map(|from| self.needing(from).map(move |to| (from, to))) {
             leading[to].push(from);
@@ -244,8 +244,8 @@ impl Graph {
         self.before(emptied, node);
     }
 
-    /// All that a circle waits for comes before the node that begins with it, and the rest of the circle behind it at once: the
-    /// placeholder is not there for long.
+    /// Everything that a cycle waits for comes before its first node, and the rest of the cycle directly after it, so that the
+    /// placeholder does not exist for long.
     fn in_one_go(&mut self, begin: usize, node: usize, inside: &FxHashSet<usize>, before: &[usize]) {
         self.priority[begin] = inside.iter().map(|n| self.priority[*n]).max().unwrap_or(self.priority[begin]);
         for other in before.iter().copied() {

@@ -86,7 +86,7 @@ fn has_identity(state: &State, table: &ObjectId) -> bool {
     state.iter().any(|(id, _)| id.parent() == Some(table) && id.kind().word == "replica-identity")
 }
 
-/// What happens to a published table whose old rows are told apart in another way, or in none.
+/// What happens to a published table whose old rows are identified in another way, or not at all.
 fn published(subject: &Subject<'_>, table: &ObjectId) -> Option<Finding> {
     let (before, after) = (subject.before, subject.after);
     if !after.has(table) {

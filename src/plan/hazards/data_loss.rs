@@ -46,7 +46,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
-/// True where values come back as they were, once the step is taken back the way it went: only their zone was a guess.
+/// True if values come back unchanged when the step is rolled back: only their time zone was a guess.
 pub(super) fn comes_back(subject: &Subject<'_>) -> bool {
     values::fate(subject).is_some_and(|fate| fate.verdict == Verdict::NeedsZone)
 }

@@ -28,7 +28,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     finding(Hazard::Irreversible, format!("rolling back recreates {id}, but not its contents{asks}"))
 }
 
-/// Of an object that becomes a placeholder before it goes, with others: on the way back it is one when they are made.
+/// For an object that becomes a placeholder before it is dropped with others: on the way back it is one while they are created.
 pub fn emptied(id: &ObjectId, others: &[ObjectId]) -> Option<Finding> {
     let filled = others.iter().find(|other| other.kind().word == "materialized-view")?;
     finding(

@@ -7,15 +7,15 @@ use crate::plan::Action;
 use crate::sql;
 use crate::sql::conversion::{self, Verdict};
 
-/// What makes PostgreSQL look at every row that is already there.
+/// A change that makes PostgreSQL check every existing row.
 pub(super) struct Look<'a> {
-    /// The tables whose rows it looks at.
+    /// The tables whose rows it checks.
     pub tables: Vec<&'a ObjectId>,
-    /// What has to be true of them.
+    /// What must be true of them.
     pub reason: String,
 }
 
-/// What makes the step look at every row that is already there.
+/// A change that makes the step check every existing row.
 pub(super) fn looks_at_rows<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
     joins(subject)
         .or_else(|| of_domain(subject))
@@ -66,7 +66,7 @@ fn of_domain<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
     (!tables.is_empty()).then_some(Look { tables, reason })
 }
 
-/// What has to be true of every row from now on.
+/// What must be true of every row from now on.
 fn new_rule(subject: &Subject<'_>) -> Option<String> {
     if !subject.on_existing || data_loss::foreign(subject.id) || subject.id.root().kind().word == "domain" {
         return None;
@@ -111,7 +111,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
-/// True where the new type brings domains, which may have rules of their own.
+/// True if the new type involves domains, which may have rules of their own.
 fn gets_rules(subject: &Subject<'_>) -> bool {
     let Some((old, new)) = table_rewrite::changed_type(subject) else { return false };
     let domains = |state, sql_type| {
@@ -122,7 +122,7 @@ fn gets_rules(subject: &Subject<'_>) -> bool {
     domains(subject.after, &new).iter().any(|domain| !had.contains(domain))
 }
 
-/// True for a new column of which rows that are there may have no value.
+/// True for a new column for which existing rows may have no value.
 fn needs_a_value(subject: &Subject<'_>) -> bool {
     let (id, after) = (subject.id, subject.after);
     let Some(column) = subject.new else { return false };
@@ -149,7 +149,7 @@ fn needs_a_value(subject: &Subject<'_>) -> bool {
     !default.is_some_and(|text| never_null(text.as_str()))
 }
 
-/// True for an expression that surely gives a value: constants, and what only tells the time or counts.
+/// True for an expression that certainly gives a value: constants, and functions that return the time or count.
 fn never_null(expression: &str) -> bool {
     const GIVE_VALUES: &[&str] = &[
         "now",
@@ -174,7 +174,7 @@ fn never_null(expression: &str) -> bool {
     sql::names::find(expression).iter().filter(|name| name.call).all(|name| gives(name.last()))
 }
 
-/// True where values that were not equal may be from now on, though none of them changes.
+/// True if values that were not equal may be equal from now on, although none of them changes.
 fn equality_changes(subject: &Subject<'_>) -> bool {
     if subject.changed.contains(&"collation") {
         return true;

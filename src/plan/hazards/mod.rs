@@ -28,7 +28,7 @@ use crate::model::{Edges, Object, ObjectId, State};
 
 use super::Action;
 
-/// A reason to stop, unless the person allowed it by this name.
+/// A reason to stop, unless the user allowed it by this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hazard {
     DataLoss,
@@ -135,7 +135,7 @@ pub struct Subject<'a> {
     pub lock: Option<LockMode>,
 }
 
-/// A rule: what is dangerous about the subject, if anything.
+/// A rule: the hazard of the subject, if any.
 type Rule = fn(&Subject<'_>) -> Option<Finding>;
 
 const RULES: &[Rule] = &[

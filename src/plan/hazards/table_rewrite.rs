@@ -41,7 +41,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
-/// True if tables have their columns from the attribute's type.
+/// True if tables get their columns from the attribute's type.
 fn has_tables(subject: &Subject<'_>) -> bool {
     inheritance::tables_of(subject.before, subject.id.root()).next().is_some()
 }

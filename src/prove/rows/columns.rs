@@ -145,7 +145,7 @@ const KNOWN: &str = "(SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid >
      UNION ALL VALUES ('pg_class'), ('pg_catalog.pg_class'), ('lower'), ('pg_catalog.lower'), ('public'), ('plpgsql'), ('UTC'), \
      ('Europe/Prague'), ('en_US'), ('C'), ('text'), ('simple')";
 
-/// Reads it all.
+/// Reads all of it.
 ///
 /// # Errors
 /// The server's.

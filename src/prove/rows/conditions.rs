@@ -30,7 +30,7 @@ pub(super) struct Leaf {
     pub text: String,
     /// Positions of the columns that have to be given for it; those of generated columns are behind them.
     pub columns: Vec<usize>,
-    /// True if it is looked at whole rows, which only an INSERT can offer.
+    /// True if it applies to whole rows, which only an INSERT can offer.
     pub whole: bool,
 }
 

@@ -20,7 +20,7 @@ use super::solve::{Solver, Unsolved};
 use super::values::Values;
 use super::{Refusal, Resisted, Wanted};
 
-/// How many partitions get a row of their own.
+/// How many partitions get their own row.
 const PARTITIONS: usize = 256;
 
 pub(super) struct Filler<'a> {
@@ -202,7 +202,7 @@ fn equal(table: &Table, pools: &Pools) -> Vec<Condition> {
     pairs.map(|text| Condition { name: None, tree: conditions::tree(&text, &table.columns) }).collect()
 }
 
-/// What refused most rows.
+/// The constraint that refused most rows.
 fn worst(put: &Put) -> Resisted {
     let most = put.refusals.values().max_by_key(|(count, _)| *count).and_then(|(_, violation)| violation.clone());
     match most {

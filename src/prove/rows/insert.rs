@@ -14,7 +14,7 @@ use super::pools::Pool;
 use super::server::{Desk, Given, Violation};
 use super::solve::Solved;
 
-/// How often rows are made anew for those that were refused.
+/// How often rows are generated again for those that were refused.
 const BATCHES: usize = 8;
 
 /// Where the values of a column come from.
@@ -38,7 +38,7 @@ pub(super) struct Maker<'a> {
     left_out: Vec<usize>,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Default)]
 pub(super) struct Put {
     pub rows: u64,
@@ -144,7 +144,7 @@ impl<'a> Maker<'a> {
         Ok(put)
     }
 
-    /// True if what sequences gave is there already: the next one that they give is no news.
+    /// True if the violation only means that a value given by a sequence already exists.
     fn is_out_of_place(&self, violation: &Violation) -> bool {
         let given = |at: &usize| {
             self.left_out.contains(at) && self.table.columns.get(*at).is_some_and(|c| c.next(self.table).is_some())

@@ -8,7 +8,7 @@ use super::conditions::{Leaf, mentioned};
 use super::pools::{Tuples, around, sides, source};
 use super::solve::Solver;
 
-/// How many half-made rows are kept while columns are joined.
+/// How many partial rows are kept while columns are joined.
 pub(super) const BEAM: usize = 240;
 /// A column without a value so far.
 const FREE: u32 = u32::MAX;
@@ -177,7 +177,7 @@ impl Solver<'_> {
         out
     }
 
-    /// Keeps the half-made rows that pass.
+    /// Keeps the partial rows that pass.
     async fn judge(&mut self, columns: &[usize], leaves: &[&Leaf], partial: Vec<Vec<u32>>) -> Result<Vec<Vec<u32>>> {
         if leaves.is_empty() {
             return Ok(partial);

@@ -34,7 +34,7 @@ use columns::{Facts, Table};
 use filler::Filler;
 use server::Desk;
 
-/// What is to be filled, and how.
+/// What to fill, and how.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Which tables; `None` for all ordinary ones. Those that they refer to are filled too.
@@ -55,7 +55,7 @@ impl Default for Wanted {
     }
 }
 
-/// What became of it.
+/// The result.
 #[derive(Debug, Clone)]
 pub struct Filled {
     /// Each table that was wanted or needed, by schema and name.
@@ -76,7 +76,7 @@ pub struct FilledTable {
 /// What kept a table from being filled.
 #[derive(Debug, Clone)]
 pub struct Resisted {
-    /// The constraint, or the domain's, where one is to blame.
+    /// The constraint, or the domain's, if one is to blame.
     pub constraint: Option<String>,
     /// A sentence.
     pub reason: String,
@@ -192,7 +192,7 @@ fn names_of(id: &ObjectId) -> (String, String) {
     (schema.to_owned(), id.name().as_str().to_owned())
 }
 
-/// Tables after those that they refer to, as far as that goes: where keys form a circle, one that may be NULL is left for later.
+/// Tables after those that they refer to, as far as that goes: where keys form a cycle, one that may be NULL is left for later.
 fn order(facts: &Facts) -> Vec<usize> {
     let places: FxHashMap<u32, usize> = facts.tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
     let mut open: Vec<usize> = (0..facts.tables.len()).collect();

@@ -295,7 +295,7 @@ struct Maker<'a> {
     budget: usize,
 }
 
-/// What is tried where everything but a few characters will do.
+/// Tried where almost any character matches.
 const OTHERS: &[char] = &['a', 'b', 'z', '0', '7', 'M', '-', '_', ' ', 'é', '.', 'x', '/', '@', '~', '\n'];
 
 impl Maker<'_> {

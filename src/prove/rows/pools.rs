@@ -86,7 +86,7 @@ pub(super) struct Pools {
     pub tuples: Vec<Tuples>,
     /// Columns that have to equal others of the same row: it is its own parent.
     pub own: Vec<(usize, usize)>,
-    /// Columns that may hold nothing but what other tables hold.
+    /// Columns that may only hold what other tables hold.
     pub restricted: Vec<usize>,
 }
 
@@ -249,7 +249,7 @@ fn typed(
     }
 }
 
-/// As many different values as there are to be rows, beyond those that a type has anyway.
+/// As many different values as rows are wanted, beyond those that a type has anyway.
 fn counted(base: &str, rows: usize) -> impl Iterator<Item = String> {
     let number =
         ["smallint", "integer", "bigint", "numeric", "real", "double"].iter().any(|start| base.starts_with(start));

@@ -8,7 +8,7 @@ use crate::sql;
 
 use super::columns::Table;
 
-/// What turns everything off for one table, and what puts it back.
+/// The statements that turn everything off for one table, and those that restore it.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     off: Vec<String>,
@@ -18,7 +18,7 @@ pub(super) struct Quiet {
     forced: Vec<String>,
 }
 
-/// What turns off what stands between a table's rows and whoever puts them in, and what puts it back.
+/// The statements that turn off what would interfere with inserting rows, and those that restore it.
 pub(super) fn around(all: &FxHashMap<u32, Quiet>, table: &Table) -> (Vec<String>, Vec<String>) {
     let (mut off, mut back) = (Vec::new(), Vec::new());
     let mut targets: Vec<u32> = table.references.iter().map(|reference| reference.target).chain([table.oid]).collect();

@@ -12,7 +12,7 @@ use super::server::Desk;
 /// How many rows of another table a foreign key chooses from.
 const TARGETS: usize = 256;
 
-/// Makes a foreign key's columns choose from what is there.
+/// Makes a foreign key's columns choose from existing rows.
 pub(super) async fn referred(
     desk: &Desk<'_>,
     table: &Table,
@@ -54,7 +54,7 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("c{at}")).collect()
 }
 
-/// Restricts a column to what is there. One that another key restricted before is restricted further.
+/// Restricts a column to existing values. One that another key has already restricted is restricted further.
 fn chosen_from(found: &mut Pools, column: usize, order: &[Option<String>], optional: bool) {
     let restricted = found.restricted.contains(&column);
     let Some(pool) = found.pools.get_mut(column) else { return };

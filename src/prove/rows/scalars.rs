@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use super::values::{Values, strings, unique};
 
-/// Of a type by its name. What is not known is tried out.
+/// Values of a type by its name. For unknown types, guesses are tried.
 pub(super) fn scalars(name: &str, modifier: i32, dice: &mut Dice) -> Values {
     numbers(name, modifier)
         .or_else(|| times(name, modifier))

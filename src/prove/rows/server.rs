@@ -51,7 +51,7 @@ pub(super) struct Given {
     pub sql: String,
 }
 
-/// Why a row was not taken.
+/// Why a row was not accepted.
 #[derive(Debug, Clone)]
 pub(super) struct Violation {
     pub state: String,
@@ -79,7 +79,7 @@ pub(super) async fn clear(session: &Session) -> Result<()> {
 /// Where candidates are judged and rows put in, until some time.
 pub(super) struct Desk<'a> {
     pub session: &'a Session,
-    /// When it has to be through with candidates that fail.
+    /// The deadline for candidates that fail.
     pub deadline: Instant,
 }
 

@@ -61,7 +61,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Solves all columns; those that nothing connects are left to whoever makes rows.
+    /// Solves all columns; unconnected ones are left to the code that makes rows.
     ///
     /// # Errors
     /// The server's.

@@ -6,9 +6,9 @@ use super::types::{Shape, Types};
 /// What a column can hold.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Values {
-    /// Where types end and where mistakes hide, the most telling first.
+    /// The edges of types, and where mistakes hide, the most telling first.
     pub edges: Vec<String>,
-    /// What nobody would wonder at, in ascending order where the type has one.
+    /// Unremarkable values, in ascending order if the type has one.
     pub plain: Vec<String>,
 }
 

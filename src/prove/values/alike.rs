@@ -66,7 +66,7 @@ impl Family {
     }
 }
 
-/// A decimal number without what does not count: `-12.5` for `-0012.500`, also for `-1.25e+01`.
+/// A decimal number without insignificant digits and signs: `-12.5` for `-0012.500`, also for `-1.25e+01`.
 fn number(text: &str) -> Option<String> {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (digits, power) = digits.split_once(['e', 'E']).map_or((digits, "0"), |(digits, power)| (digits, power));

@@ -71,7 +71,7 @@ pub async fn compare(session: &Session, ends: &Ends<'_>) -> Result<Vec<String>> 
     Ok(lines)
 }
 
-/// How the values of a column are found to be.
+/// How the values of a column compare.
 enum Found {
     /// Byte for byte the same.
     Same,
@@ -196,7 +196,7 @@ impl<'a> Ends<'a> {
         Ok(Found::Changed(count, bytes.lost.into_iter().next().flatten(), bytes.new.into_iter().next().flatten()))
     }
 
-    /// True if the values, taken back to the type that they had, are what they were; also where there is no way back to ask: there
+    /// True if the values, converted back to the type that they had, are what they were; also where there is no way back to ask: there
     /// the way down will tell.
     async fn back_again(
         &self,
@@ -213,7 +213,7 @@ impl<'a> Ends<'a> {
         Ok(fine(&difference(was, &is, &|text: &Option<Text>| text.clone())))
     }
 
-    /// What is to be said of a sequence that stands before where it stood.
+    /// What to report about a sequence whose position moved back.
     fn place(&self, before: &Place) -> Option<String> {
         let last = before.last?;
         let owner = |place: &Place, values: &'a Values| {
@@ -309,7 +309,7 @@ fn difference(was: &[Option<Text>], is: &[Option<Text>], form: &dyn Fn(&Option<T
     Difference { lost, new }
 }
 
-/// True if the values of these columns stand together as they did, whatever the order of the rows.
+/// True if the values of these columns occur in the same combinations as before, in any order of rows.
 fn same_rows(before: &Table, after: &Table, columns: &[(usize, usize)]) -> bool {
     let sorted = |table: &Table, at: &dyn Fn(&(usize, usize)) -> usize| {
         let row =

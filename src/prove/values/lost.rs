@@ -9,12 +9,12 @@ use crate::model::Text;
 /// What is announced as lost.
 #[derive(Debug, Default)]
 pub struct Lost {
-    /// A step by hand says so without saying of what.
+    /// A step by hand announces a loss without saying of what.
     all: bool,
     schemas: Vec<Text>,
     tables: Vec<(Text, Text)>,
     columns: Vec<(Text, Text, Text)>,
-    /// Types whose values are changed wherever they stand.
+    /// Types whose values change wherever they are used.
     types: Vec<(Text, Text)>,
     sequences: Vec<(Text, Text)>,
 }

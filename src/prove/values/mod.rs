@@ -38,12 +38,12 @@ pub struct Column {
     pub sql_type: Text,
     /// The one built-in type that its values are made of, in whatever domain, array or range; empty if there are several or none.
     pub leaf: Text,
-    /// The types of people's own that its values go through, as schema and name.
+    /// The user-defined types that its values go through, as schema and name.
     pub types: Vec<(Text, Text)>,
     pub generated: bool,
 }
 
-/// Where a sequence stands.
+/// The position of a sequence.
 #[derive(Debug)]
 pub struct Place {
     pub oid: u32,
@@ -56,7 +56,7 @@ pub struct Place {
     pub last: Option<i64>,
 }
 
-/// All that is to be kept.
+/// Everything that must be kept.
 #[derive(Debug, Default)]
 pub struct Values {
     pub tables: Vec<Table>,
@@ -130,7 +130,7 @@ async fn read(session: &Session, table: &Table, query: &str) -> Result<Vec<Row>>
     rows
 }
 
-/// Relations of people's own, not those of extensions.
+/// User-defined relations, not those of extensions.
 const OURS: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT EXISTS (SELECT FROM pg_depend d \
      WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e')";
 

@@ -151,7 +151,7 @@ pub(super) fn has_zone(t: &Parsed) -> bool {
     t.suffix == " with time zone"
 }
 
-/// True where a time without a zone becomes one with a zone or the other way around: what it means is nobody's to guess.
+/// True where a time without a zone becomes one with a zone or the other way around: what it means cannot be guessed.
 pub(super) fn needs_zone(old: &Parsed, new: &Parsed) -> bool {
     // `timetz` → `time` just drops the zone.
     let drops = old.name == "time" && has_zone(old);

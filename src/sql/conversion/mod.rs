@@ -39,7 +39,7 @@ pub enum Verdict {
     Looks,
     /// Values are changed, for that reason.
     Loses(String),
-    /// The same moment is written with a zone that nobody said; it comes back as it was.
+    /// The same moment is written with a zone that was not given; it comes back as it was.
     NeedsZone,
     /// Not one value of the old type can be written in the new one.
     Impossible,
@@ -55,7 +55,7 @@ impl Stands {
         }
     }
 
-    /// Says the type's own name anew, where it is called otherwise for a time.
+    /// Repeats the type's own name, where it is called otherwise for a time.
     #[must_use]
     pub fn called(mut self, name: &ObjectId, now: &ObjectId) -> Self {
         match &mut self {
@@ -109,7 +109,7 @@ pub fn verdict(old: &Stands, new: &Stands) -> Verdict {
     }
 }
 
-/// True where a time without a zone becomes one with a zone or the other way around: what it means is nobody's to guess.
+/// True where a time without a zone becomes one with a zone or the other way around: what it means cannot be guessed.
 pub fn needs_zone(old: &Stands, new: &Stands) -> bool {
     match (old.element(), new.element()) {
         (Stands::Scalar(old), Stands::Scalar(new)) => keeps::needs_zone(old, new),

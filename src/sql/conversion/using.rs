@@ -11,7 +11,7 @@ pub fn using(column: &str, is_domain: bool, place: &str, old: &Stands, new: &Sta
         return Some(looking(&value, place, old, new));
     }
     if assigned(old, new) {
-        // Arrays of a domain are no domain: they have to be said to be arrays of its type.
+        // Arrays of a domain are not domains: they have to be cast as arrays of its type.
         return (is_domain && matches!(old, Stands::List(_))).then_some(value);
     }
     if let (Stands::Scalar(old), Stands::Scalar(new)) = (old, new)

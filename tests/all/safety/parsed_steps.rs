@@ -96,7 +96,7 @@ const NEW_IN_14: &str = r##"schema m {
 }
 "##;
 
-/// Files for all shapes: the path in `schema/`, and the text. `initcond` is no expression.
+/// Files for all shapes: the path in `schema/`, and the text. `initcond` is not an expression.
 fn files(texts: &[&str]) -> Vec<(String, String)> {
     let mut out = Vec::new();
     for (shape, of, _) in SHAPES {

@@ -328,7 +328,7 @@ fn making_the_ledger_fires_no_event_trigger_of_another_role() {
     plot.db.execute("DROP EVENT TRIGGER fired");
 }
 
-/// Before 17 nothing turns off an event trigger that fires in replicas, and whoever is no superuser turns off none: the ledger is not made.
+/// Before 17 nothing turns off an event trigger that fires in replicas, and whoever is not a superuser turns off none: the ledger is not made.
 #[test]
 fn making_the_ledger_asks_where_an_event_trigger_of_another_role_stays_on() {
     for mode in ["ENABLE ALWAYS", "ENABLE REPLICA", "ENABLE"] {

@@ -1,4 +1,4 @@
-//! An interrupted run is no permission for the rest: whoever resumes it is asked again.
+//! An interrupted run does not permit the rest: whoever resumes it is asked again.
 
 use crate::support::{Sandbox, TestDb};
 
