@@ -62,7 +62,7 @@ pub fn complete(old: &mut State, new: &mut State) -> Completed {
     done
 }
 
-/// True where a table that stays has its columns from elsewhere than before. One that is recreated is made as it is to be.
+/// True if a table that stays gets its columns from elsewhere than before. A recreated table is created in its final form.
 fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
     let Some(before) = before.filter(|_| id.kind().address == Address::Qualified) else { return false };
     let replaced = |object: &Object| {
@@ -72,7 +72,7 @@ fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
     inheritance::parents(before) != inheritance::parents(after) && !replaced(after)
 }
 
-/// What a column that says nothing of its own has from elsewhere: its default.
+/// What a column without attributes of its own gets from elsewhere: its default.
 fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
     let origins = room(id.kind()).inherited_from(id, state);
     let Some(origin) = origins.first().filter(|_| !state.has(id)) else { return Vec::new() };
@@ -91,7 +91,7 @@ fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     Some(object)
 }
 
-/// Where a part of a table has from what it does not say itself: nowhere, if it says all, as a column with a type does.
+/// Where a part of a table gets what it does not declare itself: nowhere, if it declares everything, as a column with a type does.
 pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
     let says_all = |own: &Object| own.value("type").is_some() || id.kind().address != Address::MemberOf;
     if state.get(id).is_some_and(says_all) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }

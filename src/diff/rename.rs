@@ -164,7 +164,7 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
 }
 
-/// The state once the part `from` of an object is called `to`, and so wherever it stands as a constant. Constants of arrays and the
+/// The state once the part `from` of an object is called `to`, and likewise wherever it occurs as a constant. Constants of arrays and the
 /// like are left: there the comparison asks the server.
 fn relabel(mut state: State, from: &ObjectId, to: &ObjectId) -> State {
     let room = room(from.kind());
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(edges.get(&column), Some(&vec![id("range", "brange")]));
     }
 
-    /// Of every kind that has a name of its own: an old name that is there is followed, one that is gone is forgotten, and one that is
+    /// Of every kind that has a name of its own: an old name that exists is followed, one that is gone is ignored, and one that is
     /// there beside the new one is refused.
     #[test]
     fn no_old_name_is_forgotten_while_both_are_there() {

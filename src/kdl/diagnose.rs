@@ -10,7 +10,7 @@ use super::Problem;
 use super::explain::explain;
 use super::read::{oddly_indented, span};
 
-/// Of larger files only the first error is told: reading them again and again would take seconds.
+/// For larger files only the first error is reported: reading them repeatedly would take seconds.
 const MAX_DIAGNOSED_BYTES: usize = 2 << 20;
 
 /// Problems shown per file; the rest are mostly consequences.
@@ -57,7 +57,7 @@ fn first_error(text: &str) -> Option<(ReaderError, Range<usize>, Option<Range<us
     None
 }
 
-/// An error in words, and what has to be painted over so that reading can go on; nothing where all else is a consequence.
+/// An error in words, and what to mask so that reading can continue; nothing if all else is a consequence.
 pub(super) struct Finding {
     pub problem: Problem,
     pub paint: Option<Paint>,
@@ -65,9 +65,9 @@ pub(super) struct Finding {
 
 /// A part of a text that the next reading is not to see.
 pub(super) enum Paint {
-    /// A value stands there, if a wrong one.
+    /// There is a value, though an invalid one.
     Value(Range<usize>),
-    /// Nothing stands there.
+    /// There is nothing.
     Nothing(Range<usize>),
     /// Nothing but the braces that have no partner in it stands there.
     Line(Range<usize>),

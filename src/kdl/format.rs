@@ -68,7 +68,7 @@ fn told(text: &str) -> Vec<String> {
     }
 }
 
-/// What stands at the top of the file: blank lines are put between these at the end.
+/// The top level of the file: blank lines are put between these at the end.
 struct Top {
     /// Where its first line begins.
     at: usize,
@@ -90,7 +90,7 @@ struct Layout<'a> {
     in_node: bool,
     /// The last token of the node.
     last: What,
-    /// Nothing stands in the block yet.
+    /// The block is still empty.
     first: bool,
     /// The line ends with `// …`: nothing can follow on it.
     closed: bool,
@@ -145,7 +145,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// A block begins: it goes, or stays on the line, or gets lines of its own.
+    /// A block begins: it is removed, stays on the line, or gets its own lines.
     fn open(&mut self, piece: &Piece<'a>) -> Result<(), usize> {
         let commented_out = self.last == What::SlashDash;
         let mut ahead = Tokens::from(self.text, piece.end());
@@ -294,7 +294,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Begins a line, after a blank one if there was one and it does not stand at the start of a block.
+    /// Begins a line, after a blank one if there was one and it is not at the start of a block.
     fn begin(&mut self, blank: bool) {
         if !self.out.is_empty() {
             self.out.push('\n');
@@ -318,7 +318,7 @@ impl<'a> Layout<'a> {
         self.out.extend(std::iter::repeat_n(' ', depth * INDENT));
     }
 
-    /// What stands on the line so far; of a line that is too long for anything, its end.
+    /// The contents of the line so far; for an overlong line, its end.
     fn line(&self) -> &str {
         let from = self.out.floor_char_boundary(self.out.len().saturating_sub(4 * (WIDTH + MAX_DEPTH * INDENT)));
         self.out.get(from..).and_then(|end| end.rsplit('\n').next()).unwrap_or("")
@@ -340,7 +340,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// A value as it stands on lines of this depth: a string of several lines moves along with its node.
+    /// A value as written on lines of this depth: a string of several lines moves with its node.
     fn value(&self, text: &'a str) -> Cow<'a, str> {
         let quotes = text.trim_matches('#');
         let Some(inner) = quotes.strip_prefix("\"\"\"").and_then(|rest| rest.strip_suffix("\"\"\"")) else {
@@ -402,7 +402,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// True where nothing stands between two tokens of a node.
+/// True if nothing separates two tokens of a node.
 fn tight(last: What, next: What) -> bool {
     matches!(last, What::OpenType | What::CloseType | What::Equals | What::SlashDash)
         || matches!(next, What::CloseType | What::Equals)

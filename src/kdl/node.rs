@@ -92,12 +92,12 @@ impl Node {
         self
     }
 
-    /// True if both lists say the same, wherever it stands.
+    /// True if both lists have the same contents, wherever they are.
     pub fn all_alike(these: &[Node], those: &[Node]) -> bool {
         these.len() == those.len() && these.iter().zip(those).all(|(this, that)| this.is_like(that))
     }
 
-    /// True if both say the same, wherever they stand.
+    /// True if both have the same contents, wherever they are.
     pub fn is_like(&self, other: &Node) -> bool {
         self.name == other.name
             && self.args.len() == other.args.len()

@@ -21,11 +21,11 @@ pub struct Problem {
     pub message: String,
     /// Where.
     pub span: Span,
-    /// What stands under the marked source.
+    /// The label below the marked source.
     pub label: String,
     /// What to do instead.
     pub help: Option<String>,
-    /// Another place that has to do with it, and what is there.
+    /// A related place, and what is there.
     pub related: Option<(Span, &'static str)>,
 }
 
@@ -137,7 +137,7 @@ impl Sources {
     }
 }
 
-/// The beginning of a message that nobody would read to the end.
+/// The beginning of an overlong message.
 fn clipped(message: &str) -> Cow<'_, str> {
     match message.len() > MAX_MESSAGE {
         true => format!("{} …", &message[..message.floor_char_boundary(MAX_MESSAGE)]).into(),

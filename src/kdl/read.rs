@@ -29,7 +29,7 @@ pub fn read(file: u32, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
     read_with(file, text, &mut Texts::default())
 }
 
-/// Short texts that were read before: a schema says few words often.
+/// Short texts that were read before: a schema repeats few words.
 #[derive(Debug, Default)]
 pub struct Texts(FxHashSet<Text>);
 
@@ -95,7 +95,7 @@ fn read_within(
     quick::read(file, text, texts, parts).map_or_else(|| strict(file, text, texts, parts), Ok)
 }
 
-/// Reads whatever is KDL, and says what is wrong where it is none.
+/// Reads any valid KDL, and reports what is wrong with anything else.
 pub(super) fn strict(file: u32, text: &str, texts: &mut Texts, parts: usize) -> Result<Vec<Node>, Vec<Problem>> {
     let mut building =
         Building { file, text, texts, top: Vec::new(), open: Vec::new(), problems: Vec::new(), left: parts };

@@ -350,7 +350,7 @@ impl<'a> Splices<'a> {
         Tail { core, end: if at_end { self.text.len() } else { core }, ends_line: at_end }
     }
 
-    /// What has to stand at a place so that a new line can begin there.
+    /// What is needed at a place so that a new line can begin there.
     fn line_end(&self, at: usize) -> &'static str {
         let next = self.piece_from(at);
         let before = trivia(self.slice(next.start - next.gap.len()..at)).last().map(|(part, _)| *part);
@@ -406,7 +406,7 @@ impl<'a> Splices<'a> {
         out
     }
 
-    /// A value as it stands on a line with that indentation.
+    /// A value as written on a line with that indentation.
     fn value(&self, arg: &Arg, indent: &str) -> String {
         let node = Node { args: vec![arg.clone()], ..Node::new("n") };
         let lines = self.lines(&[node], indent, false);

@@ -149,7 +149,7 @@ fn fits_lines(text: &str) -> bool {
         && text.split('\n').all(|line| line.chars().take_while(|c| is_space(*c)).all(|c| c.is_ascii()))
 }
 
-/// True if the string stands without quotes: no keyword, nothing like a number, and of what KDL allows only what reads like a word.
+/// True if the string needs no quotes: not a keyword, nothing like a number, and only what looks like a word.
 /// `'pending'` would be one too, but people take it for a quoted string.
 fn is_bare(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -160,7 +160,7 @@ fn is_bare(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$'))
 }
 
-/// What may not stand in a string of one line as it is: line ends and characters that KDL forbids; tabs, since people cannot see them.
+/// What must not occur verbatim in a single-line string: line ends and characters that KDL forbids; tabs, since people cannot see them.
 fn needs_escape(c: char) -> bool {
     matches!(c, '\0'..='\u{1f}' | '\u{7f}' | '\u{85}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

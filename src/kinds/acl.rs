@@ -152,7 +152,7 @@ pub enum Verb {
     RevokeOption,
 }
 
-/// The statement that gives or takes privileges on `object`; none for no privileges.
+/// The statement that grants or revokes privileges on `object`; none for no privileges.
 pub fn statement(
     object: &ObjectId,
     verb: &Verb,
@@ -288,7 +288,7 @@ pub fn owned_with(object: &ObjectId) -> &ObjectId {
     if object.kind().word == "identity" { object.root() } else { object }
 }
 
-/// True if the grantee owns the object, as far as the state says who does.
+/// True if the grantee owns the object, if the state names the owner.
 pub fn is_owner(object: &ObjectId, grantee: &Ident, cx: &Context<'_>) -> bool {
     let facet = find("owner").map(|room| ObjectId::facet(room.kind(), owned_with(object).clone()));
     let said = facet.and_then(|id| cx.state.get(&id)).and_then(|owner| owner.get(OWNER));

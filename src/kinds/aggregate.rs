@@ -244,7 +244,7 @@ impl Room for Aggregate {
         }
     }
 
-    /// CREATE OR REPLACE takes new functions and states, but keeps the result's type, the arguments' names and the sort of aggregate.
+    /// CREATE OR REPLACE accepts new functions and states, but keeps the result's type, the arguments' names and the sort of aggregate.
     fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
         let kept = |key: Key<Vec<Attrs>>| {
             let (old, new) = (old.get(key).unwrap_or_default(), new.get(key).unwrap_or_default());
@@ -331,7 +331,7 @@ fn takes(key: Key<ObjectId>, attrs: &Attrs) -> Vec<Text> {
     std::iter::once(state).chain(arguments).collect()
 }
 
-/// Takes out what goes without saying, and brings types into the form in which the catalog has them.
+/// Removes defaults, and brings types into the form in which the catalog has them.
 fn normalise(attrs: &mut Attrs) {
     for key in [ARGS, ORDER_BY] {
         let bare = |arg: &Attrs| {

@@ -115,7 +115,7 @@ fn what(object: &Object) -> Option<String> {
     Some(format!("{}{}", object.get(TYPE)?.as_str(), collated::clause(object.get(COLLATION))))
 }
 
-/// Tables of the type change with it, which has to be said.
+/// Tables of the type change with it, which requires CASCADE.
 fn alter_type(id: &ObjectId, what: &str, cx: &Context<'_>) -> Statement {
     let sql = format!("ALTER TYPE {} {what}", id.parent().map_or_else(String::new, sql::path));
     match id.parent().and_then(|of| inheritance::tables_of(cx.state, of).next()) {

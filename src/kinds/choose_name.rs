@@ -91,7 +91,7 @@ pub fn of_expression(text: &str) -> String {
     named(text).or(cast).unwrap_or_else(|| "expr".into())
 }
 
-/// A cast's operand, which stands by itself, and its type.
+/// A cast's operand and its type.
 fn cast(text: &str) -> Option<(&str, sql::types::Parsed)> {
     let (argument, cast) = text.rsplit_once("::")?;
     let argument = argument.trim();
@@ -104,7 +104,7 @@ fn cast(text: &str) -> Option<(&str, sql::types::Parsed)> {
     (lex::is_balanced(argument) && alone).then(|| sql::types::parse(cast.trim()).ok().map(|cast| (argument, cast)))?
 }
 
-/// What stands between parentheses that are around all of it.
+/// The text inside parentheses that surround all of it.
 fn in_parentheses(text: &str) -> Option<&str> {
     text.strip_prefix('(')?.strip_suffix(')').filter(|inner| lex::is_balanced(inner))
 }

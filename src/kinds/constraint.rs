@@ -154,13 +154,13 @@ pub fn columns_of_child(node: &Node, word: &str, table: &ObjectId, scope: &mut S
     Some(columns(&child.args, table, scope)).filter(|list| !list.is_empty())
 }
 
-/// The table in whose node (or in whose column's node) a node stands.
+/// The table in whose node (or in whose column's node) a node is.
 pub fn table_of(scope: &Scope<'_>) -> Option<ObjectId> {
     let parent = scope.parent.as_ref()?;
     if parent.kind().word == "column" { parent.parent().cloned() } else { Some(parent.clone()) }
 }
 
-/// The name that `name=` says.
+/// The name given by `name=`.
 pub fn said_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
     node.get_prop("name").and_then(|arg| generic::name_of(arg, scope))
 }
@@ -173,7 +173,7 @@ pub struct Naming<'a> {
     pub label: &'a str,
 }
 
-/// The address of a constraint on `table` (or an index beside it), under the name that was said or else PostgreSQL's.
+/// The address of a constraint on `table` (or an index beside it), under the given name, or else PostgreSQL's.
 pub fn name(
     kind: KindRef,
     table: &ObjectId,
@@ -290,7 +290,7 @@ pub fn columns_by_number(book: &crate::catalog::Book, relation: u32, numbers: &[
     numbers.iter().map(|number| book.column(relation, *number).cloned()).collect()
 }
 
-/// A name in a schema as it is kept where it is only text: what PostgreSQL finds by itself or in `public` goes without one.
+/// A name in a schema as stored in plain text: what PostgreSQL finds by itself or in `public` has no schema.
 pub fn in_schema(schema: &str, name: &str) -> Text {
     match schema {
         "pg_catalog" | "public" => sql::reference::join(&[name]).into(),
@@ -298,7 +298,7 @@ pub fn in_schema(schema: &str, name: &str) -> Text {
     }
 }
 
-/// The same for what a file says; `word` is the kind that the project may declare it as.
+/// The same for a name in a file; `word` is the kind that the project may declare it as.
 pub fn normal_name(text: &str, word: &str, scope: &Scope<'_>) -> Text {
     match sql::reference::split(text).as_deref() {
         Ok([name]) => {

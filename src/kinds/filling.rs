@@ -10,7 +10,7 @@ const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
 const GENERATED: Key<Expr> = Key::new("generated");
 
-/// True if rows that are there when the column comes have to be given a value by somebody. `state` is the one with the column; `folded`
+/// True if somebody has to supply a value for existing rows when the column is added. `state` is the one with the column; `folded`
 /// are the parts that come with it.
 pub fn lacks_value(column: &ObjectId, object: &Object, folded: &[Folded], state: &State) -> bool {
     let rows = column.parent().is_some_and(|table| table.kind().word == "table");

@@ -45,7 +45,7 @@ pub const fn options_attr(on_change: OnChange, doc: &'static str) -> Attr {
     attr(OPTIONS, Shape::Options, Form::Child, on_change, doc)
 }
 
-/// True for the name of an option whose value is a secret, as far as names tell. `mapping`: in a user mapping, where all are that
+/// True for the name of an option whose value is a secret, judging by its name. `mapping`: in a user mapping, where all are that
 /// are not known as harmless.
 pub fn is_secret(name: &str, mapping: bool) -> bool {
     const HARMLESS: &[&str] = &[
@@ -83,7 +83,7 @@ pub fn read(list: Vec<String>, mapping: bool, attrs: &mut Attrs) {
     attrs.set(SECRET, (!records.is_empty()).then_some(records));
 }
 
-/// Checks what was read from a file: a secret has no value there, and its variable a name that says what it is for.
+/// Checks what was read from a file: a secret has no value there, and its variable a name that shows its purpose.
 pub fn check(id: &ObjectId, mapping: bool, span: Span, scope: &mut Scope<'_>) {
     let Some(object) = scope.load.state.objects.get_mut(id) else { return };
     let span = object.place.unwrap_or(span);

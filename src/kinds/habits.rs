@@ -194,7 +194,7 @@ pub fn plain(word: &str) -> String {
     out
 }
 
-/// Types of other databases, and those of PostgreSQL that stand for them.
+/// Types of other databases, and their equivalents in PostgreSQL.
 const TYPES: &[(&str, &str)] = &[
     ("datetime", "timestamptz"),
     ("datetime2", "timestamptz"),

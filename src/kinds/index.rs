@@ -17,7 +17,7 @@ use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, S
 
 /// No two rows have the same key.
 pub const UNIQUE: Key<bool> = Key::new("unique");
-/// The index is the leftover of a failed build: it slows writes down and serves nobody.
+/// The index is left over from a failed build: it slows down writes and is not used.
 const INVALID: Key<bool> = Key::new("invalid");
 
 /// Not on the partitions.

@@ -17,7 +17,7 @@ pub const NULLS_NOT_DISTINCT: Key<bool> = Key::new("nulls-not-distinct");
 /// The last column is a range, and ranges may not overlap (from 18 on).
 pub const WITHOUT_OVERLAPS: Key<bool> = Key::new("without-overlaps");
 
-/// A key of the same columns: in one CREATE TABLE, PostgreSQL would take the two for one (transformIndexConstraints).
+/// A key of the same columns: in one CREATE TABLE, PostgreSQL would merge the two (transformIndexConstraints).
 const SAME_AS: Key<ObjectId> = Key::new("same-as");
 
 /// The row of a table of attributes for `SAME_AS`.
@@ -106,7 +106,7 @@ pub fn naming<'a>(attrs: &Attrs, label: &'a str) -> Naming<'a> {
     Naming { addition: (label != "pkey").then(|| constraint::joined(&columns)), label }
 }
 
-/// The rows of one type of `pg_constraint`. What a partition or child has from its parent is not an object of its own.
+/// The rows of one type of `pg_constraint`. What a partition or child gets from its parent is not a separate object.
 pub fn query(contype: char, server: Version) -> String {
     let nulls = if server.at_least(15) { "i.indnullsnotdistinct" } else { "false" };
     let period = if server.at_least(18) { "c.conperiod" } else { "false" };

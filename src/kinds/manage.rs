@@ -126,7 +126,7 @@ fn is_superusers(id: &ObjectId, state: &State) -> bool {
     }
 }
 
-/// True if the object has an owner of its own: parts follow what they are part of, and so do sequences of columns.
+/// True if the object has its own owner: parts share the owner of what they are part of, and so do sequences of columns.
 fn has_owner(id: &ObjectId, state: &State) -> bool {
     let own = matches!(
         id.kind().word,

@@ -10,7 +10,7 @@ use super::{IS_TYPE, find, habits, rooms};
 /// At most so many names are shown of those that may have been meant.
 const MAX_CANDIDATES: usize = 8;
 
-/// Where the nodes of a kind stand, for one that stands elsewhere.
+/// Where the nodes of a kind belong, for one that is elsewhere.
 pub fn where_it_stands(word: &str) -> Option<String> {
     let room = rooms().iter().find(|room| room.kind().word == word || room.words().contains(&word))?;
     Some(match room.kind().within {
@@ -210,7 +210,7 @@ fn properties(attrs: &'static [Attr], what: &str) -> impl Iterator<Item = &'stat
         .chain((what == "column").then_some(["references", "check"]).into_iter().flatten())
 }
 
-/// Constraints that a column says with a bare word.
+/// Constraints that a column declares with a bare word.
 pub fn short_flags(what: &str) -> impl Iterator<Item = &'static str> + use<> {
     (what == "column").then_some(["primary-key", "unique"]).into_iter().flatten()
 }

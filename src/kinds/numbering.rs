@@ -71,8 +71,8 @@ pub fn predecessor(id: &ObjectId, column: &ObjectId, other: &State) -> Option<Ob
     of(column, other).filter(|source| source != id)
 }
 
-/// The name that the sequence of an identity has for now: another one than its own as long as a sequence is there that it takes the place
-/// of, or that takes its place, and that has the same name.
+/// The current name of an identity's sequence: different from its own as long as a sequence exists that it replaces
+/// or that replaces it, and that has the same name.
 pub fn name_for_now(identity: &ObjectId, cx: &Context<'_>) -> Option<Ident> {
     let name = room(identity.kind()).takes(identity, cx.state.get(identity)?)?;
     let twin = cx.across().and_then(|other| Some((predecessor(identity, identity.parent()?, other)?, other)));
@@ -132,7 +132,7 @@ pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: 
     out
 }
 
-/// The column whose rows have to be looked through for the last number when the identity or sequence comes to it: none that is the
+/// The column whose rows must be searched for the last number when an identity or sequence is added to it: none that is the
 /// first one of a key, and none that continues where another sequence stands.
 pub fn looks_at(id: &ObjectId, state: &State, other: &State) -> Option<ObjectId> {
     let column = room(id.kind()).fills(id, state).filter(|column| other.has(column))?;
@@ -143,7 +143,7 @@ pub fn looks_at(id: &ObjectId, state: &State, other: &State) -> Option<ObjectId>
     (!has_key && type_of(&column, state).is_some()).then_some(column)
 }
 
-/// Where the sequence stands that numbers a column on the other side of the plan: its name while both are there, and its numbers.
+/// The position of the sequence that numbers a column on the other side of the plan: its name while both exist, and its numbers.
 fn place(source: &ObjectId, other: &State, cx: &Context<'_>) -> Option<(String, Range)> {
     let object = other.get(source)?;
     if source.kind().word == "sequence" {

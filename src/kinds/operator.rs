@@ -25,7 +25,7 @@ const MERGES: Key<bool> = Key::new("merges");
 /// In the order of the catalog query.
 const FUNCTIONS: [Key<ObjectId>; 3] = [FUNCTION, RESTRICT, JOIN];
 
-/// What stands for the operand that a prefix operator does not have.
+/// The placeholder for the operand that a prefix operator does not have.
 const NONE: &str = "NONE";
 
 static ATTRS: [Attr; 9] = [
@@ -241,7 +241,7 @@ fn partner_text(id: &ObjectId, schema: &str, name: &str) -> Text {
     }
 }
 
-/// The same for what a file says.
+/// The same for a name in a file.
 fn normal(text: &Text, scope: &Scope<'_>) -> Text {
     let own = scope.schema.name().text();
     let declared = |schema: &Text, name: &Text| {

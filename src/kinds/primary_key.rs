@@ -114,7 +114,7 @@ fn one_per_table(id: &ObjectId, scope: &mut Scope<'_>) {
     scope.problem(problem.help("make one of them `unique`"));
 }
 
-/// A primary key makes its columns NOT NULL, and that stays when it goes: the columns say it, here as in the catalog.
+/// A primary key makes its columns NOT NULL, which stays when it is dropped: the columns have it, here as in the catalog.
 fn make_not_null(id: &ObjectId, scope: &mut Scope<'_>) {
     let state = &mut scope.load.state;
     let place = state.get(id).and_then(|o| o.place);

@@ -280,7 +280,7 @@ fn usual_name(range: &str) -> String {
     cut(&name, MAX_NAME_BYTES)
 }
 
-/// True if the class is the one that PostgreSQL takes for its own types anyway.
+/// True if the class is the default for PostgreSQL's own types.
 fn is_usual_class(object: &Object, class: &str) -> bool {
     let Some(stem) = class.strip_suffix("_ops") else { return false };
     let short = match object.get(SUBTYPE).map_or("", |t| t.as_str()) {

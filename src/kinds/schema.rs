@@ -86,7 +86,7 @@ impl Room for Schema {
     }
 }
 
-/// Enters the schema. Many files may open the same one; what is said beside its name is said once, in any of them.
+/// Enters the schema. Many files may open the same one; attributes beside its name are given once, in any of them.
 fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
     let objects = &mut scope.load.state.objects;
     let known =

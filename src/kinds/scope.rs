@@ -75,11 +75,11 @@ impl Load {
     }
 }
 
-/// The place of a node: its schema and the object in whose node it stands.
+/// The place of a node: its schema and the object whose node contains it.
 pub struct Scope<'a> {
     /// The schema of unqualified names.
     pub schema: ObjectId,
-    /// The object in whose node this one stands.
+    /// The object whose node contains this one.
     pub parent: Option<ObjectId>,
     /// What is collected.
     pub load: &'a mut Load,
@@ -129,7 +129,7 @@ impl Scope<'_> {
         true
     }
 
-    /// The address of a new object of `room` that stands here.
+    /// The address of a new object of `room` declared here.
     pub fn id(&self, room: &dyn Room, name: impl Into<Ident>) -> ObjectId {
         let kind = room.kind();
         let parent = match kind.within {

@@ -15,7 +15,7 @@ use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, S
 const TYPE: Key<SqlType> = Key::new("type");
 /// Not written to the write-ahead log.
 pub const UNLOGGED: Key<bool> = Key::new("unlogged");
-/// The kind that says with which column it is dropped.
+/// The kind that determines with which column it is dropped.
 const OWNED_BY: &str = "owned-by";
 
 static ATTRS: [Attr; 8] = [

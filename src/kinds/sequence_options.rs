@@ -112,7 +112,7 @@ fn limits(sql_type: &str) -> (i64, i64) {
     }
 }
 
-/// True if a sequence that changes so has to be put somewhere else: it turns around, or begins again.
+/// True if a change moves the position of a sequence: it reverses its direction, or starts over.
 pub fn moves(old: &Attrs, new: &Attrs) -> bool {
     ascends(old) != ascends(new) || apart(old, new)
 }
@@ -175,7 +175,7 @@ pub fn forward(old: &Attrs, new: &Attrs) -> Option<(i64, String)> {
     }
 }
 
-/// True if no number is in both ranges: wherever the sequence stands, it has to begin again.
+/// True if no number is in both ranges: wherever the sequence is, it has to start over.
 fn apart(old: &Attrs, new: &Attrs) -> bool {
     let range = |attrs: &Attrs| {
         let (min, max) = if ascends(attrs) { (1, i64::MAX) } else { (i64::MIN, -1) };

@@ -6,7 +6,7 @@ use crate::sql;
 
 use super::scope::Scope;
 
-/// What a clause of SQL begins with, and the node says already: words that no expression can begin with, since PostgreSQL reserves
+/// Keywords of SQL clauses that the node already implies: no expression can begin with them, because PostgreSQL reserves
 /// them or, as with `GENERATED`, because of what follows.
 const CLAUSES: &[&str] = &[
     "as",
@@ -22,7 +22,7 @@ const CLAUSES: &[&str] = &[
     "with check",
 ];
 
-/// Refuses SQL that PostgreSQL could not even take apart; everything else about it is PostgreSQL's to say.
+/// Refuses SQL that PostgreSQL could not even split into tokens; everything else is left to PostgreSQL.
 pub fn check(text: &str, span: Span, name: &str, scope: &mut Scope<'_>) {
     // The server compares locales, but they are not SQL.
     if name == "locale" {

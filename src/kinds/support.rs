@@ -79,7 +79,7 @@ fn overloaded(home: &str, name: &Text, types: &[Text], span: Span, scope: &mut S
     None
 }
 
-/// A function that is not ours: what it takes is its own affair.
+/// A function that the files do not declare: its argument types are not known.
 fn foreign(schema: &str, name: &str) -> Option<ObjectId> {
     Some(ObjectId::new(find(FUNCTION)?.kind(), Some(schema::id(schema)), name))
 }

@@ -12,7 +12,7 @@ pub fn id(schema: ObjectId, name: impl Into<Ident>, signature: &str) -> Option<O
     Some(ObjectId::routine(find("function")?.kind(), Some(schema), name, signature))
 }
 
-/// A function by its name: declared, built in, or an extension's in a schema that is said or `public`.
+/// A function by its name: declared, built in, or an extension's in the given schema or `public`.
 pub fn resolve(text: &str, signature: &str, built_in: &[&str], span: Span, scope: &mut Scope<'_>) -> Option<ObjectId> {
     let declared = |schema: &Text, name: &Text| {
         scope.load.declared.get(&(schema.clone(), name.clone())).is_some_and(|words| words.contains(&"function"))

@@ -193,7 +193,7 @@ fn grouped(mappings: &BTreeMap<Text, Vec<ObjectId>>) -> Option<Vec<Attrs>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// Tokens that go to the same dictionaries stand together; the usual parser is not said.
+/// Tokens that go to the same dictionaries are grouped; the default parser is left out.
 fn normalise(object: &mut Object) {
     let list = grouped(&mappings(object));
     object.attrs.set(MAPPINGS, list);

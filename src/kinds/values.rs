@@ -7,7 +7,7 @@ use crate::sql::types::{self, Parsed};
 use super::scope::schema_id;
 use super::{Holds, IS_TYPE, inheritance, room};
 
-/// Types within types have an end, whatever a state says.
+/// The limit for types within types, whatever a state contains.
 const DEEPEST: usize = 64;
 
 /// What the values of a type are in that state. A type that nothing declares is a built-in one, or an extension's.
@@ -60,7 +60,7 @@ fn follow(state: &State, sql_type: &SqlType, depth: usize, seen: &mut dyn FnMut(
     if array { Stands::List(Box::new(element)) } else { element }
 }
 
-/// What a type that is not an array stands for.
+/// What a type that is not an array consists of.
 fn one(state: &State, parsed: Parsed, depth: usize, seen: &mut dyn FnMut(&ObjectId)) -> Stands {
     let (Some(schema), true) = (parsed.schema.as_deref(), depth < DEEPEST) else { return Stands::Scalar(parsed) };
     let named = |word: &&str| {

@@ -243,7 +243,7 @@ fn renames(load: &mut Load) {
     }
 }
 
-/// Finds tables that inherit from themselves, by whatever detour; true if there are any. Nothing can be said of their columns.
+/// Finds tables that inherit from themselves, by any detour; true if there are any. Their columns are not known.
 fn circles(load: &mut Load) -> bool {
     let first = load.problems.len();
     // Where a way up ends: at what is not a table's parent, or at what it came by.

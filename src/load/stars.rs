@@ -5,7 +5,7 @@ use crate::model::{ObjectId, Shape, Span, State, Value};
 use crate::sql;
 use crate::sql::stars::{self, Source, Star};
 
-/// Finds every star in a query, with the columns that it stands for now where the files say it.
+/// Finds every star in a query, with the columns that it stands for now if the files declare them.
 pub(super) fn check(state: &State, files: &Sources, problems: &mut Vec<Problem>) {
     for (id, object) in state.iter() {
         for attr in id.kind().attrs.iter().filter(|attr| matches!(attr.shape, Shape::Query)) {
@@ -29,7 +29,7 @@ pub(super) fn check(state: &State, files: &Sources, problems: &mut Vec<Problem>)
     }
 }
 
-/// Where a star of a query stands in the file, if the line of the query is there as it is.
+/// The position of a query's star in the file, if the query's line occurs there verbatim.
 fn place_of(files: &Sources, object: Span, query: &str, at: usize) -> Option<Span> {
     let start = query.get(..at)?.rfind('\n').map_or(0, |n| n + 1);
     let line = query.get(start..)?.lines().next()?;

@@ -187,7 +187,7 @@ impl Choice {
         Self { tops: vec![form; TOPS.len()], parts: vec![form; PARTS.len()] }
     }
 
-    /// A file that says it.
+    /// A file that declares it.
     pub(super) fn text(&self) -> String {
         let mut out = GROUND.to_string();
         let form = |texts: &(&'static str, &'static str), form: u8| match form {
@@ -205,7 +205,7 @@ impl Choice {
         out + "}\n"
     }
 
-    /// The state that it says.
+    /// The state that it declares.
     pub(super) fn state(&self) -> State {
         let text = self.text();
         load_texts(&[(PathBuf::from("schema/all.kdl"), text.clone())]).unwrap_or_else(|e| panic!("{e}\n{text}")).state

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::catalog::interrupt;
 use crate::model::{Error, Result};
 
-/// Writes a file through a temporary one beside it, and makes the folders that it stands in. A link stays a link, and the file
+/// Writes a file through a temporary one beside it, and creates the folders that contain it. A link stays a link, and the file
 /// keeps its permissions.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::kdl::{Node, format_nodes};
 use crate::kinds::{IS_TYPE, rank, room, schema};
 use crate::model::{Address, Error, Ident, Object, ObjectId, Result, State};
 
-/// Where an object's node stands: the schema whose folder it is, the file, or the folder and the name that a file in it is for.
+/// Where an object's node is written: the schema whose folder it is, the file, or the folder and the name that a file in it is for.
 type Place = (Option<ObjectId>, Cow<'static, str>, Option<Ident>);
 
 /// The canonical files of a state; paths are relative to the schema directory.
@@ -33,7 +33,7 @@ pub fn files(state: &State) -> Vec<(PathBuf, String)> {
 pub(super) struct File<'a> {
     /// Relative to the schema directory.
     pub(super) path: PathBuf,
-    /// The schema in whose block its nodes stand.
+    /// The schema whose block contains its nodes.
     pub(super) wrapped: Option<ObjectId>,
     /// What it holds, in order.
     pub(super) ids: Vec<&'a ObjectId>,

@@ -5,7 +5,7 @@ use super::lex::{self, Kind, Piece};
 /// The first fault of a text: what is wrong, and the part that shows it.
 ///
 /// # Errors
-/// A sentence that says so.
+/// A sentence that reports it.
 pub fn check(text: &str) -> Result<(), String> {
     let mut open: Vec<(&str, usize)> = Vec::new();
     // Only the body of a function has several statements.

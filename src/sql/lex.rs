@@ -36,7 +36,7 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// What stands between the quotes, doubled ones halved.
+    /// The text between the quotes, doubled ones made single.
     pub fn content(&self) -> String {
         let Some((prefix, quote)) = self.text.find(['\'', '"']).and_then(|at| Some((at, self.text.get(at..=at)?)))
         else {
@@ -88,7 +88,7 @@ pub fn outside(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// The parts of a text between separators that stand outside of parentheses, brackets and quotes, without the space around them.
+/// The parts of a text between separators outside of parentheses, brackets and quotes, without the space around them.
 pub fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let mut start = 0;
     let mut out = Vec::new();

@@ -22,7 +22,7 @@ impl Name {
 }
 
 /// Words that are never a name without quotes (src/include/parser/kwlist.h, RESERVED_KEYWORD; and `current_schema`, which is a value
-/// where a column could stand).
+/// where a column could be).
 const RESERVED: &[&str] = &[
     "all",
     "analyse",

@@ -81,7 +81,7 @@ pub fn definitions(text: &str) -> Vec<Text> {
     out
 }
 
-/// What stands at the beginning of the text, and its length: what is in quotes, or all up to an end.
+/// The value at the beginning of the text, and its length: a quoted one, or everything up to an end.
 fn word(text: &str, ends: impl Fn(char) -> bool) -> (String, usize) {
     if let Some(quoted) = lex::pieces(text).next().filter(|p| matches!(p.kind, Kind::String | Kind::Quoted)) {
         return (quoted.content(), quoted.text.len());

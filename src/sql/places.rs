@@ -23,7 +23,7 @@ const ENDS_RELATIONS: &[&str] = &[
     "window",
 ];
 
-/// The names in the text that stand where a type may appear: behind `::`, `AS` or another name, or in front of a string.
+/// The names in the text at positions where a type may appear: after `::`, `AS` or another name, or in front of a string.
 pub fn types(text: &str) -> Vec<Name> {
     let tokens = tokens(text);
     let mut out = named_by_strings(&tokens, Named::Type);

@@ -6,7 +6,7 @@ use crate::model::{Address, Ident, ObjectId};
 
 use super::signature;
 
-/// Words that PostgreSQL takes as a name only in quotes in some position (src/include/parser/kwlist.h: all but unreserved).
+/// Words that PostgreSQL accepts as a name only in quotes in some position (src/include/parser/kwlist.h: all but unreserved).
 const RESERVED: &[&str] = &[
     "all",
     "analyse",

@@ -38,7 +38,7 @@ const ENDS: &[&str] = &[
     "window",
 ];
 
-/// All stars that stand for columns, but those right inside of EXISTS, where they stand for nothing.
+/// All stars that stand for columns, except those directly inside EXISTS, where they mean nothing.
 pub fn find(text: &str) -> Vec<Star> {
     /// A level of parentheses: inside of a select list, and EXISTS before it.
     struct Level {

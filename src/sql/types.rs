@@ -7,7 +7,7 @@ use super::quote::is_plain;
 /// A type taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
-    /// The schema, if said.
+    /// The schema, if given.
     pub schema: Option<String>,
     /// The base name without quotes; built-in aliases folded (`int` is `integer`).
     pub name: String,

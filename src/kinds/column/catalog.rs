@@ -57,7 +57,7 @@ pub fn read(row: &mut Row) -> Option<Object> {
     Some(Object::new(attrs))
 }
 
-/// Whether a column is an object of its own: an inherited one, or a view's, is one only where it says something of its own.
+/// Whether a column is a separate object: an inherited one, or a view's, is one only if it has attributes or facets of its own.
 fn how(server: Version) -> String {
     let (own, theirs, compression) = (expression("a", "0"), expression("p", "0"), compression(server));
     format!(
@@ -82,7 +82,7 @@ fn compression(server: Version) -> &'static str {
     if server.at_least(14) { "nullif(a.attcompression, '')" } else { "NULL::\"char\"" }
 }
 
-/// A query for what no object says: class, OID, schema and name of columns that are only inherited, and have settings of their own.
+/// A query for what no object represents: class, OID, schema and name of columns that are only inherited, and have settings of their own.
 /// A new heir is stored as its parent is, but has no statistics target and no options: neither is named where it is so.
 pub fn unlike_parent(server: Version) -> String {
     let compression = if server.at_least(14) { "a.attcompression <> p.attcompression" } else { "false" };

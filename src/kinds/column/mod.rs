@@ -371,7 +371,7 @@ fn converted(
 }
 
 impl Column {
-    /// Adds a column to a table that may have rows: without values, which have to be said, then with them and what they are held to.
+    /// Adds a column to a table that may have rows: first without values, which must be supplied, then with them and their constraints.
     fn create_filled(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Vec<Statement> {
         let column = sql::name(id.name()).to_string();
         let mut open = object.clone();
@@ -397,12 +397,12 @@ impl Column {
     }
 }
 
-/// PostgreSQL takes no USING for what it has no rows of.
+/// PostgreSQL accepts no USING for relations without rows of their own.
 fn is_foreign(column: &ObjectId) -> bool {
     column.parent().is_some_and(|table| table.kind().word == FOREIGN_TABLE)
 }
 
-/// The word for the type's own way of storing. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.
+/// The word for the type's default storage. `DEFAULT` says it from 16 on; before, only two kinds of types have a choice at all.
 fn usual_storage(column: &Object, server: Version) -> Text {
     let sql_type = column.get(TYPE);
     let main =

@@ -115,7 +115,7 @@ pub fn name_of(arg: &Arg, scope: &mut Scope<'_>) -> Option<Ident> {
     Some(Ident::new(text.clone()))
 }
 
-/// Finds properties that a node says twice.
+/// Finds properties that a node has twice.
 fn said_twice(node: &Node, scope: &mut Scope<'_>) {
     let mut said = FxHashSet::default();
     for prop in node.props.iter().filter(|prop| !said.insert(&prop.name)) {
@@ -384,7 +384,7 @@ fn from_node(attr: &'static Attr, node: &Node, scope: &mut Scope<'_>) -> Option<
     }
 }
 
-/// What has no default of its own has to be said.
+/// Attributes without a default are required.
 fn arguments_missing(table: &'static [Attr], what: &str, node: &Node, scope: &mut Scope<'_>) {
     let wanted: Vec<&Attr> = table.iter().filter(|a| a.form == Form::Argument && a.default.is_none()).collect();
     if node.args.len() >= wanted.len() || wanted.iter().all(|a| node.get_prop(a.name).is_some()) {
@@ -400,7 +400,7 @@ fn arguments_missing(table: &'static [Attr], what: &str, node: &Node, scope: &mu
     scope.problem(problem.label(format!("write `{what} {whole}`")));
 }
 
-/// A child node that is one value has no properties and no children of its own.
+/// A child node that is a single value has no properties or children.
 fn nothing_more(attr: &Attr, children: &[Node], props: &[Prop], scope: &mut Scope<'_>) {
     let spans = children.iter().map(|c| (c.name_span, &c.name)).chain(props.iter().map(|p| (p.name_span, &p.name)));
     for (span, name) in spans {

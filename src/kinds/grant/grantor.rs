@@ -6,7 +6,7 @@ use crate::kinds::scope::Scope;
 
 use super::*;
 
-/// Who gave the privileges, if the node says that it was not the owner; the outer `None` is a problem that was told.
+/// Who granted the privileges, if the node says that it was not the owner; the outer `None` is a problem that was reported.
 pub fn parse(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Option<Text>> {
     let Some(arg) = node.get_prop("by") else { return Some(None) };
     let grantor = generic::name_of(arg, scope)?;
@@ -22,7 +22,7 @@ pub fn parse(node: &Node, parent: &ObjectId, scope: &mut Scope<'_>) -> Option<Op
     Some(Some(grantor.text()))
 }
 
-/// PostgreSQL takes the current role for the grantor, or the owner where that role is the owner or a superuser
+/// PostgreSQL uses the current role as the grantor, or the owner if that role is the owner or a superuser
 /// (src/backend/utils/adt/acl.c, select_best_grantor). LOCAL: a transaction that fails leaves nothing behind.
 pub fn in_the_name_of(id: &ObjectId, statements: Vec<Statement>) -> Vec<Statement> {
     let Some(grantor) = id.signature().filter(|_| !statements.is_empty()) else { return statements };
@@ -32,7 +32,7 @@ pub fn in_the_name_of(id: &ObjectId, statements: Vec<Statement>) -> Vec<Statemen
     out
 }
 
-/// The grants that let the grantor of this one give its privileges. One by the owner comes first: if it says enough, no other one counts.
+/// The grants that let the grantor of this one grant its privileges. One by the owner comes first: if it is enough, no other one counts.
 pub fn givers(id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
     let Some((grantor, parent)) = id.signature().map(|g| Ident::new(g.clone())).zip(id.parent()) else { return vec![] };
     let Some(on) = On::of(parent) else { return vec![] };

@@ -176,7 +176,7 @@ fn object(rights: Vec<Text>, option: Vec<Text>, on: On, server: Version) -> Obje
     Object::new(Attrs::new().with(PRIVILEGES, acl::normal(rights, on, server)).with(GRANT_OPTION, option))
 }
 
-/// True if it says more than that somebody has privileges: an owner has those anyway.
+/// True if it declares more than that a role has privileges: an owner has those anyway.
 pub fn is_more_than_rights(grant: &Object) -> bool {
     grant.get(GRANT_OPTION).is_some()
 }
@@ -201,7 +201,7 @@ pub fn settled(id: &ObjectId, grant: &Object, server: Version) -> Option<Object>
     Some(Object { place: grant.place, was: grant.was.clone(), ..settled })
 }
 
-/// What REVOKE on a table also takes from its columns (src/backend/catalog/aclchk.c, ExecGrant_Relation), given again.
+/// Grants again what REVOKE on a table also revokes from its columns (src/backend/catalog/aclchk.c, ExecGrant_Relation).
 fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Statement> {
     let Some((table, on)) = id.parent().and_then(|p| Some((p, On::of(p)?))) else { return vec![] };
     let mut gone = acl::without(&list(old, PRIVILEGES), &list(new, PRIVILEGES), on, cx.server);

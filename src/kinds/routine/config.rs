@@ -66,7 +66,7 @@ fn split(value: &str) -> Option<Vec<String>> {
     Some(parts)
 }
 
-/// What precedes the closing quote, doubled quotes made single, and what stands after it.
+/// What precedes the closing quote, doubled quotes made single, and what follows it.
 fn closing(quoted: &str) -> Option<(String, &str)> {
     let mut part = String::new();
     let mut rest = quoted;

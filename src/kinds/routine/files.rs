@@ -26,7 +26,7 @@ pub fn parse(kind: KindRef, node: &Node, scope: &mut Scope<'_>) {
     put(id, attrs, head, &node, &[BODY.name, BODY_EXACT, SET.name], scope);
 }
 
-/// What a node says besides its attributes.
+/// What a node contains besides its attributes.
 pub struct Head {
     was: Option<Ident>,
     facets: Vec<Prop>,
@@ -154,7 +154,7 @@ fn check(kind: KindRef, node: &Node, attrs: &Attrs, scope: &mut Scope<'_>) {
     }
 }
 
-/// Writes a routine: properties, arguments, settings, what else stands in it, and the body last.
+/// Writes a routine: properties, arguments, settings, its other children, and the body last.
 pub fn write(id: &ObjectId, object: &Object, inner: Vec<Node>) -> Node {
     let mut node = generic::write(id, object, vec![]);
     if object.is(SETOF)

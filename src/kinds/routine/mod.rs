@@ -40,7 +40,7 @@ pub const ARG_NAME: Key<Text> = Key::new("name");
 pub const ARG_MODE: Key<Text> = Key::new("mode");
 const ARG_DEFAULT: Key<Expr> = Key::new("default");
 
-/// In files the name stands before the type; `files` turns that around, since the name may be missing.
+/// In files the name comes before the type; `files` turns that around, since the name may be missing.
 static ARG: [Attr; 4] = [
     attr(ARG_TYPE, Shape::Type, Form::Argument, OnChange::Replace, "Its type, without a length or precision."),
     attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Alter, "Its name, before the type; optional."),
@@ -222,7 +222,7 @@ pub fn bare_type(written: &SqlType) -> SqlType {
     }
 }
 
-/// Takes out what goes without saying, and brings types and settings into the form in which the catalog has them.
+/// Removes defaults, and brings types and settings into the form in which the catalog has them.
 fn normalise(attrs: &mut Attrs) {
     let bare = |mut arg: Attrs| {
         let sql_type = arg.get(ARG_TYPE).map(bare_type);

@@ -15,7 +15,7 @@ use crate::model::{Address, ObjectId, Span, State, Text};
 
 /// Where the files say an object.
 enum Carrier<'t> {
-    /// In a node of its own.
+    /// In a separate node.
     Node(&'t Node),
     /// As a property or a bare word of another node.
     Entry(Span),
@@ -124,7 +124,7 @@ impl<'a> Edit<'a> {
         self.splices.entry(file).or_insert_with(|| Splices::new(text()))
     }
 
-    /// Where an object is said; `None` if that is not to be known.
+    /// Where an object is declared; `None` if that cannot be known.
     fn carrier<'t>(&self, trees: &'t [OnceCell<Vec<Node>>], id: &ObjectId) -> Option<(u32, Carrier<'t>)> {
         let place = self.files.get(id)?.place?;
         let mut nodes = self.tree(trees, place.file);
@@ -221,7 +221,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// The nearest of an object's canonical neighbours on one side whose node stands in that block and stays.
+    /// The nearest of an object's canonical neighbours on one side whose node is in that block and stays.
     fn sibling<'t>(
         &self,
         trees: &'t [OnceCell<Vec<Node>>],
@@ -282,7 +282,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// What is said of a schema that no file describes: a new node for it.
+    /// A new node for a schema that no file describes.
     fn schema(&mut self, trees: &[OnceCell<Vec<Node>>], id: &ObjectId) {
         if self.carrier(trees, id).is_none() && self.canonical(id, true).is_some() {
             self.add(trees, vec![id]);

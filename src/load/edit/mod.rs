@@ -109,7 +109,7 @@ fn target(files: &State, live: &State, differing: &[Differing]) -> State {
     out
 }
 
-/// The object at the top of a file, or in a schema, that an object stands in.
+/// The object at the top level of a file or schema that contains an object.
 fn home(id: &ObjectId) -> &ObjectId {
     std::iter::once(id).chain(id.ancestors()).find(|id| write::stands_alone(id)).unwrap_or(id)
 }

@@ -48,8 +48,8 @@ fn family(t: &Stands) -> Option<&'static str> {
     })
 }
 
-/// True if PostgreSQL has a cast from one to the other, of its own or as for every type to and from text (`pg_cast`). What has none
-/// goes through its text form, which says no to what does not fit.
+/// True if PostgreSQL has a cast from one to the other, of its own or as for every type to and from text (`pg_cast`). Without one, a value
+/// goes through its text form, which refuses what does not fit.
 pub(super) fn castable(old: &Stands, new: &Stands) -> bool {
     match (old, new) {
         (Stands::List(old), Stands::List(new)) => castable(old, new),

@@ -12,7 +12,7 @@ pub use using::using;
 use super::types::Parsed;
 use crate::model::{ObjectId, Text};
 
-/// What the values of a type are, once domains are followed to what they stand for.
+/// What the values of a type consist of, once domains are resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stands {
     /// A type that is built in or an extension's, with its modifiers; no array.

@@ -3,8 +3,8 @@
 use super::{Stands, Verdict, casts, keeps, verdict};
 use crate::sql;
 
-/// The expression behind USING; nothing where assignment does it, and loses nothing that is not said (an explicit cast would cut values
-/// short in silence). `is_domain` says that the column's type is not what it stands for, `place` names it in the error of a value that would change.
+/// The expression after USING; nothing if assignment is enough and loses nothing that is not announced (an explicit cast would silently truncate
+/// values). `is_domain` says that the column's type is a domain, `place` names the column in the error for a value that would change.
 pub fn using(column: &str, is_domain: bool, place: &str, old: &Stands, new: &Stands) -> Option<String> {
     let value = if is_domain { format!("{column}::{}", old.text()) } else { column.to_string() };
     if verdict(old, new) == Verdict::Looks {
@@ -23,7 +23,7 @@ pub fn using(column: &str, is_domain: bool, place: &str, old: &Stands, new: &Sta
     Some(cast(&value, old, new, &bare(new)))
 }
 
-/// True where assignment is all that is needed: it raises an error where a cast that is said cuts.
+/// True if assignment is enough: it raises an error where an explicit cast truncates.
 fn assigned(old: &Stands, new: &Stands) -> bool {
     match (old.element(), new.element()) {
         _ if matches!(old, Stands::List(_)) != matches!(new, Stands::List(_)) => false,
@@ -87,7 +87,7 @@ fn as_text(value: &str, t: &Stands, other: &Stands) -> String {
     format!("{value}{}::text COLLATE \"C\"", if list { "::text[]" } else { "" })
 }
 
-/// An expression that raises an error which says why. There is no function for that which every server has.
+/// An expression that raises an error with a reason. No server version has a built-in function for that.
 fn refused(value: &str, place: &str, new: &Stands) -> String {
     let target = new.text();
     if let Stands::Scalar(t) = new
@@ -106,7 +106,7 @@ fn refused(value: &str, place: &str, new: &Stands) -> String {
     format!("({why} || left({value}::text, 0)){through}::{target}")
 }
 
-/// True for types that take no sentence for a value.
+/// True for types that do not accept a sentence as a value.
 fn refuses_words(name: &str) -> bool {
     let exact = [
         "smallint",
