@@ -112,7 +112,7 @@ fn option(column: &str) -> String {
     format!("--fill '{}=EXPRESSION'", column.replace('\'', "'\\''"))
 }
 
-/// Makes sure that there is a value for each column that rows need one for, and a column for each value.
+/// Checks that there is a value for each column whose rows need one, and a column for each value.
 ///
 /// # Errors
 /// `Refused` with the missing options; `Usage` for those that match no column, or several; the server's.
@@ -129,7 +129,7 @@ pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) ->
             [_] => {}
             [] => {
                 let error =
-                    Error::new(Class::Usage, format!("`--fill {}`: no step to come fills that column", fill.written));
+                    Error::new(Class::Usage, format!("`--fill {}`: no remaining step fills that column", fill.written));
                 let known: Vec<String> = known.iter().map(|names| joined(names)).collect();
                 return Err(match known.as_slice() {
                     [] => error.remedy("leave it out"),
@@ -152,7 +152,7 @@ pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) ->
     }
     let mut error = Error::refused("existing rows need a value for a new column");
     error.details =
-        missing.iter().map(|column| format!("{column} must not be NULL, and nothing says what it holds")).collect();
+        missing.iter().map(|column| format!("{column} must not be NULL, and nothing supplies its value")).collect();
     let options: Vec<String> = missing.iter().map(|column| option(column)).collect();
     Err(error.remedy(format!(
         "say what to fill it with (any SQL expression over the table's columns): `{}`",

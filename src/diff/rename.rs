@@ -97,7 +97,7 @@ pub fn names_stay(state: &mut State, renames: &[Change]) -> bool {
     stayed
 }
 
-/// Fails for renames that are still wanted although the old object is there. Where the files have another object under the old name,
+/// Fails for renames that are still requested although both objects exist. Where the files have another object under the old name,
 /// which was called something else itself, a chain of renames is done.
 fn refuse_clashes(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> Result<()> {
     let said: Vec<(&ObjectId, &Ident, Option<Span>)> = new.renames().collect();

@@ -286,7 +286,7 @@ async fn quiet(session: &Session, of_others: EventTriggers) -> Result<()> {
     }
 }
 
-/// Upgrades the existing layout to the current one. A reading can be made again, so an older layout's need not be kept.
+/// Upgrades the existing layout to the current one. A reading can be recreated, so an older layout's need not be kept.
 fn statements(standing: &Standing) -> String {
     let mut out = String::new();
     if !standing.schema {

@@ -78,7 +78,7 @@ impl<'a> Renames<'a> {
         out
     }
 
-    /// Texts of what the plan drops that have such a name: on the way back it is made before the renames are taken back.
+    /// Texts of what the plan drops that have such a name: on the way back it is made before the renames are rolled back.
     pub fn dropped(&self, new: &State) -> Vec<Open> {
         let mut out = Vec::new();
         for (id, object) in self.old.iter().filter(|(id, _)| !new.has(id)) {
@@ -102,7 +102,7 @@ impl<'a> Renames<'a> {
         self.pairs().any(|(from, _)| !rename::has(self.old, from) && named(from))
     }
 
-    /// The live state with the texts that PostgreSQL makes of these questions' once the renames are done; `None` where nobody can
+    /// The live state with the texts that PostgreSQL makes of these questions' once the renames are done; `None` where it cannot
     /// find out. `live` has the old names.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! What a rehearsal says in the place of a person where rows need a value for a new column (`--fill`): what the column held before, if it
-//! was there, else something of its type.
+//! Answers for a rehearsal when rows need a value for a new column (`--fill`): what the column held before, if it existed, otherwise
+//! something of its type.
 
 use std::cmp::Reverse;
 

@@ -104,7 +104,7 @@ impl Pattern<'_> {
     }
 }
 
-/// What is tried next, where rows kept a step from running that says it may fail on them.
+/// What to try next if rows kept a step from running, and the step says that it may fail on them.
 fn another(plan: &Plan, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo> {
     let Some((way, Stop::Failed(failure))) = &trip.stop else { return None };
     let Cargo::Rows { from, plain, but } = &trip.cargo else { return None };

@@ -10,7 +10,7 @@ use crate::sql;
 use super::answer;
 use super::values::Values;
 
-/// How often one transaction is tried again after something that it missed was made.
+/// How often a transaction is retried after creating something that it lacked.
 const TRIES: usize = 200;
 
 /// Why the steps did not run to their end.
@@ -81,7 +81,7 @@ impl Watch for &Values {
     }
 }
 
-/// What to do about steps that a stranger's plan may not run.
+/// What to do about steps that an untrusted plan may not run.
 pub fn untrusted() -> String {
     format!(
         "if you trust the authors of schema/ and plans/ to run programs on this machine: {}, which runs such steps as a superuser",

@@ -121,7 +121,7 @@ fn is_plain_partition(
         && !children.get(id).into_iter().flatten().any(|child| own(child) || users.contains_key(child))
 }
 
-/// The state without the extensions that a server does not have. What needs them says so when it is built.
+/// The state without the extensions that a server does not have. What needs them fails when it is built.
 pub fn without_extensions(state: &State, available: &[String]) -> State {
     let there = |id: &ObjectId| {
         let own = std::iter::once(id).chain(id.ancestors()).find(|id| id.is(&extension::KIND));

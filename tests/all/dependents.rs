@@ -1,4 +1,4 @@
-//! What depends on what changes: a plan passes its rehearsal if and only if it can be applied to the whole database with rows. A rehearsal
+//! Dependents of what a plan changes: a plan passes its rehearsal if and only if it can be applied to the whole database with rows. A rehearsal
 //! builds a part of it, and whatever the server looks at beyond that part would make the two differ.
 //!
 //! `SETPOINT_TEST_CHANGES` says how many changes, `SETPOINT_TEST_SEED` which.

@@ -269,7 +269,7 @@ async fn case(before: &str, dice: &mut Dice, tally: &mut Tally) -> Result<(), St
         steps.iter().any(|step| step.hazards.iter().any(|f| hazards.contains(&f.hazard)))
     };
     let up = apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await;
-    if up.as_ref().is_err_and(|error| error.message == "rows that are there need a value for a new column") {
+    if up.as_ref().is_err_and(|error| error.message == "existing rows need a value for a new column") {
         tally.asked += 1;
         return Ok(());
     }

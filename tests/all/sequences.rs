@@ -472,7 +472,7 @@ fn whoever_may_insert_is_told_apart_from_who_may_take_numbers() {
     let sequence = |grant: &str| format!("sequence t_ids owned-by=t.id{grant}\n");
     let numbered = "bigint not-null default=\"nextval('t_ids')\"";
     let identity = table("u", "int identity=always");
-    let told = format!("{app} may insert into table public.t, but take no numbers from sequence public.t_ids");
+    let told = format!("{app} may insert into table public.t, but cannot use sequence public.t_ids");
     sandbox.write("schema/t.kdl", &format!("{}{}{identity}", table("t", numbered), sequence("")));
     let plan = sandbox.ok(&["plan", "--json"]);
     assert!(plan.contains(&told), "{plan}");

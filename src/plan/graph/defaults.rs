@@ -7,8 +7,8 @@ use super::Graph;
 
 impl Graph {
     /// Default privileges that go, or give less than before, do so before anything is made that would still get them; those that only
-    /// give more wait until it is made. Whoever makes a plan knows what his own ones give, and takes it back; those of another role
-    /// that runs the plan he does not.
+    /// give more wait until it is made. A role that makes a plan knows what its own ones give, and revokes it; it does not know those of another role
+    /// that runs the plan.
     pub(super) fn defaults(&mut self, old: &State, new: &State) {
         let gone = self.drops.iter().map(|(id, node)| (id.clone(), *node, true));
         let changed = self.alters.iter().filter_map(|(id, node)| {

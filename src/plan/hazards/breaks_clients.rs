@@ -29,7 +29,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             Action::Drop,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
             | "aggregate",
-        ) => finding(Hazard::BreaksClients, format!("whoever still uses {id} fails")),
+        ) => finding(Hazard::BreaksClients, format!("anything that still uses {id} fails")),
         (Action::Create, "sequence") => cannot_insert(subject),
         (Action::Drop | Action::Rename, "publication") => {
             finding(Hazard::BreaksClients, format!("subscribers to {id} get no more changes"))
@@ -77,11 +77,11 @@ fn cannot_insert(subject: &Subject<'_>) -> Option<Finding> {
     let roles = without.join(", ");
     finding(
         Hazard::BreaksClients,
-        format!("{roles} may insert into {table}, but take no numbers from {sequence} without USAGE on it"),
+        format!("{roles} may insert into {table}, but cannot use {sequence} without USAGE on it"),
     )
 }
 
-/// True if old rows are told apart by something else than the primary key.
+/// True if old rows are identified by something other than the primary key.
 fn has_identity(state: &State, table: &ObjectId) -> bool {
     state.iter().any(|(id, _)| id.parent() == Some(table) && id.kind().word == "replica-identity")
 }
