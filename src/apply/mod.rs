@@ -234,5 +234,5 @@ fn refuse_hazards<'a>(findings: impl Iterator<Item = (&'a str, &'a Finding)>, al
     }
     let mut error = Error::new(Class::Refused, "hazards must be allowed first");
     error.details = details;
-    Err(error.remedy(format!("look at each of them, then add `--allow {}`", words.join(","))))
+    Err(error.remedy(format!("review each of them, then add `--allow {}`", words.join(","))))
 }

@@ -245,7 +245,7 @@ async fn reach(target: &Connect, place: &Place, tls: Option<&Tls>) -> Result<(Wi
 }
 
 fn no_certificate() -> Error {
-    Error::config("a socket has no TLS in which a certificate could be shown (sslcertmode=require)")
+    Error::config("a socket has no TLS, so no certificate can be presented (sslcertmode=require)")
         .remedy("connect to a host, or leave sslcertmode (PGSSLCERTMODE) out")
 }
 

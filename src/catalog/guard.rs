@@ -56,7 +56,7 @@ impl fmt::Display for Breach {
             Self::Method(Some(method)) => write!(f, "the server asks for {}", method.shown()),
             Self::Method(None) => f.write_str("the server lets us in without completing authentication"),
             Self::Certificate { asked: false } => f.write_str("the server does not ask for a certificate"),
-            Self::Certificate { asked: true } => f.write_str("the server takes no certificate of the kind of ours"),
+            Self::Certificate { asked: true } => f.write_str("the server accepts no certificate of our kind"),
             Self::Stranger(who) => write!(f, "the server is run by {who}"),
         }
     }

@@ -65,7 +65,7 @@ const ENTRIES: &[Entry] = &[
     part("column", UNLIKE_PARENT, ""),
     part(
         "trigger",
-        "fires unlike its parent's",
+        "fires differently from its parent's",
         "SELECT 2620::oid, t.oid, c.relnamespace, NULL::text FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid \
          JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgenabled <> p.tgenabled AND NOT p.tgisinternal",
     ),
@@ -107,7 +107,7 @@ const ENTRIES: &[Entry] = &[
 ];
 
 /// The description for columns whose room has the query.
-const UNLIKE_PARENT: &str = "its storage, compression, statistics or options are not its parent's";
+const UNLIKE_PARENT: &str = "its storage, compression, statistics or options differ from its parent's";
 
 /// Up to 13 only superusers read `pg_subscription`; its view does not say which database one belongs to, but its tables do.
 const SUBSCRIPTIONS_OF_13: &str = "SELECT DISTINCT 6100::oid, s.subid, 0::oid, s.subname::text FROM pg_stat_subscription s \

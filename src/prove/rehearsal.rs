@@ -135,7 +135,7 @@ fn another(plan: &Plan, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo>
     let (_, step) = failure.step.as_ref()?;
     let table = table(plan, step);
     let shown = table.as_ref().map_or_else(|| step.object.clone(), |[schema, name]| format!("table {schema}.{name}"));
-    without.push(format!("{shown}: rows that fit before and after were not found ({})", failure.error.message));
+    without.push(format!("{shown}: no rows were found that fit before and after ({})", failure.error.message));
     match table {
         Some(table) if !but.contains(&table) => {
             let but = but.iter().cloned().chain([table]).collect();

@@ -76,7 +76,7 @@ fn bytes_that_are_no_text() {
     );
     refused(&file(b"\xff\xfet\0a\0b\0l\0e\0"), &["not UTF-8", "UTF-16", "save the file as UTF-8"]);
     file(b"\xff").exits(78, &["fmt"]);
-    let nul = refused(&file("table a\u{0}b\n"), &["schema/x.kdl:1:8", "the character U+0000 may not stand"]);
+    let nul = refused(&file("table a\u{0}b\n"), &["schema/x.kdl:1:8", "the character U+0000 is not allowed"]);
     assert!(!nul.stderr.contains('\0'), "{nul:?}");
     let escape = refused(&file("table \u{1b}[31mred\n"), &["schema/x.kdl:1:7", "U+001B"]);
     assert!(!escape.stderr.contains('\u{1b}'), "{escape:?}");

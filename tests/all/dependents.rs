@@ -175,7 +175,7 @@ async fn case(dice: &mut Dice, tally: &mut Tally) -> Result<(), String> {
         |step: &Step| step.hazards.iter().any(|f| matches!(f.hazard, Hazard::MayFailOnData | Hazard::Irreversible));
     let said = plan.steps.iter().any(|step| says(step) || step.inverse.iter().any(says));
     let on_data = live.as_ref().err().is_some_and(|error| error.details.iter().any(|line| line.contains("SQLSTATE 2")));
-    let asked = live.as_ref().err().is_some_and(|error| error.message.starts_with("rows that are there need a value"));
+    let asked = live.as_ref().err().is_some_and(|error| error.message.starts_with("existing rows need a value"));
     match (verdict, live) {
         (Verdict::Unproved, _) => tally.unproved.push(told(lines.join("; "))),
         (_, Err(_)) if on_data && said || asked => tally.on_data += 1,

@@ -119,7 +119,10 @@ fn values_that_are_emptied_on_the_way_back_are_found() {
 #[test]
 fn a_sequence_that_is_set_back_is_found() {
     let outcome = spoiled(WIDER, ALTER, &format!("{ALTER}; SELECT setval('public.orders_id_seq', 1)"));
-    says(&outcome, &["up: failed", "sequence public.orders_id_seq was at 1", "and is at 1: the next insert will collide"]);
+    says(
+        &outcome,
+        &["up: failed", "sequence public.orders_id_seq was at 1", "and is at 1: the next insert will collide"],
+    );
 }
 
 #[test]
@@ -136,10 +139,10 @@ fn what_only_a_person_can_say_is_said_for_rows() {
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
     replace(&sandbox, "schema/shop.kdl", columns, "    primary-key id\n    check");
     let saved = sandbox.exits(0, &["plan", "--save", "less"]);
-    says(&saved, &["rehearsed up, down and up again with 24 rows in 2 tables", "but for what cannot come back"]);
+    says(&saved, &["rehearsed up, down and up again with 24 rows in 2 tables", "except for what cannot be restored"]);
     lacks(&saved, "not proved with rows");
     let text = sandbox.read("plans/0003-less.kdl");
-    assert!(text.contains("asks for `--fill`") && !text.contains("        without "), "{text}");
+    assert!(text.contains("needs `--fill`") && !text.contains("        without "), "{text}");
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn a_rule_that_no_rows_of_before_satisfy_is_named() {
     let (_db, sandbox) = shop();
     replace(&sandbox, "schema/shop.kdl", "total >= 0", "total < 0");
     let saved = sandbox.exits(0, &["plan", "--save", "negative"]);
-    says(&saved, &["not proved with rows: table public.orders: rows that fit before and after were not found"]);
+    says(&saved, &["not proved with rows: table public.orders: no rows were found that fit before and after"]);
     let text = sandbox.read("plans/0002-negative.kdl");
     assert!(text.contains("        without ") && text.contains("    up proved"), "{text}");
 }

@@ -102,7 +102,7 @@ fn what_is_renamed_keeps_its_data_and_what_depends_on_it_follows() {
         assert!(plan.stderr.contains(hint), "{}", plan.stderr);
         sandbox.ok(&["fmt"]);
         let check = sandbox.exits(0, &["check"]).stderr;
-        assert!(check.contains("`was=a` of column columns.t.x did its work"), "{check}");
+        assert!(check.contains("`was=a` of column columns.t.x is no longer needed"), "{check}");
     }
 }
 

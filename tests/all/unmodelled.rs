@@ -18,10 +18,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
          CREATE TABLE parent (a text); CREATE TABLE child (b text) INHERITS (parent);
          ALTER TABLE child ALTER a SET STORAGE plain, ALTER b SET STORAGE plain, ALTER b SET STATISTICS 3",
         &[
-            "column public.child.a (its storage, compression, statistics or options are not its parent's)",
-            "column public.part.a (its storage, compression, statistics or options are not its parent's)",
-            "column public.part.c (its storage, compression, statistics or options are not its parent's)",
-            "column public.part.d (its storage, compression, statistics or options are not its parent's)",
+            "column public.child.a (its storage, compression, statistics or options differ from its parent's)",
+            "column public.part.a (its storage, compression, statistics or options differ from its parent's)",
+            "column public.part.c (its storage, compression, statistics or options differ from its parent's)",
+            "column public.part.d (its storage, compression, statistics or options differ from its parent's)",
         ],
     ),
     (
@@ -32,7 +32,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
          CREATE TRIGGER t AFTER INSERT ON whole FOR EACH ROW EXECUTE FUNCTION f();
          CREATE TRIGGER own AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION f();
          ALTER TABLE part DISABLE TRIGGER t; ALTER TABLE part DISABLE TRIGGER own",
-        &["trigger t on public.part (fires unlike its parent's)"],
+        &["trigger t on public.part (fires differently from its parent's)"],
     ),
     (
         "foreign keys that nobody enforces",

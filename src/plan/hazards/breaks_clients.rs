@@ -104,7 +104,7 @@ fn published(subject: &Subject<'_>, table: &ObjectId) -> Option<Finding> {
     finding(
         Hazard::BreaksClients,
         format!(
-            "{table} is published: updates, deletes and subscribers fail where its old rows can no longer be told apart"
+            "{table} is published: updates, deletes and subscribers fail if its old rows can no longer be identified"
         ),
     )
 }

@@ -33,6 +33,6 @@ pub fn emptied(id: &ObjectId, others: &[ObjectId]) -> Option<Finding> {
     let filled = others.iter().find(|other| other.kind().word == "materialized-view")?;
     finding(
         Hazard::Irreversible,
-        format!("rolling back fails if it fills {filled} with what {id} gives: they need each other"),
+        format!("rolling back fails if it fills {filled} with values from {id}: they depend on each other"),
     )
 }

@@ -133,9 +133,9 @@ fn a_plan_put_in_place_of_another_is_noticed_by_every_command() {
     // The text alone: it is not what its row names.
     db.execute(&format!("UPDATE setpoint.revision SET plan = $zz${sealed}$zz$ WHERE number = 3"));
     for command in [&["status"][..], &["history"], &["plan"], &["drift"]] {
-        says(&sandbox.exits(4, command), &["contradicts itself", "plan 3 p3", &hash, "setpoint stamp"]);
+        says(&sandbox.exits(4, command), &["is inconsistent", "plan 3 p3", &hash, "setpoint stamp"]);
     }
-    says(&sandbox.exits(0, &["show", "3"]), &["warning", "contradicts itself"]);
+    says(&sandbox.exits(0, &["show", "3"]), &["warning", "is inconsistent"]);
     sandbox.exits(4, &["rollback", "-1", "--auto-approve", "--allow", "all"]);
 
     // Text and hash: the event that recorded it knows better, and so does the project.
