@@ -221,7 +221,8 @@ fn changed(before: &Held, after: &Held, plan: &Plan, renames: &[Rename], back: b
     };
     before.iter().find_map(|(name, texts)| {
         let new = renamed(name, renames);
-        if said(&steps, hazards, &[name.clone(), new.clone()]) {
+        // What is dropped in the end is dropped under the name that it had, in a table that may have another.
+        if said(&steps, hazards, &[name.clone(), new.clone(), (new.0.clone(), name.1.clone())]) {
             return None;
         }
         let now = after.get(if back { name } else { &new });
