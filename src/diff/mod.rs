@@ -2,6 +2,7 @@
 
 pub mod lineage;
 pub mod rename;
+mod renamed_along;
 pub mod signature;
 
 use rustc_hash::FxHashSet;

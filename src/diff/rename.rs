@@ -7,6 +7,8 @@ use crate::model::{
 };
 use crate::sql::{self, signature, types};
 
+use super::renamed_along;
+
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
 /// A `was` whose old object is gone did its work and means nothing.
 ///
@@ -32,9 +34,17 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         changes.push(Change::Rename(from, to));
     }
     refuse_clashes(&wanted, &old, new)?;
-    for (from, to) in along(&old, new) {
-        (old, edges) = follow(old, edges, &from, &to);
-        changes.push(Change::Rename(from, to));
+    let mut more = along(&old, new);
+    loop {
+        more.extend(renamed_along::pairs(&old, new, &changes));
+        if more.is_empty() {
+            break;
+        }
+        // Once more: a foreign key is the same only when the key that it references has its new name.
+        for (from, to) in more.drain(..) {
+            (old, edges) = follow(old, edges, &from, &to);
+            changes.push(Change::Rename(from, to));
+        }
     }
     // A type that comes with an object of another name may get a new one by itself.
     let other = |id: &ObjectId, state: &State| room(id.kind()).other_type(id, state.get(id)?);

@@ -255,7 +255,7 @@ impl Graph {
         }
     }
 
-    /// Renames come first: all other steps use the new names.
+    /// Renames come first: all other steps use the new names, and so does what takes these back. Only what frees a name goes before.
     fn order_renames(&mut self) {
         // They come in an order that frees names before they are taken.
         let names: Vec<(usize, ObjectId, ObjectId)> = self
@@ -279,7 +279,7 @@ impl Graph {
                 match &node.act {
                     Act::Rename(_) if inside && i != rename => self.before(rename, i),
                     Act::Rename(_) => {}
-                    Act::Drop if !inside => {}
+                    Act::Drop if !inside => self.rather_before(rename, i),
                     _ => self.before(rename, i),
                 }
             }

@@ -29,7 +29,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             Action::Drop,
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
             | "aggregate",
-        ) => finding(Hazard::BreaksClients, format!("anything that still uses {id} fails")),
+        ) => finding(Hazard::BreaksClients, format!("anything that still uses {} fails", gone(subject))),
         (Action::Create, "sequence") => cannot_insert(subject),
         (Action::Drop | Action::Rename, "publication") => {
             finding(Hazard::BreaksClients, format!("subscribers to {id} get no more changes"))
@@ -79,6 +79,14 @@ fn cannot_insert(subject: &Subject<'_>) -> Option<Finding> {
         Hazard::BreaksClients,
         format!("{roles} may insert into {table}, but cannot use {sequence} without USAGE on it"),
     )
+}
+
+/// What clients no longer find: what is dropped, or the old name of what is renamed.
+fn gone(subject: &Subject<'_>) -> ObjectId {
+    match subject.old_name {
+        Some(name) if subject.action == Action::Rename => subject.id.renamed(name),
+        _ => subject.id.clone(),
+    }
 }
 
 /// True if old rows are identified by something other than the primary key.
