@@ -216,6 +216,7 @@ mod tests {
             lock: None,
             fill: None,
             locks: Vec::new(),
+            rights: Vec::new(),
             secrets: secrets.iter().map(ToString::to_string).collect(),
             hazards: Vec::new(),
             inverse: Vec::new(),

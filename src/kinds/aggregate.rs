@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn};
 use super::support::{self, function_attr};
 use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic, key_parts};
@@ -137,6 +138,13 @@ pub static ROOM: Aggregate = Aggregate;
 impl Room for Aggregate {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    /// CREATE OR REPLACE always says everything.
+    fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let mut out = rights::of_attrs(&KIND, object, None);
+        out.extend(rights::create_beside(id).filter(|_| changed.is_some()));
+        out
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql::{self, signature};
 
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, function_attr};
 use super::{Context, Folded, Need, Room, Statement, generic, routine};
@@ -47,6 +48,12 @@ impl Room for Cast {
 
     fn need(&self) -> Need {
         Need::OneType
+    }
+
+    /// Its function may be anybody's.
+    fn rights(&self, id: &ObjectId, object: &Object, _: Option<&[&'static str]>) -> Vec<Demand> {
+        let types = types(id).into_iter().filter_map(|text| rights::sql_type(&SqlType::new(text)));
+        types.chain(object.is(WITHOUT_FUNCTION).then(rights::superuser)).collect()
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -43,7 +43,7 @@ impl Room for DefaultPrivileges {
     }
 
     fn need(&self) -> Need {
-        Need::Unknown
+        Need::Its
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

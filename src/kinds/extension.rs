@@ -9,6 +9,8 @@ use crate::model::{
 use crate::sql;
 
 use super::refs::Refs;
+use super::rights::{self, Demand};
+use super::scope::schema_id;
 use super::{Context, Disturbance, Evaluates, Folded, Need, Reaction, Room, Statement, find, generic};
 
 const SCHEMA: Key<Ident> = Key::new("schema");
@@ -42,6 +44,12 @@ pub static ROOM: Extension = Extension;
 impl Room for Extension {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let moves = changed.is_some_and(|changed| changed.contains(&SCHEMA.name));
+        let home = object.get(SCHEMA).unwrap_or_else(|| Ident::from("public"));
+        moves.then(|| rights::create_in(&schema_id(home.text()))).into_iter().collect()
     }
 
     fn need(&self) -> Need {

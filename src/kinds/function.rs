@@ -6,6 +6,7 @@ use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, On
 use crate::sql;
 
 use super::refs::Refs;
+use super::rights::Demand;
 use super::scope::Scope;
 use super::{Context, Disturbance, Folded, Reaction, Room, Statement, routine, support};
 
@@ -50,6 +51,10 @@ impl Room for Function {
 
     fn on_change(&self, attr: &'static Attr, old: &Object, new: &Object) -> OnChange {
         routine::on_change(attr, old, new)
+    }
+
+    fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        routine::rights(id, object, changed.is_some())
     }
 
     fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {

@@ -31,7 +31,7 @@ const NO_ACL: &str = "NULL::aclitem[]";
 const OPERANDS: &str = "concat_ws(', ', CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE format_type(o.oprleft, NULL) END, \
      CASE WHEN o.oprright = 0 THEN 'NONE' ELSE format_type(o.oprright, NULL) END)";
 
-static ALL: [Held; 14] = [
+static ALL: [Held; 16] = [
     held(
         &["table", "view", "materialized-view", "foreign-table", "sequence", "type"],
         "pg_class",
@@ -55,11 +55,19 @@ static ALL: [Held; 14] = [
     held(&["event-trigger"], "pg_event_trigger", "evt", false, NO_ACL),
     held(&["extension"], "pg_extension", "ext", false, NO_ACL),
     held(&["schema"], "pg_namespace", "nsp", false, "o.nspacl"),
+    held(&["language"], "pg_language", "lan", false, "o.lanacl"),
+    held(&["tablespace"], "pg_tablespace", "spc", false, "o.spcacl"),
 ];
 
 /// The catalog of a kind's objects, by the kind's word; `None` if they have no owner of their own.
 pub fn held_by(word: &str) -> Option<&'static Held> {
     ALL.iter().find(|held| held.words.contains(&word))
+}
+
+/// The catalog of what a right is on, where that need not be one of ours: a type of any kind, a language, a tablespace.
+pub fn meant_by(word: &str) -> Option<&'static Held> {
+    let word = if word == "type" { "enum" } else { word };
+    held_by(word).filter(|held| matches!(held.catalog, "pg_type" | "pg_language" | "pg_tablespace"))
 }
 
 /// One SELECT for all catalogs, for a CTE `wanted` with the columns `at`, `need`, `catalog`, `schema`, `name` and `signature`: `at`,

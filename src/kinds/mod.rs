@@ -19,6 +19,7 @@ pub mod meant;
 pub mod numbering;
 pub mod query;
 pub mod refs;
+pub mod rights;
 pub mod roles;
 mod room;
 mod routine;

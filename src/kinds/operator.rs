@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql::{self, reference, signature};
 
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, function_attr};
 use super::{Context, Folded, Room, Statement, generic, routine};
@@ -69,6 +70,14 @@ pub static ROOM: Operator = Operator;
 impl Room for Operator {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let types = signature::split(id.signature().filter(|_| changed.is_none()).map_or("", |s| s));
+        let types = types.into_iter().filter(|text| *text != NONE);
+        let mut out: Vec<Demand> = types.filter_map(|text| rights::sql_type(&SqlType::new(text))).collect();
+        out.extend(rights::of_attrs(&KIND, object, changed));
+        out
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

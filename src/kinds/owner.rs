@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::rights::{self, Demand};
 use super::{Context, Disturbance, Folded, LockMode, Need, Reaction, Room, Statement};
 
 const ROLE: Key<Ident> = Key::new("role");
@@ -77,6 +78,10 @@ impl Room for Owner {
 
     fn need(&self) -> Need {
         Need::Given
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, _: Option<&[&'static str]>) -> Vec<Demand> {
+        object.get(ROLE).iter().map(rights::role).collect()
     }
 
     fn reaches_children(&self) -> bool {

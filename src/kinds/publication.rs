@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{Context, Folded, Need, Room, Statement, generic};
 
@@ -69,6 +70,11 @@ impl Room for Publication {
 
     fn need(&self) -> Need {
         Need::Database
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let all = object.is(ALL_TABLES) && changed.is_none();
+        all.then(rights::superuser).into_iter().collect()
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

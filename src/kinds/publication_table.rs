@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::constraint::{self, COLUMNS, column_list};
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::{Context, Folded, LockMode, Room, Statement, generic};
 
@@ -47,6 +48,10 @@ pub static ROOM: PublicationTable = PublicationTable;
 impl Room for PublicationTable {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, _: Option<&[&'static str]>) -> Vec<Demand> {
+        object.get(TABLE).map(rights::owner).into_iter().collect()
     }
 
     fn words(&self) -> &'static [&'static str] {

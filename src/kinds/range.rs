@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql::{self, reference};
 
 use super::collated::{self, COLLATION, collation_attr};
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
 use super::{Context, Evaluates, Folded, Holds, Room, Statement, constraint, generic, room};
@@ -91,6 +92,13 @@ impl Room for Range {
             let multirange = object.get(MULTIRANGE).and_then(|text| own_name(&id, text));
             object.attrs.set(MULTIRANGE, multirange);
         }
+    }
+
+    /// A canonical function needs a shell of the type first, as those of base types do.
+    fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let mut out = rights::of_attrs(&KIND, object, changed);
+        out.extend(object.get(CANONICAL).map(|_| rights::superuser()));
+        out
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {

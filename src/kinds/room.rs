@@ -5,6 +5,7 @@ use crate::kdl::Node;
 use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, SqlType, State, Text};
 use crate::sql;
 
+use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{generic, refs::Refs};
 
@@ -92,6 +93,15 @@ pub trait Room: Sync {
     /// The privileges that are needed to create, alter or drop an object.
     fn need(&self) -> Need {
         Need::Owner
+    }
+
+    /// The privileges that a role needs on other things than the object, to create it or to alter the attributes `changed` of it.
+    fn rights(&self, _id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        // A superuser has them all.
+        match self.need() {
+            Need::Superuser | Need::SuperuserToMake => Vec::new(),
+            _ => rights::of_attrs(self.kind(), object, changed),
+        }
     }
 
     /// The other table that is locked when the object is created (which blocks writers) or dropped (which blocks readers).
@@ -376,8 +386,8 @@ pub enum Need {
     Own,
     /// The permission to grant privileges: the owner's privileges, or a grant option.
     Grantor,
-    /// It depends, and may change what others have.
-    Unknown,
+    /// The privileges of the role that it is named after.
+    Its,
 }
 
 /// What happens to something that others depend on.

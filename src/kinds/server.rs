@@ -10,6 +10,7 @@ use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
 use super::refs::Refs;
+use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{Context, Folded, Room, Statement, find, generic};
 
@@ -48,6 +49,10 @@ pub static ROOM: Server = Server;
 impl Room for Server {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        object.get(WRAPPER).filter(|_| changed.is_none()).as_ref().map(rights::wrapper).into_iter().collect()
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::key_parts::{self, KEY};
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn};
 use super::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, constraint, generic};
 
@@ -61,6 +62,10 @@ impl Room for Statistics {
 
     fn reaches_children(&self) -> bool {
         false
+    }
+
+    fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        object.get(FROM).filter(|_| changed.is_none()).map(rights::owner).into_iter().collect()
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

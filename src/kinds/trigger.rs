@@ -11,6 +11,7 @@ use crate::sql;
 use super::constraint::{self, DEFERRABLE, INITIALLY_DEFERRED, column_list, deferrable_sql};
 use super::firing::{self, ENABLED, function_id, function_of};
 use super::meant;
+use super::rights::{self, Demand};
 use super::scope::{Scope, Turn};
 use super::{Context, Evaluates, Folded, LockMode, Need, Room, Statement, find, generic};
 
@@ -85,6 +86,13 @@ impl Room for Trigger {
 
     fn reaches_children(&self) -> bool {
         false
+    }
+
+    fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let mut out = rights::of_attrs(&KIND, object, changed);
+        let tables = id.parent().into_iter().chain(object.get(FROM)).filter(|_| changed.is_none());
+        out.extend(tables.map(rights::trigger));
+        out
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -8,6 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::query::{stored, trimmed};
+use super::rights::{self, Demand};
 use super::{Context, Folded, LockMode, Room, Statement};
 
 const SECURITY_BARRIER: Key<bool> = Key::new("security-barrier");
@@ -57,6 +58,11 @@ pub static ROOM: View = View;
 impl Room for View {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn rights(&self, id: &ObjectId, _: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let replaces = changed.is_some_and(|changed| changed.contains(&SQL.name));
+        rights::create_beside(id).filter(|_| replaces).into_iter().collect()
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {

@@ -126,6 +126,7 @@ mod tests {
             hazards: Vec::new(),
             locks: Vec::new(),
             secrets: Vec::new(),
+            rights: Vec::new(),
             inverse: Vec::new(),
         }
     }

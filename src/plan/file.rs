@@ -1,6 +1,7 @@
 //! Plan files: `plans/NNNN-name.kdl`, made to be reviewed, refused if edited.
 
 use crate::kdl::{self, Node, Problem, Scalar, Sources};
+use crate::kinds::rights::Right;
 use crate::kinds::{LockMode, Mode};
 use crate::model::{Class, Digest, Error, Result};
 
@@ -104,6 +105,10 @@ fn step_node(word: &str, step: &Step) -> Node {
     }
     for (mode, on) in &step.locks {
         node = node.child(Node::new("lock-too").arg(mode.words()).arg(&**on));
+    }
+    for (right, on) in &step.rights {
+        let needs = Node::new("needs").arg(right.word());
+        node = node.child(if on.is_empty() { needs } else { needs.arg(&**on) });
     }
     if !step.secrets.is_empty() {
         let names = step.secrets.iter();
@@ -310,6 +315,12 @@ impl Reader {
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(0),
             path: texts(node.get_child("path")),
+            rights: node
+                .children
+                .iter()
+                .filter(|child| &*child.name == "needs")
+                .filter_map(|needs| self.right(needs))
+                .collect(),
             secrets: texts(node.get_child("secrets")),
             fill: node.get_child("fill").map(|fill| self.text(fill, 0)),
             lock: node.get_child("lock").and_then(|lock| self.lock(lock)),
@@ -334,6 +345,15 @@ impl Reader {
                 .collect(),
             inverse: node.children.iter().filter(|c| &*c.name == "inverse").map(|c| self.step(c)).collect(),
         }
+    }
+
+    fn right(&mut self, node: &Node) -> Option<(Right, String)> {
+        let word = self.text(node, 0);
+        let right = Right::parse(&word);
+        if right.is_none() {
+            self.problems.push(Problem::new(node.span, format!("`{word}` is no right that a step needs")));
+        }
+        Some((right?, if node.args.len() > 1 { self.text(node, 1) } else { String::new() }))
     }
 
     fn lock(&mut self, node: &Node) -> Option<(LockMode, String)> {

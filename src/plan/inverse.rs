@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Version;
 use crate::diff::Open;
+use crate::kinds::rights::Right;
 use crate::kinds::{LockMode, Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
@@ -26,7 +27,7 @@ impl Maker<'_> {
         match &node.act {
             Act::Rename(from) => {
                 let object = self.wanted.old.get(id).cloned().unwrap_or_default();
-                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?, Vec::new()))
+                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?, Vec::new(), Vec::new()))
             }
             Act::Create => {
                 let Some(object) = node.after(self.wanted.new) else { return Ok(Vec::new()) };
@@ -38,7 +39,7 @@ impl Maker<'_> {
                 }
                 let statements = room.drop(id, object, &new)?;
                 let hazards = self.hazards_back(node, Action::Drop, &statements);
-                let mut back = plain(id, Action::Drop, statements, hazards);
+                let mut back = plain(id, Action::Drop, statements, Vec::new(), hazards);
                 if let Some(first) = back.first_mut() {
                     let ids = std::iter::once(id).chain(&with);
                     first.locks = reached(ids, self.wanted.new, LockMode::AccessExclusive);
@@ -83,7 +84,7 @@ impl Maker<'_> {
                 back.reverse();
                 let statements = room.alter(id, after, before, &back, &old)?;
                 let hazards = self.hazards_back(node, Action::Alter, &statements);
-                Ok(plain(id, Action::Alter, statements, hazards))
+                Ok(plain(id, Action::Alter, statements, self.rights_back(node), hazards))
             }
             Act::Rebuild(columns) => {
                 for part in rebuild::takes_along(id, self.wanted.old) {
@@ -100,7 +101,13 @@ impl Maker<'_> {
                 let (now, then) = (self.wanted.new, self.wanted.old);
                 let findings = columns.iter().flat_map(|column| hazards::rebuilt(column, now, then));
                 let findings = findings.filter(|finding| finding.hazard != Hazard::Irreversible).collect();
-                let mut back = plain(id, Action::Alter, rebuild::statements(id, columns, &new, &old)?, findings);
+                let mut back = plain(
+                    id,
+                    Action::Alter,
+                    rebuild::statements(id, columns, &new, &old)?,
+                    self.rights_back(node),
+                    findings,
+                );
                 // Comments, owner and grants of the type as it was.
                 let facets: Vec<Change> = self
                     .wanted
@@ -174,7 +181,13 @@ fn put_back_only(steps: &mut [Step]) {
     }
 }
 
-fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards: Vec<Finding>) -> Vec<Step> {
+fn plain(
+    id: &ObjectId,
+    action: Action,
+    statements: Vec<Statement>,
+    mut rights: Vec<(Right, String)>,
+    mut hazards: Vec<Finding>,
+) -> Vec<Step> {
     statements
         .into_iter()
         .map(|statement| Step {
@@ -187,6 +200,7 @@ fn plain(id: &ObjectId, action: Action, statements: Vec<Statement>, mut hazards:
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
             locks: Vec::new(),
+            rights: std::mem::take(&mut rights),
             secrets: statement.secrets.iter().map(ToString::to_string).collect(),
             fill: statement.fill.as_ref().map(ToString::to_string),
             hazards: std::mem::take(&mut hazards),

@@ -91,8 +91,8 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<Made> {
 pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<ObjectId>, Step)>> {
     let nodes = expand::nodes(&wanted.changes, wanted.old, wanted.new, wanted.edges)?;
     let names = Names::new(wanted.new);
-    let needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
-    let mut graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &needs);
+    let all_needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
+    let mut graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &all_needs);
     graph.break_circles(wanted.old, wanted.new, &names);
     graph.wish_to_fold();
     let maker = Maker::new(wanted, &graph);
@@ -147,6 +147,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                     .filter(|(_, on)| wanted.old.has(on))
                     .map(|(mode, on)| (*mode, on.to_string())),
                 locks: if i == 0 { maker.reached(turn) } else { Vec::new() },
+                rights: if i == 0 { maker.rights(turn, &all_needs) } else { Vec::new() },
                 secrets: statement.secrets.iter().map(ToString::to_string).collect(),
                 hazards: if i == 0 { hazards.clone() } else { Vec::new() },
                 inverse: if last { inverse.clone() } else { Vec::new() },

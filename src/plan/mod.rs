@@ -20,6 +20,7 @@ mod needs;
 pub mod proof;
 mod rebuild;
 mod renamed;
+mod rights;
 mod second_opinion;
 mod transactions;
 
@@ -28,6 +29,7 @@ pub use make::{Made, Wanted, plan};
 pub use needs::Names;
 pub use transactions::next as next_transaction;
 
+use crate::kinds::rights::Right;
 use crate::kinds::{LockMode, Mode};
 use crate::model::{Digest, Ident, Texts};
 use crate::sql;
@@ -122,6 +124,8 @@ pub struct Step {
     pub lock: Option<(LockMode, String)>,
     /// Locks on other tables: a foreign key's.
     pub locks: Vec<(LockMode, String)>,
+    /// Rights that it needs on other things than its object and the tables that it locks, and on what.
+    pub rights: Vec<(Right, String)>,
     /// The environment variables that hold secrets which the statement takes from settings of the session.
     pub secrets: Vec<String>,
     /// The column that it fills in the rows that are there: the statement is completed with what a person says.
@@ -212,6 +216,10 @@ fn feed(steps: &[Step], texts: &mut Texts) {
         if !step.secrets.is_empty() {
             texts.add(&format!("secrets {}", step.secrets.len()));
             step.secrets.iter().for_each(|variable| texts.add(variable));
+        }
+        if !step.rights.is_empty() {
+            texts.add(&format!("needs {}", step.rights.len()));
+            step.rights.iter().for_each(|(right, on)| texts.add(&format!("{} {on}", right.word())));
         }
         step.hazards.iter().for_each(|f| texts.add(&format!("{} {}", f.hazard.word(), f.reason)));
         feed(&step.inverse, texts);

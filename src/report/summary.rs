@@ -128,6 +128,7 @@ mod tests {
             hazards: Vec::new(),
             locks: Vec::new(),
             secrets: Vec::new(),
+            rights: Vec::new(),
             inverse: Vec::new(),
         }
     }

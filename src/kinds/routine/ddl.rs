@@ -1,6 +1,7 @@
 //! CREATE and CREATE OR REPLACE of routines.
 
 use crate::kinds::Statement;
+use crate::kinds::rights::{self, Demand};
 use crate::model::{Attrs, Ident, Object, ObjectId};
 use crate::sql::{self, reference};
 
@@ -16,6 +17,23 @@ pub fn alter(id: &ObjectId, new: &Object) -> Vec<Statement> {
     vec![Statement::new(definition("CREATE OR REPLACE", id, new))]
 }
 
+/// What either of them needs: it always says everything.
+pub fn rights(id: &ObjectId, object: &Object, replaces: bool) -> Vec<Demand> {
+    let mut out = rights::of_attrs(id.kind(), object, None);
+    out.push(rights::language(language(object)));
+    out.extend((object.is(LEAKPROOF) || object.get(SUPPORT).is_some()).then(rights::superuser));
+    if replaces {
+        out.extend(rights::create_beside(id));
+        // The language's validator asks for it (src/backend/utils/fmgr/fmgr.c, CheckFunctionValidatorAccess).
+        out.push(rights::execute(id));
+    }
+    out
+}
+
+fn language(object: &Object) -> &str {
+    object.get(LANGUAGE).map_or("sql", |language| language)
+}
+
 fn definition(verb: &str, id: &ObjectId, object: &Object) -> String {
     let (columns, arguments): (Vec<&Attrs>, Vec<&Attrs>) = args(object).into_iter().partition(|a| mode(a) == "table");
     let list = |args: &[&Attrs]| args.iter().map(|a| argument(a)).collect::<Vec<_>>().join(", ");
@@ -27,8 +45,7 @@ fn definition(verb: &str, id: &ObjectId, object: &Object) -> String {
         let setof = if object.is(SETOF) { "SETOF " } else { "" };
         text.push_str(&format!(" RETURNS {setof}{}", returns.as_str()));
     }
-    let language = object.get(LANGUAGE).cloned().unwrap_or_else(|| "sql".into());
-    text.push_str(&format!("\n    LANGUAGE {}", sql::name(&Ident::new(language))));
+    text.push_str(&format!("\n    LANGUAGE {}", sql::name(&Ident::from(language(object)))));
     for word in words(object) {
         text.push(' ');
         text.push_str(&word);

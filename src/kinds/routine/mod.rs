@@ -6,7 +6,7 @@ mod ddl;
 mod files;
 
 pub use catalog::{name, query, read};
-pub use ddl::{alter, create};
+pub use ddl::{alter, create, rights};
 pub use files::{head, parse, put, turn_argument, turn_back, write};
 
 use crate::model::{Attr, Attrs, Expr, Form, Key, Object, OnChange, Shape, SqlType, Text, attr};

@@ -111,6 +111,59 @@ fn rights_to_create_refer_and_fire_are_found_before_the_first_step() {
 }
 
 #[test]
+fn what_earlier_steps_make_is_not_missing_and_what_they_give_away_is() {
+    let db = TestDb::new();
+    let keeper = format!("{}_keeper", db.connect.database());
+    db.execute(&format!("CREATE ROLE {keeper}"));
+    let after = format!(
+        "{BEFORE}schema s {{\n    enum mood a b\n    function f returns=trigger language=plpgsql {{\n        body \"BEGIN RETURN new; END\"\n    }}\n}}\n\
+         table t {{\n    column id int\n    column m s.mood\n    trigger look before insert for-each=row function=s.f\n    \
+         owner {keeper}\n    comment \"looked at\"\n}}\n"
+    );
+    let sandbox = project(&db, BEFORE, &after);
+    let role = Role::new(&db, "gives");
+    hand_over(&role, &sandbox);
+    let apply = || role.run(&sandbox, &["apply", "--auto-approve", "--allow", "all"]);
+    let missing = |outcome: &Outcome| -> Vec<String> {
+        let lines =
+            outcome.stderr.lines().map(|line| line.trim_start_matches([' ', '│', '├', '╰', '─', '-']).to_owned());
+        lines.filter(|line| line.contains(" TO ")).collect()
+    };
+    for (cure, grant) in [
+        (
+            format!("{0} may not act as {keeper}: GRANT {keeper} TO {0}", role.name),
+            format!("GRANT {keeper} TO {}", role.name),
+        ),
+        (
+            format!(
+                "{keeper} is to own something in schema public, and has no CREATE there: GRANT CREATE ON SCHEMA public TO {keeper}"
+            ),
+            format!("GRANT CREATE ON SCHEMA public TO {keeper}"),
+        ),
+    ] {
+        let refused = apply();
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("nothing was run") && refused.stderr.contains(&cure),
+            "{cure}\n{}",
+            refused.stderr
+        );
+        assert!(missing(&refused).iter().all(|line| line.contains(&keeper)), "{}", refused.stderr);
+        assert_eq!(db.value("SELECT to_regnamespace('s') IS NULL"), "t", "nothing was done");
+        db.execute(&grant);
+    }
+    let applied = apply();
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    assert_eq!(db.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 't'::regclass"), keeper);
+    let refused = {
+        db.execute(&format!("REVOKE {keeper} FROM {}", role.name));
+        role.run(&sandbox, &["rollback", "-1", "--auto-approve", "--allow", "all"])
+    };
+    assert!(refused.stderr.contains(&format!("public.t belongs to {keeper}: GRANT {keeper} TO")), "{}", refused.stderr);
+    db.execute(&format!("DROP OWNED BY {keeper} CASCADE; DROP ROLE {keeper}"));
+}
+
+#[test]
 fn whoever_may_not_read_the_ledger_is_told_what_lets_him() {
     let db = TestDb::new();
     let sandbox = Sandbox::new(&db);
