@@ -66,7 +66,8 @@ impl Pattern<'_> {
                 }
             };
             if let Some(other) = another(plan, &trip, &mut without).filter(|_| attempt < TRIES) {
-                cargo = other;
+                // What rows keep from running may still run without any.
+                cargo = if attempt + 1 < TRIES { other } else { Cargo::Nothing };
                 continue;
             }
             let mut rows = Rows { count: trip.load.count, tables: trip.load.tables, without };
