@@ -392,7 +392,10 @@ impl<'a> Maker<'a> {
                 }),
                 lock,
             };
-            for finding in hazards::find(&subject) {
+            for mut finding in hazards::find(&subject) {
+                if finding.hazard == Hazard::DataLoss && node.act == Act::Drop && !node.replaced {
+                    finding.reason += &hazards::undeclared_rename::hint(&id, old, new).unwrap_or_default();
+                }
                 if !out.contains(&finding) {
                     out.push(finding);
                 }

@@ -15,6 +15,7 @@ mod removes_unrecorded;
 pub mod runs_as_you;
 mod stale_data;
 mod table_rewrite;
+pub mod undeclared_rename;
 mod untracked_dependency;
 mod values;
 
