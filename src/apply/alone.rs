@@ -70,7 +70,7 @@ pub async fn run(
     shown.details.extend(last.map(|last| format!("in the way: {last}")));
     if !error.is_closed() {
         let _ = session.batch(PIN_PATH).await;
-        // "It exists already" means that what is there is not ours, whatever its state.
+        // "It already exists" means that the existing one is not ours, whatever its state.
         let foreign = error.code() == Some(&SqlState::DUPLICATE_TABLE);
         let clean = foreign || matches!(settle(executor, unit.step).await, Ok(false));
         if clean {

@@ -31,7 +31,7 @@ pub async fn watched<T>(
             }
             () = tokio::time::sleep(tick) => {}
         }
-        // Both go on at once: the statement may end while the question is out.
+        // Both continue at the same time: the statement may end while the query is under way.
         let look = blockers(executor);
         let blocked = tokio::select! {
             biased;

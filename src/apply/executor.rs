@@ -219,12 +219,12 @@ impl Executor<'_> {
     ) -> Result<Result<(), Failure>, (Option<usize>, Error)> {
         let mut pipeline = Pipeline::new(&self.session.client);
         let mut sent = self.open(&mut pipeline, claims).await;
-        // Asked behind the locks: from here on nobody adds anything to what they lock.
+        // Asked after taking the locks: from here on nothing is added to what they lock.
         let steps: Vec<&Step> = units.iter().map(|unit| unit.step).collect();
         let ways = match lender.ways(&steps, &self.options.allow).await {
             Ok(ways) => ways,
             Err(refused) => {
-                // If the transaction did not get that far, that is what there is to tell.
+                // If the transaction did not get that far, that is what to report.
                 let failed = first_failure(&mut pipeline, sent).await;
                 let _ = self.session.batch("ROLLBACK").await;
                 return failed.map_or(Err(refused), |failure| Ok(Err(failure)));

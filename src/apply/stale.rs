@@ -217,7 +217,7 @@ pub fn elsewhere(plan: &Plan, before: &State, after: &State) -> Vec<ObjectId> {
     let touched = in_footprint(plan, &before).into_iter().chain(in_footprint(plan, after));
     let touched: FxHashSet<&ObjectId> = touched.map(|(id, _)| id).collect();
     let roots: FxHashSet<&ObjectId> = touched.iter().map(|id| id.root()).collect();
-    // A schema is nobody's root, but the owner of one that the plan made came with it.
+    // A schema is not the root of anything, but the owner of one that the plan created came with it.
     let facet = |id: &ObjectId| id.kind().address == Address::Facet;
     let ours = |id: &ObjectId| {
         roots.contains(id.root()) || facet(id) && id.parent().is_some_and(|parent| touched.contains(parent))
@@ -275,7 +275,7 @@ pub(super) fn own_name(object: &str) -> Option<String> {
 /// The names of an object's text, from the schema inwards; a routine's types are left out.
 pub fn names(object: &str) -> Option<Vec<String>> {
     let (_, path) = object.split_once(' ')?;
-    // The types of a routine stand in parentheses, which an unquoted name never holds.
+    // The types of a routine are in parentheses, which an unquoted name never contains.
     let mut quoted = false;
     let end = path.find(|c| {
         quoted ^= c == '"';
@@ -311,7 +311,7 @@ fn find<'a>(footprint: &'a [Expected], state: &'a State, digest: fn(&Expected) -
             None => others.push(id),
         }
     }
-    // Plans leave out the owner that whoever runs them is anyway.
+    // Plans leave out the owner that is the role that runs them anyway.
     let strangers = others.into_iter().filter(|id| roots.contains(id.root()) && !id.is(&owner::KIND)).collect();
     Found { known, strangers }
 }

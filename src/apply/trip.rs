@@ -97,7 +97,7 @@ impl Trip {
     }
 
     /// Puts the command that resumes into an error where it says to run "the same command", or nothing. Before the goal is known nothing was
-    /// done, and whoever called the command knows which one it was.
+    /// done, and the caller of the command knows which one it was.
     pub fn advise(&self, error: Error) -> Error {
         if self.goal.get().is_none() {
             return error;

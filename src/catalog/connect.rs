@@ -146,7 +146,7 @@ impl Connect {
         let place = Place { host, nameless: false, unnamed: false, address: None, port, password: None };
         let tls = Arc::new(TlsSettings::none());
         let mut target = Self::assemble(vec![place], user.to_owned(), database.to_owned(), tls, config);
-        // A server of our own, where nobody else made event triggers.
+        // A server of our own, without anybody else's event triggers.
         target.unwatched = true;
         target
     }

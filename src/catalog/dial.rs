@@ -206,7 +206,7 @@ async fn timed(
         let asked = tls.is_some() && config.get_ssl_negotiation() == SslNegotiation::Postgres;
         let stream = Guarded::new(wire, Arc::new(rules), asked);
         match tls {
-            // The driver wants a name for TLS, also where there is none and nobody looks at it.
+            // The driver needs a name for TLS, even if there is none and nothing checks it.
             Some(tls) => log_in(config, stream, begin(tls, &place.host).map_err(Failure::Unreached)?).await,
             None => log_in(config, stream, NoTls).await,
         }

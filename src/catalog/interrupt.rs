@@ -102,7 +102,7 @@ pub fn listen() {
             runtime.block_on(signals(&ready));
         });
         if listener.is_ok() {
-            let _ = listens.recv(); // an error means that nobody listens
+            let _ = listens.recv(); // an error means that nothing listens
         }
     });
 }
@@ -114,7 +114,7 @@ async fn signals(ready: &std::sync::mpsc::Sender<()>) {
     else {
         return;
     };
-    let _ = ready.send(()); // whoever waits for it is there
+    let _ = ready.send(()); // the receiver exists
     let mut next = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -132,7 +132,7 @@ async fn signals(ready: &std::sync::mpsc::Sender<()>) {
 
 #[cfg(not(unix))]
 async fn signals(ready: &std::sync::mpsc::Sender<()>) {
-    let _ = ready.send(()); // whoever waits for it is there
+    let _ = ready.send(()); // the receiver exists
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }

@@ -102,7 +102,7 @@ pub(super) fn invalid(key: &str, wanted: &str) -> Error {
 /// Puts things into a random order.
 pub(super) fn shuffle<T>(things: &mut [T]) {
     for last in (1..things.len()).rev() {
-        // Each `RandomState` has keys of its own.
+        // Each `RandomState` has its own keys.
         let random = RandomState::new().build_hasher().finish();
         things.swap(last, usize::try_from(random % (last as u64 + 1)).unwrap_or(0));
     }

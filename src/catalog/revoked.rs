@@ -63,7 +63,7 @@ impl Lists {
                 if !is_hashed(&entry.file_name().to_string_lossy()) {
                     continue;
                 }
-                // As in OpenSSL, one that cannot be read counts as none: whoever needs it is refused.
+                // As in OpenSSL, one that cannot be read counts as none: certificates that need it are refused.
                 for list in read(&entry.path()).unwrap_or_default() {
                     let _ = authorities.take_back(&list);
                 }

@@ -98,7 +98,7 @@ impl Session {
         }
         let superuser = text(&row, 4) == "on";
         if superuser && version.at_least(17) && line.startup == Startup::Pinned && target.startup().is_none() {
-            // What is remembered is from when this user was none.
+            // What is remembered is from when this user was not a superuser.
             remembered::keep(target, place, None);
         }
         let Line { client, task, last_words, tls, place: at, .. } = line;

@@ -62,7 +62,7 @@ impl Apply {
             let run = ledger.run.as_ref();
             check_hazards(plans.iter().flat_map(|plan| apply::to_come(run, plan)), &options.allow)?;
             app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
-            // What was approved is what was shown, whoever is faster meanwhile.
+            // What was approved is what was shown, even if somebody else was faster meanwhile.
             if let Some(last) = plans.last() {
                 goal = Goal::To(last.number);
             }

@@ -50,7 +50,7 @@ impl History {
             app.say("nothing has been applied to this database yet");
             return ledger.sound().map(|()| 0);
         }
-        // What stands is the newest event of a revision that the database has.
+        // In force is the newest event of a revision that the database has.
         let stands = |at: usize, event: &Event| {
             ledger.revision(event.number).is_some()
                 && !events.iter().skip(at + 1).any(|later| later.number == event.number)

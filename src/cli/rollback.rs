@@ -49,10 +49,10 @@ impl Rollback {
                 ));
                 check_hazards(&steps, &options.allow)?;
             }
-            // With nothing to roll back there is nothing to ask: the rollback says why.
+            // With nothing to roll back there is nothing to ask: the rollback reports why.
             if !way.undo.is_empty() {
                 app.confirm(&format!("Run this on database {}?", database.database()), false)?;
-                // What was approved is what was shown, whoever is faster meanwhile.
+                // What was approved is what was shown, even if somebody else was faster meanwhile.
                 target = Target::To(way.asked);
             }
         }

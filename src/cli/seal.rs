@@ -43,7 +43,7 @@ impl Seal {
             return Err(Error::refused(format!("{shown} calls itself plan {} {}", plan.number, plan.name))
                 .remedy("keep its number and name"));
         }
-        // A database that has run it must not find another plan under its number. Without a database, nobody is known to have run it.
+        // A database that has run it must not find another plan under its number. Without a database, it is not known whether it was run.
         match app.session(&project, "seal").and_then(|session| app.wait(Ledger::read(&session))) {
             Ok(ledger) if ledger.revision(self.number).is_some() => {
                 return Err(Error::refused(format!("plan {} was applied already", self.number))
@@ -53,7 +53,7 @@ impl Seal {
             Err(error) => app.say(&format!("note: no database was asked whether it ran this plan ({})", error.message)),
         }
         plan.sealed = true;
-        // What the plan said of itself may not be what it does any more, and was not proved.
+        // The plan's description of itself may no longer be what it does, and was not proved.
         plan.steps.iter_mut().for_each(|step| step.about.clear());
         plan.proof = None;
         chain.replace(&plan)?;

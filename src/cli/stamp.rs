@@ -52,7 +52,7 @@ impl Stamp {
             app.warn_of_others(&ledger); // one that cannot be read is put right below
         }
         let live = app.wait(introspect::read(&session))?.state;
-        // Of a database without revisions nothing is said.
+        // For a database without revisions, nothing is reported.
         let differs = stale::not_reached(&plans, &live);
         if !differs.is_empty() && !self.force {
             let error = Error::stale(format!("the database is not what plan {number} leads to"));

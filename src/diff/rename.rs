@@ -18,7 +18,7 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
     let mut changes = Vec::new();
     let mut wanted: Vec<(ObjectId, ObjectId)> =
         new.renames().map(|(id, was, _)| (id.renamed(was.clone()), id.clone())).collect();
-    // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be taken over, its owner goes
+    // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be reused, its owner goes
     // first.
     wanted.sort_by_key(|(_, to)| to.ancestors().count());
     loop {
@@ -46,7 +46,7 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
             changes.push(Change::Rename(from, to));
         }
     }
-    // A type that comes with an object of another name may get a new one by itself.
+    // A type that is created with an object of another name may get a new one automatically.
     let other = |id: &ObjectId, state: &State| room(id.kind()).other_type(id, state.get(id)?);
     let renamed: Vec<_> = new.iter().filter_map(|(id, _)| Some((other(id, &old)?, other(id, new)?))).collect();
     for (from, to) in renamed.into_iter().filter(|(from, to)| from != to) {

@@ -68,7 +68,7 @@ fn add(edges: &mut Edges, state: &State, from: &ObjectId, to: &ObjectId) {
         return room(from.kind()).inherited_from(from, state).iter().for_each(|origin| add(edges, state, origin, to));
     }
     let Some(from) = lift(from) else { return };
-    // An inherited column goes with the parent's, also where it says something of its own.
+    // An inherited column is dropped with the parent's, even if it has attributes of its own.
     let own =
         state.get(to).is_some_and(|object| to.kind().address != Address::MemberOf || object.value("type").is_some());
     let inherited = if own { Vec::new() } else { inheritance::origins(state, to) };

@@ -38,7 +38,7 @@ pub struct Prop {
 pub enum Scalar {
     Text(Text),
     Int(i64),
-    /// A number that is no `i64`, as written (normalised digits).
+    /// A number that is not an `i64`, as written (normalised digits).
     Number(Text),
     Bool(bool),
     Null,

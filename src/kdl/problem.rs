@@ -86,7 +86,7 @@ impl Sources {
         let marked = in_span.lines().next().map_or(1, |l| l.chars().count()).max(1);
         let message = clipped(&problem.message);
         let mut out = format!("{message}\n{:gutter$}--> {}:{line}:{column}\n", "", path.display());
-        // Nobody reads more of a line, and what a terminal would obey is not text.
+        // The rest of a long line is not read by people, and what a terminal would obey is not text.
         let skipped = column.saturating_sub(MAX_BEFORE);
         let column = column - skipped;
         let around: Vec<&str> = [line.wrapping_sub(2), line].iter().filter_map(|at| text.lines().nth(*at)).collect();
@@ -96,7 +96,7 @@ impl Sources {
         let shown: String = seen
             .map(|c| match c {
                 '\t' => ' ',
-                // As wide as it stands there.
+                // As wide as in the source.
                 c if is_obeyed(c) => char::REPLACEMENT_CHARACTER,
                 c => c,
             })

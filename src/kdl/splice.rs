@@ -44,7 +44,7 @@ impl<'a> Splices<'a> {
             let lines = self.lines(&nodes, &format!("{outer}{INDENT}"), false);
             self.edits.push((at..at, format!(" {{\n{lines}\n{outer}}}")));
         }
-        // At one place, what comes in stands before what goes, and of that the most is said first.
+        // At one place, insertions come before removals, and of removals the longest comes first.
         self.edits.sort_by_key(|(at, _)| (at.start, !at.is_empty(), Reverse(at.end)));
         let (mut out, mut from) = (String::with_capacity(self.text.len()), 0);
         for (at, new) in &self.edits {
@@ -252,7 +252,7 @@ impl<'a> Splices<'a> {
             let mut name = String::new();
             write_node(&mut name, &Node::new(prop.name.clone()), 0);
             let new = format!("{}={value}", name.trim_end());
-            // Behind the property that comes before it in the canonical form, else before the one that follows.
+            // After the property that precedes it in the canonical form, else before the one that follows.
             let (before, after) = to.props.split_at(at);
             if let Some(before) = before.iter().rev().find_map(|other| place(&other.name)) {
                 let end = before.value.span.end as usize;

@@ -251,7 +251,7 @@ pub fn query(server: Version, missing: bool) -> String {
     // A built-in right that was given again with the grant option is more than the built-in one.
     let (list, other, option) =
         if missing { ("base", "acl", "") } else { ("acl", "base", " AND b.is_grantable >= a.is_grantable") };
-    // Nobody has privileges on a column by himself, so none can be missing.
+    // No role has built-in privileges on a column, so none can be missing.
     let columns = if missing {
         ""
     } else {

@@ -49,7 +49,7 @@ impl Room for Comment {
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
         let (class, oid, sub) = (row.oid(), row.oid(), row.next::<i32>());
         let parent = book.object(class, oid, sub)?;
-        // The index of a key is not an object of its own: a comment on it is none on the key, but an `index-comment`.
+        // The index of a key is not a separate object: a comment on it is not one on the key, but an `index-comment`.
         if class == class::PG_CLASS
             && matches!(parent.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
         {

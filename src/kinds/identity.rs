@@ -161,7 +161,7 @@ impl Room for Identity {
         if changed.contains(&GENERATED.name) {
             words.push(format!("SET GENERATED {}", generated(new)));
         }
-        // RESTART is the one option that stands without SET.
+        // RESTART is the only option without SET.
         let option = |o: String| if o == "RESTART" { o } else { format!("SET {o}") };
         if changed.iter().any(|name| ![GENERATED.name, SEQUENCE_NAME.name].contains(name)) {
             words.extend(options::alter(&old.attrs, &new.attrs).into_iter().map(option));
@@ -181,7 +181,7 @@ impl Room for Identity {
             out.push(alter_column(id, &words.join(" ")));
         }
         let name = sequence_name(id, old);
-        // Its numbers start over, with another storage, which goes if the transaction does.
+        // Its numbers start over, with another storage, which is discarded if the transaction is rolled back.
         if options::moves(&old.attrs, &new.attrs)
             && let Some(column) = id.parent()
             && let Some(sql_type) = numbering::type_of(column, cx.state)

@@ -213,7 +213,7 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<State
         }
         if let Some((parent, bound)) = partition_of(new) {
             let sql = format!("ALTER TABLE {} ATTACH PARTITION {table} {bound}", sql::path(parent));
-            // The parent is locked less than the table that comes, whose rows are looked at.
+            // The parent's lock is weaker than that of the new partition, whose rows are checked.
             out.push(Statement::new(sql).locks(LockMode::AccessExclusive, id));
         }
     } else if name == OF.name {

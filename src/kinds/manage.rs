@@ -94,7 +94,7 @@ fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
     let mut missing = Vec::new();
     for (id, _) in desired.iter() {
         let facet = ObjectId::facet(&owner::KIND, id.clone());
-        // A sequence of a column has its table's owner, even if it had one of its own until now.
+        // A sequence of a column has its table's owner, even if it had a separate one until now.
         if desired.has(&facet) || room(id.kind()).vanishes_with(id, desired).is_some() {
             continue;
         }
@@ -172,7 +172,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         .filter(|(id, _)| id.is(&owner::KIND))
         .filter_map(|(id, object)| Some((id.parent()?.clone(), owner::role(object))))
         .collect();
-    // What the files let the owner give by name is what an owner gives anyway.
+    // A grant that the files attribute to the owner by name is the same as one by the owner.
     let by_owner: Vec<ObjectId> = desired
         .iter()
         .filter(|(id, _)| id.is(&grant::KIND) && id.signature().is_some())
@@ -223,7 +223,7 @@ pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Optio
         }
         let role = owner::role(object);
         // Before 15, the bootstrap superuser owns schema public; initdb calls it as it likes, so any owner may be that one. Since
-        // then nobody is meant but the database's owner, and who runs a plan does not make the schema.
+        // then only the database's owner is meant, and the role that runs a plan does not create the schema.
         if id.parent().is_some_and(acl::is_initial) {
             return server.at_least(15) && role.is_some_and(|role| role.as_str() != "pg_database_owner");
         }

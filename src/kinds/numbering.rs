@@ -164,7 +164,7 @@ pub fn behind(path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) 
     let name = sql::name(column.name());
     let (extreme, reaches, end) = if numbers.ascends { ("max", ">=", numbers.max) } else { ("min", "<=", numbers.min) };
     let all = Range::all(&held);
-    // What lies beyond the last number is never met.
+    // Values beyond the last number are never reached.
     let only = match numbers.ascends {
         true if end < all.max => format!(" WHERE {name} <= {end}"),
         false if end > all.min => format!(" WHERE {name} >= {end}"),

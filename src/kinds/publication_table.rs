@@ -131,7 +131,7 @@ impl Room for PublicationTable {
     fn clause(&self, _: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         let columns = object.get(COLUMNS).map_or_else(String::new, |list| format!(" ({})", column_list(list)));
         let filter = object.get(WHERE).map_or_else(String::new, |filter| format!(" WHERE ({})", filter.as_str()));
-        // Without `ONLY`, tables that inherit from it would come along.
+        // Without `ONLY`, tables that inherit from it would be included.
         Some(format!("ONLY {}{columns}{filter}", sql::path(object.get(TABLE)?)))
     }
 

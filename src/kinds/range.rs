@@ -142,7 +142,7 @@ impl Room for Range {
         let id = ObjectId::new(&KIND, Some(book.schema(schema)?.clone()), name);
         book.add(class::PG_TYPE, oid, id.clone());
         book.add(class::PG_TYPE, array, id.clone());
-        // The multirange and the constructors come and go with it.
+        // The multirange and the constructors are created and dropped with it.
         let (multirange, its_array) = (row.oid(), row.oid());
         book.add_part(class::PG_TYPE, multirange, id.clone());
         book.add_part(class::PG_TYPE, its_array, id.clone());
@@ -202,7 +202,7 @@ impl Room for Range {
             parts.push(format!("multirange_type_name = {}", sql::path(&multirange(id, object))));
         }
         let create = Statement::new(format!("CREATE TYPE {} AS RANGE ({})", sql::path(id), parts.join(", ")));
-        // The canonical function takes the range that needs it: it is made between a shell of the range and the range.
+        // The canonical function takes the range that needs it: it is created after a shell of the range and before the range.
         let canonical = object.get(CANONICAL).and_then(|f| Some((f, cx.state.get(f)?)));
         let Some((function, definition)) = canonical else { return Ok(vec![create]) };
         let mut out = vec![Statement::new(format!("CREATE TYPE {}", sql::path(id)))];

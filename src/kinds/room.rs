@@ -114,7 +114,7 @@ pub trait Room: Sync {
         true
     }
 
-    /// True for a part that decides who sees what of its parent: it is created and dropped together with everything else that decides that.
+    /// True for a part that decides who sees which part of its parent: it is created and dropped together with everything else that decides that.
     fn guards(&self) -> bool {
         false
     }

@@ -202,7 +202,7 @@ fn cut(definition: &str, conditional: bool, instead: bool) -> (Option<&str>, Vec
     if rest == "NOTHING" {
         return (condition, Vec::new());
     }
-    // Several commands stand in parentheses, each with a semicolon behind it.
+    // Several commands are in parentheses, each followed by a semicolon.
     let Some(list) = rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).filter(|r| r.trim_end().ends_with(';'))
     else {
         return (condition, vec![rest]);

@@ -211,7 +211,7 @@ impl Scope<'_> {
         }
         let message = format!("there is no {} `{text}`", kinds.join(" or "));
         let mut problem = Problem::new(span, message).label("not declared in any file");
-        // Looking for candidates takes time; after a hundred problems nobody needs them.
+        // Looking for candidates takes time; after a hundred problems they are not needed.
         if self.load.problems.len() < 100 {
             problem.help = self.candidates(kinds, text);
         }

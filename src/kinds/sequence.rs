@@ -173,7 +173,7 @@ impl Room for Sequence {
             let text = format!("ALTER {target} {}", words.join(" "));
             out.push(Statement::new(text).locks(LockMode::ShareRowExclusive, id));
         }
-        // Its numbers start over, with another storage, which goes if the transaction does.
+        // Its numbers start over, with another storage, which is discarded if the transaction is rolled back.
         if options::moves(&old.attrs, &new.attrs) {
             let numbers = options::Range::new(&new.attrs, type_of(new));
             let columns = numbering::columns(id, cx.state);

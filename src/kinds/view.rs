@@ -144,7 +144,7 @@ fn definition(id: &ObjectId, object: &Object) -> String {
         FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
     let query = object.get(SQL).map_or("", trimmed);
-    // On a line of its own: the query may end with a comment.
+    // On a separate line: the query may end with a comment.
     let check =
         object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
     format!("{}{with} AS\n{query}{check}", sql::path(id))

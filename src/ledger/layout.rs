@@ -231,7 +231,7 @@ pub async fn create(pen: Pen<'_>, of_others: EventTriggers) -> Result<()> {
 }
 
 /// The same in the session's transaction, with the number of that transaction if anything had to be done. Nothing is taken over that
-/// somebody else made in the meantime: without IF NOT EXISTS, whoever comes second fails. What was made is looked at like any other
+/// somebody else made in the meantime: without IF NOT EXISTS, the second one fails. What was created is checked like any other
 /// ledger before the transaction commits.
 pub(super) async fn create_within(pen: Pen<'_>, of_others: EventTriggers) -> Result<Option<String>> {
     let session = pen.session;
@@ -262,7 +262,7 @@ pub(super) async fn create_within(pen: Pen<'_>, of_others: EventTriggers) -> Res
 }
 
 /// Event triggers have nothing to do with the ledger: a superuser turns them off. Before PostgreSQL 17 that leaves those that fire in
-/// replicas, too, and nobody else can turn off any; what others could write into them is not run unasked.
+/// replicas, too, and no other role can turn off any; what others could write into them is not run without asking.
 async fn quiet(session: &Session, of_others: EventTriggers) -> Result<()> {
     let firing: &[&str] = match (session.superuser, session.version.at_least(17)) {
         (true, true) => return session.batch("SET LOCAL event_triggers = off").await,

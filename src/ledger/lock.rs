@@ -1,5 +1,5 @@
-//! Makes sure that only one setpoint works on a database at a time, by a session-level advisory lock; and the pooler that would make that
-//! lock worthless.
+//! Makes sure that only one setpoint works on a database at a time, with a session-level advisory lock, and detects a pooler that would make
+//! that lock worthless.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -173,7 +173,7 @@ pub struct Ledger {
     pub run: Option<Run>,
     /// A relative command that has not learned that it finished.
     pub headed: Option<Headed>,
-    /// Roles that could have written to it, and have not all of the privileges of whoever reads it.
+    /// Roles that could have written to it, and lack some privileges of the role that reads it.
     pub others: Vec<Other>,
     /// Where it contradicts itself.
     pub problems: Vec<String>,
@@ -185,7 +185,7 @@ impl Ledger {
         self.revisions.last().map_or(0, |revision| revision.number)
     }
 
-    /// What writes to it, and runs nobody else's code by that.
+    /// Writes to it without running anybody else's code.
     ///
     /// # Errors
     /// `Refused`, with the role to connect as.

@@ -35,7 +35,7 @@ impl<'a> Pen<'a> {
         self.careful
     }
 
-    /// The statements that keep the ledger as it is until the transaction ends; none where nobody else could change it. ALTER and DROP
+    /// The statements that keep the ledger as it is until the transaction ends; none if no other role could change it. ALTER and DROP
     /// SCHEMA wait for the lock on its row. Everything that adds code to a table waits for the locks on tables: CREATE INDEX
     /// CONCURRENTLY, CREATE STATISTICS and children would not wait for a weaker one.
     pub fn hold(self) -> Option<String> {

@@ -78,7 +78,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The same for whoever runs what is recorded.
+    /// The same, before running what is recorded.
     ///
     /// # Errors
     /// As `read`.
@@ -210,7 +210,7 @@ pub async fn events(session: &Session) -> Result<Vec<Event>> {
     events_and_odd(session).await.map(|(events, _)| events)
 }
 
-/// The same with what cannot be read. Nothing is run because of an event, so that it is no reason to refuse anything.
+/// The same with what cannot be read. Nothing is run because of an event, so it is no reason to refuse anything.
 ///
 /// # Errors
 /// The server's.

@@ -63,7 +63,7 @@ UNION ALL SELECT 'writer', CASE WHEN may.role = 0 THEN '' ELSE pg_get_userbyid(m
     OR EXISTS (SELECT FROM pg_shdepend h WHERE h.refclassid = 1260 AND h.refobjid = x.oid))))
   GROUP BY may.role";
 
-/// A role that could have written to the ledger, and has not all of the privileges of whoever reads it.
+/// A role that could have written to the ledger, and lacks some privileges of the role that reads it.
 #[derive(Debug, Clone)]
 pub struct Other {
     /// The role; `None` is PUBLIC.
@@ -99,12 +99,12 @@ impl Standing {
         maker(&self.others)
     }
 
-    /// True if there is one, and nobody else could have written to it.
+    /// True if there is one, and no other role could have written to it.
     pub fn believed(&self) -> bool {
         self.layout.is_some() && self.others.is_empty()
     }
 
-    /// Makes sure that nobody else could hang code onto it.
+    /// Checks that no other role could attach code to it.
     pub fn ours(&self, session: &Session) -> Result<()> {
         self.maker().map_or(Ok(()), |other| Err(not_writable(other, session)))
     }

@@ -46,7 +46,7 @@ pub fn text(shown: &Path, path: &Path) -> Result<String> {
         return Err(Error::config(format!("{} is not a regular file", shown.display()))
             .remedy("only files and folders of files are read; give it another name or place"));
     }
-    // Before it is read: memory is no place for a file that will be refused.
+    // Before it is read: a file that will be refused should not take up memory.
     if about.len() > MAX_BYTES as u64 {
         return Err(Error::config(format!(
             "{} has {} MB; the limit is {}",

@@ -138,7 +138,7 @@ proptest! {
         for path in paths {
             prop_assert_eq!(lines(&after, path), lines(&wanted, path), "{}", path.display());
         }
-        // Only comments of what is gone or changes may be gone; the others stand where they stood, before the same lines.
+        // Only comments of what is gone or changes may be gone; the others stay where they were, before the same lines.
         let places: Vec<_> = differing(&loaded.state, &live).iter().filter_map(|(id, _)| loaded.state.get(id)?.place).collect();
         for (file, (path, text)) in texts.iter().enumerate() {
             let new = after.iter().find(|(known, _)| known == path).map_or("", |(_, text)| text);

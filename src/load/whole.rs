@@ -38,7 +38,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         None => Ok(()),
     });
     made.and_then(|()| fs::rename(&new, real)).map_err(|error| {
-        // Nobody needs half a file.
+        // Half a file is of no use.
         let _ = fs::remove_file(&new);
         failed(error)
     })

@@ -75,7 +75,7 @@ pub async fn against_loading<'a>(
         (_, Err(error)) => Err(error),
     };
     introspect::end(session).await.or_else(|error| if reading.is_ok() { Err(error) } else { Ok(()) })?;
-    // What is wrong in the files comes first: it is wrong whatever the database says.
+    // Mistakes in the files come first: they do not depend on the database.
     let (outcome, live) = (outcome?, reading?);
     let (renamed, outcome) = outcome;
     let unmodelled = live.unmodelled;
@@ -195,7 +195,7 @@ async fn compare(
     let own_edges = renamed.then(|| edges.clone());
     let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new)?;
     if !renames.is_empty() {
-        // What the files leave out is what the live objects have under their new names.
+        // What the files leave out is taken from the live objects under their new names.
         new = manage.desired(&files, &old, live.server);
     }
     manage.leave_to_creator(&mut old, &mut new, desired, session);

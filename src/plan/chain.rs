@@ -154,7 +154,7 @@ impl Chain {
     /// `Failed` if the files cannot be written.
     pub fn take_back(&mut self) -> Result<()> {
         let Some(link) = self.links.pop() else { return Ok(()) };
-        // The line goes first: a file that no line names is nobody's plan.
+        // The line is removed first: a file that no line names is not a plan of the chain.
         let path = self.path(&link);
         interrupt::undivided(|| {
             self.save()?;

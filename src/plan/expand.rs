@@ -45,14 +45,14 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             Change::Rename(from, to) => out.push(Node::new(to.clone(), Act::Rename(from.clone()), false)),
         }
     }
-    // What gives and takes at once, while what it rests on changes, too, does so on both sides of that change.
+    // A change that both grants and revokes, while what it depends on changes too, happens on both sides of that change.
     let both: Vec<ObjectId> = fates
         .iter()
         .filter(|(id, fate)| matches!(fate, Fate::Alter(_)) && moves_with_giver(id, &fates, old, new, edges))
         .map(|(id, _)| id.clone())
         .collect();
     both.into_iter().for_each(|id| _ = fates.insert(id, Fate::Replace));
-    // Columns whose values become others.
+    // Columns whose values change.
     let mut converted: FxHashSet<ObjectId> = FxHashSet::default();
     for (id, fate) in &fates {
         match fate {
@@ -145,7 +145,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
     }
     let new_children = self::children(new);
     for (id, fate) in &fates {
-        // Parts of what is taken down or made as a whole are handled with it.
+        // Parts of what is dropped or created as a whole are handled with it.
         let whole = |f: Option<&Fate>| matches!(f, Some(Fate::Replace | Fate::Rebuild(_)));
         let part = id.kind().within != Within::Schema && id.ancestors().any(|a| whole(fates.get(a)));
         if part {
@@ -164,7 +164,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             }
             Fate::Rebuild(columns) => {
                 out.push(node(id, Act::Rebuild(columns.clone()), true));
-                // Its clauses come with it; comments, owner and grants are put back after it.
+                // Its clauses come with it; comments, owner and grants are recreated after it.
                 for part in parts(id, &new_children) {
                     if !(part.kind().folds && part.parent() == Some(id)) {
                         out.push(node(part, Act::Create, true));

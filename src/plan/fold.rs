@@ -161,7 +161,7 @@ impl Run<'_> {
             after.any(|after| !self.done[*after] && what(*after))
         };
         let first = |what: &dyn Fn(usize) -> bool| self.lazy.iter().copied().find(|(_, node)| blocks(*node, what));
-        // What is made waits for the whole to vanish as well; what is dropped may be what the whole waits for.
+        // Creations also wait for the whole to vanish; drops may be what the whole waits for.
         let blocking =
             first(&|after| self.graph.nodes[after].act == super::graph::Act::Drop).or_else(|| first(&|_| true));
         if (self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced))

@@ -104,7 +104,7 @@ impl Graph {
     /// Dependents are dropped before what they depend on; children vanish with their parents.
     fn drops(&mut self, old: &State, edges: &Edges) {
         let drops: Vec<(ObjectId, usize)> = self.drops.iter().map(|(id, i)| (id.clone(), *i)).collect();
-        // Foreign keys go before new keys come, so that on the way back they are made without those, and rest on the old ones.
+        // Foreign keys are dropped before new keys are created, so that on the way back they are created without those, and depend on the old ones.
         let made = keys(&self.creates);
         for (id, node) in drops.iter().filter(|(id, _)| id.kind().namespace == Namespace::Constraint) {
             let tables: FxHashSet<&ObjectId> = edges.get(id).into_iter().flatten().map(ObjectId::root).collect();
@@ -161,7 +161,7 @@ impl Graph {
 
     /// What an object needs is made before it; what an altered object needed is dropped after it.
     fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
-        // A foreign key that is made while keys are there that go could come to rest on one of them.
+        // A foreign key created while doomed keys still exist could come to depend on one of them.
         let gone = keys(&self.drops);
         // Another routine of the name, too, would make a call ambiguous.
         let mut overloads: FxHashMap<(Option<&ObjectId>, &str), Vec<usize>> = FxHashMap::default();
@@ -257,7 +257,7 @@ impl Graph {
 
     /// Renames come first: all other steps use the new names, and so does what takes these back. Only what frees a name goes before.
     fn order_renames(&mut self) {
-        // They come in an order that frees names before they are taken.
+        // They are in an order that frees names before they are used.
         let names: Vec<(usize, ObjectId, ObjectId)> = self
             .renames
             .iter()
@@ -392,7 +392,7 @@ fn priority(node: &Node, old: &State, new: &State) -> Priority {
         Act::Drop => 3,
         _ => 2,
     };
-    // What hangs on a schema itself goes with the schema.
+    // What is attached to a schema itself is dropped with the schema.
     let schema = |id: &&ObjectId| id.kind().address == Address::Schema;
     let root =
         node.id.parent().filter(|_| node.id.kind().address == Address::Facet).filter(schema).unwrap_or(node.id.root());

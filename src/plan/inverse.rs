@@ -174,7 +174,7 @@ fn make_again(wanted: &Wanted<'_>, start: &State, then: &State, changes: Vec<Cha
     Ok(steps(&back, false)?.into_iter().map(|(_, step)| step).collect())
 }
 
-/// What is put back as it was changes nobody's access.
+/// Recreating something unchanged changes nobody's access.
 fn put_back_only(steps: &mut [Step]) {
     for step in steps {
         step.hazards.retain(|finding| finding.hazard != Hazard::ChangesAccess);

@@ -98,7 +98,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     let maker = Maker::new(wanted, &graph);
     let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
     let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
-    // That something goes before its type changes is no reason to wait where the type only grows.
+    // A drop before a type change is no reason to wait if the type only gains values.
     let needs = |before: usize, after: usize| {
         let stays = graph.nodes[turns[before].node].act != Act::Drop;
         stays && graph.needs(&turns[before].nodes(), &turns[after].nodes())
@@ -120,7 +120,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
         }
         let inverse = if with_inverse { maker.inverse(turn, &mut current)? } else { Vec::new() };
         let mut hazards = maker.hazards(turn, statements);
-        // Steps that take something back have no way back of their own, and nobody expects one.
+        // Inverse steps have no inverse of their own, and none is expected.
         hazards.retain(|finding| with_inverse || finding.hazard != Hazard::Irreversible);
         let count = statements.len();
         for (i, statement) in statements.iter().enumerate() {
@@ -360,7 +360,7 @@ impl<'a> Maker<'a> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
         if let (Act::Alter(_), Some(placeholder)) = (&node.act, &node.placeholder) {
-            // Nobody sees a placeholder.
+            // A placeholder is not visible.
             let going = node.stands_in(Side::After).and_then(|_| hazards::emptied(&node.id, &placeholder.circle));
             return going.into_iter().collect();
         }

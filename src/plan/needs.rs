@@ -63,7 +63,7 @@ impl<'a> Names<'a> {
         room(id.kind()).refers(id, object, &mut refs);
         let mut needs = Needs::default();
         for wanted in refs.objects {
-            // What vanishes with the object is made with it.
+            // What vanishes with the object is created with it.
             let part = room(wanted.kind()).vanishes_with(&wanted, self.state).as_ref() == Some(id);
             let found = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i));
             if let Some(found) = found.filter(|_| !part) {
@@ -75,7 +75,7 @@ impl<'a> Names<'a> {
                 }
             }
         }
-        // An inherited column that says something of its own is there with the parent's.
+        // An inherited column with attributes of its own exists with the parent's.
         if id.kind().address == Address::MemberOf {
             inheritance::origins(self.state, id).iter().for_each(|origin| push(&mut needs.hard, id, origin));
         }
@@ -161,12 +161,12 @@ impl<'a> Names<'a> {
                 found(id);
             }
             for id in ids.into_iter().flatten() {
-                // A name before a parenthesis is a routine or makes a value of a type; any other name is a relation, a type or a column.
+                // A name before a parenthesis is a routine or constructs a value of a type; any other name is a relation, a type or a column.
                 let called = matches!(id.kind().namespace, Namespace::Routine | Namespace::Type);
                 let named = id.kind().namespace != Namespace::Routine;
                 if (if name.call { called } else { named }) || name.parts.len() > 1 {
                     found(id);
-                    // Of a relation that is there already, the columns that the text names may be yet to come.
+                    // The columns of an existing relation that the text names may not exist yet.
                     let columns = self.columns.get(id).into_iter().flatten();
                     columns
                         .filter(|column| last_parts.contains(column.name().as_str()))

@@ -116,7 +116,7 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
             let bond = if block.guards_new { Bond::Rather } else { Bond::Must };
             let last = *seen.get(whose).unwrap_or(&i);
             together[last + 1..=i].iter_mut().for_each(|between| *between = bond.max(*between));
-            // What may come later does not hold together what is on both sides of it.
+            // A block that may come later does not tie together the blocks around it.
             if !block.guards_new {
                 seen.insert(whose, i);
             }

@@ -108,7 +108,7 @@ async fn put_back(session: &Session, column: &Column, kept: &Table, find: &str) 
         let alike = |old: &Vec<Option<Text>>| {
             shared.iter().zip(&now).filter(|((_, at), now)| old.get(*at) == Some(now)).count()
         };
-        // The first of those that are most alike: rows mostly stand in the order in which they stood.
+        // The first of those that are most alike: rows mostly keep their order.
         let count = |at: usize| old.get(at).copied().flatten().map(alike);
         let best = (0..old.len()).filter_map(|at| Some((count(at)?, Reverse(at)))).max();
         let Some((_, Reverse(best))) = best else { break };

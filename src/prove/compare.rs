@@ -89,7 +89,7 @@ pub async fn between(session: &Session, was: &Look, is: &Look) -> Result<Differe
         let known = |heading: &str| respelled.iter().any(|id| in_dump(id, heading));
         let own = !out.lines.is_empty();
         for line in dump::differences(before, after, &known) {
-            // What the model has said already need not be said again.
+            // What the model has already reported need not be reported again.
             if !own {
                 out.lines.push((None, line));
             }

@@ -19,7 +19,7 @@ pub struct Prover {
     server: Arc<Server>,
     pub(super) author: Author,
     witness: Option<String>,
-    /// Databases that nobody needs any more.
+    /// Databases that are no longer needed.
     left: Mutex<Vec<Site>>,
 }
 

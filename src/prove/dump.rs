@@ -55,7 +55,7 @@ fn sections(text: &str) -> Dump {
         }
     }
     for (heading, lines) in &mut out {
-        // The order of columns is the one thing that does not come back, and that of privileges means nothing.
+        // Only the order of columns is not restored, and that of privileges means nothing.
         if ["TABLE", "FOREIGN TABLE", "ACL", "DEFAULT ACL"]
             .iter()
             .any(|kind| heading.contains(&format!("; Type: {kind};")))

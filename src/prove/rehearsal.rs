@@ -115,7 +115,7 @@ fn another(plan: &Plan, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo>
         Way::Down => failed(&trip.up),
         Way::Again => failed(&trip.up) || failed(&trip.down),
     };
-    // What is wrong with the values is wrong, whatever comes after it.
+    // A difference in values counts, whatever comes after it.
     if before || !on_data(&failure.error) {
         return None;
     }
@@ -125,11 +125,11 @@ fn another(plan: &Plan, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo>
             && failure.step.as_ref().is_some_and(|(_, step)| step.action == Action::Create);
         return (computes && !plain).then(|| Cargo::Rows { from: *from, plain: true, but: but.clone() });
     }
-    // Rows that fit what comes may fit what was, too.
+    // Rows that fit the new state may also fit the old one.
     if but.is_empty() && *from == From::Start && *way == Way::Up {
         return Some(Cargo::Rows { from: From::Top, plain: *plain, but: Vec::new() });
     }
-    // What is at the edge of one type is often beyond that of another.
+    // The edge of one type is often beyond that of another.
     if !plain {
         return Some(Cargo::Rows { from: From::Start, plain: true, but: but.clone() });
     }
@@ -159,7 +159,7 @@ fn may_fail(plan: &Plan, way: Way, failure: &Failure) -> bool {
     let says = |step: &Step| names(step, Hazard::MayFailOnData);
     let ours = |other: &Step| other.object == step.object;
     plan.steps.iter().any(|other| match way {
-        // What is said not to come back need not come back on rows.
+        // What is declared irreversible need not be restored with rows either.
         Way::Down => {
             let back = other.inverse.iter().any(|inverse| says(inverse) && ours(inverse));
             let lost = names(other, Hazard::Irreversible) && other.inverse.iter().any(ours);
@@ -211,7 +211,7 @@ impl Prover {
     }
 
     async fn on_stage(&self, plan: &Plan, stage: &State, scene: &Scene<'_>) -> Result<Rehearsal> {
-        // A superuser builds under another name than that of the role that it stands in for.
+        // A superuser builds under a name other than that of the role that it stands in for.
         let left = (self.author == Author::Trusted).then(|| stage::left_to_creator(stage, scene.creator, plan));
         let stage = stage::without_extensions(left.as_ref().unwrap_or(stage), &self.extensions().await?);
         let stage = &stage;

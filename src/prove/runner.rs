@@ -74,7 +74,7 @@ pub trait Watch {
 /// Does not look.
 impl Watch for () {}
 
-/// Nobody looks, but somebody knows what was there.
+/// Does not look, but knows what was there.
 impl Watch for &Values {
     fn kept(&self) -> Option<&Values> {
         Some(self)
@@ -145,7 +145,7 @@ async fn patiently(site: &Site, session: &Session, units: &[(u32, &Step)], watch
             let setting = foreign_options::setting(variable);
             session.rows("SELECT pg_catalog.set_config($1, 'scratch', false)", &[&setting]).await?;
         } else if lacks_rights(&error) && site.author() == Author::Stranger {
-            // Others see what a transaction did only after it: what comes before the step is run for good first.
+            // Others see the effects of a transaction only after its commit: what comes before the step is committed first.
             let (before, after) = (units.get(..at).unwrap_or_default(), units.get(at + 1..).unwrap_or_default());
             attempt(site, session, before, watch).await.map_err(|(_, error)| error)?;
             match site.help(&step.sql).await {

@@ -39,13 +39,13 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
         FxHashMap::default()
     };
     let as_before = |id: &ObjectId| {
-        // What is made stands in something that may have had another name.
+        // A new object is in something that may have had another name.
         let known = std::iter::once(id).chain(id.ancestors()).find_map(|own| Some((own, *before.get(own)?)));
         known.and_then(|(own, was)| id.rebased(own, was)).unwrap_or_else(|| id.clone())
     };
     let there = stale::in_footprint(plan, shown);
     seeds.extend(there.iter().map(|(id, _)| as_before(id)));
-    // What is made may need what no footprint names: another table, a type, a function.
+    // A new object may need what no footprint names: another table, a type, a function.
     let made = stale::in_footprint(plan, scene.end);
     let touched = touched(plan, there.iter().chain(&made).map(|(id, _)| *id));
     seeds.extend(dependents(scene, touched.into_iter().map(&as_before).collect()));
@@ -56,7 +56,7 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
             seeds.extend([needs.hard, needs.soft, needs.called].concat().iter().map(as_before));
         }
     }
-    // What extensions bring is not an object of the state, and nothing says who needs it.
+    // What extensions provide is not in the state, and what needs it is not known.
     seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
 }
@@ -99,7 +99,7 @@ fn dependents(scene: &Scene<'_>, touched: Vec<ObjectId>) -> Vec<ObjectId> {
                 continue;
             }
             found.push((*user).clone());
-            // What is made of it, or inherits from it, changes along.
+            // What consists of it, or inherits from it, changes with it.
             if holds && matches!(root.kind().namespace, Namespace::Relation | Namespace::Type) {
                 open.push((root.clone(), true));
             }

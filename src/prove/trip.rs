@@ -281,7 +281,7 @@ impl Travel<'_> {
         let hazards = [Hazard::DataLoss, Hazard::Irreversible];
         Lost::by(self.plan.steps.iter(), &hazards)
             .and(Lost::by(self.inverses(), &hazards))
-            // What a plan says of a table stands under its new name, and the way back ends at the old one.
+            // A plan describes a table under its new name, and the way back ends at the old one.
             .renamed(&self.renames_back())
             .everything(nothing_back(self.plan) > 0)
     }
@@ -315,7 +315,7 @@ fn down(plan: &Plan, difference: Difference, changed: Vec<String>) -> Leg {
     }
     let irreversible = |step: &&Step| step.hazards.iter().any(|finding| finding.hazard == Hazard::Irreversible);
     let steps: Vec<&Step> = plan.steps.iter().filter(irreversible).collect();
-    // The first of a step says it for what goes along: a table's columns.
+    // The first object of a step represents those that go with it: a table's columns.
     for finding in steps.iter().filter_map(|step| step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible)) {
         if !lost.contains(&finding.reason) {
             lost.push(finding.reason.clone());

@@ -17,7 +17,7 @@ pub fn counts(steps: &[Step]) -> String {
         (Action::Drop, "to drop"),
         (Action::Manual, "by hand"),
     ] {
-        // A placeholder of what is made or dropped is altered as well, and is nothing else.
+        // A placeholder of a created or dropped object is altered as well, and does not count separately.
         let own = || {
             steps
                 .iter()
@@ -29,7 +29,7 @@ pub fn counts(steps: &[Step]) -> String {
             let mut objects: Vec<&str> = own().map(|s| s.object.as_str()).collect();
             objects.sort_unstable();
             objects.dedup();
-            // What a rename goes along with is the old name.
+            // For a rename, `with` is the old name.
             let with = own().filter(|_| action != Action::Rename).map(|s| s.with.len());
             objects.len() + with.sum::<usize>()
         };
@@ -89,7 +89,7 @@ pub struct WayBack {
 pub fn way_back(steps: &[Step]) -> WayBack {
     let mut lost: Vec<String> = Vec::new();
     for step in steps {
-        // The first of a step says it for what goes along: a table's columns.
+        // The first object of a step represents those that go with it: a table's columns.
         let found = step.hazards.iter().find(|f| f.hazard == Hazard::Irreversible).map(|f| f.reason.clone());
         let by_hand = step.action == Action::Manual && step.inverse.is_empty();
         let by_hand = by_hand.then(|| format!("nothing undoes the step by hand `{}`", super::line(&step.sql, 40)));

@@ -268,7 +268,7 @@ impl<'a> Tree<'a> {
             about.push(format!("{}{name}{text}", child.address.word));
         }
         let schema = own.address.kind() == Some(Kinds::Schema);
-        // What comes or goes with a table is counted, unless everything is asked for.
+        // What is created or dropped with a table is only counted, unless everything is requested.
         let closed = (!whole && !schema && matches!(mark, Some(Mark::Create | Mark::Drop))).then(|| {
             let mut parts = BTreeMap::new();
             own.children.iter().for_each(|child| *parts.entry(&*self.nodes[*child].address.word).or_default() += 1);
@@ -291,7 +291,7 @@ impl<'a> Tree<'a> {
             lock: None,
             hazards: Vec::new(),
         };
-        // A row that stands for all that is inside of it speaks for it, too.
+        // A row that represents everything inside it carries its badges too.
         self.badges(node, closed.is_some(), &mut row);
         if let Some((_, on)) = &mut row.lock {
             let mut obvious = std::iter::successors(Some(node), |n| self.nodes[*n].parent);

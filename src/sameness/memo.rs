@@ -105,7 +105,7 @@ impl<'a> Meanings<'a> {
             let Some(object) = self.state.get(id) else { continue };
             match id.kind().word {
                 "table" | "foreign-table" => texts.push(self.tables.list(id)),
-                // What views look like depends on what they stand on.
+                // The form of views depends on the objects they use.
                 "view" | "materialized-view" if *id != leaf.id => {
                     for (_, value) in object.iter() {
                         if let Value::Expr(Expr(query)) = value {

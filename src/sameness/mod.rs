@@ -130,7 +130,7 @@ async fn answer(
             Reply::Refused(reason) => case.verdict = Some(Verdict::Unknown(reason)),
         }
     }
-    // What is stored, shown to the server again: stored text is not a fixed point. And what it makes of its own answer.
+    // The stored text is sent to the server again, since it is not a fixed point; and so is its answer.
     let undecided = cases.iter().enumerate().filter(|(_, case)| case.verdict.is_none());
     let open: Vec<usize> = undecided.map(|(at, _)| at).collect();
     let again = open.iter().filter_map(|i| cases.get(*i)).flat_map(|case| {

@@ -22,7 +22,7 @@ pub async fn columns(
     let views = questions.iter().copied().filter(|q| q.id.kind().word == "view" && q.attr == SQL.name);
     let mut open: Vec<&Open> = views.filter(|q| old.has(&q.id)).collect();
     let tables = Tables::new(new);
-    // On the live tables; where the query needs columns that are still to come, on scratch tables in front of them.
+    // On the live tables; where the query needs future columns, on scratch tables that hide them.
     for early in [false, true] {
         if open.is_empty() {
             break;

@@ -132,13 +132,13 @@ impl Process {
         wanted: Walls,
     ) -> Result<Self> {
         let path = dir.join("log");
-        // What stands there already was put there by somebody else, and may lead elsewhere.
+        // What already exists there was put there by somebody else, and may lead elsewhere.
         let log = fs::File::create_new(&path).map_err(|error| cannot("create", &path, &error))?;
         let errors = log.try_clone().map_err(|error| cannot("open", &path, &error))?;
         let mut watcher = watch(dir, account)?;
         let mut command = binaries.command("postgres");
         become_account(&mut command, account);
-        // A group of its own: Ctrl-C in the terminal is ours to handle, the server ends when we let go of it.
+        // A separate process group: Ctrl-C in the terminal is ours to handle, and the server ends when we release it.
         command.args(arguments).current_dir(dir).process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
         let needs = confine::needs(&binaries.dir, binaries.libraries.as_deref(), dir);
         let started = confine::spawn(command, &needs, wanted);
@@ -151,7 +151,7 @@ impl Process {
             }
         };
         if let Some(pipe) = &mut watcher.stdin {
-            // If it is gone, there is nobody to tell.
+            // If it is gone, there is no one to tell.
             _ = writeln!(pipe, "{}", server.id());
         }
         Ok(Self { server, watcher, dir: dir.to_path_buf(), walls })

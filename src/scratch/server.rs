@@ -103,7 +103,7 @@ impl Server {
             let process = launch(binaries, &directory, settings, &keeper, account.as_ref(), walls)?;
             Ok((keeper, process))
         };
-        // Until a watcher is there, nobody else would remove the directory.
+        // Until the watcher runs, nothing else would remove the directory.
         interrupt::undivided(|| match begun() {
             Ok((keeper, process)) => Ok((keeper, process)),
             Err(error) => {
@@ -149,7 +149,7 @@ impl Server {
         Ok(self.builders.get_or_init(|| names).clone())
     }
 
-    /// Gives whoever builds the name of the role that is stood in for, before anything is built: what belongs to whoever runs a plan then
+    /// Renames the building role to the role that it stands in for, before anything is built: what belongs to the role that runs a plan then
     /// belongs to a role of that name. Names that the server keeps for itself are not available.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl Server {
         format!("{purpose}_{}", self.databases.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Drops a database, whoever is connected to it.
+    /// Drops a database, even if it has connections.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         let session = Session::open(&self.connect("postgres"), "scratch").await?;
         session.batch(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", sql::name(&Ident::from(name)))).await?;

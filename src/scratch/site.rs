@@ -206,7 +206,7 @@ impl Site {
         let Some(request) = Request::of(statement).filter(|_| self.author == Author::Stranger) else {
             return Ok(false);
         };
-        // What an extension brings is everybody's to call: without walls, that may be a way out.
+        // Anybody may call what an extension provides: without walls, that may be a way out.
         if self.server.walls().missing().is_some() {
             return Ok(false);
         }
@@ -219,7 +219,7 @@ impl Site {
 
 fn is_taken(error: &Error) -> bool {
     // Reserved names are those of roles that the server brings.
-    // Two that make it at the same time meet in the catalog.
+    // Two that create it at the same time conflict in the catalog.
     matches!(error.sqlstate.as_deref(), Some("42710" | "42939" | "23505"))
 }
 

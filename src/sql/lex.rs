@@ -129,7 +129,7 @@ fn first(rest: &str) -> Option<(Kind, Option<usize>)> {
             Some(tag) => (Kind::Dollars, rest[tag.len()..].find(tag).map(|end| end + 2 * tag.len())),
             None => (Kind::Symbol, Some(1)),
         },
-        // `1..10` and `1.e` cannot stand before a name, so a greedy number loses none.
+        // `1..10` and `1.e` cannot precede a name, so a greedy number loses none.
         '0'..='9' => (Kind::Number, until(&|c| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))),
         _ if is_start(c) => word(rest),
         ':' if rest.starts_with("::") => (Kind::Symbol, Some(2)),

@@ -66,7 +66,7 @@ pub fn explain(error: Error, role: Option<&Ident>) -> Error {
 /// Who runs the steps, compared with the other roles of the server.
 pub struct Lender<'a> {
     session: &'a Session,
-    /// True if there are roles that have fewer privileges; else nobody can gain anything.
+    /// True if there are roles that have fewer privileges; otherwise no role can gain anything.
     above_others: bool,
 }
 
@@ -178,7 +178,7 @@ impl<'a> Lender<'a> {
     }
 }
 
-/// What a step evaluates of what others wrote, with the privileges of whoever sends it. What a person wrote may evaluate anything.
+/// What code of others a step evaluates, with the privileges of the role that sends it. A step written by hand may evaluate anything.
 pub fn evaluates(step: &Step) -> Evaluates {
     let evaluates = match (step.action, room_of(&step.object)) {
         (Action::Manual, _) | (_, None) => return Evaluates::Query,

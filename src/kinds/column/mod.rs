@@ -252,7 +252,7 @@ impl Room for Column {
     ) -> Result<Vec<Statement>> {
         let column = sql::name(id.name()).to_string();
         let mut out = Vec::new();
-        // A new type or collation resets how values are stored: it comes first, and what is not the type's way is said again.
+        // A new type or collation resets how values are stored: it comes first, and storage that differs from the type's default is set again.
         let retypes = |name: &&'static str| [TYPE.name, COLLATION.name].contains(name);
         let mut order: Vec<&'static str> = changed.iter().copied().filter(|name| retypes(name)).collect();
         let again =

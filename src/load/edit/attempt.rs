@@ -173,7 +173,7 @@ impl<'a> Edit<'a> {
     /// Brings an object's own node, and what is in it, from what the files say to what they should.
     fn merge(&mut self, trees: &[OnceCell<Vec<Node>>], id: &ObjectId) {
         let (Some((from, old)), Some((to, new))) = (self.canonical(id, false), self.canonical(id, true)) else {
-            // A schema of which nothing was said, or nothing is to be said any more.
+            // A schema that had no description, or needs none any more.
             return self.schema(trees, id);
         };
         let Some((file, Carrier::Node(place))) = self.carrier(trees, id) else {

@@ -88,7 +88,7 @@ fn target(files: &State, live: &State, differing: &[Differing]) -> State {
                         None => object.attrs.remove(name),
                     }
                 }
-                // What is said of names that are others by now says nothing.
+                // Renames of parts whose names have changed since no longer apply.
                 let stands = |part: &&Part| {
                     let has = |name: &Ident| room(part.id.kind()).is_in(name, &object);
                     has(part.id.name()) && !has(&part.was)

@@ -40,7 +40,7 @@ impl Graph {
                 .filter(|kind| kind.address == Address::Facet)
                 .and_then(|kind| room(kind).depends_on_facet());
             let Some((other, parent)) = word.and_then(kinds::find).zip(id.parent()) else { continue };
-            // A part has no such facet of its own: the whole's decides.
+            // A part has no such facet itself: the whole's decides.
             let whole = parent.parent().filter(|_| parent.kind().address == Address::MemberOf);
             let facets = std::iter::once(parent).chain(whole).map(|on| ObjectId::facet(other.kind(), on.clone()));
             let drop = self.nodes[node].act == Act::Drop;
@@ -82,7 +82,7 @@ impl Graph {
                 if let Some(gone) = source.and_then(|source| self.drops.get(&source).copied()) {
                     self.hard[gone].retain(|then| *then != node);
                     self.before(node, gone);
-                    // What is said of it is said under the name that it has while both are there.
+                    // Statements about it use the name that it has while both exist.
                     let own = by_root.get(self.nodes[node].id.root()).into_iter().flatten().copied();
                     let own = own.filter(|n| self.nodes[*n].id.parent() == Some(&self.nodes[node].id));
                     own.collect::<Vec<_>>().into_iter().for_each(|facet| self.before(facet, gone));

@@ -126,7 +126,7 @@ impl Graph {
         names: &Names<'_>,
         before: &OnceCell<Names<'a>>,
     ) -> Option<Candidate> {
-        // What is computed for rows that are there already needs the real thing.
+        // What is computed for existing rows needs the real object.
         let rows = |node: &Node| node.act != Act::Drop && node.id.root() != &node.id && old.has(node.id.root());
         if circle.iter().any(|node| rows(&self.nodes[*node])) {
             return None;
@@ -202,7 +202,7 @@ impl Graph {
         before: &[usize],
     ) {
         self.named[node].retain(|to| *to != node);
-        // The placeholder does without what only the whole needs.
+        // The placeholder does not need what only the whole needs.
         for other in 0..whole {
             let Node { id, act, .. } = &self.nodes[other];
             let needed = matches!(act, Act::Create | Act::Alter(_)) && self.needing(other).any(|to| to == node);
@@ -212,7 +212,7 @@ impl Graph {
                 }
             }
         }
-        // Whoever needs it from outside needs the whole, unless the cycle needs them.
+        // Objects outside that need it need the whole, unless the cycle needs them.
         let mut leading = vec![Vec::new(); self.nodes.len()];
         for (from, to) in (0..whole).flat_map(|from| self.needing(from).map(move |to| (from, to))) {
             leading[to].push(from);

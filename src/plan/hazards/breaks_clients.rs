@@ -13,7 +13,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
     let id = subject.id;
     match (subject.action, id.kind().word) {
-        // Programs may ask a sequence for numbers. What goes with its column or table, that one says.
+        // Programs may call a sequence. If it is dropped with its column or table, that one reports it.
         (Action::Drop, "sequence" | "identity")
             if room(id.kind()).fills(id, subject.before).is_none_or(|column| subject.after.has(&column)) =>
         {
@@ -51,7 +51,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
-/// Nobody needs a right on the sequence of an identity to insert rows. On one that takes its place, everybody does.
+/// Inserting rows needs no privilege on the sequence of an identity, but does on one that replaces it.
 fn cannot_insert(subject: &Subject<'_>) -> Option<Finding> {
     let sequence = subject.id;
     let column = room(sequence.kind()).fills(sequence, subject.after)?;

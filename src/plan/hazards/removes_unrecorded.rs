@@ -9,7 +9,7 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
         return None;
     }
     let recorded = subject.recorded?;
-    // Of what goes with its table, the table says it.
+    // For parts dropped with their table, the table reports it.
     let own = subject.id.parent().is_none_or(|parent| recorded.has(parent) || parent.kind().address == Address::Schema);
     (own && !recorded.has(subject.id)).then_some(())?;
     finding(Hazard::RemovesUnrecorded, format!("no revision created {}", subject.id))

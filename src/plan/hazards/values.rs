@@ -39,7 +39,7 @@ pub(super) fn rebuilt(id: &ObjectId, before: &State, after: &State) -> Option<Fa
 
 fn between(id: &ObjectId, (before, old): (&State, &SqlType), (after, new): (&State, &SqlType)) -> Fate {
     let (old, new) = (values::stands(before, old), values::stands(after, new));
-    // No step of ours can look at what an attribute's new type makes of a value.
+    // No step of ours can check what an attribute's new type makes of a value.
     let judge = if is_attribute(id) { conversion::by_assignment } else { conversion::verdict };
     let verdict = judge(&old, &new);
     Fate { loss: loss(id, &verdict, &old, &new), verdict }

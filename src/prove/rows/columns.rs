@@ -273,7 +273,7 @@ fn index(table: &mut Table, row: &mut Row) {
     if unique && predicate.is_none() && !numbers.contains(&0) {
         table.keys.push((name.clone(), numbers.iter().filter_map(position).collect()));
     }
-    // It only has to be computed: what it says matters to nobody here.
+    // It only has to be computed: its result does not matter here.
     for text in expressions.iter().map(String::as_str).chain(predicate.as_deref()) {
         let leaf = Condition::computed(&name, text, &table.columns);
         table.conditions.push(leaf);

@@ -59,7 +59,7 @@ impl Constants {
         if content.parse::<f64>().is_ok_and(f64::is_finite) {
             self.numbers.push(content.clone());
         }
-        // What is put together by a check may have to be taken apart.
+        // What a check concatenates may have to be split.
         let parts: Vec<&str> = content.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
         if (2..=6).contains(&parts.len()) && !looks_regex(&content) {
             self.numbers.extend(parts.iter().filter(|part| part.parse::<i64>().is_ok()).map(|part| (*part).to_owned()));
@@ -112,7 +112,7 @@ impl Constants {
 
     fn whole(&self, range: std::ops::RangeInclusive<i128>) -> Vec<String> {
         let near = |number: i128| [number, number - 1, number + 1];
-        // What a fraction asks for is beside it.
+        // The values that matter for a fraction are next to it.
         let fractions = self.numbers.iter().filter_map(|number| number.split_once('.')?.0.parse().ok());
         self.integers()
             .chain(fractions)

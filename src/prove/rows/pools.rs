@@ -184,7 +184,7 @@ fn typed(
         own.edges.clear();
     }
     if table.keys.iter().any(|(_, key)| key[..] == [at]) {
-        // Whoever counts on from the largest one needs room.
+        // Values that continue from the largest one need room.
         for edge in &mut own.edges {
             *edge = match edge.as_str() {
                 "32767" => "31767".to_owned(),

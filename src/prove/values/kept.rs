@@ -51,7 +51,7 @@ pub fn reshaped<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<(Text, Text)> 
     objects.filter_map(|object| whole(stale::names(object)?)).collect()
 }
 
-/// What is not as it was although that was not announced, one line each. The session is one in the database as it is now.
+/// What changed although that was not announced, one line each. The session is one in the database as it is now.
 ///
 /// # Errors
 /// The server's.

@@ -38,7 +38,7 @@ fn assigned(old: &Stands, new: &Stands) -> bool {
 
 /// The value as the type that is called `target`.
 fn cast(value: &str, old: &Stands, new: &Stands, target: &str) -> String {
-    // The blanks that pad `character` are none of its values', but stand in its written form.
+    // The blanks that pad `character` are not part of its values, but of its text form.
     let padded = matches!(old.element(), Stands::Scalar(t) if keeps::is_padded(t)) && !is_text(new);
     let through = match () {
         () if casts::castable(old, new) && !padded => "",
