@@ -1,4 +1,4 @@
-//! Rights that a step needs on other things than its own object and the tables that it locks, as its room knows them.
+//! Privileges that a step needs on objects other than its own and the tables that it locks, as its room knows them.
 
 use crate::model::{Attrs, Ident, KindRef, Object, ObjectId, SqlType, Value};
 use crate::sql;

@@ -351,7 +351,7 @@ impl Reader {
         let word = self.text(node, 0);
         let right = Right::parse(&word);
         if right.is_none() {
-            self.problems.push(Problem::new(node.span, format!("`{word}` is no right that a step needs")));
+            self.problems.push(Problem::new(node.span, format!("`{word}` is not a privilege that a step needs")));
         }
         Some((right?, if node.args.len() > 1 { self.text(node, 1) } else { String::new() }))
     }

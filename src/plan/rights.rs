@@ -1,5 +1,5 @@
-//! The rights that a turn needs on other things than its object and the tables that it locks. What an earlier step makes is among
-//! them: another role may have run that step.
+//! The privileges that a turn needs on objects other than its own and the tables that it locks. Objects that an earlier step creates are
+//! included, because another role may have run that step.
 
 use crate::kinds::rights::{self, Demand, Right};
 use crate::kinds::{find, room};

@@ -138,16 +138,18 @@ fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: 
             };
             format!("USAGE on {shown} is missing: GRANT USAGE ON {word} {shown} TO {role}")
         }
-        "trusted-language" => format!("{shown} is no trusted language: only a superuser may create routines in it"),
+        "trusted-language" => format!("{shown} is not a trusted language: only a superuser may create routines in it"),
         "superuser" | "trusted" => format!("{shown}: only a superuser may create, alter or drop it"),
         "holds" => match on.catalog {
             "pg_namespace" => line(&Wanted::new("create-here", on.clone()), (owner, is_super), role, database),
             "pg_publication" => format!(
-                "{other} is to own {shown}, and has no CREATE on database {database}: GRANT CREATE ON DATABASE {database} TO {other}"
+                "{other} must be able to own {shown}, but lacks CREATE on database {database}: GRANT CREATE ON DATABASE {database} TO {other}"
             ),
-            "pg_foreign_server" => format!("{other} is to own {shown}, and has no USAGE on its foreign-data wrapper"),
+            "pg_foreign_server" => {
+                format!("{other} must be able to own {shown}, but lacks USAGE on its foreign-data wrapper")
+            }
             "pg_foreign_data_wrapper" => format!("{shown}: only a superuser may give it an owner"),
-            "pg_event_trigger" => format!("{other} is to own {shown}, which only a superuser may own"),
+            "pg_event_trigger" => format!("{other} cannot own {shown}, which only a superuser may own"),
             _ => holds(&other, shown, &schema),
         },
         "holds-in" => holds(&other, "something", shown),
@@ -170,6 +172,6 @@ fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: 
 
 fn holds(role: &str, what: &str, schema: &str) -> String {
     format!(
-        "{role} is to own {what} in schema {schema}, and has no CREATE there: GRANT CREATE ON SCHEMA {schema} TO {role}"
+        "{role} must be able to own {what} in schema {schema}, but lacks CREATE there: GRANT CREATE ON SCHEMA {schema} TO {role}"
     )
 }

@@ -136,7 +136,7 @@ fn what_earlier_steps_make_is_not_missing_and_what_they_give_away_is() {
         ),
         (
             format!(
-                "{keeper} is to own something in schema public, and has no CREATE there: GRANT CREATE ON SCHEMA public TO {keeper}"
+                "{keeper} must be able to own something in schema public, but lacks CREATE there: GRANT CREATE ON SCHEMA public TO {keeper}"
             ),
             format!("GRANT CREATE ON SCHEMA public TO {keeper}"),
         ),
