@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::kinds::{LockMode, find};
-use crate::model::{Ident, Result};
+use crate::kinds::{Heirs, LockMode, find};
+use crate::model::{Ident, Namespace, Result, Within};
 use crate::plan::{Action, Step};
 use crate::sql;
 
@@ -37,12 +37,14 @@ pub(super) struct Claims {
 /// lock is left to the step itself.
 const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
          SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]), \
-             pg_catalog.unnest($3::pg_catalog.int4[]), pg_catalog.unnest($4::pg_catalog.bool[])) AS n), \
+             pg_catalog.unnest($3::pg_catalog.int4[]), pg_catalog.unnest($4::pg_catalog.int4[])) AS n), \
      found (oid, mode, down) AS ( \
          SELECT c.oid, n.mode, n.down FROM named n \
          JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) n.schema::pg_catalog.name \
          JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) s.oid AND c.relname OPERATOR(pg_catalog.=) n.name::pg_catalog.name \
-         UNION SELECT i.inhrelid, f.mode, f.down FROM found f JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) f.oid WHERE f.down) \
+         UNION SELECT i.inhrelid, f.mode, f.down FROM found f JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) f.oid \
+         JOIN pg_catalog.pg_class h ON h.oid OPERATOR(pg_catalog.=) i.inhrelid \
+         WHERE f.down OPERATOR(pg_catalog.=) 2 OR f.down OPERATOR(pg_catalog.=) 1 AND h.relispartition) \
      SELECT s.nspname::pg_catalog.text, c.relname::pg_catalog.text, pg_catalog.max(f.mode), \
          (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l WHERE l.relation OPERATOR(pg_catalog.=) c.oid \
              AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) \
@@ -58,16 +60,16 @@ const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
 /// # Errors
 /// The server's.
 pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused: Option<&str>) -> Result<Claims> {
-    let wanted = wanted(units.iter().map(|unit| unit.step));
+    let wanted = claimed(units.iter().map(|unit| unit.step));
     if wanted.is_empty() {
         return Ok(Claims::default());
     }
     let column = |of: fn(&[String]) -> Option<&String>| -> Vec<&str> {
-        wanted.keys().map(|names| of(names).map_or("", String::as_str)).collect()
+        wanted.keys().map(|(names, _)| of(names).map_or("", String::as_str)).collect()
     };
     let (schemas, names) = (column(|names| names.first()), column(|names| names.last()));
-    let modes: Vec<i32> = wanted.values().map(|(mode, _)| *mode as i32).collect();
-    let down: Vec<bool> = wanted.values().map(|(_, down)| *down).collect();
+    let modes: Vec<i32> = wanted.values().map(|mode| *mode as i32).collect();
+    let down: Vec<i32> = wanted.keys().map(|(_, heirs)| *heirs as i32).collect();
     let rows = executor.session.rows(RESOLVE, &[&schemas, &names, &modes, &down]).await?;
     let mut claims = Claims::default();
     for mut row in rows {
@@ -86,31 +88,40 @@ pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused:
     Ok(claims)
 }
 
-/// Schema and name of each table, the strongest mode that a step claims, and whether the steps reach what inherits from it. Tables that
-/// the transaction renames still have their old names.
-fn wanted<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<Vec<String>, (LockMode, bool)> {
+/// The strongest mode that steps claim on each relation, by its schema and name, and on which of its heirs. Relations that the steps
+/// rename still have their old names.
+pub fn claimed<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<(Vec<String>, Heirs), LockMode> {
     let renames: BTreeMap<&str, &str> = steps
         .clone()
         .filter(|step| step.action == Action::Rename)
         .filter_map(|step| Some((step.object.as_str(), step.with.first()?.as_str())))
         .collect();
-    let mut wanted: BTreeMap<Vec<String>, (LockMode, bool)> = BTreeMap::new();
+    let mut claimed: BTreeMap<(Vec<String>, Heirs), LockMode> = BTreeMap::new();
     for step in steps {
-        let reaches = step.object.split(' ').next().and_then(find).is_some_and(|room| room.reaches_children());
+        let room = step.object.split(' ').next().and_then(find);
+        let goes_on = room.map_or(Heirs::None, |room| room.heirs(step.action == Action::Drop));
+        // What is done to a table as a whole is done to no other one's heirs, and what an index is told to no other index.
+        let is_relation = room.is_some_and(|room| room.kind().namespace == Namespace::Relation);
+        let goes_on = match goes_on {
+            Heirs::Partitions if is_relation && step.action == Action::Alter => Heirs::None,
+            heirs => heirs,
+        };
+        let in_schema = is_relation && room.is_some_and(|room| room.kind().within == Within::Schema);
+        let whole = in_schema && goes_on != Heirs::All;
         for (mode, on) in step.lock.iter().chain(&step.locks) {
+            let heirs = if whole && *on != step.object { Heirs::None } else { goes_on };
             // A lock that does not block writers is nearly always acquired at once, and `LOCK TABLE` needs more privileges.
             if *mode < LockMode::ShareUpdateExclusive {
                 continue;
             }
             for object in [Some(on.as_str()), renames.get(on.as_str()).copied()].into_iter().flatten() {
                 let Some(names) = stale::names(object).filter(|names| names.len() == 2) else { continue };
-                let entry = wanted.entry(names).or_insert((*mode, false));
-                entry.0 = entry.0.max(*mode);
-                entry.1 |= reaches && *mode > LockMode::ShareUpdateExclusive;
+                let strongest = claimed.entry((names, heirs)).or_insert(*mode);
+                *strongest = (*mode).max(*strongest);
             }
         }
     }
-    wanted
+    claimed
 }
 
 impl Claims {

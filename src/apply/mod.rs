@@ -28,6 +28,7 @@ use crate::project::Manage;
 pub use fill::Fill;
 pub use learn::learn;
 pub use lent::evaluates;
+pub use locks::claimed;
 pub use rights::check as check_rights;
 pub use rollback::{Target, Undo, Way, preview, rollback};
 pub use trip::{apply_to, revision, rollback_to};

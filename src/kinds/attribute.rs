@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance};
 
 const TYPE: Key<SqlType> = Key::new("type");
 
@@ -32,6 +32,10 @@ pub static ROOM: Attribute = Attribute;
 impl Room for Attribute {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn query(&self, _: Version) -> Option<String> {
@@ -118,8 +122,17 @@ fn what(object: &Object) -> Option<String> {
 /// Tables of the type change with it, which requires CASCADE.
 fn alter_type(id: &ObjectId, what: &str, cx: &Context<'_>) -> Statement {
     let sql = format!("ALTER TYPE {} {what}", id.parent().map_or_else(String::new, sql::path));
-    match id.parent().and_then(|of| inheritance::tables_of(cx.state, of).next()) {
-        Some(table) => Statement::new(format!("{sql} CASCADE")).locks(LockMode::AccessExclusive, table),
+    // Those that leave the type in the same plan may be with it still, and those that come already.
+    let other =
+        |table: &&ObjectId| cx.state.get(table).is_none_or(|object| inheritance::type_of(object) != id.parent());
+    let mut tables = id.parent().into_iter().flat_map(|of| {
+        inheritance::tables_of(cx.state, of).chain(inheritance::tables_of(cx.other, of).filter(other))
+    });
+    match tables.next() {
+        Some(table) => {
+            let first = Statement::new(format!("{sql} CASCADE")).locks(LockMode::AccessExclusive, table);
+            tables.fold(first, |statement, table| statement.also_locks(LockMode::AccessExclusive, table))
+        }
         None => Statement::new(sql),
     }
 }

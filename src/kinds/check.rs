@@ -10,7 +10,9 @@ use crate::sql;
 
 use super::constraint::{self, NOT_ENFORCED, NOT_VALID, Naming};
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
+use super::{
+    Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, domains, generic, inheritance,
+};
 
 const EXPRESSION: Key<Expr> = Key::new("expression");
 const NO_INHERIT: Key<bool> = Key::new("no-inherit");
@@ -39,6 +41,10 @@ pub static ROOM: Check = Check;
 impl Room for Check {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
@@ -127,8 +133,10 @@ impl Room for Check {
         Evaluates::Rows
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(constraint::add(id, LockMode::AccessExclusive, &definition(object)))
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let looks = !object.is(NOT_VALID) && !object.is(NOT_ENFORCED);
+        let statements = constraint::add(id, LockMode::AccessExclusive, &definition(object)).into_iter();
+        Ok(statements.map(|statement| if looks { of_values(statement, id, cx) } else { statement }).collect())
     }
 
     fn alter(
@@ -137,10 +145,10 @@ impl Room for Check {
         _: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
         let validate = changed.contains(&NOT_VALID.name) && !new.is(NOT_VALID);
-        Ok(validate.then(|| constraint::validate(id)).into_iter().collect())
+        Ok(validate.then(|| of_values(constraint::validate(id), id, cx)).into_iter().collect())
     }
 
     fn rename(&self, from: &ObjectId, to: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
@@ -149,6 +157,14 @@ impl Room for Check {
 
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
         Ok(constraint::drop(id))
+    }
+}
+
+/// A domain's check is looked at in all tables that have columns of it.
+fn of_values(statement: Statement, id: &ObjectId, cx: &Context<'_>) -> Statement {
+    match id.parent().filter(|parent| parent.kind().word == "domain") {
+        Some(domain) => domains::looks_at_values(statement, cx.state, domain),
+        None => statement,
     }
 }
 

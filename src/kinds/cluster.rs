@@ -38,10 +38,6 @@ impl Room for Cluster {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         index_of::parse(&ROOM, node, scope, |node| match std::mem::take(&mut node.args).as_slice() {
             [index] => Ok(Some(index.clone())),

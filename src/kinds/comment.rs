@@ -31,10 +31,6 @@ impl Room for Comment {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn query(&self, _: Version) -> Option<String> {
         // CREATE EXTENSION comments the extension with what its control file says.
         Some(
@@ -107,7 +103,12 @@ fn control_file(extension: &ObjectId) -> Statement {
 fn statement(id: &ObjectId, text: &str, cx: &Context<'_>) -> Statement {
     let parent = id.parent().map_or_else(String::new, |parent| target::target(parent, cx));
     let statement = Statement::new(format!("COMMENT ON {parent} IS {text}"));
-    match id.parent() {
+    // Of what stands on a table, only its columns, indexes and sequences are looked up by locking something.
+    let locks = |on: &&ObjectId| {
+        let kind = on.kind();
+        kind.namespace == Namespace::Relation || kind.address == Address::MemberOf || kind.word == "identity"
+    };
+    match id.parent().filter(locks) {
         Some(on) => statement.locks(LockMode::ShareUpdateExclusive, on.root()),
         None => statement,
     }

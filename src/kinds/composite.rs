@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, State, Value, Within};
 use crate::sql;
 
-use super::{Context, Disturbance, Evaluates, Folded, Holds, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, Holds, Reaction, Room, Statement};
 
 pub static KIND: Kind = Kind {
     word: "type",
@@ -23,6 +23,10 @@ pub static ROOM: Composite = Composite;
 impl Room for Composite {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn query(&self, _: Version) -> Option<String> {

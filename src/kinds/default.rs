@@ -10,7 +10,7 @@ use crate::sql::{self, types, types::Parsed};
 
 use super::scope::Scope;
 use super::sql_text;
-use super::{Context, Folded, LockMode, Room, Statement, generic, inheritance};
+use super::{Context, Folded, Heirs, LockMode, Room, Statement, generic, inheritance};
 
 /// The expression.
 pub const VALUE: Key<Expr> = Key::new("value");
@@ -34,6 +34,10 @@ pub static ROOM: Default_ = Default_;
 impl Room for Default_ {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

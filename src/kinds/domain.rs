@@ -8,7 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Evaluates, Folded, Holds, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, Holds, Reaction, Room, Statement, domains};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -38,6 +38,10 @@ pub static ROOM: Domain = Domain;
 impl Room for Domain {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
@@ -106,7 +110,7 @@ impl Room for Domain {
         _: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
         let mut out = Vec::new();
         for name in changed {
@@ -117,7 +121,9 @@ impl Room for Domain {
             } else {
                 continue;
             };
-            out.push(Statement::new(format!("ALTER DOMAIN {} {what}", sql::path(id))));
+            let statement = Statement::new(format!("ALTER DOMAIN {} {what}", sql::path(id)));
+            let looks = *name == NOT_NULL.name && new.is(NOT_NULL);
+            out.push(if looks { domains::looks_at_values(statement, cx.state, id) } else { statement });
         }
         Ok(out)
     }

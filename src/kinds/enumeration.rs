@@ -9,7 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::scope::Scope;
-use super::{Context, Evaluates, Folded, Holds, Mode, Room, Statement, generic};
+use super::{Context, Evaluates, Folded, Heirs, Holds, Mode, Room, Statement, generic};
 
 const VALUES: Key<Vec<Text>> = Key::new("values");
 
@@ -38,6 +38,10 @@ pub static ROOM: Enumeration = Enumeration;
 impl Room for Enumeration {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -13,7 +13,7 @@ use super::constraint::{
 use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, generic};
 
 static ATTRS: [Attr; 9] = [
     key_parts::key_attr(),
@@ -44,6 +44,10 @@ pub static ROOM: Exclude = Exclude;
 impl Room for Exclude {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -94,10 +94,10 @@ impl Room for ForeignTable {
         Evaluates::Constants
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let server = object.get(SERVER).map_or_else(String::new, sql::target);
         let head = format!("CREATE {}{} {server}", sql::target(id), inheritance::create(object, folded));
-        Ok(vec![inheritance::locked(options::create(&head, object), object)])
+        Ok(vec![inheritance::locked(options::create(&head, object), object, cx.state)])
     }
 
     fn alter(
@@ -106,16 +106,21 @@ impl Room for ForeignTable {
         old: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        let mut out: Vec<Statement> = changed.iter().flat_map(|name| inheritance::alter(id, old, new, name)).collect();
+        let mut out: Vec<Statement> =
+            changed.iter().flat_map(|name| inheritance::alter(id, old, new, name, cx)).collect();
         let statement = options::alter(&format!("ALTER {}", sql::target(id)), old, new, changed);
         out.extend(statement.map(|statement| statement.locks(LockMode::AccessExclusive, id)));
         Ok(out)
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)])
+    fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut drop = Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id);
+        if let Some((parent, _)) = inheritance::partition_of(object) {
+            drop = inheritance::also_siblings(drop.also_locks(LockMode::AccessExclusive, parent), parent, cx.state);
+        }
+        Ok(vec![drop])
     }
 }
 

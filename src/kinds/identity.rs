@@ -10,7 +10,7 @@ use crate::sql;
 
 use super::scope::Scope;
 use super::sequence_options as options;
-use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, numbering};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, generic, numbering};
 
 const GENERATED: Key<Text> = Key::new("generated");
 pub const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
@@ -55,6 +55,10 @@ pub static ROOM: Identity = Identity;
 impl Room for Identity {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
@@ -191,7 +195,13 @@ impl Room for Identity {
         }
         if changed.contains(&SEQUENCE_NAME.name) {
             let (path, to) = (sql::schema_path(id, &name), sequence_name(id, new));
-            out.push(Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(&to))));
+            let statement = Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(&to)));
+            // Whoever writes to the table asks its sequence.
+            let table = id.parent().and_then(ObjectId::parent);
+            out.push(match table {
+                Some(table) => statement.locks(LockMode::AccessExclusive, table),
+                None => statement,
+            });
         }
         Ok(out)
     }

@@ -13,7 +13,7 @@ use super::key_constraint::{NULLS_NOT_DISTINCT, nulls_not_distinct_attr};
 use super::key_parts::{self, KEY, STATISTICS, USING, WHERE};
 use super::refs::Refs;
 use super::scope::{Scope, Turn};
-use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, generic};
 
 /// No two rows have the same key.
 pub const UNIQUE: Key<bool> = Key::new("unique");
@@ -64,6 +64,10 @@ pub static ROOM: Index = Index;
 impl Room for Index {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

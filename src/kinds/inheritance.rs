@@ -2,11 +2,13 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::catalog::{Book, Row, class};
-use crate::model::{Address, Attr, Attrs, Expr, Form, Key, Object, ObjectId, OnChange, Shape, State, attr};
+use crate::catalog::{Book, Row, Version, class};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Key, Namespace, Object, ObjectId, OnChange, Shape, State, Value, attr,
+};
 use crate::sql;
 
-use super::{Folded, LockMode, Statement, find};
+use super::{Context, Folded, LockMode, Statement, find};
 
 const PARTITION_OF: Key<Attrs> = Key::new("partition-of");
 const PARENT: Key<ObjectId> = Key::new("parent");
@@ -122,7 +124,8 @@ pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
 pub fn default_partition<'a>(state: &'a State, of: &ObjectId) -> Option<&'a ObjectId> {
     let is_default = |bound: &str| bound.trim().eq_ignore_ascii_case("default");
     let found = |(parent, bound): (&ObjectId, &str)| parent == of && is_default(bound);
-    state.iter().find(|(_, object)| partition_of(object).is_some_and(found)).map(|(id, _)| id)
+    let mut relations = state.iter().filter(|(id, _)| id.kind().namespace == Namespace::Relation);
+    relations.find(|(_, object)| partition_of(object).is_some_and(found)).map(|(id, _)| id)
 }
 
 /// The nearest columns (or constraints) of parents, or attributes of its type, that a table has a column from: objects of the
@@ -194,27 +197,81 @@ pub fn create(object: &Object, folded: &[Folded]) -> String {
     text
 }
 
-/// CREATE with the lock that it takes on a partitioned table.
-pub fn locked(create: Statement, object: &Object) -> Statement {
+/// CREATE with the locks that it takes on a partitioned table and its default partition, or on what the table inherits from.
+pub fn locked(create: Statement, object: &Object, state: &State) -> Statement {
     match partition_of(object) {
-        Some((parent, _)) => create.locks(LockMode::AccessExclusive, parent),
-        None => create,
+        Some((parent, _)) => {
+            let create = also_siblings(create.locks(LockMode::AccessExclusive, parent), parent, state);
+            also_keys(create, parent, state, [LockMode::ShareRowExclusive; 2])
+        }
+        None => {
+            let parents = object.get(INHERITS).unwrap_or_default().into_iter();
+            parents.fold(create, |create, parent| create.also_locks(LockMode::ShareUpdateExclusive, parent))
+        }
     }
 }
 
+/// A statement with the lock on the default partition of a table that gets or loses another one: that is for other rows from then on.
+pub fn also_siblings(statement: Statement, parent: &ObjectId, state: &State) -> Statement {
+    let own = |default: &&ObjectId| statement.lock.as_ref().is_none_or(|(_, on)| on != *default);
+    match default_partition(state, parent).filter(own) {
+        Some(default) => statement.also_locks(LockMode::AccessExclusive, default),
+        None => statement,
+    }
+}
+
+/// A statement that makes or unmakes a partition, with the locks on tables that refer to the whole, and on those that it refers to.
+fn also_keys(statement: Statement, parent: &ObjectId, state: &State, [from, to]: [LockMode; 2]) -> Statement {
+    let (referring, referred) = keys(state, parent);
+    let statement = referring.into_iter().fold(statement, |statement, table| statement.also_locks(from, table));
+    referred.into_iter().fold(statement, |statement, table| statement.also_locks(to, table))
+}
+
+/// The tables that have foreign keys to a partitioned table, or to one that it is a part of, and those that its own keys point to.
+pub fn keys<'a>(state: &'a State, table: &'a ObjectId) -> (Vec<&'a ObjectId>, Vec<&'a ObjectId>) {
+    let above = |table: &&'a ObjectId| state.get(table).and_then(partition_of).map(|(parent, _)| parent);
+    let wholes: Vec<&ObjectId> = std::iter::successors(Some(table), above).take(64).collect();
+    let (mut referring, mut referred) = (Vec::new(), Vec::new());
+    for (key, object) in state.iter().filter(|(key, _)| key.kind().namespace == Namespace::Constraint) {
+        let (Some(from), Some(Value::Ref(to))) = (key.parent(), object.value("references")) else { continue };
+        if wholes.contains(&to) && !wholes.contains(&from) {
+            referring.push(from);
+        }
+        if wholes.contains(&from) && !wholes.contains(&to) {
+            referred.push(to);
+        }
+    }
+    (referring, referred)
+}
+
+/// `ALTER TABLE … DETACH PARTITION …`, where `before` has the partition still. Before 14, rows of the partition could be read and written
+/// under its own name meanwhile.
+pub fn detach(id: &ObjectId, parent: &ObjectId, before: &State, server: Version) -> Statement {
+    let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
+    let own = if server.at_least(14) { LockMode::AccessExclusive } else { LockMode::ShareUpdateExclusive };
+    let statement = Statement::new(sql).locks(LockMode::AccessExclusive, parent).also_locks(own, id);
+    let statement = match default_partition(before, parent).filter(|default| *default != id) {
+        Some(default) => statement.also_locks(LockMode::AccessExclusive, default),
+        None => statement,
+    };
+    also_keys(statement, parent, before, [LockMode::AccessExclusive, LockMode::ShareRowExclusive])
+}
+
 /// Leaves one parent and joins another, if the attribute `name` is about that.
-pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<Statement> {
+pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str, cx: &Context<'_>) -> Vec<Statement> {
     let table = sql::path(id);
     let mut out = Vec::new();
     if name == PARTITION_OF.name {
         if let Some((parent, _)) = partition_of(old) {
-            let sql = format!("ALTER TABLE {} DETACH PARTITION {table}", sql::path(parent));
-            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, parent));
+            out.push(detach(id, parent, cx.other, cx.server));
         }
         if let Some((parent, bound)) = partition_of(new) {
             let sql = format!("ALTER TABLE {} ATTACH PARTITION {table} {bound}", sql::path(parent));
             // The parent's lock is weaker than that of the new partition, whose rows are checked.
-            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, id));
+            let attach = Statement::new(sql).locks(LockMode::AccessExclusive, id);
+            let attach = also_siblings(attach.also_locks(LockMode::ShareUpdateExclusive, parent), parent, cx.state);
+            // Keys that the table has already become parts of the whole's, which unmakes their triggers.
+            out.push(also_keys(attach, parent, cx.state, [LockMode::ShareRowExclusive, LockMode::AccessExclusive]));
         }
     } else if name == OF.name {
         let what = type_of(new).map_or_else(|| "NOT OF".into(), |of| format!("OF {}", sql::path(of)));
@@ -225,7 +282,10 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str) -> Vec<State
         };
         let (old, new) = (old.get(INHERITS).unwrap_or_default(), new.get(INHERITS).unwrap_or_default());
         out.extend(old.iter().filter(|p| !new.contains(p)).map(|p| alter(format!("NO INHERIT {}", sql::path(p)))));
-        out.extend(new.iter().filter(|p| !old.contains(p)).map(|p| alter(format!("INHERIT {}", sql::path(p)))));
+        let joined = new.iter().filter(|p| !old.contains(p));
+        out.extend(joined.map(|parent| {
+            alter(format!("INHERIT {}", sql::path(parent))).also_locks(LockMode::ShareUpdateExclusive, parent)
+        }));
     }
     out
 }
@@ -239,11 +299,14 @@ mod tests {
     fn a_table_is_locked_wholly_when_it_becomes_a_partition() {
         let table = |name| ObjectId::new(find("table").unwrap().kind(), Some(schema_id("public")), name);
         let (whole, part) = (table("whole"), table("part"));
-        let partition = Attrs::new().with(PARENT, Some(whole)).with(BOUND, Expr::new("DEFAULT"));
+        let partition = Attrs::new().with(PARENT, Some(whole.clone())).with(BOUND, Expr::new("DEFAULT"));
         let joined = Object::new(Attrs::new().with(PARTITION_OF, partition));
-        let [attach] = &alter(&part, &Object::default(), &joined, PARTITION_OF.name)[..] else { panic!() };
+        let empty = State::default();
+        let cx = Context::new(Version::major_release(15), &empty);
+        let [attach] = &alter(&part, &Object::default(), &joined, PARTITION_OF.name, &cx)[..] else { panic!() };
         assert_eq!(attach.sql, "ALTER TABLE public.whole ATTACH PARTITION public.part DEFAULT");
         assert_eq!(attach.lock, Some((LockMode::AccessExclusive, part.clone())));
+        assert_eq!(attach.also, [(LockMode::ShareUpdateExclusive, whole)]);
         let mut state = State::default();
         state.put(part.clone(), joined);
         assert_eq!(default_partition(&state, &table("whole")), Some(&part));

@@ -106,7 +106,8 @@ impl Room for MaterializedView {
         if object.is(UNPOPULATED) {
             text.push_str("\nWITH NO DATA");
         }
-        Ok(vec![Statement::new(text)])
+        let statement = Statement::new(text);
+        Ok(vec![if object.is(UNPOPULATED) { statement } else { statement.scans() }])
     }
 
     fn alter(

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod choose_name;
 pub mod collated;
 pub mod constraint;
+pub mod domains;
 pub mod filling;
 pub mod firing;
 pub mod foreign_options;
@@ -36,7 +37,7 @@ mod text_search;
 pub mod values;
 
 pub use room::{
-    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Holds, LockMode, Mode, Need, Reaction, Room,
+    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, LockMode, Mode, Need, Reaction, Room,
     Statement,
 };
 

@@ -6,7 +6,7 @@ use crate::sql::{self, names};
 
 use super::scope::schema_id;
 use super::sequence_options::Range;
-use super::{Context, LockMode, Statement, find, inheritance, room};
+use super::{Context, LockMode, Statement, find, inheritance, room, sequence_options};
 
 const VALUE: Key<Expr> = Key::new("value");
 const OWNER: Key<ObjectId> = Key::new("column");
@@ -112,7 +112,7 @@ pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: 
     let mut out = Vec::new();
     let source = predecessor(id, column, before).and_then(|source| place(&source, before, cx));
     let source = source.filter(|(_, range)| range.ascends == numbers.ascends);
-    let whole = source.as_ref().is_some_and(|(_, range)| range.start == numbers.start && numbers.holds(range));
+    let whole = source.as_ref().is_some_and(|(_, range)| numbers.goes_on(range));
     if !whole {
         out.extend(behind(path, numbers, column, cx));
     }
@@ -132,27 +132,44 @@ pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: 
     out
 }
 
-/// The column whose rows must be searched for the last number when an identity or sequence is added to it: none that is the
-/// first one of a key, and none that continues where another sequence stands.
-pub fn looks_at(id: &ObjectId, state: &State, other: &State) -> Option<ObjectId> {
+/// The column whose rows must be searched for the last number when an identity or sequence is added to it, or starts again (`old`): none
+/// that is the first one of a key, and none that continues with every number that another sequence may have given.
+pub fn looks_at(id: &ObjectId, old: Option<&Object>, state: &State, other: &State) -> Option<ObjectId> {
     let column = room(id.kind()).fills(id, state).filter(|column| other.has(column))?;
-    let numbered = matches!(id.kind().word, "identity" | "sequence") && predecessor(id, &column, other).is_none();
-    let table = column.parent().filter(|table| numbered && table.kind().word == "table")?;
+    let own = state.get(id).filter(|_| matches!(id.kind().word, "identity" | "sequence"))?;
+    let looks = match old {
+        Some(old) => sequence_options::moves(&old.attrs, &own.attrs),
+        None => {
+            let source = predecessor(id, &column, other).and_then(|source| range(&source, other));
+            let numbers = range(id, state)?;
+            !source.is_some_and(|source| source.ascends == numbers.ascends && numbers.goes_on(&source))
+        }
+    };
+    let table = column.parent().filter(|table| looks && table.kind().word == "table")?;
     let first = |key: &Object| matches!(key.value("columns"), Some(Value::List(list)) if list.first() == Some(&Value::Ref(column.clone())));
     let has_key = other.iter().any(|(key, object)| key.parent() == Some(table) && first(object));
     (!has_key && type_of(&column, state).is_some()).then_some(column)
 }
 
+/// The numbers that a sequence or an identity gives.
+fn range(id: &ObjectId, state: &State) -> Option<Range> {
+    let object = state.get(id)?;
+    let sql_type = match id.kind().word {
+        "sequence" => object.get(TYPE).map_or("bigint".into(), |t| t.as_str().to_string()),
+        _ => type_of(id.parent()?, state)?,
+    };
+    Some(Range::new(&object.attrs, &sql_type))
+}
+
 /// The position of the sequence that numbers a column on the other side of the plan: its name while both exist, and its numbers.
 fn place(source: &ObjectId, other: &State, cx: &Context<'_>) -> Option<(String, Range)> {
-    let object = other.get(source)?;
+    let numbers = range(source, other)?;
     if source.kind().word == "sequence" {
-        let sql_type = object.get(TYPE).map_or("bigint".into(), |t| t.as_str().to_string());
-        return Some((sql::path(source), Range::new(&object.attrs, &sql_type)));
+        return Some((sql::path(source), numbers));
     }
     let there = Context { state: other, other: cx.state, ..*cx };
     let name = name_for_now(source, &there)?;
-    Some((sql::schema_path(source, &name), Range::new(&object.attrs, &type_of(source.parent()?, other)?)))
+    Some((sql::schema_path(source, &name), numbers))
 }
 
 /// Puts a sequence behind the greatest value of a column, or the least where it descends. Nothing where nobody numbers such a column.

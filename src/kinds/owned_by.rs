@@ -128,8 +128,8 @@ fn statement(id: &ObjectId, column: Option<&ObjectId>) -> Statement {
     let sequence = id.parent().map_or_else(String::new, sql::target);
     let owner = column.map_or_else(|| "NONE".into(), sql::path);
     let statement = Statement::new(format!("ALTER {sequence} OWNED BY {owner}"));
-    match column.and_then(|c| c.parent()) {
-        Some(table) => statement.locks(LockMode::AccessShare, table),
+    match id.parent() {
+        Some(sequence) => statement.locks(LockMode::ShareRowExclusive, sequence),
         None => statement,
     }
 }

@@ -84,10 +84,6 @@ impl Room for Owner {
         object.get(ROLE).iter().map(rights::role).collect()
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn query(&self, _: Version) -> Option<String> {
         let parts: Vec<String> = OWNED
             .iter()

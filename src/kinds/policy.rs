@@ -49,10 +49,6 @@ impl Room for Policy {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn guards(&self) -> bool {
         true
     }

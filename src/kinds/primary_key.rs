@@ -7,7 +7,7 @@ use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, On
 use super::constraint::{self, COLUMNS};
 use super::key_constraint::{self as key, definition};
 use super::scope::Scope;
-use super::{Context, Disturbance, Evaluates, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, Reaction, Room, Statement};
 
 static ATTRS: [Attr; 8] = [
     constraint::columns_attr(),
@@ -40,6 +40,10 @@ pub static ROOM: PrimaryKey = PrimaryKey;
 impl Room for PrimaryKey {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -128,6 +128,10 @@ impl Room for PublicationTable {
         object.get(TABLE).cloned()
     }
 
+    fn reaches(&self, object: &Object, drops: bool) -> Option<(LockMode, ObjectId)> {
+        Some((LockMode::ShareUpdateExclusive, object.get(TABLE)?.clone())).filter(|_| !drops)
+    }
+
     fn clause(&self, _: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Option<String> {
         let columns = object.get(COLUMNS).map_or_else(String::new, |list| format!(" ({})", column_list(list)));
         let filter = object.get(WHERE).map_or_else(String::new, |filter| format!(" WHERE ({})", filter.as_str()));

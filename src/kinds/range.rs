@@ -12,7 +12,7 @@ use super::collated::{self, COLLATION, collation_attr};
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
-use super::{Context, Evaluates, Folded, Holds, Room, Statement, constraint, generic, room};
+use super::{Context, Evaluates, Folded, Heirs, Holds, Room, Statement, constraint, generic, room};
 
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
 const OPCLASS: Key<Text> = Key::new("subtype-opclass");
@@ -59,6 +59,10 @@ pub static ROOM: Range = Range;
 impl Room for Range {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn also_declares(&self, node: &Node) -> Option<Text> {

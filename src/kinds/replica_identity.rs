@@ -40,10 +40,6 @@ impl Room for ReplicaIdentity {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         index_of::parse(&ROOM, node, scope, |node| {
             let at = node.props.iter().position(|prop| &*prop.name == INDEX.name);

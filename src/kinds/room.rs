@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, Ident, KindRef, Object, ObjectId, OnChange, Result, SqlType, State, Text};
+use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, Result, SqlType, State, Text};
 use crate::sql;
 
 use super::rights::{self, Demand};
@@ -104,14 +104,14 @@ pub trait Room: Sync {
         }
     }
 
-    /// The other table that is locked when the object is created (which blocks writers) or dropped (which blocks readers).
-    fn reaches(&self, _object: &Object) -> Option<ObjectId> {
+    /// The other table that is locked when the object is created or (`drops`) dropped, even if that happens along with its parent.
+    fn reaches(&self, _object: &Object, _drops: bool) -> Option<(LockMode, ObjectId)> {
         None
     }
 
-    /// True if a change to the object on a table also applies to all tables that inherit from it.
-    fn reaches_children(&self) -> bool {
-        true
+    /// Which heirs of a table a change to the object on it applies to, and locks; `drops`: if it is dropped.
+    fn heirs(&self, _drops: bool) -> Heirs {
+        Heirs::None
     }
 
     /// True for a part that decides who sees which part of its parent: it is created and dropped together with everything else that decides that.
@@ -261,7 +261,10 @@ pub trait Room: Sync {
     /// Renames; by default `ALTER kind target RENAME TO name`.
     fn rename(&self, from: &ObjectId, to: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Result<Vec<Statement>> {
         let sql = format!("ALTER {} RENAME TO {}", sql::target(from), sql::name(to.name()));
-        Ok(vec![Statement::new(sql)])
+        let statement = Statement::new(sql);
+        // The state before has it under its new name already.
+        let relation = self.kind().namespace == Namespace::Relation;
+        Ok(vec![if relation { statement.locks(LockMode::AccessExclusive, to) } else { statement }])
     }
 
     /// Renames the object to make room for another one of its name; by default like any rename.
@@ -390,6 +393,17 @@ pub enum Need {
     Its,
 }
 
+/// Those of a table's heirs that a statement goes on to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heirs {
+    /// None of them.
+    None,
+    /// Its partitions: an index, a key, a trigger.
+    Partitions,
+    /// Whatever inherits from it: a column, a check.
+    All,
+}
+
 /// What happens to something that others depend on.
 pub enum Disturbance {
     /// It is dropped and created again (or, for types, rebuilt under the same name).
@@ -442,11 +456,13 @@ pub struct Statement {
     pub sql: String,
     /// The strongest lock on something that existed before.
     pub lock: Option<(LockMode, ObjectId)>,
+    /// Locks on other objects.
+    pub also: Vec<(LockMode, ObjectId)>,
     /// How it relates to transactions.
     pub mode: Mode,
     /// The column that it fills in existing rows, with a value that only a person can supply. By itself, it changes nothing.
     pub fill: Option<ObjectId>,
-    /// It reads a whole table under a lock that lets others write: nothing that blocks them shares its transaction.
+    /// It reads whole tables under locks that let others write: nothing that blocks them shares its transaction.
     pub scans: bool,
     /// The environment variables whose values it takes from settings of the session (`foreign_options::setting`).
     pub secrets: Vec<Text>,
@@ -486,7 +502,15 @@ pub enum Mode {
 impl Statement {
     /// An ordinary statement without a lock worth showing.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), lock: None, mode: Mode::Normal, fill: None, scans: false, secrets: Vec::new() }
+        Self {
+            sql: sql.into(),
+            lock: None,
+            also: Vec::new(),
+            mode: Mode::Normal,
+            fill: None,
+            scans: false,
+            secrets: Vec::new(),
+        }
     }
 
     /// Sets which lock it takes, and on what.
@@ -500,6 +524,13 @@ impl Statement {
     #[must_use]
     pub fn fills(mut self, column: &ObjectId) -> Self {
         self.fill = Some(column.clone());
+        self
+    }
+
+    /// Sets which lock it takes on something else as well.
+    #[must_use]
+    pub fn also_locks(mut self, mode: LockMode, on: &ObjectId) -> Self {
+        self.also.push((mode, on.clone()));
         self
     }
 

@@ -63,10 +63,6 @@ impl Room for Rule {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         let Some(name) = generic::take_name(node, scope) else { return };
         let id = scope.id(&ROOM, name);

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Prop};
-use crate::model::{
+use crate::model::{Ident, 
     Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State,
     Value, Within, attr,
 };
@@ -135,7 +135,7 @@ impl Room for Sequence {
         let path = sql::path(id);
         let mut out = Vec::new();
         if let Some(aside) = numbering::set_aside(id, cx) {
-            out.push(Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(&aside))));
+            out.push(renamed(id, &path, &aside, cx));
         }
         out.push(Statement::new(text));
         let numbers = options::Range::new(&object.attrs, type_of(object));
@@ -190,9 +190,18 @@ impl Room for Sequence {
         let mut out = vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)];
         if let Some(aside) = numbering::set_aside(id, cx) {
             let aside = sql::schema_path(id, &aside);
-            out.push(Statement::new(format!("ALTER SEQUENCE {aside} RENAME TO {}", sql::name(id.name()))));
+            out.push(renamed(id, &aside, id.name(), cx));
         }
         Ok(out)
+    }
+}
+
+/// Renames the sequence of an identity that has the name of this one: whoever writes to the table asks it.
+fn renamed(id: &ObjectId, path: &str, to: &Ident, cx: &Context<'_>) -> Statement {
+    let statement = Statement::new(format!("ALTER SEQUENCE {path} RENAME TO {}", sql::name(to)));
+    match numbering::columns(id, cx.state).first().and_then(ObjectId::parent) {
+        Some(table) => statement.locks(LockMode::AccessExclusive, table),
+        None => statement,
     }
 }
 

@@ -102,6 +102,11 @@ impl Range {
     pub fn holds(&self, other: &Self) -> bool {
         self.min <= other.min && other.max <= self.max
     }
+
+    /// True if a sequence with these numbers may stand wherever one with those does.
+    pub fn goes_on(&self, other: &Self) -> bool {
+        self.start == other.start && self.holds(other)
+    }
 }
 
 fn limits(sql_type: &str) -> (i64, i64) {

@@ -60,10 +60,6 @@ impl Room for Statistics {
         &KIND
     }
 
-    fn reaches_children(&self) -> bool {
-        false
-    }
-
     fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
         object.get(FROM).filter(|_| changed.is_none()).map(rights::owner).into_iter().collect()
     }

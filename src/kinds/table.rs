@@ -3,11 +3,11 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
-    Result, Shape, State, Within, attr,
+    Result, Shape, State, Text, Within, attr,
 };
 use crate::sql;
 
-use super::{Context, Direction, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance};
 
 /// Not written to the write-ahead log.
 pub const UNLOGGED: Key<bool> = Key::new("unlogged");
@@ -109,6 +109,11 @@ impl Room for Table {
         Some(Object::new(attrs))
     }
 
+    /// With it go its partitions; nothing else that is done to it as a whole goes on to them.
+    fn heirs(&self, drops: bool) -> Heirs {
+        if drops { Heirs::Partitions } else { Heirs::None }
+    }
+
     fn shares_parts_of(&self, object: &Object) -> Option<ObjectId> {
         inheritance::partition_of(object).map(|(parent, _)| parent.clone())
     }
@@ -150,7 +155,7 @@ impl Room for Table {
         Evaluates::Constants
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let unlogged = if object.is(UNLOGGED) { "UNLOGGED " } else { "" };
         let mut text = format!("CREATE {unlogged}TABLE {}{}", sql::path(id), inheritance::create(object, folded));
         if let Some(key) = object.get(PARTITION_BY) {
@@ -165,7 +170,7 @@ impl Room for Table {
         if let Some(space) = object.get(TABLESPACE) {
             text.push_str(&format!(" TABLESPACE {}", sql::name(&space)));
         }
-        let mut out = vec![inheritance::locked(Statement::new(text), object)];
+        let mut out = vec![inheritance::locked(Statement::new(text), object, cx.state)];
         for (flag, on, _) in SECURITY {
             if object.is(flag) {
                 out.push(Statement::new(format!("ALTER TABLE {} {on} ROW LEVEL SECURITY", sql::path(id))));
@@ -180,7 +185,7 @@ impl Room for Table {
         old: &Object,
         new: &Object,
         changed: &[&'static str],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<Vec<Statement>> {
         let table = sql::path(id);
         let alter =
@@ -194,11 +199,17 @@ impl Room for Table {
                 out.push(alter(format!("SET TABLESPACE {space}")));
             } else if *name == WITH.name {
                 let (old, new) = (old.get(WITH).unwrap_or_default(), new.get(WITH).unwrap_or_default());
-                out.extend(sql::option_changes(&old, &new).into_iter().map(|what| {
-                    Statement::new(format!("ALTER TABLE {table} {what}")).locks(LockMode::ShareUpdateExclusive, id)
-                }));
+                let mode = match is_catalog(&old) == is_catalog(&new) {
+                    true => LockMode::ShareUpdateExclusive,
+                    false => LockMode::AccessExclusive,
+                };
+                out.extend(
+                    sql::option_changes(&old, &new)
+                        .into_iter()
+                        .map(|what| Statement::new(format!("ALTER TABLE {table} {what}")).locks(mode, id)),
+                );
             }
-            out.extend(inheritance::alter(id, old, new, name));
+            out.extend(inheritance::alter(id, old, new, name, cx));
             for (flag, on, off) in SECURITY {
                 if *name == flag.name {
                     out.push(alter(format!("{} ROW LEVEL SECURITY", if new.is(flag) { on } else { off })));
@@ -210,15 +221,22 @@ impl Room for Table {
 
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         let mut out = Vec::new();
-        if let Some((parent, _)) = inheritance::partition_of(object)
-            && is_referenced(parent, cx.state)
-        {
-            let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
-            out.push(Statement::new(sql).locks(LockMode::AccessExclusive, parent));
+        let mut drop = Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id);
+        if let Some((parent, _)) = inheritance::partition_of(object) {
+            if is_referenced(parent, cx.state) {
+                out.push(inheritance::detach(id, parent, cx.state, cx.server));
+            } else {
+                drop = inheritance::also_siblings(drop.also_locks(LockMode::AccessExclusive, parent), parent, cx.state);
+            }
         }
-        out.push(Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id));
+        out.push(drop);
         Ok(out)
     }
+}
+
+/// The one storage parameter of tables whose change keeps readers waiting (src/backend/access/common/reloptions.c).
+fn is_catalog<'a>(options: &[&'a Text]) -> Option<&'a Text> {
+    options.iter().find(|option| option.starts_with("user_catalog_table=")).copied()
 }
 
 /// True if a foreign key points to the partitioned table, or to one that it is a part of: such a key holds every partition.

@@ -13,7 +13,7 @@ use super::firing::{self, ENABLED, function_id, function_of};
 use super::meant;
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn};
-use super::{Context, Evaluates, Folded, LockMode, Need, Room, Statement, find, generic};
+use super::{Context, Evaluates, Folded, Heirs, LockMode, Need, Room, Statement, find, generic};
 
 const TIMING: Key<Text> = Key::new("timing");
 const EVENTS: Key<Vec<Text>> = Key::new("events");
@@ -80,12 +80,12 @@ impl Room for Trigger {
         &KIND
     }
 
-    fn need(&self) -> Need {
-        Need::Trigger
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
-    fn reaches_children(&self) -> bool {
-        false
+    fn need(&self) -> Need {
+        Need::Trigger
     }
 
     fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {

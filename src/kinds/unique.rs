@@ -7,7 +7,7 @@ use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, On
 use super::constraint;
 use super::key_constraint::{self as key, definition};
 use super::scope::Scope;
-use super::{Context, Disturbance, Folded, Reaction, Room, Statement};
+use super::{Context, Disturbance, Folded, Heirs, Reaction, Room, Statement};
 
 static ATTRS: [Attr; 9] = [
     constraint::columns_attr(),
@@ -41,6 +41,10 @@ pub static ROOM: Unique = Unique;
 impl Room for Unique {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::catalog::Version;
 use crate::diff::Open;
 use crate::kinds::rights::Right;
-use crate::kinds::{LockMode, Statement, room};
+use crate::kinds::{Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
 use super::fold::Turn;
@@ -42,7 +42,9 @@ impl Maker<'_> {
                 let mut back = plain(id, Action::Drop, statements, Vec::new(), hazards);
                 if let Some(first) = back.first_mut() {
                     let ids = std::iter::once(id).chain(&with);
-                    first.locks = reached(ids, self.wanted.new, LockMode::AccessExclusive);
+                    let mut locks = reached(ids, self.wanted.new, true);
+                    locks.retain(|other| Some(other) != first.lock.as_ref() && !first.locks.contains(other));
+                    first.locks.extend(locks);
                 }
                 Ok(back)
             }
@@ -99,7 +101,8 @@ impl Maker<'_> {
                     }
                 }
                 let (now, then) = (self.wanted.new, self.wanted.old);
-                let findings = columns.iter().flat_map(|column| hazards::rebuilt(column, now, then));
+                let findings =
+                    columns.iter().flat_map(|column| hazards::rebuilt(id, column, (now, then), self.wanted.edges));
                 let findings = findings.filter(|finding| finding.hazard != Hazard::Irreversible).collect();
                 let mut back = plain(
                     id,
@@ -147,6 +150,7 @@ impl Maker<'_> {
             replaced: node.replaced,
             on_existing: !made && action != Action::Drop,
             before: new,
+            there: new,
             after: old,
             edges: self.wanted.edges,
             recorded: None,
@@ -156,7 +160,7 @@ impl Maker<'_> {
         };
         let mut findings = hazards::find(&subject);
         findings.retain(|finding| match action {
-            Action::Drop => finding.hazard == Hazard::DataLoss,
+            Action::Drop => finding.hazard == Hazard::DataLoss || finding.hazard.is_about_time(),
             _ => finding.hazard != Hazard::Irreversible,
         });
         findings
@@ -199,7 +203,7 @@ fn plain(
             transaction: 1,
             path: path(id),
             lock: statement.lock.map(|(mode, on)| (mode, on.to_string())),
-            locks: Vec::new(),
+            locks: statement.also.iter().map(|(mode, on)| (*mode, on.to_string())).collect(),
             rights: std::mem::take(&mut rights),
             secrets: statement.secrets.iter().map(ToString::to_string).collect(),
             fill: statement.fill.as_ref().map(ToString::to_string),

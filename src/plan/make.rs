@@ -16,7 +16,7 @@ use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
-use super::{Action, Expected, Step, about, expand, rebuild};
+use super::{Action, Expected, Step, about, expand, rebuild, waiting};
 
 /// Where the plan starts, where it leads, and what it has to do.
 pub struct Wanted<'a> {
@@ -125,6 +125,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
         let count = statements.len();
         for (i, statement) in statements.iter().enumerate() {
             let last = i + 1 == count;
+            let (lock, locks) = maker.locks(turn, statement, i == 0);
             let step = Step {
                 object: node.id.to_string(),
                 action: action(&node.act),
@@ -141,12 +142,8 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
                 mode: statement.mode,
                 transaction: number,
                 path: path(&node.id),
-                lock: statement
-                    .lock
-                    .as_ref()
-                    .filter(|(_, on)| wanted.old.has(on))
-                    .map(|(mode, on)| (*mode, on.to_string())),
-                locks: if i == 0 { maker.reached(turn) } else { Vec::new() },
+                lock,
+                locks,
                 rights: if i == 0 { maker.rights(turn, &all_needs) } else { Vec::new() },
                 secrets: statement.secrets.iter().map(ToString::to_string).collect(),
                 hazards: if i == 0 { hazards.clone() } else { Vec::new() },
@@ -155,6 +152,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
             out.push((objects.clone(), step));
         }
     }
+    waiting::readers(&mut out, wanted);
     Ok(out)
 }
 
@@ -229,6 +227,9 @@ pub(super) struct Maker<'a> {
     /// The names in the bodies of the routines before and after.
     pub(super) bodies: [OnceCell<Bodies<'a>>; 2],
 }
+
+/// A mode, and what is locked.
+type Lock = (LockMode, String);
 
 impl<'a> Maker<'a> {
     fn new(wanted: &'a Wanted<'a>, graph: &'a Graph) -> Self {
@@ -318,12 +319,27 @@ impl<'a> Maker<'a> {
     /// The locks on other tables that the turn takes.
     fn reached(&self, turn: &Turn) -> Vec<(LockMode, String)> {
         let node = &self.graph.nodes[turn.node];
-        let (state, mode) = match node.act {
-            Act::Create => (self.wanted.new, LockMode::ShareRowExclusive),
-            Act::Drop => (self.wanted.old, LockMode::AccessExclusive),
+        let (state, drops) = match node.act {
+            Act::Create => (self.wanted.new, false),
+            Act::Drop => (self.wanted.old, true),
             _ => return Vec::new(),
         };
-        reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, mode)
+        reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, drops)
+    }
+
+    /// True if the object is there before the plan, as far as that is known where only a part of the state is planned.
+    fn is_there(&self, id: &ObjectId) -> bool {
+        self.wanted.old.has(id) || self.wanted.new.has(id) && !self.made_new(id.root())
+    }
+
+    /// The lock of a statement, and its locks on other things that are there before the plan.
+    fn locks(&self, turn: &Turn, statement: &Statement, first: bool) -> (Option<Lock>, Vec<Lock>) {
+        let there = |(mode, on): &(LockMode, ObjectId)| self.is_there(on).then(|| (*mode, on.to_string()));
+        let lock = statement.lock.as_ref().and_then(there);
+        let mut others = if first { self.reached(turn) } else { Vec::new() };
+        others.extend(statement.also.iter().filter_map(there));
+        others.retain(|other| Some(other) != lock.as_ref());
+        (lock, others)
     }
 
     /// What the turn does to its objects, for people. Drops have no description.
@@ -382,6 +398,7 @@ impl<'a> Maker<'a> {
                     && new.has(id.root())
                     && !self.made_new(id.root()),
                 before: old,
+                there: self.wanted.beyond.unwrap_or(old),
                 after: new,
                 edges: self.wanted.edges,
                 recorded: self.wanted.recorded,
@@ -401,7 +418,9 @@ impl<'a> Maker<'a> {
                 }
             }
             if let Act::Rebuild(columns) = &node.act {
-                out.extend(columns.iter().flat_map(|column| hazards::rebuilt(column, old, new)));
+                out.extend(
+                    columns.iter().flat_map(|column| hazards::rebuilt(&node.id, column, (old, new), self.wanted.edges)),
+                );
                 break;
             }
         }
@@ -417,12 +436,13 @@ impl<'a> Maker<'a> {
 pub(super) fn reached<'i>(
     ids: impl Iterator<Item = &'i ObjectId>,
     state: &State,
-    mode: LockMode,
+    drops: bool,
 ) -> Vec<(LockMode, String)> {
     let mut out: Vec<(LockMode, String)> = Vec::new();
     for id in ids {
-        let other = state.get(id).and_then(|object| room(id.kind()).reaches(object)).filter(|other| other != id.root());
-        let Some(other) = other.map(|other| (mode, other.to_string())) else { continue };
+        let other = state.get(id).and_then(|object| room(id.kind()).reaches(object, drops));
+        let other = other.filter(|(_, other)| other != id.root());
+        let Some(other) = other.map(|(mode, other)| (mode, other.to_string())) else { continue };
         if !out.contains(&other) {
             out.push(other);
         }

@@ -23,6 +23,7 @@ mod renamed;
 mod rights;
 mod second_opinion;
 mod transactions;
+mod waiting;
 
 pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};
@@ -144,6 +145,13 @@ impl Step {
         }
         let names: Vec<Ident> = self.path.iter().map(|schema| Ident::from(schema.as_str())).collect();
         sql::name_list(&names)
+    }
+
+    /// True if it goes on with what the step before it does to the same object: that one says the hazards of both.
+    pub fn goes_on_with(&self, before: &Step) -> bool {
+        (&self.object, self.action) == (&before.object, before.action)
+            && self.hazards.is_empty()
+            && self.with.is_empty()
     }
 
     /// What `search_path` is set to while the step runs: temporary objects, which would come first, come last.

@@ -59,10 +59,13 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
             .collect();
         let other_table = existing.iter().any(|table| !touched.contains(table)) && !touched.is_empty();
         let full = made + block.makes > NEW_OBJECTS;
-        // A long look at a table that lets others write continues without what keeps them waiting.
+        // A long look at tables that lets others write continues without what keeps them waiting.
         let scans = block.statements.iter().any(|statement| statement.scans);
         let parts = match together[i] {
-            Bond::Free => other_table || full || scans || scanned,
+            Bond::Free => {
+                let locked = !touched.is_empty() || !existing.is_empty();
+                other_table || full || scans && locked || scanned && !existing.is_empty()
+            }
             Bond::Rather => full,
             Bond::Must => false,
         };
@@ -73,7 +76,7 @@ pub fn assign(blocks: &[Block<'_>], old: &State) -> Vec<u32> {
         }
         touched.extend(existing);
         made += block.makes;
-        scanned = scans;
+        scanned = scans || scanned && !parts && !closed && !alone;
         closed = alone || block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
         numbers.push(number);
     }
@@ -132,14 +135,14 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
     together
 }
 
-/// Moves blocks that end a transaction out of the span in which something is dropped: each from its place to the earlier one
-/// before the drop, unless something there has to come before it (`needs`: must the first block come before the second?).
+/// Moves blocks that end a transaction, or read a table for long, out of the span in which something is dropped: each from its place to
+/// the earlier one before the drop, unless something there has to come before it (`needs`: must the first block come before the second?).
 pub fn moves(blocks: &[Block<'_>], needs: &dyn Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
     let together = windows(blocks);
     let mut moves = Vec::new();
     for (i, block) in blocks.iter().enumerate() {
-        let ends = block.statements.iter().any(|s| s.mode == Mode::CommitAfter);
-        if !ends || together[i] == Bond::Free {
+        let ends = |s: &Statement| s.mode == Mode::CommitAfter || s.scans && s.lock.is_some();
+        if !block.statements.iter().any(ends) || together[i] == Bond::Free {
             continue;
         }
         let start = (0..i).rev().find(|at| together[*at] == Bond::Free).unwrap_or(0);

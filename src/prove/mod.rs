@@ -1,10 +1,12 @@
 //! Tests plans where nothing can break: in databases on throwaway servers.
 
 mod answer;
+pub mod claims;
 mod compare;
 mod cycle;
 mod dump;
 mod load;
+mod observed;
 mod rehearsal;
 mod replay;
 mod routines;

@@ -51,8 +51,8 @@ pub trait Watch {
         None
     }
 
-    /// A transaction, or a step outside of any, is about to begin. One that is tried again begins again.
-    fn begins(&mut self) {}
+    /// A transaction of these steps is about to begin. One that is tried again begins again.
+    fn begins(&mut self, _steps: &[(u32, &Step)]) {}
 
     /// The step is about to run, inside its transaction.
     ///
@@ -69,6 +69,12 @@ pub trait Watch {
     fn after(&mut self, _session: &Session, _step: &Step) -> impl Future<Output = Result<()>> {
         async { Ok(()) }
     }
+
+    /// The transaction is committed.
+    fn ends(&mut self) {}
+
+    /// A step ran at which nobody could look: outside of any transaction, or in another session.
+    fn passes(&mut self) {}
 }
 
 /// Does not look.
@@ -148,7 +154,9 @@ async fn patiently(site: &Site, session: &Session, units: &[(u32, &Step)], watch
             // Others see the effects of a transaction only after its commit: what comes before the step is committed first.
             let (before, after) = (units.get(..at).unwrap_or_default(), units.get(at + 1..).unwrap_or_default());
             attempt(site, session, before, watch).await.map_err(|(_, error)| error)?;
-            match site.help(&step.sql).await {
+            let helped = site.help(&step.sql).await;
+            watch.passes();
+            match helped {
                 Ok(true) => units = after,
                 Ok(false) => return Err(Stop::Untrusted(about(step, error))),
                 Err(error) => return Err(stop(session, transaction, step, error).await),
@@ -168,8 +176,10 @@ async fn attempt(
     watch: &mut impl Watch,
 ) -> Result<(), (usize, Error)> {
     let Some((_, first)) = units.first() else { return Ok(()) };
-    watch.begins();
     let alone = first.mode == Mode::Alone;
+    if !alone {
+        watch.begins(units);
+    }
     let local = if alone { "" } else { "LOCAL " };
     if !alone {
         session.batch("BEGIN; SET LOCAL check_function_bodies = off").await.map_err(|error| (0, error))?;
@@ -181,7 +191,9 @@ async fn attempt(
                 session.batch(&format!("SET {local}search_path TO {}", step.search_path())).await?;
                 path = Some(&step.path);
             }
-            watch.before(session, step).await?;
+            if !alone {
+                watch.before(session, step).await?;
+            }
             let owner = site.schemas_owner().filter(|_| !alone && makes_schema(step));
             match (owner, &step.fill) {
                 (None, Some(column)) if !alone => answer::fill(session, step, column, watch.kept()).await?,
@@ -190,7 +202,7 @@ async fn attempt(
                 }
                 (None, _) => session.batch(&step.sql).await?,
             }
-            watch.after(session, step).await
+            if alone { Ok(()) } else { watch.after(session, step).await }
         };
         if let Err(error) = result.await {
             if !alone {
@@ -200,10 +212,13 @@ async fn attempt(
             return Err((at, error));
         }
     }
-    match alone {
-        true => Ok(()),
-        false => session.batch("COMMIT").await.map_err(|error| (units.len() - 1, error)),
+    if alone {
+        watch.passes();
+    } else {
+        session.batch("COMMIT").await.map_err(|error| (units.len() - 1, error))?;
+        watch.ends();
     }
+    Ok(())
 }
 
 fn makes_schema(step: &Step) -> bool {

@@ -33,11 +33,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int)",
         "CREATE DOMAIN d AS int NOT NULL; CREATE TABLE t (a int, b d)",
-        &["may-fail-on-data"],
+        &["table-rewrite", "may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     // The position of a sequence that numbers a column is found again.
     ("CREATE TABLE t (a serial)", "CREATE TABLE t (a int NOT NULL)", &["breaks-clients"]),
-    ("CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a serial)", &["full-scan-under-lock"]),
+    ("CREATE TABLE t (a int NOT NULL)", "CREATE TABLE t (a serial)", &["full-scan-under-lock", "blocks-reads"]),
     ("CREATE TABLE t (a int PRIMARY KEY)", "CREATE TABLE t (a serial PRIMARY KEY)", &[]),
     ("CREATE VIEW v AS SELECT 1 AS one", "", &["breaks-clients"]),
     // Tables that are written or read as a whole.
@@ -64,8 +64,21 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "CREATE TABLE t (a timestamptz(4), b timestamp)",
         &["table-rewrite", "may-fail-on-data", "blocks-reads"],
     ),
-    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int NOT NULL)", &["may-fail-on-data", "full-scan-under-lock"]),
-    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int CHECK (a > 0))", &["may-fail-on-data", "full-scan-under-lock"]),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int NOT NULL)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
+    (
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t (a int CHECK (a > 0))",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
+    (
+        "CREATE TABLE o (id int PRIMARY KEY); CREATE TABLE t (a int)",
+        "CREATE TABLE o (id int PRIMARY KEY); CREATE TABLE t (a int REFERENCES o)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-writes"],
+    ),
     ("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ADD CHECK (a > 0) NOT VALID", &[]),
     (
         "CREATE TABLE t (a int)",
@@ -76,12 +89,12 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p (a int)",
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
-        &["may-fail-on-data", "full-scan-under-lock"],
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT",
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE rest PARTITION OF t DEFAULT; CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
-        &["may-fail-on-data", "full-scan-under-lock"],
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     (
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)",
@@ -96,6 +109,26 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
     ),
     ("CREATE TABLE t (a int); CREATE INDEX i ON t (a)", "CREATE TABLE t (a int)", &["drops-index"]),
+    // The old one goes, for which nobody may read, in the transaction that builds the new one.
+    (
+        "CREATE TABLE t (a int, b int); CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a int, b int); CREATE INDEX i ON t (b)",
+        &["blocks-reads"],
+    ),
+    // Values that PostgreSQL cannot keep once for all rows, and those that it can.
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b float DEFAULT random())", &["table-rewrite", "blocks-reads"]),
+    ("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b timestamptz DEFAULT now())", &[]),
+    (
+        "CREATE TABLE t (a int NOT NULL)",
+        "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY)",
+        &["full-scan-under-lock", "blocks-reads"],
+    ),
+    ("CREATE TABLE t (a int PRIMARY KEY)", "CREATE TABLE t (a int PRIMARY KEY GENERATED ALWAYS AS IDENTITY)", &[]),
+    (
+        "CREATE TABLE t (a serial)",
+        "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY (START 9))",
+        &["full-scan-under-lock", "blocks-reads", "breaks-clients"],
+    ),
     // What hangs on something else.
     (
         "CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t",

@@ -18,6 +18,7 @@ use setpoint::prove::Workshop;
 use setpoint::sameness::memo::Known;
 use setpoint::{introspect, load};
 
+use crate::observing;
 use crate::support::{TempDir, TestDb, wait};
 
 /// The words of the kinds of which a journey created, altered and dropped objects, and which it wrote to files.
@@ -27,6 +28,12 @@ pub struct Seen {
     pub altered: BTreeSet<&'static str>,
     pub dropped: BTreeSet<&'static str>,
     pub written: BTreeSet<&'static str>,
+    /// What steps did that they do not claim, or claim and did not do, each on rows, down and up.
+    pub unlike_claims: Vec<String>,
+    /// How many steps were looked at.
+    pub looked_at: usize,
+    /// What was asked for.
+    pub answers: Vec<String>,
 }
 
 /// Why a journey did not arrive.
@@ -74,11 +81,32 @@ impl Aid for Bench {
 
 /// Makes two databases, leads the first to the schema of the second, back, and there again.
 pub fn travel(before: &str, after: &str) -> Result<Seen, Failure> {
+    go(before, after, &Watch::Nothing)
+}
+
+/// As `travel`, and holds what the steps claim against what they do.
+pub fn travel_observed(before: &str, after: &str) -> Result<Seen, Failure> {
+    go(before, after, &Watch::Claims)
+}
+
+/// As `travel_observed`; asks what a query finds in the database at the end of the journey, and runs statements before it looks at steps.
+pub fn travel_asked(before: &str, after: &str, query: &str, then: &str) -> Result<Seen, Failure> {
+    go(before, after, &Watch::Asked(query, then))
+}
+
+/// What is looked at besides schemas.
+enum Watch<'a> {
+    Nothing,
+    Claims,
+    Asked(&'a str, &'a str),
+}
+
+fn go(before: &str, after: &str, watch: &Watch<'_>) -> Result<Seen, Failure> {
     roles();
     let (here, there) = (TestDb::new(), TestDb::new());
     here.try_execute(before).map_err(|error| Failure::Sql(format!("before: {error}")))?;
     there.try_execute(after).map_err(|error| Failure::Sql(format!("after: {error}")))?;
-    wait(run(&here, &there))
+    wait(run(&here, &there, watch))
 }
 
 /// The steps that lead one database to the schema of another.
@@ -89,14 +117,14 @@ pub async fn steps(here: &TestDb, there: &TestDb) -> Result<Vec<Step>, Failure> 
     Ok(difference.made.steps)
 }
 
-async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
+async fn run(here: &TestDb, there: &TestDb, watch: &Watch<'_>) -> Result<Seen, Failure> {
     let (session, other) = (open(here).await?, open(there).await?);
     let start = read(&session).await?;
     let wanted = read(&other).await?;
     files(&session, &start).await?;
     let desired = files(&other, &wanted).await?;
     let comparison = diff::compare(&start, &wanted);
-    let seen = seen(&comparison, &start, &wanted);
+    let mut seen = seen(&comparison, &start, &wanted);
     let difference =
         against(&session, &desired, &Manage::default(), &Bench).await.map_err(|error| match error.class {
             Class::Refused => Failure::NoWay(error.to_string()),
@@ -143,6 +171,15 @@ async fn run(here: &TestDb, there: &TestDb) -> Result<Seen, Failure> {
     same("after the way down", &start).await?;
     apply::run(&here.connect, &chain, Goal::Head, &options, &mut Silent).await.map_err(stage("up again"))?;
     same("after the second way up", &wanted).await?;
+    if let Watch::Asked(query, then) = watch {
+        let rows = session.rows(query, &[]).await.map_err(stage("asked"))?;
+        seen.answers = rows.into_iter().map(|mut row| row.text().to_string()).collect();
+        session.batch(then).await.map_err(stage("after asking"))?;
+    }
+    if !matches!(watch, Watch::Nothing) {
+        (seen.unlike_claims, seen.looked_at) =
+            observing::down_and_up(&session, &plan).await.map_err(stage("observed"))?;
+    }
     Ok(seen)
 }
 
@@ -157,6 +194,9 @@ fn seen(comparison: &Comparison, start: &State, wanted: &State) -> Seen {
         dropped: dropped.iter().map(|id| id.kind().word).collect(),
         altered: changed.iter().map(|(id, _)| id).chain(open.iter().map(|o| &o.id)).map(|id| id.kind().word).collect(),
         written: start.iter().chain(wanted.iter()).map(|(id, _)| id.kind().word).collect(),
+        unlike_claims: Vec::new(),
+        looked_at: 0,
+        answers: Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::sql::conversion::{self, Verdict};
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
 use super::{
-    Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, constraint, filling, find,
+    Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, constraint, filling, find,
     foreign_options, generic, inheritance, short, values,
 };
 
@@ -85,6 +85,10 @@ pub static ROOM: Column = Column;
 impl Room for Column {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::All
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
@@ -283,9 +287,11 @@ impl Room for Column {
                 format!("ALTER COLUMN {column} SET STATISTICS {}", new.get(STATISTICS).unwrap_or(-1))
             } else if *name == WITH.name {
                 let (old, new) = (old.get(WITH).unwrap_or_default(), new.get(WITH).unwrap_or_default());
-                for change in sql::option_changes(&old, &new) {
-                    out.push(alter_table(id, &format!("ALTER COLUMN {column} {change}")));
-                }
+                let changes = sql::option_changes(&old, &new).into_iter();
+                out.extend(changes.map(|change| {
+                    let statement = alter_table(id, &format!("ALTER COLUMN {column} {change}"));
+                    statement.locks(LockMode::ShareUpdateExclusive, id.parent().unwrap_or(id))
+                }));
                 continue;
             } else if *name == OPTIONS.name {
                 let (old, new) = (old.get(OPTIONS).unwrap_or_default(), new.get(OPTIONS).unwrap_or_default());
@@ -293,7 +299,11 @@ impl Room for Column {
             } else {
                 continue;
             };
-            out.push(alter_table(id, &what));
+            let mut statement = alter_table(id, &what);
+            if let (true, Some(table)) = (*name == STATISTICS.name, id.parent()) {
+                statement = statement.locks(LockMode::ShareUpdateExclusive, table);
+            }
+            out.push(statement);
         }
         Ok(out)
     }

@@ -12,7 +12,7 @@ use crate::sql;
 
 use super::constraint::{self, COLUMNS, DEFERRABLE, INITIALLY_DEFERRED, NOT_ENFORCED, NOT_VALID, column_list};
 use super::scope::Scope;
-use super::{Context, Evaluates, Folded, LockMode, Room, Statement, find, generic, inheritance};
+use super::{Context, Evaluates, Folded, Heirs, LockMode, Room, Statement, find, generic, inheritance};
 
 const REFERENCES: Key<ObjectId> = Key::new("references");
 const TARGET: Key<Vec<ObjectId>> = Key::new("target");
@@ -105,6 +105,10 @@ impl Room for ForeignKey {
         &KIND
     }
 
+    fn heirs(&self, _: bool) -> Heirs {
+        Heirs::Partitions
+    }
+
     fn words(&self) -> &'static [&'static str] {
         &["references"]
     }
@@ -178,8 +182,10 @@ impl Room for ForeignKey {
         Some(Object::new(attrs))
     }
 
-    fn reaches(&self, object: &Object) -> Option<ObjectId> {
-        object.get(REFERENCES).cloned()
+    /// Nobody may write to it when the key is made, nor read it when the triggers go that the key has there.
+    fn reaches(&self, object: &Object, drops: bool) -> Option<(LockMode, ObjectId)> {
+        let mode = if drops { LockMode::AccessExclusive } else { LockMode::ShareRowExclusive };
+        Some((mode, object.get(REFERENCES)?.clone()))
     }
 
     fn on_change(&self, attr: &'static Attr, _: &Object, new: &Object) -> OnChange {

@@ -1,18 +1,18 @@
-//! `blocks-writes`: a lock that blocks writers for more than a moment.
+//! `blocks-writes`: a lock that blocks writers, but not readers, for more than a moment.
 
-use super::{Finding, Hazard, Subject, finding};
+use super::{Finding, Hazard, Subject, finding, work};
 use crate::kinds::LockMode;
-use crate::plan::Action;
+
+const WRITTEN: &str = " cannot be written to while ";
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
-    if !subject.on_existing || subject.lock? < LockMode::Share {
-        return None;
-    }
-    match (subject.action, subject.id.kind().word) {
-        (Action::Create, "index") => finding(
-            Hazard::BlocksWrites,
-            format!("{} cannot be written to while {} is built", subject.id.root(), subject.id),
-        ),
-        _ => None,
-    }
+    let (lock, task) = work::under_lock(subject)?;
+    let waits = lock < LockMode::AccessExclusive;
+    waits.then(|| finding(Hazard::BlocksWrites, format!("{}{WRITTEN}{}", task.table, task.meanwhile)))?
+}
+
+/// The same if another step of the transaction locks readers out, too.
+pub fn with_readers(finding: &Finding) -> Option<Finding> {
+    let (table, rest) = finding.reason.split_once(WRITTEN).filter(|_| finding.hazard == Hazard::BlocksWrites)?;
+    Some(Finding { hazard: Hazard::BlocksReads, reason: format!("{table} cannot be read while {rest}") })
 }

@@ -18,7 +18,10 @@ mod table_rewrite;
 pub mod undeclared_rename;
 mod untracked_dependency;
 mod values;
+mod volatile;
+mod work;
 
+pub(super) use blocks_writes::with_readers;
 pub(super) use irreversible::emptied;
 pub(super) use table_rewrite::binary_compatible;
 pub use untracked_dependency::Bodies;
@@ -93,6 +96,11 @@ impl Hazard {
         }
     }
 
+    /// True for those that say who has to wait, and for what.
+    pub const fn is_about_time(self) -> bool {
+        matches!(self, Self::TableRewrite | Self::FullScanUnderLock | Self::BlocksWrites | Self::BlocksReads)
+    }
+
     /// The hazard of that word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|h| h.word() == word)
@@ -122,6 +130,8 @@ pub struct Subject<'a> {
     pub on_existing: bool,
     /// The state before the plan.
     pub before: &'a State,
+    /// What is there before in truth, where `before` has only what the changes need.
+    pub there: &'a State,
     /// The state after the plan.
     pub after: &'a State,
     /// What depends on what before the plan.

@@ -2,7 +2,7 @@
 
 use super::{Finding, Hazard, Subject, data_loss, table_rewrite};
 use crate::kinds::values;
-use crate::model::{ObjectId, SqlType, State, Value};
+use crate::model::{Edges, ObjectId, SqlType, State, Value};
 use crate::plan::Action;
 use crate::sql::conversion::{self, Stands, Verdict};
 
@@ -61,9 +61,20 @@ fn is_attribute(id: &ObjectId) -> bool {
     id.kind().word == "attribute"
 }
 
-/// The hazards of a column or attribute whose type is rebuilt under it.
-pub(in crate::plan) fn hazards_of_rebuilt(id: &ObjectId, before: &State, after: &State) -> Vec<Finding> {
+/// The hazards of a column or attribute under which its type is rebuilt, or its collation.
+pub(in crate::plan) fn hazards_of_rebuilt(
+    what: &ObjectId,
+    id: &ObjectId,
+    (before, after): (&State, &State),
+    edges: &Edges,
+) -> Vec<Finding> {
     let table = id.root();
+    if data_loss::foreign(id) {
+        return Vec::new(); // others hold the rows
+    }
+    if what.kind().word == "collation" {
+        return hazards_of_collated(what, id, after, edges);
+    }
     let mut found = vec![
         (Hazard::TableRewrite, format!("{table} is rewritten for the new type of {id}")),
         (Hazard::BlocksReads, format!("{table} cannot be read while it is rewritten")),
@@ -74,6 +85,19 @@ pub(in crate::plan) fn hazards_of_rebuilt(id: &ObjectId, before: &State, after: 
             found.push((Hazard::Irreversible, format!("rolling back recreates {id}, but not its contents")));
         }
         found.insert(0, (Hazard::DataLoss, why));
+    }
+    found.into_iter().map(|(hazard, reason)| Finding { hazard, reason }).collect()
+}
+
+/// Rows stay as they are where only their order changes. Indexes need the collation, and are dropped and made again by steps of their own.
+fn hazards_of_collated(what: &ObjectId, id: &ObjectId, after: &State, edges: &Edges) -> Vec<Finding> {
+    let table = id.root();
+    let stays = |user: &ObjectId, needs: &[ObjectId]| needs.contains(id) && !needs.contains(what) && after.has(user);
+    let check = edges.iter().find(|(user, needs)| user.kind().word == "check" && stays(user, needs));
+    let mut found = vec![(Hazard::MayFailOnData, format!("every value of {id} must exist in the new type"))];
+    if let Some((check, _)) = check {
+        found.push((Hazard::FullScanUnderLock, format!("{table} is read completely for {check} while it is locked")));
+        found.push((Hazard::BlocksReads, format!("{table} cannot be read while all its rows are read")));
     }
     found.into_iter().map(|(hazard, reason)| Finding { hazard, reason }).collect()
 }

@@ -1,0 +1,90 @@
+//! Who waits for a transaction: its locks are taken first, in the strongest modes that its steps claim, so that one step may keep readers
+//! waiting while another one builds an index.
+
+use rustc_hash::FxHashSet;
+
+use crate::kinds::LockMode;
+use crate::model::{Edges, ObjectId, State};
+
+use super::{Action, Finding, Hazard, Step, Wanted, hazards};
+
+/// What is locked for readers, too, by the number of the transaction.
+type LockedOut = FxHashSet<(u32, String)>;
+
+/// Says of steps that keep writers waiting that they keep readers waiting, where another step of the transaction locks these out; the same
+/// on the way back.
+pub(super) fn readers(steps: &mut [(Vec<ObjectId>, Step)], wanted: &Wanted<'_>) {
+    let (mut there, mut back) = (LockedOut::default(), LockedOut::default());
+    for (_, step) in &*steps {
+        note(step, step.transaction, &mut there);
+        step.inverse.iter().for_each(|inverse| note(inverse, step.transaction, &mut back));
+    }
+    for (_, step) in &mut *steps {
+        let number = step.transaction;
+        say(&mut step.inverse.iter_mut().map(|inverse| (number, inverse)).collect::<Vec<_>>(), &back);
+    }
+    say(&mut steps.iter_mut().map(|(_, step)| (step.transaction, step)).collect::<Vec<_>>(), &there);
+    if wanted.edges.keys().any(filled) {
+        for (_, step) in steps {
+            let number = step.transaction;
+            step.inverse.iter_mut().for_each(|inverse| fills(inverse, number, &back, (wanted.edges, wanted.old)));
+            fills(step, number, &there, (wanted.edges, wanted.new));
+        }
+    }
+}
+
+fn filled(id: &ObjectId) -> bool {
+    id.kind().word == "materialized-view"
+}
+
+/// Says of a materialized view that is made again that it is filled while what it reads is locked.
+fn fills(step: &mut Step, transaction: u32, out: &LockedOut, (edges, state): (&Edges, &State)) {
+    if step.action != Action::Create || !step.object.starts_with("materialized-view ") {
+        return;
+    }
+    let own = |id: &&ObjectId| filled(id) && id.to_string() == step.object;
+    let Some(view) = edges.keys().find(own) else { return };
+    if state.get(view).is_none_or(|view| view.value("unpopulated").is_some()) {
+        return;
+    }
+    let (mut all, mut at) = (vec![view], 0);
+    while let Some(needs) = all.get(at).map(|id| edges.get(*id)) {
+        let roots = needs.into_iter().flatten().map(ObjectId::root);
+        let new: Vec<&ObjectId> = roots.filter(|root| !all.contains(root)).collect();
+        all.extend(new);
+        at += 1;
+    }
+    if let Some(read) = all.iter().skip(1).find(|id| out.contains(&(transaction, id.to_string()))) {
+        step.hazards.push(Finding {
+            hazard: Hazard::FullScanUnderLock,
+            reason: format!("{read} is read completely for {view} while it is locked"),
+        });
+        step.hazards.push(Finding {
+            hazard: Hazard::BlocksReads,
+            reason: format!("{read} cannot be read while {view} is filled"),
+        });
+    }
+}
+
+fn note(step: &Step, transaction: u32, out: &mut LockedOut) {
+    let locks = step.lock.iter().chain(&step.locks).filter(|(mode, _)| *mode == LockMode::AccessExclusive);
+    out.extend(locks.map(|(_, on)| (transaction, on.clone())));
+}
+
+/// What several steps do to one object is said at the first.
+fn say(steps: &mut [(u32, &mut Step)], out: &LockedOut) {
+    let locked_out = |(number, step): &(u32, &mut Step)| {
+        let mut locks = step.lock.iter().chain(&step.locks).filter(|(mode, _)| *mode >= LockMode::Share);
+        locks.any(|(_, on)| out.contains(&(*number, on.clone())))
+    };
+    for turn in steps.chunk_by_mut(|(_, first), (_, next)| next.goes_on_with(first)) {
+        if !turn.iter().any(locked_out) {
+            continue;
+        }
+        for finding in turn.iter_mut().flat_map(|(_, step)| &mut step.hazards) {
+            if let Some(stronger) = hazards::with_readers(finding) {
+                *finding = stronger;
+            }
+        }
+    }
+}
