@@ -1,4 +1,4 @@
-//! Whether steps do what they claim: the locks they take, and the hazards that say what is written, built or read whole meanwhile.
+//! Whether steps do what they claim: the locks they take, and the hazards that say what is rewritten, built or read completely.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -199,7 +199,7 @@ impl Turn {
             if mode.is_none_or(|mode| mode < claim) {
                 let what = mode.map_or("no lock on it", |mode| mode.words());
                 faults.push(
-                    self.fault(false, format!("it claims {} on {}, and takes {what}", claim.words(), name.join("."))),
+                    self.fault(false, format!("it claims {} on {}, but takes {what}", claim.words(), name.join("."))),
                 );
             }
         }

@@ -1,5 +1,5 @@
 //! What a step does to relations that were there before it, as the server tells it inside of the step's transaction: locks from `pg_locks`,
-//! what was written again from file nodes, what was read whole from `pg_stat_get_xact_numscans`. That one counts every sequential scan of
+//! rewrites from file nodes, full reads from `pg_stat_get_xact_numscans`. That function counts every sequential scan of
 //! a heap, those by which ALTER TABLE, VALIDATE and index builds read a table included (measured on 13 to 18).
 //!
 //! Whatever a step does to a relation, it has locked it, and keeps the lock: all relations are read once, and then only those that the
@@ -69,7 +69,7 @@ pub struct Seen {
     pub lock: Option<LockMode>,
     /// The strongest lock that the transaction has on it by then.
     pub held: Option<LockMode>,
-    /// Its rows were written again.
+    /// Its rows were rewritten.
     pub rewritten: bool,
     /// Indexes of it that were built, or written to another place.
     pub built: Vec<String>,

@@ -80,13 +80,6 @@ pub trait Watch {
 /// Does not look.
 impl Watch for () {}
 
-/// Does not look, but knows what was there.
-impl Watch for &Values {
-    fn kept(&self) -> Option<&Values> {
-        Some(self)
-    }
-}
-
 /// What to do about steps that an untrusted plan may not run.
 pub fn untrusted() -> String {
     format!(

@@ -7,10 +7,11 @@ use crate::plan::proof::Leg;
 use crate::plan::{Action, Hazard, Plan, Step};
 use crate::scratch::Site;
 
+use super::claims::Observer;
 use super::compare::{self, Difference, Look};
 use super::load::{self, Load};
 use super::routines;
-use super::runner::{self, Stop};
+use super::runner::{self, Stop, Watch};
 use super::values::{self, Ends, Lost, Values};
 
 /// What a trip takes along.
@@ -117,6 +118,44 @@ struct Seen {
     in_doubt: Vec<String>,
 }
 
+/// Looks at each step, and knows what tables held when columns were there that are filled now.
+struct Looking<'a> {
+    kept: &'a Values,
+    observer: Observer,
+}
+
+impl<'a> Looking<'a> {
+    fn with(kept: &'a Values) -> Self {
+        Self { kept, observer: Observer::default() }
+    }
+}
+
+impl Watch for Looking<'_> {
+    fn kept(&self) -> Option<&Values> {
+        Some(self.kept)
+    }
+
+    fn begins(&mut self, steps: &[(u32, &Step)]) {
+        self.observer.begins(steps);
+    }
+
+    async fn before(&mut self, session: &Session, step: &Step) -> Result<()> {
+        self.observer.before(session, step).await
+    }
+
+    async fn after(&mut self, session: &Session, step: &Step) -> Result<()> {
+        self.observer.after(session, step).await
+    }
+
+    fn ends(&mut self) {
+        self.observer.ends();
+    }
+
+    fn passes(&mut self) {
+        self.observer.passes();
+    }
+}
+
 impl Travel<'_> {
     /// Makes the trip.
     ///
@@ -138,30 +177,38 @@ impl Travel<'_> {
         }
         let cargo = trip.cargo.clone();
         let first = self.values(&cargo, &[]).await?;
-        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut &first).await {
+        let mut looking = Looking::with(&first);
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut looking).await {
             return Ok(trip.stopped(Way::Up, stop));
         }
+        let up = looking.observer.lines();
         let (top, in_doubt) = (self.look().await?, Vec::new());
         let mut seen = Seen { start, top, first, high: Values::default(), low: Values::default(), in_doubt };
-        trip.up = self.at_the_top(&cargo, &mut trip.load, &mut seen).await?;
+        trip.up = self.at_the_top(&cargo, &mut trip.load, &mut seen, up).await?;
         let kept = if cargo.is_from(From::Top) { &seen.high } else { &seen.first };
-        if let Err(stop) = runner::down(self.site, self.session, self.plan, &mut &*kept).await {
+        let mut looking = Looking::with(kept);
+        if let Err(stop) = runner::down(self.site, self.session, self.plan, &mut looking).await {
             return Ok(trip.stopped(Way::Down, stop));
         }
-        self.back_again(&cargo, &mut trip, &mut seen).await?;
-        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut &seen.high).await {
+        let lines = looking.observer.lines();
+        self.back_again(&cargo, &mut trip, &mut seen, lines).await?;
+        let mut looking = Looking::with(&seen.high);
+        if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut looking).await {
             return Ok(trip.stopped(Way::Again, stop));
         }
-        trip.again = self.at_the_top_again(&cargo, &seen).await?;
+        // There may be rows for the first time on this way.
+        let mut lines = looking.observer.lines();
+        lines.retain(|line| !trip.up.lines().contains(&line.as_str()));
+        trip.again = self.at_the_top_again(&cargo, &seen, lines).await?;
         Ok(trip)
     }
 
-    async fn at_the_top(&self, cargo: &Cargo, load: &mut Load, seen: &mut Seen) -> Result<Leg> {
+    /// `lines`: what is wrong by now.
+    async fn at_the_top(&self, cargo: &Cargo, load: &mut Load, seen: &mut Seen, mut lines: Vec<String>) -> Result<Leg> {
         let plan = self.plan;
-        let mut lines: Vec<String> = match stale::reached(plan, &seen.top.state, Some(&seen.start.state)) {
-            Ok(()) => Vec::new(),
-            Err(error) => error.details,
-        };
+        if let Err(error) = stale::reached(plan, &seen.top.state, Some(&seen.start.state)) {
+            lines.extend(error.details);
+        }
         if let Some(end) = self.end {
             lines.extend(compare::texts(self.session, plan, &seen.top.state, end).await?);
         }
@@ -187,7 +234,8 @@ impl Travel<'_> {
         Ok(failed_or_proved(lines))
     }
 
-    async fn back_again(&self, cargo: &Cargo, trip: &mut Trip, seen: &mut Seen) -> Result<()> {
+    /// `wrong`: what is wrong by now.
+    async fn back_again(&self, cargo: &Cargo, trip: &mut Trip, seen: &mut Seen, wrong: Vec<String>) -> Result<()> {
         let bottom = self.look().await?;
         let difference = compare::between(self.session, &seen.start, &bottom).await?;
         let at_top = cargo.is_from(From::Top);
@@ -212,14 +260,14 @@ impl Travel<'_> {
             let lines = trip.up.lines().into_iter().map(ToString::to_string);
             trip.up = failed_or_proved(lines.chain(std::mem::take(&mut seen.in_doubt)).collect());
         }
-        trip.down = down(self.plan, difference, changed);
+        trip.down = down(self.plan, difference, [wrong, changed].concat());
         Ok(())
     }
 
-    async fn at_the_top_again(&self, cargo: &Cargo, seen: &Seen) -> Result<Leg> {
+    async fn at_the_top_again(&self, cargo: &Cargo, seen: &Seen, mut lines: Vec<String>) -> Result<Leg> {
         let again = self.look().await?;
         let difference = compare::between(self.session, &seen.top, &again).await?;
-        let mut lines: Vec<String> = difference.lines.into_iter().map(|(_, line)| line).collect();
+        lines.extend(difference.lines.into_iter().map(|(_, line)| line));
         if *cargo != Cargo::Nothing {
             let last = self.values(cargo, &seen.low.oids()).await?;
             if !self.by_hand() {

@@ -3,10 +3,15 @@
 //! The fixtures of all kinds are looked at in the same way (`fixtures.rs`); here are forms of steps that matter for tables with rows.
 
 use setpoint::catalog::Session;
+use setpoint::introspect;
+use setpoint::kinds::LockMode;
+use setpoint::plan::proof::Verdict;
+use setpoint::plan::{Hazard, Step};
 use setpoint::sql::names::Name;
 use setpoint::sql::steady;
 
-use crate::journey::{travel_asked, travel_observed};
+use crate::journey::{roles, travel_asked, travel_observed};
+use crate::spoil;
 use crate::support::{TestDb, default_major, installed, wait};
 
 /// The tables that cases begin with, where they say nothing else.
@@ -410,5 +415,45 @@ fn functions_that_give_the_same_value_are_known() {
         assert!(missing.is_empty(), "PostgreSQL {}: {missing:?} always give the same value", binaries.major);
         let wrong: Vec<String> = db.query(VOLATILE).into_iter().filter(|name| steady(name)).collect();
         assert!(wrong.is_empty(), "PostgreSQL {}: {wrong:?} do not always give the same value", binaries.major);
+    }
+}
+
+#[test]
+fn what_a_step_does_not_claim_fails_a_rehearsal() {
+    roles();
+    let cases: [(&str, fn(&mut Step), &str); 3] = [
+        (
+            "ALTER TABLE t ADD z float DEFAULT random()",
+            |step| step.hazards.clear(),
+            "create column public.t.z does more than it claims: it rewrites public.t, but does not name table-rewrite",
+        ),
+        (
+            "ALTER TABLE t ADD CHECK (a > 0)",
+            |step| step.hazards.retain(|finding| finding.hazard != Hazard::FullScanUnderLock),
+            "create check public.t.t_a_check does more than it claims: it reads all rows of public.t under a lock, but does not name \
+             full-scan-under-lock",
+        ),
+        (
+            "ALTER TABLE t ADD z int",
+            |step| step.lock = step.lock.take().map(|(_, on)| (LockMode::ShareUpdateExclusive, on)),
+            "create column public.t.z does more than it claims: it takes ACCESS EXCLUSIVE on public.t, but claims SHARE UPDATE EXCLUSIVE",
+        ),
+    ];
+    for (change, spoil, said) in cases {
+        let before = "CREATE TABLE t (a int);";
+        let (here, there) = (TestDb::with(before), TestDb::with(&format!("{before}{change}")));
+        wait(async {
+            let session = there.session().await;
+            let wanted = introspect::read(&session).await.expect("it is read").state;
+            session.close().await;
+            let made = spoil::made(&here, &wanted).await.expect("there is a plan");
+            let honest = made.rehearse(&made.plan).await.proof;
+            assert_ne!(honest.verdict(), Verdict::Failed, "{change}: {:?}", honest.up.lines());
+            let mut plan = made.plan.clone();
+            plan.steps.iter_mut().for_each(spoil);
+            let proof = made.rehearse(&plan).await.proof;
+            let lines: Vec<&str> = proof.legs().into_iter().flat_map(|(_, leg)| leg.lines()).collect();
+            assert!(lines.contains(&said), "{change}: {lines:?}");
+        });
     }
 }
