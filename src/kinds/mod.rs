@@ -28,6 +28,7 @@ pub mod scope;
 mod sequence_options;
 mod short;
 mod sql_text;
+mod statement;
 mod support;
 mod support_function;
 mod target;
@@ -36,10 +37,8 @@ mod testing;
 mod text_search;
 pub mod values;
 
-pub use room::{
-    BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, LockMode, Mode, Need, Reaction, Room,
-    Statement,
-};
+pub use room::{BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, Need, Reaction, Room};
+pub use statement::{LockMode, Mode, Statement};
 
 use std::sync::LazyLock;
 
