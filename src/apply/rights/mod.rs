@@ -27,6 +27,7 @@ fn missing(session: &Session) -> String {
              WHEN 'pg_database_owner' THEN (SELECT datdba FROM pg_database WHERE datname = current_database()) \
              ELSE o.owner END AS holder) h WHERE CASE w.need \
              WHEN 'owner' THEN NOT pg_has_role(owner, 'USAGE') \
+             WHEN 'of-type' THEN NOT pg_has_role(owner, 'USAGE') AND NOT pg_has_role((SELECT typowner FROM pg_type WHERE oid = 16), 'USAGE') \
              WHEN 'giver' THEN (owner <> w.who OR w.catalog = 'pg_class' AND (SELECT relkind FROM pg_class c WHERE c.oid = o.oid) <> 'c') AND NOT pg_has_role(owner, 'USAGE') \
              WHEN 'give' THEN owner <> w.who AND NOT pg_has_role(w.who, '{set}') \
              WHEN 'holds' THEN w.catalog = 'pg_foreign_data_wrapper' OR owner <> w.who AND CASE w.catalog \

@@ -74,7 +74,8 @@ impl Made {
     /// What is still needed, after the steps so far.
     fn settled(&self, wanted: Wanted, user: &str) -> Option<Wanted> {
         let Wanted { need, on, role } = wanted;
-        let by_grant = !matches!(need, "owner" | "dropper" | "giver" | "give" | "role" | "defaults" | "superuser");
+        let by_grant =
+            !matches!(need, "owner" | "of-type" | "dropper" | "giver" | "give" | "role" | "defaults" | "superuser");
         if by_grant
             && (self.granted.contains(&key(&on)) || need == "holds" && self.granted.contains(&key(&schema(&on.schema))))
         {
@@ -321,9 +322,11 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
         let role = stale::names(bearer).unwrap_or_default().pop().unwrap_or_default();
         return vec![Wanted::of("defaults", shown(step), &role)];
     }
+    if bears == Some(Need::OneType) {
+        return all("of-type");
+    }
     match (need, step.action) {
         (Need::Given, Action::Create) => Vec::new(),
-        (Need::OneType, _) => all("owner"),
         (Need::Superuser, Action::Create | Action::Alter) | (Need::SuperuserToMake, Action::Create) => {
             this("superuser")
         }
