@@ -78,7 +78,8 @@ fn dependents(scene: &Scene<'_>, touched: Vec<ObjectId>) -> Vec<ObjectId> {
     }
     let children = start.children();
     // What changes, or is a whole of which a part changes: then its rows, where they are values of others.
-    let (mut seen, mut open): (FxHashSet<(ObjectId, bool)>, Vec<(ObjectId, bool)>) = Default::default();
+    let mut seen: FxHashSet<(ObjectId, bool)> = FxHashSet::default();
+    let mut open: Vec<(ObjectId, bool)> = Vec::new();
     for id in touched {
         let wholes = id.ancestors().filter(|whole| whole.kind().address == Address::Qualified);
         open.extend(wholes.map(|whole| (whole.clone(), true)));
