@@ -483,6 +483,6 @@ mod tests {
     fn what_is_no_kdl_stays_as_it_is() {
         assert!(format(0, "a {").is_err());
         let deep = format!("/-{}{}", "a {\n".repeat(1000), "}\n".repeat(1000));
-        assert!(format(0, &deep).unwrap_err()[0].message.contains("64 deep"));
+        assert!(format(0, &deep).unwrap_err()[0].message.contains("64 levels"));
     }
 }
