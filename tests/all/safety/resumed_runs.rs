@@ -64,7 +64,7 @@ fn a_push_that_did_nothing_leaves_no_plan() {
     sandbox.write("schema/a.kdl", "table a {\n    column id int not-null\n}\n");
     let failed = sandbox.run(&["push", "second", "--auto-approve", "--allow", "all"]);
     assert_eq!(failed.code, 1, "{}", failed.stderr);
-    assert!(failed.stderr.contains("no part of plan 2 (second) was done"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("no part of plan 2 (second) was applied"), "{}", failed.stderr);
     assert!(!sandbox.path("plans/0002-second.kdl").exists());
     assert!(!sandbox.read("plans/chain.kdl").contains("second"));
     db.execute("UPDATE a SET id = 1");
