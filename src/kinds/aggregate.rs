@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
 use super::rights::{self, Demand};
+use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
 use super::scope::{Scope, Turn};
 use super::support::{self, function_attr};
 use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic, key_parts};
@@ -56,8 +56,14 @@ const MODIFIES: Shape = Shape::Word(&["read-only", "shareable", "read-write"]);
 static ARG: [Attr; 3] = [
     attr(ARG_TYPE, Shape::Type, Form::Argument, OnChange::Replace, "Its type."),
     attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Replace, "Its name, before the type; optional."),
-    attr(ARG_MODE, Shape::Word(&["in", "variadic"]), Form::Property, OnChange::Replace, "Whether it takes any number of values.")
-        .default("in"),
+    attr(
+        ARG_MODE,
+        Shape::Word(&["in", "variadic"]),
+        Form::Property,
+        OnChange::Replace,
+        "Whether it takes any number of values.",
+    )
+    .default("in"),
 ];
 
 static ATTRS: [Attr; 24] = [
@@ -70,8 +76,14 @@ static ATTRS: [Attr; 24] = [
     ),
     function_attr(SFUNC, OnChange::Alter, "The function that adds a row to the state."),
     attr(STYPE, Shape::Type, Form::Property, OnChange::Replace, "The type of the state."),
-    attr(SSPACE, Shape::Int, Form::Property, OnChange::Alter, "The planner's estimate of the size of the state, in bytes.")
-        .default("0"),
+    attr(
+        SSPACE,
+        Shape::Int,
+        Form::Property,
+        OnChange::Alter,
+        "The planner's estimate of the size of the state, in bytes.",
+    )
+    .default("0"),
     attr(INITCOND, Shape::Text, Form::Property, OnChange::Alter, "The initial state; NULL if omitted."),
     function_attr(FINALFUNC, OnChange::Replace, "The function that computes the result from the final state."),
     attr(FINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It also gets the arguments, as NULLs."),

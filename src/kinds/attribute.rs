@@ -125,9 +125,10 @@ fn alter_type(id: &ObjectId, what: &str, cx: &Context<'_>) -> Statement {
     // Those that leave the type in the same plan may be with it still, and those that come already.
     let other =
         |table: &&ObjectId| cx.state.get(table).is_none_or(|object| inheritance::type_of(object) != id.parent());
-    let mut tables = id.parent().into_iter().flat_map(|of| {
-        inheritance::tables_of(cx.state, of).chain(inheritance::tables_of(cx.other, of).filter(other))
-    });
+    let mut tables = id
+        .parent()
+        .into_iter()
+        .flat_map(|of| inheritance::tables_of(cx.state, of).chain(inheritance::tables_of(cx.other, of).filter(other)));
     match tables.next() {
         Some(table) => {
             let first = Statement::new(format!("{sql} CASCADE")).locks(LockMode::AccessExclusive, table);

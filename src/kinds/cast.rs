@@ -22,7 +22,13 @@ const IMPLICIT: Key<bool> = Key::new("implicit");
 static ATTRS: [Attr; 5] = [
     attr(ASSIGNMENT, Shape::Flag, Form::Flag, OnChange::Replace, "Applied automatically when a value is assigned."),
     attr(IMPLICIT, Shape::Flag, Form::Flag, OnChange::Replace, "Applied automatically wherever the types require it."),
-    attr(WITHOUT_FUNCTION, Shape::Flag, Form::Flag, OnChange::Replace, "Both types have the same binary representation."),
+    attr(
+        WITHOUT_FUNCTION,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Replace,
+        "Both types have the same binary representation.",
+    ),
     attr(INOUT, Shape::Flag, Form::Flag, OnChange::Replace, "It converts by way of text."),
     function_attr(FUNCTION, OnChange::Replace, "The function that converts, as a property."),
 ];

@@ -18,7 +18,13 @@ const EXPRESSION: Key<Expr> = Key::new("expression");
 const NO_INHERIT: Key<bool> = Key::new("no-inherit");
 
 static ATTRS: [Attr; 4] = [
-    attr(EXPRESSION, Shape::Expr, Form::Argument, OnChange::Replace, "The condition that must be true (or NULL) for every row."),
+    attr(
+        EXPRESSION,
+        Shape::Expr,
+        Form::Argument,
+        OnChange::Replace,
+        "The condition that must be true (or NULL) for every row.",
+    ),
     attr(NO_INHERIT, Shape::Flag, Form::Flag, OnChange::Replace, "Child tables do not inherit it."),
     attr(NOT_VALID, Shape::Flag, Form::Flag, OnChange::Alter, "Existing rows were not checked."),
     attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, but never checked (since 18)."),

@@ -19,7 +19,13 @@ const LC_CTYPE: Key<Text> = Key::new("lc-ctype");
 const RULES: Key<Text> = Key::new("rules");
 
 static ATTRS: [Attr; 6] = [
-    attr(NONDETERMINISTIC, Shape::Flag, Form::Flag, OnChange::Replace, "Strings with different bytes may be equal (ICU)."),
+    attr(
+        NONDETERMINISTIC,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Replace,
+        "Strings with different bytes may be equal (ICU).",
+    ),
     attr(
         PROVIDER,
         Shape::Word(&["libc", "icu", "builtin"]),
@@ -30,7 +36,13 @@ static ATTRS: [Attr; 6] = [
     .default("libc"),
     attr(LOCALE, Shape::Expr, Form::Property, OnChange::Replace, "The name of the locale, as the provider knows it."),
     attr(LC_COLLATE, Shape::Text, Form::Property, OnChange::Replace, "The locale for sorting, if there are two."),
-    attr(LC_CTYPE, Shape::Text, Form::Property, OnChange::Replace, "The locale for character classes, if there are two."),
+    attr(
+        LC_CTYPE,
+        Shape::Text,
+        Form::Property,
+        OnChange::Replace,
+        "The locale for character classes, if there are two.",
+    ),
     attr(RULES, Shape::Text, Form::Property, OnChange::Replace, "Additional sorting rules (ICU, since 16)."),
 ];
 

@@ -102,9 +102,9 @@ impl Room for Extension {
 
     fn reaction(&self, id: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         match disturbance {
-            Disturbance::Replaced(on) => {
-                Reaction::Impossible(format!("{id} would be dropped with all its objects, because {on} has to be replaced"))
-            }
+            Disturbance::Replaced(on) => Reaction::Impossible(format!(
+                "{id} would be dropped with all its objects, because {on} has to be replaced"
+            )),
             Disturbance::Retyped(_) => Reaction::Survives,
         }
     }

@@ -22,10 +22,23 @@ const COMMANDS: &[&str] = &["all", "select", "insert", "update", "delete"];
 const WAYS: &[&str] = &["permissive", "restrictive"];
 
 static ATTRS: [Attr; 5] = [
-    attr(FOR, Shape::Word(COMMANDS), Form::Property, OnChange::Replace, "The command that it applies to.").default("all"),
-    attr(AS, Shape::Word(WAYS), Form::Property, OnChange::Replace, "Permissive policies are combined with OR, restrictive ones with AND.")
-        .default("permissive"),
-    attr(TO, Shape::Names, Form::Child, OnChange::Alter, "The roles that it applies to; `public` if none. A property for a single role."),
+    attr(FOR, Shape::Word(COMMANDS), Form::Property, OnChange::Replace, "The command that it applies to.")
+        .default("all"),
+    attr(
+        AS,
+        Shape::Word(WAYS),
+        Form::Property,
+        OnChange::Replace,
+        "Permissive policies are combined with OR, restrictive ones with AND.",
+    )
+    .default("permissive"),
+    attr(
+        TO,
+        Shape::Names,
+        Form::Child,
+        OnChange::Alter,
+        "The roles that it applies to; `public` if none. A property for a single role.",
+    ),
     attr(USING, Shape::Expr, Form::Child, OnChange::Alter, "Which existing rows are visible."),
     attr(WITH_CHECK, Shape::Expr, Form::Child, OnChange::Alter, "Which new rows are allowed."),
 ];

@@ -231,7 +231,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        assert_eq!(load("publication p { publish upsert }").1, ["`upsert` is not an operation that a publication can have"]);
+        assert_eq!(
+            load("publication p { publish upsert }").1,
+            ["`upsert` is not an operation that a publication can have"]
+        );
         assert_eq!(load("publication p { table t }").1, ["there is no table `t`"]);
     }
 }

@@ -32,7 +32,11 @@ static ATTRS: [Attr; 6] = [
     ),
     collation_attr(OnChange::Replace),
     support::function_attr(CANONICAL, OnChange::Replace, "The function that converts ranges to their canonical form."),
-    support::function_attr(SUBTYPE_DIFF, OnChange::Replace, "The function that returns the distance between two bounds."),
+    support::function_attr(
+        SUBTYPE_DIFF,
+        OnChange::Replace,
+        "The function that returns the distance between two bounds.",
+    ),
     attr(
         MULTIRANGE,
         Shape::Text,

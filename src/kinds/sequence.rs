@@ -2,9 +2,9 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Prop};
-use crate::model::{Ident, 
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State,
-    Value, Within, attr,
+use crate::model::{
+    Address, Attr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType,
+    State, Value, Within, attr,
 };
 use crate::sql;
 

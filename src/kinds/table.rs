@@ -7,7 +7,9 @@ use crate::model::{
 };
 use crate::sql;
 
-use super::{Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance};
+use super::{
+    Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance,
+};
 
 /// Not written to the write-ahead log.
 pub const UNLOGGED: Key<bool> = Key::new("unlogged");

@@ -20,7 +20,13 @@ static ATTRS: [Attr; 2] = [
         OnChange::Replace,
         "The template that provides its functions: snowball, ispell, synonym, thesaurus, simple, or one of your own.",
     ),
-    attr(OPTIONS, Shape::Options, Form::Child, OnChange::Alter, "Options of the template, such as a language or files."),
+    attr(
+        OPTIONS,
+        Shape::Options,
+        Form::Child,
+        OnChange::Alter,
+        "Options of the template, such as a language or files.",
+    ),
 ];
 
 pub static KIND: Kind = Kind {

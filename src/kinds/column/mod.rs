@@ -42,13 +42,7 @@ static ATTRS: [Attr; 10] = [
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is not allowed."),
     attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18)."),
     collation_attr(OnChange::Alter),
-    attr(
-        GENERATED,
-        Shape::Expr,
-        Form::Property,
-        OnChange::Replace,
-        "The expression that generates the column.",
-    ),
+    attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that generates the column."),
     attr(
         STORAGE,
         Shape::Word(&["plain", "external", "extended", "main"]),
@@ -95,9 +89,8 @@ impl Room for Column {
         let in_view = scope.parent.as_ref().is_some_and(|p| matches!(p.kind().word, "view" | "materialized-view"));
         if in_view && node.props.is_empty() && node.children.is_empty() {
             let problem = Problem::new(node.name_span, "a view's columns come from its query");
-            return scope.problem(
-                problem.label("no effect").help("leave it out, or give it a comment, a default or a grant"),
-            );
+            return scope
+                .problem(problem.label("no effect").help("leave it out, or give it a comment, a default or a grant"));
         }
         if &*node.name == short::NUMBERS {
             let Some(column) = scope.parent.clone() else { return };
@@ -369,7 +362,8 @@ fn converted(
         old = old.called(name, now);
     }
     if conversion::verdict(&old, &new) == Verdict::Impossible {
-        let why = format!("{id} cannot become {}: no value of {} can be converted", new_type.as_str(), old_type.as_str());
+        let why =
+            format!("{id} cannot become {}: no value of {} can be converted", new_type.as_str(), old_type.as_str());
         return Err(Error::refused(why).remedy(
             "add a column of the new type under another name, fill it in a plan written by hand (`setpoint plan --empty --save NAME`), \
              then drop the old one",

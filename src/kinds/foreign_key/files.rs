@@ -66,8 +66,9 @@ pub fn parse(node: &Node, scope: &mut Scope<'_>) {
     if key.is_none() && ought_to_have_key(&other, scope) {
         let names = theirs.iter().map(|c| c.name().as_str()).collect::<Vec<_>>().join(" ");
         let problem = Problem::new(target.span, format!("{other} has no key of `{names}`")).label("not unique there");
-        let help =
-            format!("referenced columns must be unique: add `unique {names}` to the other table, or `primary-key {names}`");
+        let help = format!(
+            "referenced columns must be unique: add `unique {names}` to the other table, or `primary-key {names}`"
+        );
         scope.problem(problem.help(help));
     }
     read.set(UNIQUE_KEY, key);
