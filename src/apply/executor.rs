@@ -191,7 +191,7 @@ impl Executor<'_> {
                     refused = claims.tables.get(at).map(|claim| claim.table.clone());
                     let table = refused.as_deref().unwrap_or("a table");
                     progress.waiting(&format!(
-                        "table {table} is in use by {blocked}; trying again, before anything is done"
+                        "table {table} is in use by {blocked}; waiting for it before anything is done"
                     ));
                 }
                 at => {

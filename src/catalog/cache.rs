@@ -9,7 +9,9 @@ use super::account;
 /// Its place; `None` if the user has none.
 pub fn folder() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    // System accounts have homes that do not exist, and should not because of us.
+    let home = || absolute("HOME").filter(|home| home.is_dir()).map(|home| home.join(".cache"));
+    let cache = absolute("XDG_CACHE_HOME").or_else(home)?;
     Some(cache.join("setpoint"))
 }
 

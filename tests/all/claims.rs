@@ -442,7 +442,9 @@ fn what_a_step_does_not_claim_fails_a_rehearsal() {
             "create column public.t.z does more than it claims: it takes ACCESS EXCLUSIVE on public.t, but claims SHARE UPDATE EXCLUSIVE",
         ),
     ];
-    for (change, spoil, said) in cases {
+    // Before 15, a server that may not open a socket does not count what it reads.
+    let counts = default_major() >= 15;
+    for (change, spoil, said) in cases.into_iter().filter(|(.., said)| counts || !said.contains("reads all rows")) {
         let before = "CREATE TABLE t (a int);";
         let (here, there) = (TestDb::with(before), TestDb::with(&format!("{before}{change}")));
         wait(async {
