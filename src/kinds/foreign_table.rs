@@ -97,7 +97,7 @@ impl Room for ForeignTable {
     fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
         let server = object.get(SERVER).map_or_else(String::new, sql::target);
         let head = format!("CREATE {}{} {server}", sql::target(id), inheritance::create(object, folded));
-        Ok(vec![inheritance::locked(options::create(&head, object), object, cx.state)])
+        Ok(vec![inheritance::locked(options::create(&head, object), object, cx)])
     }
 
     fn alter(

@@ -198,11 +198,13 @@ pub fn create(object: &Object, folded: &[Folded]) -> String {
 }
 
 /// CREATE with the locks that it takes on a partitioned table and its default partition, or on what the table inherits from.
-pub fn locked(create: Statement, object: &Object, state: &State) -> Statement {
+pub fn locked(create: Statement, object: &Object, cx: &Context<'_>) -> Statement {
     match partition_of(object) {
         Some((parent, _)) => {
-            let create = also_siblings(create.locks(LockMode::AccessExclusive, parent), parent, state);
-            also_keys(create, parent, state, [LockMode::ShareRowExclusive; 2])
+            let create = also_siblings(create.locks(LockMode::AccessExclusive, parent), parent, cx.state);
+            // Before 15, tables that refer to the whole get no triggers for the new part.
+            let from = cx.server.at_least(15).then_some(LockMode::ShareRowExclusive);
+            also_keys(create, parent, cx.state, from, LockMode::ShareRowExclusive)
         }
         None => {
             let parents = object.get(INHERITS).unwrap_or_default().into_iter();
@@ -221,9 +223,16 @@ pub fn also_siblings(statement: Statement, parent: &ObjectId, state: &State) -> 
 }
 
 /// A statement that makes or unmakes a partition, with the locks on tables that refer to the whole, and on those that it refers to.
-fn also_keys(statement: Statement, parent: &ObjectId, state: &State, [from, to]: [LockMode; 2]) -> Statement {
+fn also_keys(
+    statement: Statement,
+    parent: &ObjectId,
+    state: &State,
+    from: Option<LockMode>,
+    to: LockMode,
+) -> Statement {
     let (referring, referred) = keys(state, parent);
-    let statement = referring.into_iter().fold(statement, |statement, table| statement.also_locks(from, table));
+    let locked = from.into_iter().flat_map(|mode| referring.iter().map(move |table| (mode, *table)));
+    let statement = locked.fold(statement, |statement, (mode, table)| statement.also_locks(mode, table));
     referred.into_iter().fold(statement, |statement, table| statement.also_locks(to, table))
 }
 
@@ -244,17 +253,25 @@ pub fn keys<'a>(state: &'a State, table: &'a ObjectId) -> (Vec<&'a ObjectId>, Ve
     (referring, referred)
 }
 
-/// `ALTER TABLE … DETACH PARTITION …`, where `before` has the partition still. Before 14, rows of the partition could be read and written
-/// under its own name meanwhile.
+/// `ALTER TABLE … DETACH PARTITION …`, where `before` has the partition still. Before 14, rows of a partition without indexes can be
+/// read and written under its own name meanwhile.
 pub fn detach(id: &ObjectId, parent: &ObjectId, before: &State, server: Version) -> Statement {
     let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
-    let own = if server.at_least(14) { LockMode::AccessExclusive } else { LockMode::ShareUpdateExclusive };
+    let indexed = |(part, _): (&ObjectId, &Object)| {
+        part.parent() == Some(id)
+            && (part.kind().address == Address::Beside
+                || matches!(part.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey))
+    };
+    let own = match server.at_least(14) || before.iter().any(indexed) {
+        true => LockMode::AccessExclusive,
+        false => LockMode::ShareUpdateExclusive,
+    };
     let statement = Statement::new(sql).locks(LockMode::AccessExclusive, parent).also_locks(own, id);
     let statement = match default_partition(before, parent).filter(|default| *default != id) {
         Some(default) => statement.also_locks(LockMode::AccessExclusive, default),
         None => statement,
     };
-    also_keys(statement, parent, before, [LockMode::AccessExclusive, LockMode::ShareRowExclusive])
+    also_keys(statement, parent, before, Some(LockMode::AccessExclusive), LockMode::ShareRowExclusive)
 }
 
 /// Leaves one parent and joins another, if the attribute `name` is about that.
@@ -271,7 +288,8 @@ pub fn alter(id: &ObjectId, old: &Object, new: &Object, name: &str, cx: &Context
             let attach = Statement::new(sql).locks(LockMode::AccessExclusive, id);
             let attach = also_siblings(attach.also_locks(LockMode::ShareUpdateExclusive, parent), parent, cx.state);
             // Keys that the table has already become parts of the whole's, which unmakes their triggers.
-            out.push(also_keys(attach, parent, cx.state, [LockMode::ShareRowExclusive, LockMode::AccessExclusive]));
+            let from = Some(LockMode::ShareRowExclusive);
+            out.push(also_keys(attach, parent, cx.state, from, LockMode::AccessExclusive));
         }
     } else if name == OF.name {
         let what = type_of(new).map_or_else(|| "NOT OF".into(), |of| format!("OF {}", sql::path(of)));

@@ -172,7 +172,7 @@ impl Room for Table {
         if let Some(space) = object.get(TABLESPACE) {
             text.push_str(&format!(" TABLESPACE {}", sql::name(&space)));
         }
-        let mut out = vec![inheritance::locked(Statement::new(text), object, cx.state)];
+        let mut out = vec![inheritance::locked(Statement::new(text), object, cx)];
         for (flag, on, _) in SECURITY {
             if object.is(flag) {
                 out.push(Statement::new(format!("ALTER TABLE {} {on} ROW LEVEL SECURITY", sql::path(id))));
