@@ -360,8 +360,17 @@ fn on_tables(need: Need, step: &Step, address: Address) -> Vec<Wanted> {
         (_, Action::Drop) if matches!(address, Address::Qualified | Address::Beside) => "dropper",
         _ => "owner",
     };
+    // Dropping a table from a publication locks the table, and a partition locks the whole: neither is what the step changes.
+    let more = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"');
+    let is_own = |on: &str| {
+        let (_, path) = on.split_once(' ').unwrap_or_default();
+        step.object.split(path).skip(1).any(|rest| !rest.starts_with(more))
+    };
     let claimed = step.lock.iter().filter(|(mode, _)| *mode >= LockMode::ShareUpdateExclusive);
+    let claimed = claimed.filter(|(_, on)| step.action != Action::Drop || is_own(on));
     let claimed = claimed.flat_map(|(_, on)| targets(on)).map(|on| Wanted::new(need, on));
-    let reached = step.locks.iter().filter(|_| step.action == Action::Create);
+    // A new partition takes over foreign keys that are there already.
+    let refers = step.action == Action::Create && step.lock.as_ref().is_none_or(|(_, on)| is_own(on));
+    let reached = step.locks.iter().filter(|_| refers);
     claimed.chain(reached.flat_map(|(_, on)| targets(on)).map(|on| Wanted::new("references", on))).collect()
 }

@@ -60,7 +60,8 @@ fn a_password_of_an_older_volume_is_refused() {
     let connect = block_on(own.fresh_database("town")).unwrap_or_else(|error| panic!("{error}"));
     block_on(async {
         let session = setpoint::catalog::Session::open(&connect, "test").await.expect("connects");
-        session.batch("CREATE ROLE admin LOGIN SUPERUSER PASSWORD 'the-old-one'").await.expect("makes a role");
+        let sql = "SET password_encryption = 'scram-sha-256'; CREATE ROLE admin LOGIN SUPERUSER PASSWORD 'the-old-one'";
+        session.batch(sql).await.expect("makes a role");
     });
     let mut sandbox = Sandbox::empty().rehearsing();
     sandbox.write("setpoint.kdl", "");
