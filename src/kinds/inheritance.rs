@@ -254,12 +254,15 @@ pub fn keys<'a>(state: &'a State, table: &'a ObjectId) -> (Vec<&'a ObjectId>, Ve
 }
 
 /// `ALTER TABLE … DETACH PARTITION …`, where `before` has the partition still. Before 14, rows of a partition without indexes,
-/// constraints and triggers can be read and written under its own name meanwhile.
+/// foreign keys and triggers can be read and written under its own name meanwhile.
 pub fn detach(id: &ObjectId, parent: &ObjectId, before: &State, server: Version) -> Statement {
     let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
     let has = |(part, _): (&ObjectId, &Object)| {
-        part.parent() == Some(id) && matches!(part.kind().address, Address::Beside | Address::NamedOn)
-            || part.parent() == Some(parent) && matches!(part.kind().word, "trigger" | "foreign-key")
+        let kind = part.kind();
+        let index = kind.address == Address::Beside
+            || matches!(kind.namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
+        let fires = matches!(kind.word, "trigger" | "foreign-key");
+        part.parent() == Some(id) && (index || fires) || part.parent() == Some(parent) && fires
     };
     let own = match server.at_least(14) || before.iter().any(has) {
         true => LockMode::AccessExclusive,
