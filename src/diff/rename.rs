@@ -41,7 +41,11 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
             break;
         }
         // Once more: a foreign key is the same only when the key that it references has its new name.
-        for (from, to) in more.drain(..) {
+        // What a table inherits has followed its parent's already, and cannot be renamed by itself.
+        for (from, to) in std::mem::take(&mut more) {
+            if !has(&old, &from) {
+                continue;
+            }
             (old, edges) = follow(old, edges, &from, &to);
             changes.push(Change::Rename(from, to));
         }
