@@ -42,12 +42,17 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         }
         // Once more: a foreign key is the same only when the key that it references has its new name.
         // What a table inherits has followed its parent's already, and cannot be renamed by itself.
-        for (from, to) in std::mem::take(&mut more) {
-            if !has(&old, &from) {
-                continue;
+        let pairs = std::mem::take(&mut more);
+        let inherited = |(id, _): &(ObjectId, ObjectId)| {
+            let origins = inheritance::origins(&old, id);
+            pairs.iter().any(|(from, _)| origins.contains(from))
+        };
+        let inherited: Vec<bool> = pairs.iter().map(inherited).collect();
+        for ((from, to), inherited) in pairs.into_iter().zip(inherited) {
+            if has(&old, &from) {
+                (old, edges) = follow(old, edges, &from, &to);
+                changes.extend((!inherited).then_some(Change::Rename(from, to)));
             }
-            (old, edges) = follow(old, edges, &from, &to);
-            changes.push(Change::Rename(from, to));
         }
     }
     // A type that is created with an object of another name may get a new one automatically.
