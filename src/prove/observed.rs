@@ -183,7 +183,9 @@ impl Relations {
             });
             let held = locks.get(oid).copied();
             entry.lock = entry.lock.max(held.filter(|_| held.as_ref() > self.locks.get(oid)));
-            entry.held = entry.held.max(held);
+            // Nobody waits for an index that the plan has made itself.
+            let waited_for = self.start.contains(oid) || !matches!(relation.kind, 'i' | 'I');
+            entry.held = entry.held.max(held.filter(|_| waited_for));
             let Some(now) = now else { continue };
             match relation.kind {
                 'i' | 'I' if now.node != relation.node => entry.built.push(relation.name.clone()),

@@ -313,7 +313,9 @@ const TYPES: &[&[&str]] = &[
 fn scripts() -> (String, String) {
     let wanted = std::env::var("SETPOINT_CASE").unwrap_or_default();
     let on_base = ON_BASE.iter().map(|(then, since)| (BASE, *then, *since));
-    let cases = on_base.chain(OTHERS.iter().copied()).enumerate();
+    let together = together();
+    let together = together.iter().map(|then| (BASE, then.as_str(), 13));
+    let cases = on_base.chain(OTHERS.iter().copied()).chain(together).enumerate();
     let known = cases.filter(|(_, (_, then, since))| default_major() >= *since && then.contains(&wanted));
     let (mut before, mut after) = (String::new(), String::new());
     for (at, (start, then, _)) in known {
@@ -323,6 +325,36 @@ fn scripts() -> (String, String) {
     }
     assert!(!before.is_empty(), "no case has {wanted}");
     (before, after)
+}
+
+/// Three of the changes at a time, as the server takes them: what one step leaves behind must not be held against the next one.
+/// `SETPOINT_TEST_TOGETHER` says how many.
+fn together() -> Vec<String> {
+    let count = std::env::var("SETPOINT_TEST_TOGETHER").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
+    let known: Vec<&str> =
+        ON_BASE.iter().filter(|(_, since)| default_major() >= *since).map(|(then, _)| *then).collect();
+    // Cluster-wide or named by the schema's number, these are said once.
+    let known: Vec<&str> =
+        known.into_iter().filter(|then| !then.contains('$') && !then.contains("elsewhere")).collect();
+    let db = TestDb::new();
+    let (mut out, mut at) = (Vec::new(), 7);
+    wait(async {
+        let session = Session::open(&db.connect, "test").await.expect("it opens");
+        while out.len() < count {
+            let mut picked = Vec::new();
+            for _ in 0..3 {
+                at = (at * 75 + 74) % 65537;
+                picked.extend(known.get(at % known.len()).copied());
+            }
+            let then = picked.join("; ");
+            let script = format!("BEGIN; CREATE SCHEMA c; SET LOCAL search_path = c; {BASE}; {then}");
+            let taken = session.batch(&script).await.is_ok();
+            session.batch("ROLLBACK").await.expect("it goes back");
+            out.extend(taken.then_some(then));
+        }
+        session.close().await;
+    });
+    out
 }
 
 /// Writes down the locks of whoever changes something, before and after each statement.

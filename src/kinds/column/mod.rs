@@ -356,6 +356,10 @@ fn converted(
     before: &State,
     after: &State,
 ) -> Result<String> {
+    // What is generated is converted as it is computed: PostgreSQL accepts no USING there.
+    if after.get(id).or_else(|| before.get(id)).is_some_and(|column| column.get(GENERATED).is_some()) {
+        return Ok(String::new());
+    }
     let (mut old, new) = (values::stands(before, old_type), values::stands(after, new_type));
     let is_domain = old.text() != old_type.as_str();
     if let Some((name, now)) = aside {
