@@ -225,6 +225,7 @@ fn refuse_hazards<'a>(findings: impl Iterator<Item = (&'a str, &'a Finding)>, al
         if !words.contains(&word) {
             words.push(word);
         }
+        let object = if object.is_empty() { "a step written by hand" } else { object };
         let line = format!("{word}: {object}: {}", finding.reason);
         if !details.contains(&line) {
             details.push(line);

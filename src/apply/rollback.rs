@@ -4,7 +4,7 @@ use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Pen, Revision, Run};
 use crate::model::{Class, Error, Result, State};
-use crate::plan::{Action, Hazard, Plan, Step, file};
+use crate::plan::{Hazard, Plan, Step, file};
 
 use super::executor::{Executor, Unit};
 use super::fill;
@@ -50,8 +50,8 @@ impl Undo {
     /// The first step without an inverse that the rollback has not passed yet.
     fn without_inverse(&self) -> Option<&Step> {
         let passed = self.done.iter().map(|(index, _)| *index).min().unwrap_or(self.top);
-        let by_hand = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
-        self.plan.steps.iter().take(self.top.min(passed)).find(by_hand)
+        let mut steps = self.plan.steps.iter().enumerate().take(self.top.min(passed));
+        steps.find(|(at, _)| self.plan.is_one_way(*at)).map(|(_, step)| step)
     }
 
     /// The inverse steps with the index of their step, in the order in which they run.

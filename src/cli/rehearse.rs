@@ -26,12 +26,17 @@ pub struct Rehearse {
 }
 
 impl Rehearse {
+    /// True if nobody wants a rehearsal.
+    pub fn is_off(&self) -> bool {
+        self.no_rehearsal || std::env::var_os(VARIABLE).is_some_and(|set| !set.is_empty())
+    }
+
     /// Tries the plan that leads from one end of a difference to the other, and writes into it what was seen.
     ///
     /// # Errors
     /// `Refused`, with the step that failed, or the values that changed.
     pub fn run(&self, app: &App, session: &Session, plan: &mut Plan, difference: &Difference) -> Result<()> {
-        if self.no_rehearsal || plan.steps.is_empty() || std::env::var_os(VARIABLE).is_some_and(|set| !set.is_empty()) {
+        if self.is_off() || plan.steps.is_empty() {
             return Ok(());
         }
         let begin = Instant::now();

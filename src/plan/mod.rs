@@ -3,6 +3,7 @@
 pub mod about;
 pub mod against;
 pub mod aid;
+pub mod by_hand;
 pub mod captured;
 pub mod carry;
 pub mod chain;
@@ -197,6 +198,15 @@ impl Plan {
     /// The proof, if it is one of the plan as it is.
     pub fn proof(&self) -> Option<&Proof> {
         self.proof.as_ref().filter(|proof| proof.plan == self.hash())
+    }
+
+    /// True if nothing takes back a step that was written by hand. The inverse of the last one of those that share a transaction takes
+    /// back all of them.
+    pub fn is_one_way(&self, at: usize) -> bool {
+        let Some((step, later)) = self.steps.get(at..).and_then(<[Step]>::split_first) else { return false };
+        let together = later.iter().take_while(|other| other.transaction == step.transaction);
+        let covered = || together.filter(|other| other.action == Action::Manual).any(|other| !other.inverse.is_empty());
+        step.action == Action::Manual && step.inverse.is_empty() && !(step.mode == Mode::Normal && covered())
     }
 
     /// All hazards of all steps.

@@ -6,7 +6,7 @@ use crate::apply;
 use crate::catalog::Session;
 use crate::kinds::LockMode;
 use crate::model::Result;
-use crate::plan::{Action, Hazard, Step};
+use crate::plan::{Action, Finding, Hazard, Step};
 
 use super::observed::{Relations, Seen};
 use super::runner::Watch;
@@ -29,6 +29,15 @@ impl Fault {
     pub fn line(&self) -> String {
         format!("{} does more than it claims: {}", self.step, self.what)
     }
+}
+
+/// What a step that people wrote was seen to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    pub sql: String,
+    /// The locks that it took on what was there before, and on what.
+    pub locks: Vec<(LockMode, [String; 2])>,
+    pub findings: Vec<Finding>,
 }
 
 type Locks = BTreeMap<[String; 2], LockMode>;
@@ -109,7 +118,8 @@ impl Watch for Observer {
         let seen = self.relations.look(session).await?;
         let (claims, held) = (std::mem::take(&mut self.claims), self.held.clone());
         let sight = Sight { seen, claims, held, filled: self.filled };
-        match self.turns.last_mut().filter(|turn| turn.steps.first().is_some_and(|first| step.goes_on_with(first))) {
+        let goes_on = |turn: &&mut Turn| turn.steps.first().is_some_and(|first| step.goes_on_with(first));
+        match self.turns.last_mut().filter(|_| step.action != Action::Manual).filter(goes_on) {
             Some(turn) => {
                 turn.steps.push(step.clone());
                 turn.sights.push(sight);
@@ -141,6 +151,11 @@ impl Observer {
         faults.map(|fault| fault.line()).collect()
     }
 
+    /// What steps that people wrote were seen to do.
+    pub fn of_people(&self) -> impl Iterator<Item = Observation> {
+        self.turns.iter().filter(|turn| turn.is_manual()).flat_map(Turn::observation)
+    }
+
     /// The strongest lock that steps claim on each relation that is there from the start, and whether one of these has rows.
     fn claimed<'a>(&self, steps: impl Iterator<Item = &'a Step> + Clone) -> (Locks, bool) {
         let (mut out, mut filled) = (Locks::new(), false);
@@ -157,7 +172,7 @@ impl Observer {
 
 impl Turn {
     fn faults(&self) -> Vec<Fault> {
-        if self.steps.iter().any(|step| step.action == Action::Manual) {
+        if self.is_manual() {
             return Vec::new();
         }
         let mut faults = self.of_locks();
@@ -165,6 +180,21 @@ impl Turn {
         let filled = self.sights.iter().any(|sight| sight.filled);
         faults.extend(self.of_hazards().into_iter().filter(|fault| fault.too_weak || filled));
         faults
+    }
+
+    fn is_manual(&self) -> bool {
+        self.steps.iter().any(|step| step.action == Action::Manual)
+    }
+
+    fn observation(&self) -> Option<Observation> {
+        let taken = strongest(self.seen().filter_map(|seen| Some((&seen.name, seen.lock?))));
+        let locks = taken.into_iter().filter(|(_, mode)| *mode >= LockMode::RowExclusive);
+        let findings = self.needed().0.into_iter();
+        Some(Observation {
+            sql: self.steps.first()?.sql.clone(),
+            locks: locks.map(|(name, mode)| (mode, name.clone())).collect(),
+            findings: findings.map(|(hazard, reason)| Finding { hazard, reason }).collect(),
+        })
     }
 
     fn fault(&self, too_weak: bool, what: String) -> Fault {
@@ -206,7 +236,8 @@ impl Turn {
         faults
     }
 
-    fn of_hazards(&self) -> Vec<Fault> {
+    /// The hazards that the steps have to name, with what was seen; and those that they may name.
+    fn needed(&self) -> (BTreeMap<Hazard, String>, BTreeSet<Hazard>) {
         let mut needed: BTreeMap<Hazard, String> = BTreeMap::new();
         let mut possible: BTreeSet<Hazard> = BTreeSet::new();
         for seen in self.seen() {
@@ -234,6 +265,11 @@ impl Turn {
                 }
             }
         }
+        (needed, possible)
+    }
+
+    fn of_hazards(&self) -> Vec<Fault> {
+        let (needed, possible) = self.needed();
         let named: BTreeSet<Hazard> =
             self.steps.iter().flat_map(|step| &step.hazards).map(|finding| finding.hazard).collect();
         let ours = [Hazard::TableRewrite, Hazard::FullScanUnderLock, Hazard::BlocksWrites, Hazard::BlocksReads];

@@ -141,7 +141,7 @@ impl Prover {
     async fn with_rows(&self, site: &Site, plan: &Plan, proof: &mut Proof) -> Result<Option<(Way, Stop)>> {
         let (source, witness) = (Source::Copies(site), self.witness.is_some());
         let pattern = Pattern { source, witness, known: &|_| false, end: None };
-        let stop = pattern.rehearse(plan, proof).await?;
+        let (stop, _) = pattern.rehearse(plan, proof).await?;
         if matches!(stop, Some((Way::Up, _))) {
             return Ok(stop);
         }

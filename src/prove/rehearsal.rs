@@ -9,6 +9,7 @@ use crate::plan::proof::{Leg, Proof, Rows};
 use crate::plan::{self, Action, Hazard, Plan, Step, Wanted};
 use crate::scratch::{Author, Site};
 
+use super::claims::Observation;
 use super::routines::quoted;
 use super::runner::{self, Failure, Stop};
 use super::stage::{self, Scene};
@@ -30,6 +31,9 @@ pub struct Rehearsal {
     pub untrusted: bool,
 }
 
+/// What stopped a plan, and what steps that people wrote were seen to do.
+pub(super) type Outcome = (Option<(Way, Stop)>, Vec<Observation>);
+
 /// Where the databases for a rehearsal come from.
 pub(super) enum Source<'a> {
     /// They are copies of one that has no connections.
@@ -50,21 +54,23 @@ pub(super) struct Pattern<'a> {
 }
 
 impl Pattern<'_> {
-    /// Rehearses a plan, and writes into the proof what was seen. Gives what stopped it, and where.
+    /// Rehearses a plan, and writes into the proof what was seen. Gives what stopped it and where, and what steps that people wrote were
+    /// seen to do.
     ///
     /// # Errors
     /// Failures unrelated to the plan.
-    pub async fn rehearse(&self, plan: &Plan, proof: &mut Proof) -> Result<Option<(Way, Stop)>> {
-        let (mut cargo, mut without) = (Cargo::first(), Vec::new());
+    pub async fn rehearse(&self, plan: &Plan, proof: &mut Proof) -> Result<Outcome> {
+        let (mut cargo, mut without, mut observed) = (Cargo::first(), Vec::new(), Vec::new());
         for attempt in 1.. {
             let trip = match self.trip(plan, &cargo).await? {
                 Ok(trip) => trip,
                 Err(stop) => {
                     let lines = stop.lines().join("; ");
                     proof.up = Leg::Unproved(format!("what it starts from was not built: {lines}"));
-                    return Ok(Some((Way::Up, stop)));
+                    return Ok((Some((Way::Up, stop)), observed));
                 }
             };
+            observed.extend(trip.observed.iter().cloned());
             if let Some(other) = another(plan, &trip, &mut without).filter(|_| attempt < TRIES) {
                 // What rows keep from running may still run without any.
                 cargo = if attempt + 1 < TRIES { other } else { Cargo::Nothing };
@@ -74,9 +80,9 @@ impl Pattern<'_> {
             rows.without.extend(trip.load.without.iter().cloned());
             proof.rows = Some(rows);
             (proof.up, proof.down, proof.again) = (trip.up, trip.down, trip.again);
-            return Ok(trip.stop);
+            return Ok((trip.stop, observed));
         }
-        Ok(None)
+        Ok((None, observed))
     }
 
     async fn trip(&self, plan: &Plan, cargo: &Cargo) -> Result<Result<Trip, Stop>> {
@@ -226,7 +232,7 @@ impl Prover {
         };
         let pattern =
             Pattern { source: Source::Built(self, stage), witness: false, known: &known, end: Some(scene.end) };
-        let (step, untrusted) = match pattern.rehearse(plan, &mut proof).await? {
+        let (step, untrusted) = match pattern.rehearse(plan, &mut proof).await?.0 {
             Some((_, Stop::Failed(failure))) if !matches!(proof.up, Leg::Unproved(_)) => {
                 (failure.step.map(|(_, step)| step), false)
             }

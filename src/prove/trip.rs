@@ -7,7 +7,7 @@ use crate::plan::proof::Leg;
 use crate::plan::{Action, Hazard, Plan, Step};
 use crate::scratch::Site;
 
-use super::claims::Observer;
+use super::claims::{Observation, Observer};
 use super::compare::{self, Difference, Look};
 use super::load::{self, Load};
 use super::routines;
@@ -68,6 +68,8 @@ pub struct Trip {
     pub load: Load,
     /// What it took along: where there is no table at the start, rows come at the top.
     pub cargo: Cargo,
+    /// What the steps that people wrote were seen to do.
+    pub observed: Vec<Observation>,
 }
 
 /// Where a trip goes, and with what.
@@ -87,7 +89,8 @@ impl Trip {
     fn new(cargo: &Cargo) -> Self {
         let not_run = || Leg::Unproved("it was not reached".into());
         let cargo = cargo.clone();
-        Self { up: not_run(), down: not_run(), again: not_run(), stop: None, load: Load::default(), cargo }
+        let observed = Vec::new();
+        Self { up: not_run(), down: not_run(), again: not_run(), stop: None, load: Load::default(), cargo, observed }
     }
 
     fn stopped(mut self, way: Way, stop: Stop) -> Self {
@@ -182,6 +185,7 @@ impl Travel<'_> {
             return Ok(trip.stopped(Way::Up, stop));
         }
         let up = looking.observer.lines();
+        trip.observed.extend(looking.observer.of_people());
         let (top, in_doubt) = (self.look().await?, Vec::new());
         let mut seen = Seen { start, top, first, high: Values::default(), low: Values::default(), in_doubt };
         trip.up = self.at_the_top(&cargo, &mut trip.load, &mut seen, up).await?;
@@ -191,6 +195,7 @@ impl Travel<'_> {
             return Ok(trip.stopped(Way::Down, stop));
         }
         let lines = looking.observer.lines();
+        trip.observed.extend(looking.observer.of_people());
         self.back_again(&cargo, &mut trip, &mut seen, lines).await?;
         let mut looking = Looking::with(&seen.high);
         if let Err(stop) = runner::up(self.site, self.session, self.plan, &mut looking).await {
@@ -198,6 +203,7 @@ impl Travel<'_> {
         }
         // There may be rows for the first time on this way.
         let mut lines = looking.observer.lines();
+        trip.observed.extend(looking.observer.of_people());
         lines.retain(|line| !trip.up.lines().contains(&line.as_str()));
         trip.again = self.at_the_top_again(&cargo, &seen, lines).await?;
         Ok(trip)
@@ -337,8 +343,7 @@ impl Travel<'_> {
 
 /// The number of steps by hand without an inverse.
 fn nothing_back(plan: &Plan) -> usize {
-    let nothing = |step: &&Step| step.action == Action::Manual && step.inverse.is_empty();
-    plan.steps.iter().filter(nothing).count()
+    (0..plan.steps.len()).filter(|at| plan.is_one_way(*at)).count()
 }
 
 fn failed_or_proved(lines: Vec<String>) -> Leg {

@@ -12,6 +12,7 @@ pub mod reference;
 mod respell;
 pub mod signature;
 pub mod stars;
+pub mod statement;
 pub mod steady;
 pub mod types;
 

@@ -210,7 +210,9 @@ fn steps_by_hand_go_into_an_empty_plan() {
     sandbox.write(path, &format!("{head}\n    files{files}\n{after}\n{step}{rest}"));
     sandbox.exits(4, &["apply", "--auto-approve"]);
     sandbox.ok(&["seal", "2"]);
-    sandbox.ok(&["apply", "--auto-approve"]);
+    let refused = sandbox.exits(3, &["apply", "--auto-approve"]);
+    assert!(refused.stderr.contains("data-loss: a step written by hand: it overwrites values"), "{}", refused.stderr);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "data-loss,may-fail-on-data"]);
     assert_eq!(db.value("SELECT total FROM orders"), "11.00");
     sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
     assert_eq!(db.value("SELECT total FROM orders"), "10.00");

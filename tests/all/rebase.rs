@@ -262,7 +262,7 @@ fn steps_by_hand_alone_stay_what_they_are() {
     says(&ours.exits(0, &["rebase", "lower"]), &["1 step by hand carried over"]);
     ours.ok(&["check"]);
     db.execute("INSERT INTO users (email) VALUES ('ADA@EXAMPLE.ORG')");
-    ours.ok(&["apply", "--auto-approve"]);
+    ours.ok(&["apply", "--auto-approve", "--allow", "all"]);
     assert_eq!(db.value("SELECT email FROM users"), "ada@example.org");
 }
 

@@ -51,11 +51,12 @@ pub enum Hazard {
     StaleData,
     ExtensionUpdate,
     RunsAsYou,
+    UnreadSql,
 }
 
 impl Hazard {
     /// All of them.
-    pub const ALL: [Hazard; 16] = [
+    pub const ALL: [Hazard; 17] = [
         Self::DataLoss,
         Self::TableRewrite,
         Self::FullScanUnderLock,
@@ -72,6 +73,7 @@ impl Hazard {
         Self::StaleData,
         Self::ExtensionUpdate,
         Self::RunsAsYou,
+        Self::UnreadSql,
     ];
 
     /// The word for `--allow`.
@@ -93,6 +95,7 @@ impl Hazard {
             Self::StaleData => "stale-data",
             Self::ExtensionUpdate => "extension-update",
             Self::RunsAsYou => "runs-as-you",
+            Self::UnreadSql => "unread-sql",
         }
     }
 

@@ -90,7 +90,7 @@ impl Scene {
     pub fn run(&self, command: &[&str], also: &str) -> Outcome {
         let allowed = format!(
             "data-loss,table-rewrite,full-scan-under-lock,blocks-writes,blocks-reads,may-fail-on-data,irreversible,breaks-clients,\
-             recreates-dependents,drops-index,changes-access{also}"
+             recreates-dependents,drops-index,changes-access,unread-sql{also}"
         );
         self.sandbox.run(&[command, &["--auto-approve", "--allow", &allowed]].concat())
     }

@@ -98,9 +98,10 @@ fn plans_are_written_by_hand_reviewed_and_taken_back() {
     sandbox.ok(&["check"]);
     says(&sandbox.exits(0, &["show", "2"]), &["edited by hand and sealed", "btrim", "back:"]);
     says(&sandbox.exits(0, &["show", "2", "--sql"]), &["BEGIN;", "btrim", "COMMIT;"]);
-    sandbox.ok(&["apply", "--auto-approve"]);
+    says(&sandbox.exits(3, &["apply", "--auto-approve"]), &["overwrites values in table public.places"]);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "data-loss,may-fail-on-data"]);
     assert_eq!(db.value("SELECT string_agg(name, '|' ORDER BY id) FROM places"), "Library|Park");
-    sandbox.ok(&["rollback", "-1", "--auto-approve"]);
+    sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
     assert_eq!(db.value("SELECT string_agg(name, '|' ORDER BY id) FROM places"), "  Library |Park");
 }
 
@@ -115,7 +116,7 @@ fn of_several_instances_that_start_at_once_one_does_the_work() {
     let sandbox = &sandbox;
     let start = |count: usize, wait: &'static str| -> Vec<Outcome> {
         thread::scope(|scope| {
-            let one = move || sandbox.run(&["apply", "--auto-approve", "--wait", wait]);
+            let one = move || sandbox.run(&["apply", "--auto-approve", "--wait", wait, "--allow", "unread-sql"]);
             let threads: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         })
