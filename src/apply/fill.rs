@@ -153,6 +153,8 @@ pub(super) async fn check(session: &Session, steps: &[&Step], fills: &[Fill]) ->
     let mut error = Error::refused("existing rows need a value for a new column");
     error.details =
         missing.iter().map(|column| format!("{column} must not be NULL, and nothing supplies its value")).collect();
+    // What PostgreSQL would say in the middle of the plan.
+    error.details.push("PostgreSQL would refuse these rows: SQLSTATE 23502 (not_null_violation)".into());
     let options: Vec<String> = missing.iter().map(|column| option(column)).collect();
     Err(error.remedy(format!(
         "say what to fill it with (any SQL expression over the table's columns): `{}`",
