@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::App;
 use super::plan::shown;
-use crate::kdl::{self, Sources};
+use super::pull::witnessed;
+use crate::kdl::{self, Sources, witness};
 use crate::load::{self, whole};
 use crate::model::{Class, Error, Result};
 use crate::project::Project;
@@ -55,6 +56,10 @@ impl Fmt {
             .zip(&laid_out)
             .filter_map(|(target, (_, new))| new.as_ref().map(|text| (target, text)))
             .collect();
+        for (target, text) in other.iter().filter(|_| !self.check) {
+            let before = load::text(&target.shown, &target.path)?;
+            witnessed(app, &target.shown, witness::of_layout(&kdl::unix_lines(&before), &kdl::unix_lines(text)))?;
+        }
         for (target, text) in &other {
             if !self.check {
                 whole::write(&target.path, text)?;

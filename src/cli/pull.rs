@@ -10,9 +10,11 @@ use super::aid::Help;
 use super::plan::shown;
 use crate::catalog::interrupt;
 use crate::introspect;
+use crate::kdl::unix_lines;
+use crate::kdl::witness::{self, Witness};
 use crate::kinds::roles;
 use crate::load::{self, Loaded, edit, whole};
-use crate::model::{Class, Result, State};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::against;
 use crate::project::{Manage, Project};
 
@@ -84,6 +86,13 @@ fn in_place(
 /// Writes and removes what was edited.
 fn write(app: &App, project: &Project, dir: &Path, edited: &edit::Edited) -> Result<()> {
     let places: BTreeMap<PathBuf, PathBuf> = load::find(&project.schema_dir, dir)?.into_iter().collect();
+    // Nothing is written unless all may be.
+    for (name, text) in &edited.files {
+        if let (Some(path), Some(text)) = (places.get(name), text) {
+            let before = load::text(name, path)?;
+            witnessed(app, name, witness::of_edit(&unix_lines(&before), text))?;
+        }
+    }
     for (name, text) in &edited.files {
         let known = places.get(name);
         match (known, text) {
@@ -104,6 +113,24 @@ fn write(app: &App, project: &Project, dir: &Path, edited: &edit::Edited) -> Res
         }
     }
     Ok(())
+}
+
+/// Ends the command where the second reader of KDL sees something else in what is about to be written; says where it could not look.
+pub(super) fn witnessed(app: &App, file: &Path, witness: Witness) -> Result<()> {
+    match witness {
+        Witness::Agrees => Ok(()),
+        Witness::Absent(why) => {
+            app.say(&format!("note: {} was edited without a second reader looking: {why}", file.display()));
+            Ok(())
+        }
+        Witness::Differs => {
+            let message =
+                format!("nothing was written: two readers of KDL do not agree about the new {}", file.display());
+            Err(Error::failed(message)
+                .detail("one of them has a fault, and might have changed what the file means")
+                .remedy("make the change by hand, and report the file"))
+        }
+    }
 }
 
 fn number(files: usize) -> String {

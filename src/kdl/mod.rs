@@ -1,4 +1,4 @@
-//! KDL v2: nodes with spans, a fast strict reader, a canonical writer, layout, diagnostics. The only user of the KDL crates.
+//! KDL v2: nodes with spans, a fast strict reader, a canonical writer, layout, diagnostics, and a second reader as a witness. The only user of the KDL crates.
 
 mod diagnose;
 mod explain;
@@ -11,6 +11,7 @@ mod quick;
 mod read;
 mod splice;
 mod tokens;
+pub mod witness;
 mod write;
 
 pub use format::{format, unix_lines};

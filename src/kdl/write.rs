@@ -166,7 +166,7 @@ fn needs_escape(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::{Prop, format, layouts, read, unix_lines};
@@ -251,7 +251,7 @@ mod tests {
         })
     }
 
-    fn node() -> impl Strategy<Value = Node> {
+    pub fn node() -> impl Strategy<Value = Node> {
         let leaf = (nasty(), prop::collection::vec(arg(), 0..4), prop::collection::vec((nasty(), arg()), 0..3))
             .prop_map(|(name, args, props)| {
                 let props = props

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
+use crate::kdl;
+use crate::kdl::witness::{self, Witness};
 use crate::load::whole;
 use crate::model::{Error, Ident, Result};
 
@@ -122,7 +124,15 @@ impl Project {
     pub fn set_owner(&mut self, owner: &Ident) -> Result<()> {
         let cannot = |error: std::io::Error| Error::failed(format!("cannot write {}: {error}", self.file.display()));
         let text = fs::read_to_string(&self.file).map_err(cannot)?;
-        whole::write(&self.file, &file::with_owner(&text, owner))?;
+        let new = file::with_owner(&text, owner);
+        if witness::of_edit(&kdl::unix_lines(&text), &kdl::unix_lines(&new)) == Witness::Differs {
+            return Err(Error::failed(format!(
+                "two readers of KDL do not agree about the new {}",
+                self.file.display()
+            ))
+            .remedy(format!("add `owner {}` to it by hand, and report the file", owner.as_str())));
+        }
+        whole::write(&self.file, &new)?;
         self.manage.owner = Some(owner.clone());
         Ok(())
     }
