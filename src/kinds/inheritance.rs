@@ -236,6 +236,30 @@ fn also_keys(
     referred.into_iter().fold(statement, |statement, table| statement.also_locks(to, table))
 }
 
+/// The partitions of a partitioned table, and theirs.
+pub fn partitions<'a>(state: &'a State, whole: &ObjectId) -> Vec<&'a ObjectId> {
+    let is_partitioned =
+        |table: &ObjectId| state.get(table).is_some_and(|object| object.value("partition-by").is_some());
+    if !is_partitioned(whole) {
+        return Vec::new();
+    }
+    let of = |whole: &ObjectId| {
+        let part = |(id, object): (&'a ObjectId, &'a Object)| {
+            partition_of(object).filter(|(parent, _)| *parent == whole).map(|_| id)
+        };
+        state.iter().filter_map(part).collect::<Vec<_>>()
+    };
+    let mut out = of(whole);
+    let mut at = 0;
+    while let Some(part) = out.get(at).copied() {
+        at += 1;
+        if is_partitioned(part) {
+            out.extend(of(part));
+        }
+    }
+    out
+}
+
 /// The tables that have foreign keys to a partitioned table, or to one that it is a part of, and those that its own keys point to.
 pub fn keys<'a>(state: &'a State, table: &'a ObjectId) -> (Vec<&'a ObjectId>, Vec<&'a ObjectId>) {
     let above = |table: &&'a ObjectId| state.get(table).and_then(partition_of).map(|(parent, _)| parent);

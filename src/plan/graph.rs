@@ -77,6 +77,7 @@ impl Graph {
         graph.unnamed();
         graph.siblings();
         graph.partitions(old, new);
+        graph.constraints_of_wholes(old, new, edges, needs);
         graph.wholes();
         graph.facets(old);
         graph.defaults(old, new);

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::catalog::Version;
 use crate::diff::Open;
 use crate::diff::lineage::Completed;
-use crate::kinds::{Context, Folded, LockMode, Mode, Statement, manage, room};
+use crate::kinds::{Context, Folded, LockMode, Mode, Statement, inheritance, manage, room};
 use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State, Within};
 
 use super::fold::{self, Turn};
@@ -324,7 +324,18 @@ impl<'a> Maker<'a> {
             Act::Drop => (self.wanted.old, true),
             _ => return Vec::new(),
         };
-        reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, drops)
+        let mut out =
+            reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, drops);
+        // A key that comes or goes with its table is on each partition of the table that it refers to. A key's own step claims these itself.
+        if node.id.root() == &node.id {
+            let keys = turn.with.iter().filter_map(|n| state.get(&self.graph.nodes[*n].id).zip(Some(*n)));
+            for (object, n) in keys {
+                let Some((mode, other)) = room(self.graph.nodes[n].id.kind()).reaches(object, drops) else { continue };
+                let parts = inheritance::partitions(state, &other).into_iter().filter(|part| self.is_there(part));
+                out.extend(parts.map(|part| (mode, part.to_string())).collect::<Vec<_>>());
+            }
+        }
+        out
     }
 
     /// True if the object is there before the plan, as far as that is known where only a part of the state is planned.

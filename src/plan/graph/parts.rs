@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::kinds::refs::Refs;
 use crate::kinds::{self, Direction, room};
-use crate::model::{Address, Edges, ObjectId, State, Text};
+use crate::model::{Address, Edges, Namespace, ObjectId, State, Text};
 
 use super::{Act, Graph, keys};
 use crate::plan::needs::Needs;
@@ -177,6 +177,64 @@ impl Graph {
                         _ => self.rather_before(part, other),
                     }
                 }
+            }
+        }
+    }
+
+    /// A foreign key on a partitioned table, or to one, is on each of its partitions, or to each: it goes before a partition comes or
+    /// leaves, and comes after that. So no partition is checked for it or keeps a copy of it, and the way back has that order, too.
+    pub(super) fn constraints_of_wholes(
+        &mut self,
+        old: &State,
+        new: &State,
+        edges: &Edges,
+        needs: &dyn Fn(&ObjectId) -> Needs,
+    ) {
+        let whole = |table: &ObjectId, state: &State| room(table.kind()).shares_parts_of(state.get(table)?);
+        // Partitions that come or leave, by all tables of which they are a part.
+        let mut moving: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate() {
+            if matches!(node.act, Act::Rename(_)) || whole(&node.id, old) == whole(&node.id, new) {
+                continue;
+            }
+            for state in [old, new] {
+                for of in std::iter::successors(whole(&node.id, state), |of| whole(of, state)) {
+                    moving.entry(of).or_default().push(i);
+                }
+            }
+        }
+        let constraints = self.nodes.iter().enumerate().filter(|(_, node)| {
+            node.id.kind().namespace == Namespace::Constraint && matches!(node.act, Act::Create | Act::Drop)
+        });
+        for (i, drops, id) in
+            constraints.map(|(i, node)| (i, node.act == Act::Drop, node.id.clone())).collect::<Vec<_>>()
+        {
+            if moving.is_empty() {
+                return;
+            }
+            let others: Vec<ObjectId> = if drops {
+                edges.get(&id).into_iter().flatten().cloned().collect()
+            } else {
+                needs(&id).hard.into_iter().collect()
+            };
+            let tables = others.iter().chain([&id]).map(ObjectId::root);
+            let parts: Vec<usize> = tables.filter_map(|table| moving.get(table)).flatten().copied().collect();
+            for part in parts {
+                if !drops {
+                    self.rather_before(part, i);
+                    continue;
+                }
+                // What the partition keeps is dropped there.
+                let kept = id.moved(Some(self.nodes[part].id.clone()));
+                if id.parent() != Some(&self.nodes[part].id) && self.drops.contains_key(&kept) {
+                    continue;
+                }
+                // The partition leaves before its table is dropped, and so must what it would keep.
+                if let (Some(table), Act::Alter(_)) = (self.into[i], &self.nodes[part].act) {
+                    self.into[i] = None;
+                    self.before(i, table);
+                }
+                self.rather_before(i, part);
             }
         }
     }
