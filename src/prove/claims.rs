@@ -265,6 +265,11 @@ impl Turn {
                 }
             }
         }
+        // Whoever reads a table that the transaction keeps from them waits for what is done to its partitions, too.
+        let together = self.sights.iter().flat_map(|sight| sight.held.values());
+        if !needed.is_empty() && together.max() == Some(&LockMode::AccessExclusive) {
+            possible.insert(Hazard::BlocksReads);
+        }
         (needed, possible)
     }
 
