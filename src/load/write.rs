@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::whole;
 use crate::kdl::{Node, format_nodes};
-use crate::kinds::{IS_TYPE, rank, room, schema};
+use crate::kinds::{IS_TYPE, generic, rank, room, schema};
 use crate::model::{Address, Error, Ident, Object, ObjectId, Result, State};
 
 /// Where an object's node is written: the schema whose folder it is, the file, or the folder and the name that a file in it is for.
@@ -93,7 +93,10 @@ pub(super) fn stands_alone(id: &ObjectId) -> bool {
 /// Nodes in the block of their schema.
 pub(super) fn wrap(schema: Option<&ObjectId>, nodes: Vec<Node>) -> Vec<Node> {
     match schema {
-        Some(schema) => vec![Node { children: nodes, ..Node::new("schema").arg(schema.name().text()) }],
+        Some(schema) => {
+            let node = Node { children: nodes, ..Node::new("schema").arg(schema.name().text()) };
+            vec![generic::dotted(node, schema.kind())]
+        }
         None => nodes,
     }
 }

@@ -8,6 +8,7 @@ use crate::kinds::scope::{Scope, rooms_in};
 use crate::kinds::{find, room, sql_text};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Kind, MAX_NAME_BYTES, Object, ObjectId, Options, Shape, Text, Value,
+    Within,
 };
 
 use super::{NAME, is_default};
@@ -79,10 +80,12 @@ pub fn take_name(node: &Node, scope: &mut Scope<'_>) -> Option<Ident> {
         (Some((schema, name)), None) => {
             let message = format!("`{schema}.{name}` would be the whole name, dot and all");
             let problem = Problem::new(arg.span, message).label("not a schema and a name");
-            let help = format!(
-                "write `schema {schema} {{ {} {name} … }}`; if the name really contains a dot, `({NAME})\"{schema}.{name}\"`",
-                node.name
-            );
+            let way = match find(&node.name).filter(|room| room.kind().within == Within::Top) {
+                Some(room) if room.kind().address == Address::Schema => format!("write `schema {schema} {{ … }}`"),
+                Some(_) => format!("no schema has a {}: write `{} {name}`", node.name, node.name),
+                None => format!("write `schema {schema} {{ {} {name} … }}`", node.name),
+            };
+            let help = format!("{way}; if the name really contains a dot, `({NAME})\"{schema}.{name}\"`");
             scope.problem(problem.help(help));
             None
         }

@@ -7,9 +7,9 @@ use crate::sql::{reference, types};
 
 use super::NAME;
 
-/// Marks a name in a schema as one that has a dot.
+/// Marks a name as one that has a dot, unless the node is a part of another one, where nobody expects a schema before it.
 pub fn dotted(mut node: Node, kind: KindRef) -> Node {
-    let name = node.args.first_mut().filter(|_| kind.within == Within::Schema);
+    let name = node.args.first_mut().filter(|_| matches!(kind.within, Within::Schema | Within::Top));
     if let Some(name) = name.filter(|arg| arg.as_text().is_some_and(|name| name.contains('.'))) {
         name.annotation = Some(NAME.into());
     }
