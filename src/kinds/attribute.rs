@@ -2,13 +2,13 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::model::{
-    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, Within,
-    attr,
+    Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, SqlType, State,
+    Within, attr,
 };
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
-use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance};
+use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance, values};
 
 const TYPE: Key<SqlType> = Key::new("type");
 
@@ -60,6 +60,14 @@ impl Room for Attribute {
         object.attrs.set(TYPE, SqlType::new(row.text()));
         object.attrs.set(COLLATION, collated::read(row));
         Some(object)
+    }
+
+    /// PostgreSQL changes the rows of typed tables along, and no values in columns (src/backend/catalog/pg_type.c and
+    /// src/backend/commands/tablecmds.c, find_composite_type_dependencies).
+    fn is_held(&self, id: &ObjectId, changed: &[&'static str], state: &State) -> bool {
+        let columns = id.parent().map(|of| values::columns_of(state, of)).unwrap_or_default();
+        changed.iter().any(|name| [TYPE.name, COLLATION.name].contains(name))
+            && columns.into_iter().any(|column| column.kind().word == "column")
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {

@@ -123,6 +123,11 @@ impl Room for Check {
             .collect()
     }
 
+    fn is_held(&self, id: &ObjectId, _: &[&'static str], state: &State) -> bool {
+        let domain = id.parent().filter(|parent| parent.kind().word == "domain");
+        domain.is_some_and(|domain| domains::is_within_others(state, domain))
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
     }

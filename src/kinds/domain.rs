@@ -77,6 +77,10 @@ impl Room for Domain {
         Some(object)
     }
 
+    fn is_held(&self, id: &ObjectId, changed: &[&'static str], state: &State) -> bool {
+        changed.contains(&NOT_NULL.name) && domains::is_within_others(state, id)
+    }
+
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
         disturbance.unless_retyped()
     }

@@ -4,7 +4,7 @@ use crate::model::{Object, ObjectId, SqlType, State, Value};
 use crate::sql::types;
 
 use super::scope::schema_id;
-use super::{LockMode, Statement, find};
+use super::{LockMode, Statement, find, values};
 
 /// The domains that values of a type pass on the way into a column, the outermost first. What an array, a range or a row holds is looked at
 /// when the value is made.
@@ -27,6 +27,16 @@ pub fn of_type<'a>(state: &'a State, sql_type: &SqlType) -> Vec<(ObjectId, &'a O
 pub fn is_constrained(state: &State, domain: &ObjectId, object: &Object) -> bool {
     let check = |id: &ObjectId| id.kind().word == "check" && id.parent() == Some(domain);
     object.value("not-null").is_some() || state.iter().any(|(id, _)| check(id))
+}
+
+/// True if arrays, ranges or rows in columns have values of the domain: PostgreSQL gives it no new rule then, as it does not look into them
+/// (src/backend/commands/typecmds.c, get_rels_with_domain).
+pub fn is_within_others(state: &State, domain: &ObjectId) -> bool {
+    let direct = |sql_type: &SqlType| of_type(state, sql_type).iter().any(|(own, _)| own == domain);
+    values::columns_of(state, domain).into_iter().any(|column| match state.get(column).and_then(|c| c.value("type")) {
+        Some(Value::Type(sql_type)) => !direct(sql_type),
+        _ => true,
+    })
 }
 
 /// The tables that have a column of the domain, or of one over it: all their rows are looked at when it gets a new

@@ -172,6 +172,12 @@ pub trait Room: Sync {
         None
     }
 
+    /// True for a type whose attributes `changed` cannot change because of what has values of it, or for a part that cannot come, go or
+    /// change: the whole has to be made again.
+    fn is_held(&self, _id: &ObjectId, _changed: &[&'static str], _state: &State) -> bool {
+        false
+    }
+
     /// The name of a relation that is created and dropped with the object without being a separate object: an identity's sequence.
     fn takes(&self, _id: &ObjectId, _object: &Object) -> Option<Ident> {
         None

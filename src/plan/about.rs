@@ -1,7 +1,7 @@
 //! What a step does to an object, in a few words for people: `bigint not-null`, or `type integer → bigint`.
 
 use crate::kinds::foreign_options;
-use crate::model::{Address, Attr, Attrs, Form, Object, ObjectId, OnChange, Shape, Value};
+use crate::model::{Address, Attr, Attrs, Form, Object, ObjectId, OnChange, Shape, State, Value};
 
 use super::graph::Placeholder;
 
@@ -20,6 +20,31 @@ pub fn altered(id: &ObjectId, before: &Object, after: &Object, changed: &[&'stat
     let parts: Vec<String> =
         attrs.map(|attr| change(id, attr, before.value(attr.name), after.value(attr.name))).collect();
     short(&parts.join(", "))
+}
+
+/// What a type becomes that is made again: its own attributes, or those of the parts that come with it.
+pub fn rebuilt(id: &ObjectId, own: String, before: &State, after: &State) -> String {
+    let parts = |state: &State| -> Vec<ObjectId> {
+        let inside = |part: &&ObjectId| part.parent() == Some(id) && part.kind().folds;
+        state.iter().map(|(part, _)| part).filter(inside).cloned().collect()
+    };
+    let mut all = parts(before);
+    all.extend(parts(after).into_iter().filter(|part| !before.has(part)));
+    let one = |part: &ObjectId| {
+        let name = format!("{} {}", part.kind().word, part.name().as_str());
+        match (before.get(part), after.get(part)) {
+            (Some(old), Some(new)) if old != new => {
+                let attrs = part.kind().attrs.iter().map(|attr| attr.name);
+                let changed: Vec<&'static str> = attrs.filter(|attr| old.value(attr) != new.value(attr)).collect();
+                Some(format!("{name} {}", altered(part, old, new, &changed)))
+            }
+            (None, Some(new)) => Some(format!("+ {name} {}", made(part, new))),
+            (Some(_), None) => Some(format!("- {name}")),
+            _ => None,
+        }
+    };
+    let texts = (!own.is_empty()).then_some(own).into_iter().chain(all.iter().filter_map(one));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// Why there is a placeholder on one side of a step. All steps of the object say the same, since together they are what happens to it.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use crate::kinds::{Direction, Disturbance, Reaction, room};
+use crate::kinds::{Direction, Disturbance, Reaction, room, values};
 use crate::model::{Address, Change, Edges, Error, Object, ObjectId, Result, State, Value, Within};
 
 use super::graph::{Act, Node};
@@ -29,6 +29,15 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
     let mut out = Vec::new();
     let mut disturbed: Vec<Disturbance> = Vec::new();
     for change in changes {
+        let changed: &[&'static str] = match change {
+            Change::Alter(_, attrs) => attrs,
+            _ => &[],
+        };
+        let renamed = matches!(change, Change::Rename(..));
+        if let Some(whole) = made_with(change.id(), changed, old, new).filter(|_| !renamed) {
+            fates.insert(whole, Fate::Replace);
+            continue;
+        }
         match change {
             Change::Create(id) => {
                 fates.insert(id.clone(), Fate::Create);
@@ -37,6 +46,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                 fates.insert(id.clone(), Fate::Drop);
             }
             Change::Alter(id, attrs) => {
+                refuse_rows_in_use(id, attrs, edges, new)?;
                 fates.insert(id.clone(), Fate::Alter(attrs.clone()));
             }
             Change::Replace(id, _) => {
@@ -116,6 +126,9 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                 }
                 Reaction::Retype if dropped => {}
                 Reaction::Retype => {
+                    if let Some(whole) = made_with(dependent, &["type"], old, new) {
+                        return Err(in_use(id, &whole, old));
+                    }
                     if matches!(fates.get(dependent), Some(Fate::Alter(attrs)) if attrs.contains(&"type")) {
                         continue;
                     }
@@ -174,6 +187,40 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
         }
     }
     Ok(out)
+}
+
+/// The whole that has to be made again, because PostgreSQL does not change this of it as long as it is in use.
+fn made_with(id: &ObjectId, changed: &[&'static str], old: &State, new: &State) -> Option<ObjectId> {
+    let whole = if id.kind().within == Within::Schema { id } else { id.parent()? };
+    let stays = old.has(whole) && new.has(whole);
+    (stays && room(id.kind()).is_held(id, changed, old)).then(|| whole.clone())
+}
+
+/// A type would have to be made again within another one that is made again.
+fn in_use(id: &ObjectId, whole: &ObjectId, old: &State) -> Error {
+    let users: Vec<String> = values::columns_of(old, whole).into_iter().take(3).map(ToString::to_string).collect();
+    Error::refused(format!("{id} has to be replaced, but {whole} is made of it, and in use"))
+        .detail(format!("PostgreSQL does not change an attribute of a type while there are columns of it: {}", users.join(", ")))
+        .remedy(
+            "in one plan, let these columns be text; in a second one, change the types; in a third one, give the columns their type again",
+        )
+}
+
+/// PostgreSQL does not change a column's type while values of the table's rows are in other columns.
+fn refuse_rows_in_use(id: &ObjectId, changed: &[&'static str], edges: &Edges, new: &State) -> Result<()> {
+    let Some(table) = id.parent().filter(|_| changed.contains(&"type") && id.kind().word == "column") else {
+        return Ok(());
+    };
+    let holds = |user: &ObjectId| user.kind() == id.kind() && user.parent() != Some(table) && new.has(user);
+    let mut users: Vec<&ObjectId> =
+        edges.iter().filter(|(user, needs)| holds(user) && needs.contains(table)).map(|(user, _)| user).collect();
+    users.sort();
+    let Some(user) = users.first() else { return Ok(()) };
+    Err(Error::refused(format!("{id} cannot get another type while {user} holds rows of {table}"))
+        .detail("PostgreSQL would have to change the values there, too")
+        .remedy(format!(
+            "in one plan, let {user} be text; in a second one, change {id}; in a third one, give it its type again"
+        )))
 }
 
 fn moves_with_giver(id: &ObjectId, fates: &Acts, old: &State, new: &State, edges: &Edges) -> bool {

@@ -191,6 +191,10 @@ impl Graph {
                     }
                 }
             }
+            // What is made again because something it needs changes is made from what that is then.
+            let changing = edges.get(&id).filter(|_| create && self.nodes[node].replaced).into_iter().flatten();
+            let changing: Vec<usize> = changing.filter_map(|needed| self.alters.get(needed).copied()).collect();
+            changing.into_iter().for_each(|alter| self.rather_before(alter, node));
             let needs = needs(&id);
             self.named[node].extend((create && needs.itself).then_some(node));
             if create && id.kind().namespace == Namespace::Constraint {

@@ -111,17 +111,24 @@ impl Maker<'_> {
                     self.rights_back(node),
                     findings,
                 );
-                // Comments, owner and grants of the type as it was.
+                // Comments, owner and grants of the type as it was, and comments of its parts.
+                let came_along = |child: &ObjectId| {
+                    child.kind().folds && child.parent() == Some(id) || !child.ancestors().any(|a| a == id)
+                };
                 let facets: Vec<Change> = self
                     .wanted
                     .old
                     .iter()
-                    .filter(|(child, _)| child.parent() == Some(id) && !child.kind().folds)
+                    .filter(|(child, _)| !came_along(child))
                     .map(|(child, _)| Change::Create(child.clone()))
                     .collect();
                 // Its default privileges may still be in force then.
                 let mut start = self.defaults[1].clone();
                 start.put(id.clone(), self.wanted.old.get(id).cloned().unwrap_or_default());
+                for part in rebuild::takes_along(id, self.wanted.old) {
+                    let object = self.wanted.old.get(&part).cloned().unwrap_or_default();
+                    start.put(part, object);
+                }
                 let mut again = make_again(self.wanted, &start, self.wanted.old, facets)?;
                 put_back_only(&mut again);
                 back.extend(again);

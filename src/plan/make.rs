@@ -372,7 +372,7 @@ impl<'a> Maker<'a> {
                     let attrs: Vec<&'static str> = node.id.kind().attrs.iter().map(|attr| attr.name).collect();
                     let differs = |name: &&'static str| before.value(name) != after.value(name);
                     let attrs: Vec<&'static str> = attrs.into_iter().filter(differs).collect();
-                    vec![about::altered(&node.id, before, after, &attrs)]
+                    vec![about::rebuilt(&node.id, about::altered(&node.id, before, after, &attrs), old, new)]
                 }
                 _ => Vec::new(),
             },
