@@ -29,7 +29,8 @@ impl Sql {
         let comparison = diff::compare(&empty, &wanted);
         let changes = diff::changes(&comparison, &diff::Answers::default(), &empty, &wanted);
         let edges = Edges::default();
-        let made = plans::plan(&Wanted::new(&empty, &wanted, &edges, changes, server))?;
+        let made = plans::plan(&Wanted::new(&empty, &wanted, &edges, changes, server));
+        let made = made.map_err(|error| desired.point_out(error))?;
         app.print(&script(&made.steps));
         Ok(0)
     }

@@ -3,7 +3,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Ident, Key, ObjectId, Text};
+use crate::model::{Address, Ident, Key, Object, ObjectId, Text};
 use crate::sql;
 
 use super::meant;
@@ -28,6 +28,12 @@ pub enum On {
     Wrapper,
     Server,
     LargeObject,
+}
+
+/// The privilege among those of an object that older servers do not know, and the first major version that does.
+pub fn since(object: &Object) -> Option<(u32, String)> {
+    let maintain = object.get(PRIVILEGES).is_some_and(|list| list.into_iter().any(|word| **word == *"maintain"));
+    maintain.then(|| (17, "privilege `maintain`".to_string()))
 }
 
 impl On {

@@ -27,7 +27,7 @@ static ATTRS: [Attr; 4] = [
     ),
     attr(NO_INHERIT, Shape::Flag, Form::Flag, OnChange::Replace, "Child tables do not inherit it."),
     attr(NOT_VALID, Shape::Flag, Form::Flag, OnChange::Alter, "Existing rows were not checked."),
-    attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, but never checked (since 18)."),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Flag, OnChange::Replace, "Declared, but never checked (since 18).").since(18),
 ];
 
 pub static KIND: Kind = Kind {

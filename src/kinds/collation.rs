@@ -43,7 +43,7 @@ static ATTRS: [Attr; 6] = [
         OnChange::Replace,
         "The locale for character classes, if there are two.",
     ),
-    attr(RULES, Shape::Text, Form::Property, OnChange::Replace, "Additional sorting rules (ICU, since 16)."),
+    attr(RULES, Shape::Text, Form::Property, OnChange::Replace, "Additional sorting rules (ICU, since 16).").since(16),
 ];
 
 pub static KIND: Kind = Kind {
@@ -63,6 +63,10 @@ pub static ROOM: Collation = Collation;
 impl Room for Collation {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        object.get(PROVIDER).filter(|name| &***name == "builtin").map(|name| (17, format!("provider={name}")))
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -79,7 +79,11 @@ impl Room for EventTrigger {
         rest.props.retain(|p| &*p.name != FUNCTION.name);
         let Some(object) = generic::parse_as(id, &rest, 1, scope) else { return };
         let tags = object.get(TAGS).unwrap_or_default().into_iter().map(|tag| tag.to_uppercase()).collect();
-        object.attrs.set(TAGS, ordered(tags)).set(FUNCTION, function);
+        object.attrs.set(TAGS, once(tags)).set(FUNCTION, function);
+    }
+
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        object.get(EVENT).filter(|event| &***event == "login").map(|event| (17, format!("event {event}")))
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {

@@ -29,13 +29,13 @@ pub const fn same_as_attr() -> Attr {
 /// The row for `NULLS_NOT_DISTINCT`.
 pub const fn nulls_not_distinct_attr() -> Attr {
     let doc = "NULLs count as equal (since 15).";
-    attr(NULLS_NOT_DISTINCT, Shape::Flag, Form::Property, OnChange::Replace, doc)
+    attr(NULLS_NOT_DISTINCT, Shape::Flag, Form::Property, OnChange::Replace, doc).since(15)
 }
 
 /// The row for `WITHOUT_OVERLAPS`.
 pub const fn without_overlaps_attr() -> Attr {
     let doc = "The last column is a range; rows that are equal in the others must not overlap in it (since 18).";
-    attr(WITHOUT_OVERLAPS, Shape::Flag, Form::Property, OnChange::Replace, doc)
+    attr(WITHOUT_OVERLAPS, Shape::Flag, Form::Property, OnChange::Replace, doc).since(18)
 }
 
 /// Reads `primary-key a b` or `unique a b`. `None`: read later, or wrong.

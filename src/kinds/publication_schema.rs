@@ -36,6 +36,10 @@ impl Room for PublicationSchema {
         &KIND
     }
 
+    fn since(&self, _: &Object) -> Option<(u32, String)> {
+        Some((15, "publishing a schema".to_string()))
+    }
+
     fn need(&self) -> Need {
         Need::Superuser
     }

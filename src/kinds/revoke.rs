@@ -32,6 +32,10 @@ impl Room for Revoke {
         &KIND
     }
 
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        acl::since(object)
+    }
+
     fn need(&self) -> Need {
         Need::Grantor
     }

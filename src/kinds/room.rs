@@ -61,6 +61,11 @@ pub trait Room: Sync {
 
     // ---- dependencies and changes ---------------------------------------------------------------------------------
 
+    /// What of the object older servers do not know beyond what the table of attributes says, and the first major version that does.
+    fn since(&self, _object: &Object) -> Option<(u32, String)> {
+        None
+    }
+
     /// What the object needs beyond its parent, its references, and the types and names in its attributes (all found without it).
     fn refers(&self, _id: &ObjectId, _object: &Object, _refs: &mut Refs) {}
 

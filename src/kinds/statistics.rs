@@ -60,6 +60,10 @@ impl Room for Statistics {
         &KIND
     }
 
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        key_parts::computes(object).then(|| (14, "statistics on an expression".to_string()))
+    }
+
     fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
         object.get(FROM).filter(|_| changed.is_none()).map(rights::owner).into_iter().collect()
     }

@@ -125,6 +125,8 @@ pub struct Attr {
     pub default: Option<&'static str>,
     /// One sentence for the reference page.
     pub doc: &'static str,
+    /// The first major version of PostgreSQL that knows it; 0: every version that is supported.
+    pub since: u32,
 }
 
 /// What an attribute holds.
@@ -222,7 +224,7 @@ impl<T> Copy for Key<T> {}
 
 /// A row of a kind's table: `attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "…")`.
 pub const fn attr<T>(key: Key<T>, shape: Shape, form: Form, on_change: OnChange, doc: &'static str) -> Attr {
-    Attr { name: key.name, shape, form, on_change, default: None, doc }
+    Attr { name: key.name, shape, form, on_change, default: None, doc, since: 0 }
 }
 
 impl Attr {
@@ -230,5 +232,11 @@ impl Attr {
     #[must_use]
     pub const fn default(self, value: &'static str) -> Attr {
         Attr { default: Some(value), ..self }
+    }
+
+    /// Says since which major version PostgreSQL knows it.
+    #[must_use]
+    pub const fn since(self, major: u32) -> Attr {
+        Attr { since: major, ..self }
     }
 }

@@ -16,7 +16,7 @@ use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
-use super::{Action, Expected, Step, about, expand, rebuild, waiting};
+use super::{Action, Expected, Step, about, expand, rebuild, too_new, waiting};
 
 /// Where the plan starts, where it leads, and what it has to do.
 pub struct Wanted<'a> {
@@ -82,6 +82,7 @@ pub struct Made {
 /// # Errors
 /// `Refused` if PostgreSQL has no way from one to the other without loss.
 pub fn plan(wanted: &Wanted<'_>) -> Result<Made> {
+    too_new::refuse(&wanted.changes, wanted.new, wanted.server)?;
     let steps = steps(wanted, true)?;
     let footprint = footprint(wanted, &steps);
     Ok(Made { steps: steps.into_iter().map(|(_, step)| step).collect(), footprint })

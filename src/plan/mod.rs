@@ -23,6 +23,7 @@ mod rebuild;
 mod renamed;
 mod rights;
 mod second_opinion;
+mod too_new;
 mod transactions;
 mod waiting;
 

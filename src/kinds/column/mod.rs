@@ -40,7 +40,7 @@ const IDENTITY: &str = "identity";
 static ATTRS: [Attr; 10] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; omitted if the column is inherited."),
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is not allowed."),
-    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18)."),
+    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18).").since(18),
     collation_attr(OnChange::Alter),
     attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that generates the column."),
     attr(
@@ -55,8 +55,9 @@ static ATTRS: [Attr; 10] = [
         Shape::Word(&["pglz", "lz4"]),
         Form::Property,
         OnChange::Alter,
-        "How long values are compressed.",
-    ),
+        "How long values are compressed (since 14).",
+    )
+    .since(14),
     attr(STATISTICS, Shape::Int, Form::Property, OnChange::Alter, "The statistics target."),
     attr(WITH, Shape::Options, Form::Child, OnChange::Alter, "Planner options: `n_distinct`, `n_distinct_inherited`."),
     foreign_options::options_attr(OnChange::Alter, "Options of a foreign table's column, such as `column_name`."),

@@ -48,6 +48,10 @@ impl Room for Grant {
         &KIND
     }
 
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        acl::since(object)
+    }
+
     fn need(&self) -> Need {
         Need::Grantor
     }

@@ -79,7 +79,8 @@ const SQL_BODY_ATTR: Attr = attr(
     Form::Child,
     OnChange::Alter,
     "A body that PostgreSQL parses when it is created (since 14): `RETURN a + b` or `BEGIN ATOMIC … END`.",
-);
+)
+.since(14);
 const BODY_ATTR: Attr = attr(
     BODY,
     Shape::Body,
