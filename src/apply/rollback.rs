@@ -213,7 +213,7 @@ async fn take_back(
             let snapshot = ledger::snapshot_of(session, one.plan.number).await?;
             let live = super::reading(session, introspect::read(session)).await;
             let live = live.map_err(|error| if at == 0 { trip.not_begun(error) } else { error })?.state;
-            if let Err(error) = stale::check_back(&one.plan, &live, snapshot.as_ref()) {
+            if let Err(error) = stale::check_back(&one.plan, &live, snapshot.as_ref(), &options.manage) {
                 if at > 0 || taken_up.is_some() {
                     ledger::cancel_run(pen, one.plan.number).await?;
                 }
@@ -263,7 +263,8 @@ async fn finish(
         Some(number) => known_snapshot(session, number).await?,
         None => None,
     };
-    stale::reached_back(&one.plan, &live, snapshot.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
+    stale::reached_back(&one.plan, &live, snapshot.as_ref(), &options.manage)
+        .map_err(|error| error.remedy(trip.remedy()))?;
     if let Some(number) = before {
         let again = match &snapshot {
             Some(snapshot) => stale::put_back(&one.plan, &live, snapshot),

@@ -9,6 +9,7 @@ use crate::diff::{lineage, rename};
 use crate::kinds::{self, owner};
 use crate::model::{Address, Digest, Edges, Error, Object, ObjectId, Result, State, Within};
 use crate::plan::{Action, Expected, Plan};
+use crate::project::Manage;
 use crate::sql::reference;
 
 /// How many differences an error names.
@@ -22,11 +23,11 @@ const EXISTS: &str = "exists already";
 ///
 /// # Errors
 /// `Stale`, naming what differs.
-pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> {
+pub fn check(plan: &Plan, live: &State, snapshot: Option<&State>, manage: &Manage) -> Result<()> {
     let live = renamed(live, plan);
     let snapshot = snapshot.map(|state| renamed(state, plan));
     let recorded = |id: &ObjectId| snapshot.as_ref().and_then(|state| state.get(id));
-    let found = find(&plan.footprint, &live, |e| e.before);
+    let found = find(&plan.footprint, &live, manage, |e| e.before);
     let mut problems = Vec::new();
     let made: FxHashSet<&str> =
         plan.footprint.iter().filter(|e| e.before.is_none()).map(|e| e.object.as_str()).collect();
@@ -75,8 +76,8 @@ fn readable(object: &Object) -> bool {
 ///
 /// # Errors
 /// `Stale`, naming what differs.
-pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result<()> {
-    let found = find(&plan.footprint, live, |e| e.after);
+pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>, manage: &Manage) -> Result<()> {
+    let found = find(&plan.footprint, live, manage, |e| e.after);
     let recorded = |id: &ObjectId| snapshot.and_then(|state| state.get(id));
     let mut problems = Vec::new();
     for (expected, object) in &found.known {
@@ -117,10 +118,10 @@ pub fn check_back(plan: &Plan, live: &State, snapshot: Option<&State>) -> Result
 ///
 /// # Errors
 /// `Failed`, naming what differs.
-pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> {
-    let mut problems = differs(&plan.footprint, live);
+pub fn reached(plan: &Plan, live: &State, before: Option<&State>, manage: &Manage) -> Result<()> {
+    let mut problems = differs(&plan.footprint, live, manage);
     if let Some(before) = before {
-        problems.extend(unforeseen(plan, live, &renamed(before, plan)));
+        problems.extend(unforeseen(plan, live, &renamed(before, plan), manage));
     }
     if problems.is_empty() {
         return Ok(());
@@ -133,22 +134,22 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> 
 }
 
 /// What is in the plan's tables now, although neither the plan nor the state before it has it.
-fn unforeseen(plan: &Plan, live: &State, before: &State) -> Vec<String> {
-    let strangers = find(&plan.footprint, live, |e| e.after.or(e.before)).strangers.into_iter();
+fn unforeseen(plan: &Plan, live: &State, before: &State, manage: &Manage) -> Vec<String> {
+    let strangers = find(&plan.footprint, live, manage, |e| e.after.or(e.before)).strangers.into_iter();
     strangers.filter(|id| !before.has(id)).map(|id| format!("{id} also exists")).collect()
 }
 
 /// How the live state differs from where these plans lead, one after the other; one line per object.
-pub fn not_reached(plans: &[Plan], live: &State) -> Vec<String> {
+pub fn not_reached(plans: &[Plan], live: &State, manage: &Manage) -> Vec<String> {
     let mut last: IndexMap<&str, &Expected> = IndexMap::new();
     for plan in plans {
         last.extend(plan.footprint.iter().map(|expected| (expected.object.as_str(), expected)));
     }
     let footprint: Vec<Expected> = last.into_values().cloned().collect();
-    differs(&footprint, live)
+    differs(&footprint, live, manage)
 }
 
-fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
+fn differs(footprint: &[Expected], live: &State, manage: &Manage) -> Vec<String> {
     let one = |(expected, object): (&Expected, Option<(&ObjectId, &Object)>)| match (expected.after, object) {
         (None, Some(_)) => Some(format!("{} is still there", expected.object)),
         (Some(_), None) => Some(format!("{} is not there", expected.object)),
@@ -157,18 +158,18 @@ fn differs(footprint: &[Expected], live: &State) -> Vec<String> {
         }
         _ => None,
     };
-    find(footprint, live, |e| e.after).known.into_iter().filter_map(one).collect()
+    find(footprint, live, manage, |e| e.after).known.into_iter().filter_map(one).collect()
 }
 
 /// Checks that rolling the plan back led to where it came from; `before` is the snapshot of the revision before.
 ///
 /// # Errors
 /// `Failed`, naming what differs.
-pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result<()> {
+pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>, manage: &Manage) -> Result<()> {
     let live = renamed(live, plan);
     let before = before.map(|state| renamed(state, plan));
     let mut problems = Vec::new();
-    for (expected, object) in find(&plan.footprint, &live, |e| e.before).known {
+    for (expected, object) in find(&plan.footprint, &live, manage, |e| e.before).known {
         match (expected.before, object) {
             (None, Some(_)) => problems.push(format!("{} is still there", expected.object)),
             (Some(_), None) => problems.push(format!("{} is not there", expected.object)),
@@ -184,7 +185,7 @@ pub fn reached_back(plan: &Plan, live: &State, before: Option<&State>) -> Result
         }
     }
     if let Some(before) = &before {
-        problems.extend(unforeseen(plan, &live, before));
+        problems.extend(unforeseen(plan, &live, before, manage));
     }
     if problems.is_empty() {
         return Ok(());
@@ -292,14 +293,21 @@ struct Found<'a> {
     strangers: Vec<&'a ObjectId>,
 }
 
-/// `digest` says which one the state should show.
-fn find<'a>(footprint: &'a [Expected], state: &'a State, digest: fn(&Expected) -> Option<Digest>) -> Found<'a> {
-    let wanted = |at: usize| footprint.get(at).and_then(digest).is_some();
-    let mut known: Vec<_> = footprint.iter().map(|expected| (expected, None)).collect();
+/// `digest` says which one the state should show. What the project leaves to others may change at any time.
+fn find<'a>(
+    footprint: &'a [Expected],
+    state: &'a State,
+    manage: &Manage,
+    digest: fn(&Expected) -> Option<Digest>,
+) -> Found<'a> {
+    let kind = |expected: &&Expected| !manage.leaves(expected.object.split(' ').next().unwrap_or_default());
+    let footprint: Vec<&Expected> = footprint.iter().filter(kind).collect();
+    let wanted = |at: usize| footprint.get(at).copied().and_then(digest).is_some();
+    let mut known: Vec<_> = footprint.iter().map(|expected| (*expected, None)).collect();
     let index: FxHashMap<&str, usize> = footprint.iter().enumerate().map(|(i, e)| (e.object.as_str(), i)).collect();
     let mut roots: FxHashSet<&ObjectId> = FxHashSet::default();
     let mut others = Vec::new();
-    for (id, object) in state.iter() {
+    for (id, object) in state.iter().filter(|(id, _)| !manage.leaves(id.kind().word)) {
         if lineage::repeats(id, state) && index.get(id.to_string().as_str()).is_none_or(|at| !wanted(*at)) {
             continue; // it has that anyway
         }

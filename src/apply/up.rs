@@ -6,6 +6,7 @@ use crate::ledger::{self, Direction, EventTriggers, Headed, How, Ledger, NewRevi
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::{Chain, Link};
 use crate::plan::{Hazard, Plan, Step};
+use crate::project::Manage;
 
 use super::executor::{Executor, Unit};
 use super::fill;
@@ -151,7 +152,7 @@ async fn apply(
         trip.before.set(summary.current);
         if resumed.is_some() {
             snapshot = last_snapshot(session, &ledger).await?;
-        } else if let Err(error) = check(opened, &ledger, plan, &mut before, &mut snapshot).await {
+        } else if let Err(error) = check(opened, &ledger, plan, &options.manage, (&mut before, &mut snapshot)).await {
             if started {
                 ledger::cancel_run(pen, plan.number).await?;
             }
@@ -172,7 +173,7 @@ async fn apply(
         };
         let (live, reading) = live.map_err(|error| not_recorded(&label, error))?;
         let live = live.state;
-        stale::reached(plan, &live, before.as_ref()).map_err(|error| error.remedy(trip.remedy()))?;
+        stale::reached(plan, &live, before.as_ref(), &options.manage).map_err(|error| error.remedy(trip.remedy()))?;
         if let Some(before) = &before {
             let others = stale::elsewhere(plan, before, &live);
             tell_elsewhere(others.into_iter().filter(|id| options.manage.covers(id)).collect(), progress);
@@ -327,15 +328,15 @@ async fn check(
     opened: &Opened,
     ledger: &Ledger,
     plan: &Plan,
-    before: &mut Option<State>,
-    snapshot: &mut Option<State>,
+    manage: &Manage,
+    (before, snapshot): (&mut Option<State>, &mut Option<State>),
 ) -> Result<()> {
     if let Some(live) = before {
-        return stale::check(plan, live, Some(live));
+        return stale::check(plan, live, Some(live), manage);
     }
     *snapshot = last_snapshot(&opened.session, ledger).await?;
     let live = before.insert(super::reading(&opened.session, introspect::read(&opened.session)).await?.state);
-    stale::check(plan, live, snapshot.as_ref())
+    stale::check(plan, live, snapshot.as_ref(), manage)
 }
 
 /// A run that has just begun.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::App;
 use crate::catalog::Session;
 use crate::ledger;
-use crate::model::{Error, Result, State};
+use crate::model::{Error, ObjectId, Result, State};
 use crate::project::Manage;
 use crate::report::{json::FORMAT, text};
 use crate::{diff, introspect};
@@ -65,10 +65,11 @@ pub async fn against_snapshot(session: &Session, live: State, revision: u32, man
     };
     let live = manage.apply(live, &snapshot);
     let comparison = diff::compare(&snapshot, &live);
-    let one = |sign, object: &crate::model::ObjectId, attrs| Drifted { sign, object: object.to_string(), attrs };
-    let mut out: Vec<Drifted> = comparison.created.iter().map(|id| one("+", id, vec![])).collect();
-    out.extend(comparison.changed.iter().map(|(id, attrs)| one("~", id, attrs.clone())));
+    let ours = |id: &&ObjectId| !manage.leaves(id.kind().word);
+    let one = |sign, object: &ObjectId, attrs| Drifted { sign, object: object.to_string(), attrs };
+    let mut out: Vec<Drifted> = comparison.created.iter().filter(ours).map(|id| one("+", id, vec![])).collect();
+    out.extend(comparison.changed.iter().filter(|(id, _)| ours(&id)).map(|(id, attrs)| one("~", id, attrs.clone())));
     out.extend(comparison.open.iter().map(|open| one("~", &open.id, vec![open.attr])));
-    out.extend(comparison.dropped.iter().map(|id| one("-", id, vec![])));
+    out.extend(comparison.dropped.iter().filter(ours).map(|id| one("-", id, vec![])));
     Ok(out)
 }

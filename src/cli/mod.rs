@@ -1,5 +1,6 @@
 //! The command line: one file per command, each with its arguments and its code.
 
+mod advance;
 mod aid;
 mod app;
 mod apply;

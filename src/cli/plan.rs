@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::App;
+use super::advance::advance;
 use super::aid::Help;
 use super::rehearse::Rehearse;
 use crate::apply::lineage;
@@ -90,7 +91,7 @@ impl Plan {
             app.warn(&format!("unverified difference in text: {line}"));
         }
         if let Some(plan) = &mut plan {
-            self.rehearse.run(app, &session, plan, &difference)?;
+            self.rehearse.run(app, &project.manage, &session, plan, &difference)?;
         }
         if self.json {
             let mut out = json::plan(&made.steps, &unverified, &difference.unmodelled);
@@ -112,7 +113,10 @@ impl Plan {
         }
         let changes = !difference.is_empty();
         match plan {
-            None if self.save.is_some() => app.say("nothing to do: no plan was written"),
+            None if self.save.is_some() => {
+                app.say("nothing to do: no plan was written");
+                advance(app, &project, &session, ledger.current(), &mut chain, (&desired.state, &difference))?;
+            }
             None => {}
             Some(plan) => {
                 let path = chain.append(&plan)?;

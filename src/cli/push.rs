@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::App;
+use super::advance::advance;
 use super::aid::Help;
 use super::app::{Approval, check_hazards};
 use super::apply::remember;
@@ -64,13 +65,14 @@ impl Push {
         }
         app.print(&report::plan::plan(&difference.made, app.globals.verbose));
         if difference.made.steps.is_empty() {
+            advance(app, &project, &session, ledger.current(), &mut chain, (&desired.state, &difference))?;
             return Ok(0);
         }
         check_hazards(&difference.made.steps, &options.allow)?;
         let files = load::files_hash(&desired.state);
         let made = difference.made.clone();
         let mut plan = plans::Plan::new(&chain, &self.name, files, session.version.major(), made);
-        self.rehearse.run(app, &session, &mut plan, &difference)?;
+        self.rehearse.run(app, &project.manage, &session, &mut plan, &difference)?;
         app.confirm(
             &format!(
                 "Save this as plan {} and apply it to database {}?",

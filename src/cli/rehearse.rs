@@ -10,6 +10,7 @@ use crate::model::{Class, Ident, Result};
 use crate::plan::Plan;
 use crate::plan::against::Difference;
 use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::project::Manage;
 use crate::prove::{self, Prover, Scene};
 use crate::report::plan as shows;
 use crate::scratch::Author;
@@ -35,7 +36,14 @@ impl Rehearse {
     ///
     /// # Errors
     /// `Refused`, with the step that failed, or the values that changed.
-    pub fn run(&self, app: &App, session: &Session, plan: &mut Plan, difference: &Difference) -> Result<()> {
+    pub fn run(
+        &self,
+        app: &App,
+        manage: &Manage,
+        session: &Session,
+        plan: &mut Plan,
+        difference: &Difference,
+    ) -> Result<()> {
         if self.is_off() || plan.steps.is_empty() {
             return Ok(());
         }
@@ -57,7 +65,8 @@ impl Rehearse {
         }
         app.tell_of_walls(prover.walls());
         let Difference { live, edges, end, .. } = difference;
-        let scene = Scene { start: live, edges, end, creator: &creator };
+        let live = manage.without_theirs(live);
+        let scene = Scene { start: &live, edges, end, creator: &creator };
         let rehearsal = app.wait(prover.rehearse(plan, &scene))?;
         match rehearsal.proof.verdict() {
             Verdict::Failed => return Err(prove::refusal(plan, &rehearsal)),

@@ -53,7 +53,7 @@ impl Stamp {
         }
         let live = app.wait(introspect::read(&session))?.state;
         // For a database without revisions, nothing is reported.
-        let differs = stale::not_reached(&plans, &live);
+        let differs = stale::not_reached(&plans, &live, &project.manage);
         if !differs.is_empty() && !self.force {
             let error = Error::stale(format!("the database is not what plan {number} leads to"));
             let error = differs.iter().take(20).fold(error, |error, line| error.detail(line.clone()));

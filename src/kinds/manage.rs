@@ -158,12 +158,13 @@ fn has_owner(id: &ObjectId, state: &State) -> bool {
 fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
     let is_right = |kind: KindRef| kind == &grant::KIND || kind == &revoke::KIND;
     if !managed.grants {
-        desired.objects.retain(|id, _| !is_right(id.kind()));
-        let theirs: Vec<(ObjectId, Object)> = live
-            .iter()
-            .filter(|(id, _)| is_right(id.kind()) && id.parent().is_some_and(|p| desired.has(p)))
-            .map(|(id, object)| (id.clone(), object.clone()))
-            .collect();
+        let defaults = |id: &ObjectId| id.is(&default_privileges::KIND);
+        desired.objects.retain(|id, _| !is_right(id.kind()) && !defaults(id));
+        let stays = |id: &ObjectId| {
+            defaults(id) || is_right(id.kind()) && id.parent().is_some_and(|p| desired.has(p) || defaults(p))
+        };
+        let theirs: Vec<(ObjectId, Object)> =
+            live.iter().filter(|(id, _)| stays(id)).map(|(id, object)| (id.clone(), object.clone())).collect();
         theirs.into_iter().for_each(|(id, object)| _ = desired.put(id, object));
         return;
     }

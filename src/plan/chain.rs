@@ -148,6 +148,16 @@ impl Chain {
         Ok(path)
     }
 
+    /// Notes that the last plan leads to these files, which mean the same as those that it was made for.
+    ///
+    /// # Errors
+    /// `Failed` if the chain cannot be written.
+    pub fn lead_to(&mut self, files: Digest) -> Result<()> {
+        let Some(head) = self.links.last_mut() else { return Ok(()) };
+        head.files = files;
+        interrupt::undivided(|| self.save())
+    }
+
     /// Removes the last plan: its line and its file.
     ///
     /// # Errors
@@ -194,7 +204,9 @@ impl Chain {
         let Some(at) = self.links.iter().position(|l| l.number == plan.number) else {
             return Err(Error::failed(format!("there is no plan {}", plan.number)));
         };
-        self.links[at] = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files: plan.files };
+        // The line may lead to files that mean the same as the plan's own.
+        let files = self.links[at].files;
+        self.links[at] = Link { number: plan.number, name: plan.name.clone(), hash: plan.hash(), files };
         let path = self.path(&self.links[at]);
         interrupt::undivided(|| {
             whole::write(&path, &file::write(plan))?;

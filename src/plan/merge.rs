@@ -49,12 +49,16 @@ pub fn versions(text: &str) -> Vec<String> {
     vec![ours, theirs]
 }
 
-/// The chain's lines of both sides, each once.
+/// The chain's lines of both sides, each plan once: one side may have it lead to files that mean the same.
 pub(super) fn links(path: &Path, text: &str) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::new();
     for version in versions(text) {
-        let known: FxHashSet<Link> = links.iter().cloned().collect();
-        links.extend(chain::lines(path, &version)?.into_iter().filter(|link| !known.contains(link)));
+        for link in chain::lines(path, &version)? {
+            let same = |other: &Link| (other.number, &other.name, other.hash) == (link.number, &link.name, link.hash);
+            if !links.iter().any(same) {
+                links.push(link);
+            }
+        }
     }
     Ok(links)
 }

@@ -1,5 +1,7 @@
 //! Which parts of a database belong to the project: schemas, patterns, owners, grants, and partitions that others create.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Session, Version};
@@ -61,7 +63,18 @@ impl Manage {
             .filter(|(id, object)| self.external_partitions && is_partition(object) && !desired.has(id))
             .map(|(id, _)| id.clone())
             .collect();
-        live.objects.retain(|id, _| self.covers(id) && (external.is_empty() || !external.contains(id.root())));
+        // A schema that nobody declares stays if there is something in it that is not the project's.
+        let shared: FxHashSet<ObjectId> = live
+            .iter()
+            .filter(|(id, _)| !of_schema(id) && !self.covers(id))
+            .filter_map(|(id, _)| id.schema().filter(|schema| !desired.has(schema)).cloned())
+            .collect();
+        let stays = |id: &ObjectId| of_schema(id) && id.schema().is_some_and(|schema| shared.contains(schema));
+        live.objects.retain(|id, _| {
+            self.covers(id)
+                && (external.is_empty() || !external.contains(id.root()))
+                && (shared.is_empty() || !stays(id))
+        });
         live
     }
 
@@ -82,9 +95,19 @@ impl Manage {
         }
     }
 
-    /// What the files declare although the project leaves it out: it is ignored, which has to be reported.
+    /// What the files declare although the project leaves it out, or to others: it is ignored, which has to be reported.
     pub fn left_out<'a>(&self, desired: &'a State) -> Vec<&'a ObjectId> {
-        desired.iter().map(|(id, _)| id).filter(|id| id.root() == *id && !self.covers(id)).collect()
+        let vain = |id: &&ObjectId| self.leaves(id.kind().word) || id.root() == *id && !self.covers(id);
+        desired.iter().map(|(id, _)| id).filter(vain).collect()
+    }
+
+    /// True if the project leaves objects of that kind to others, whatever they belong to: they change without its doing.
+    pub fn leaves(&self, word: &str) -> bool {
+        match word {
+            "owner" => !self.owners,
+            "grant" | "revoke" | "default-privileges" => !self.grants,
+            _ => false,
+        }
     }
 
     /// A live state as files say it: with the roles of the files, without the owners that need not be said. With `adopt`, whoever
@@ -108,7 +131,7 @@ impl Manage {
             state.objects.retain(|id, _| !id.is(&owner::KIND));
         }
         if !self.grants {
-            state.objects.retain(|id, _| !matches!(id.kind().word, "grant" | "revoke"));
+            state.objects.retain(|id, _| !self.leaves(id.kind().word));
         }
         Written { state, owner: found }
     }
@@ -123,6 +146,17 @@ impl Manage {
             }
         }
         back
+    }
+
+    /// A live state without what others decide for all objects to come: the plans of the project do not reckon with it.
+    pub fn without_theirs<'a>(&self, live: &'a State) -> Cow<'a, State> {
+        let theirs = |id: &ObjectId| id.schema().is_none() && self.leaves(id.root().kind().word);
+        if !live.iter().any(|(id, _)| theirs(id)) {
+            return Cow::Borrowed(live);
+        }
+        let mut live = live.clone();
+        live.objects.retain(|id, _| !theirs(id));
+        Cow::Owned(live)
     }
 
     /// True if the project manages the object, going by its schema and name.
@@ -140,6 +174,11 @@ impl Manage {
         let own = (root.kind().within == Within::Schema || schema.is_none()).then(|| root.name().as_str());
         !self.exclude.iter().any(|pattern| pattern.matches(schema.map(Ident::as_str), own))
     }
+}
+
+/// True for a schema, and for what is said of it: its comment, its owner, its grants.
+fn of_schema(id: &ObjectId) -> bool {
+    std::iter::once(id).chain(id.ancestors()).all(|id| id.kind().within != Within::Schema)
 }
 
 fn is_partition(object: &crate::model::Object) -> bool {
@@ -220,6 +259,7 @@ mod tests {
     use super::*;
     use crate::kinds::find;
     use crate::kinds::scope::schema_id;
+    use crate::model::Object;
 
     fn table(schema: &str, name: &str) -> ObjectId {
         ObjectId::new(find("table").unwrap().kind(), Some(schema_id(schema)), name)
@@ -251,6 +291,26 @@ mod tests {
         assert!(!manage(&["public.ord*"]).covers(&orders) && !manage(&["orders"]).covers(&comment));
         assert!(manage(&["audit.*"]).covers(&orders) && manage(&["audit.*"]).covers(&of_schema));
         assert!(!manage(&["audit"]).covers(&of_schema) && !manage(&["audit"]).covers(&table("audit", "x")));
+    }
+
+    #[test]
+    fn a_schema_with_what_is_not_managed_stays_unless_it_is_declared() {
+        let mut live = State::default();
+        let comment = ObjectId::facet(find("comment").unwrap().kind(), schema_id("auth"));
+        for id in
+            [schema_id("public"), schema_id("auth"), comment.clone(), table("auth", "users"), table("public", "t")]
+        {
+            live.put(id, Object::default());
+        }
+        let left = |desired: &State| -> Vec<String> {
+            manage(&["auth.*"]).apply(live.clone(), desired).iter().map(|(id, _)| id.to_string()).collect()
+        };
+        assert_eq!(left(&State::default()), ["schema public", "table public.t"]);
+        let mut desired = State::default();
+        desired.put(schema_id("auth"), Object::default());
+        assert_eq!(left(&desired), ["schema public", "schema auth", "comment on schema auth", "table public.t"]);
+        let all = Manage { exclude: vec![Pattern::new("public.t")], ..Manage::default() };
+        assert!(all.apply(live.clone(), &desired).has(&schema_id("auth")));
     }
 
     #[test]

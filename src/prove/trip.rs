@@ -5,6 +5,7 @@ use crate::catalog::Session;
 use crate::model::{ObjectId, Result, State, Text};
 use crate::plan::proof::Leg;
 use crate::plan::{Action, Hazard, Plan, Step};
+use crate::project::Manage;
 use crate::scratch::Site;
 
 use super::claims::{Observation, Observer};
@@ -212,7 +213,7 @@ impl Travel<'_> {
     /// `lines`: what is wrong by now.
     async fn at_the_top(&self, cargo: &Cargo, load: &mut Load, seen: &mut Seen, mut lines: Vec<String>) -> Result<Leg> {
         let plan = self.plan;
-        if let Err(error) = stale::reached(plan, &seen.top.state, Some(&seen.start.state)) {
+        if let Err(error) = stale::reached(plan, &seen.top.state, Some(&seen.start.state), &Manage::default()) {
             lines.extend(error.details);
         }
         if let Some(end) = self.end {
