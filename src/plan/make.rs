@@ -429,6 +429,9 @@ impl<'a> Maker<'a> {
                     out.push(finding);
                 }
             }
+            if node.act == Act::Create && !node.replaced {
+                out.extend(self.loses_defaults(&id));
+            }
             if let Act::Rebuild(columns) = &node.act {
                 out.extend(
                     columns.iter().flat_map(|column| hazards::rebuilt(&node.id, column, (old, new), self.wanted.edges)),
@@ -437,6 +440,15 @@ impl<'a> Maker<'a> {
             }
         }
         out
+    }
+
+    /// What a new object has from default privileges, and does not say.
+    fn loses_defaults(&self, id: &ObjectId) -> Option<Finding> {
+        let creator = self.wanted.creator?;
+        let cx = Context { creator: Some(creator), ..Context::new(self.wanted.server, self.wanted.new) };
+        let [before, _] = self.defaults.each_ref();
+        let unasked = manage::after_create(id, [before, before], &cx).ok()?;
+        (!unasked.is_empty()).then(|| hazards::unasked(id, creator))
     }
 
     pub(super) fn made_new(&self, root: &ObjectId) -> bool {

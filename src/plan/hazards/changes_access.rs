@@ -1,6 +1,8 @@
 //! `changes-access`: who may see or do what changes.
 
 use super::{Finding, Hazard, Subject, finding};
+use crate::model::{Ident, ObjectId};
+use crate::sql;
 
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let id = subject.id;
@@ -12,4 +14,13 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     let put_back = subject.replaced && (id.signature().is_none() || subject.before.get(id) == subject.after.get(id));
     ((facet || on_table) && stays && !put_back).then_some(())?;
     finding(Hazard::ChangesAccess, format!("{id} decides who may do what"))
+}
+
+/// A new object does not keep what default privileges give: people may rely on them without knowing the files.
+pub fn unasked(id: &ObjectId, creator: &Ident) -> Finding {
+    let reason = format!(
+        "default privileges of {} give rights on {id} that no file says, and they are revoked: say `grant …` there to keep them",
+        sql::role(creator)
+    );
+    Finding { hazard: Hazard::ChangesAccess, reason }
 }

@@ -22,6 +22,7 @@ mod volatile;
 mod work;
 
 pub(super) use blocks_writes::with_readers;
+pub(super) use changes_access::unasked;
 pub(super) use irreversible::emptied;
 pub(super) use table_rewrite::binary_compatible;
 pub use untracked_dependency::Bodies;
