@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::apply::{Allow, Fill, Options};
 use crate::catalog::{Connect, NEWEST, Session, interrupt};
 use crate::introspect::untested;
+use crate::kinds::{index, toast};
 use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
 use crate::model::{Class, Error, ObjectId, Result, State, without_passwords};
@@ -217,6 +218,21 @@ impl App {
     pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
             self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is ignored"));
+        }
+        for id in toast::in_vain(&loaded.state) {
+            self.warn(&format!(
+                "`toast.` of {id} is ignored: it has no TOAST table, because its rows are never too long for a page"
+            ));
+        }
+    }
+
+    /// Names the indexes that a failed build left behind: the files say what they are to be.
+    pub fn warn_of_invalid(&self, live: &State) {
+        for id in index::invalid(live) {
+            self.warn(&format!(
+                "{id} is not valid, because a build of it failed: it is written as a good one, so that `setpoint plan` builds it again; \
+                 to do without it, drop it first"
+            ));
         }
     }
 

@@ -90,6 +90,11 @@ impl Plan {
         for line in &unverified {
             app.warn(&format!("unverified difference in text: {line}"));
         }
+        if made.steps.is_empty() {
+            for change in &difference.changes {
+                app.warn(&format!("{} differs, and setpoint has no statement that changes it", change.id()));
+            }
+        }
         if let Some(plan) = &mut plan {
             self.rehearse.run(app, &project.manage, &session, plan, &difference)?;
         }

@@ -12,7 +12,7 @@ use crate::catalog::interrupt;
 use crate::introspect;
 use crate::kdl::unix_lines;
 use crate::kdl::witness::{self, Witness};
-use crate::kinds::roles;
+use crate::kinds::{index, roles};
 use crate::load::{self, Loaded, edit, whole};
 use crate::model::{Class, Error, Result, State};
 use crate::plan::against;
@@ -33,6 +33,7 @@ impl Pull {
         let there = if self.force || !project.schema_dir.exists() { None } else { Some(app.load(&project)?) };
         let session = app.session(&project, "pull")?;
         let live = app.wait(introspect::read(&session))?;
+        app.warn_of_invalid(&live.state);
         for name in live.unmodelled.iter().take(20) {
             app.warn(&format!("not covered by setpoint, not written: {name}"));
         }
@@ -62,7 +63,8 @@ fn in_place(
     let manage = Manage { roles: Default::default(), ..project.manage.clone() };
     let help = Help::new(app, session);
     let compared = against::differing(session, theirs.as_ref().unwrap_or(&live), &loaded.state, &manage, &help);
-    let (differing, unverified) = app.wait(compared)?;
+    let (mut differing, unverified) = app.wait(compared)?;
+    differing.retain(|(id, attrs)| !index::is_only_broken(id, attrs));
     for open in unverified.iter().take(20) {
         app.warn(&format!(
             "{}: could not determine whether its {} differs; left as it is: {}",

@@ -1,5 +1,6 @@
 //! Reads a database into a state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
+pub mod classes;
 mod edges;
 mod encoding;
 mod fingerprint;

@@ -1,5 +1,7 @@
 //! Event triggers: `event-trigger audit ddl_command_end function=log_ddl`.
 
+use rustc_hash::FxHashSet;
+
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem, Prop};
 use crate::model::{
@@ -99,6 +101,10 @@ impl Room for EventTrigger {
         Some(node)
     }
 
+    fn same(&self, attr: &'static Attr, old: &Object, new: &Object) -> bool {
+        attr.name == TAGS.name && sorted(old) == sorted(new)
+    }
+
     fn query(&self, _: Version) -> Option<String> {
         Some(
             "SELECT e.oid, e.evtname, e.evtevent::text, n.nspname, p.proname, e.evtenabled, e.evttags FROM pg_event_trigger e \
@@ -123,7 +129,7 @@ impl Room for EventTrigger {
         let (schema, name) = (row.text(), row.text());
         attrs.set(FUNCTION, function_id(schema_id(schema), name));
         attrs.set(ENABLED, firing::enabled(row.char()));
-        attrs.set(TAGS, ordered(row.next()));
+        attrs.set(TAGS, once(row.next()));
         Some(Object::new(attrs))
     }
 
@@ -159,12 +165,25 @@ fn enable(id: &ObjectId, object: &Object) -> Statement {
     Statement::new(format!("ALTER {} {}", sql::target(id), firing::enable(object)))
 }
 
-/// Tags without order.
-fn ordered(tags: Vec<String>) -> Option<Vec<Text>> {
-    let mut tags: Vec<Text> = tags.into_iter().map(Text::from).collect();
-    tags.sort();
-    tags.dedup();
+/// Tags, each once, in the order in which they were given, which means nothing.
+fn once(tags: Vec<String>) -> Option<Vec<Text>> {
+    let mut seen = FxHashSet::default();
+    let tags: Vec<Text> = tags.into_iter().map(Text::from).filter(|tag| seen.insert(tag.clone())).collect();
     (!tags.is_empty()).then_some(tags)
+}
+
+fn sorted(object: &Object) -> Vec<&Text> {
+    let mut tags = object.get(TAGS).unwrap_or_default();
+    tags.sort();
+    tags
+}
+
+/// Takes the order of the tags from the database, where they are the same.
+pub fn settle_tags(theirs: &Object, object: &mut Object) {
+    if sorted(theirs) == sorted(object) {
+        let tags: Option<Vec<Text>> = theirs.get(TAGS).map(|tags| tags.into_iter().cloned().collect());
+        object.attrs.set(TAGS, tags);
+    }
 }
 
 #[cfg(test)]

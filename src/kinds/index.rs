@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Problem};
 use crate::model::{
     Address, Attr, Attrs, Expr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options,
-    Result, Shape, Within, attr,
+    Result, Shape, State, Within, attr,
 };
 use crate::sql;
 
@@ -232,6 +232,16 @@ impl Room for Index {
         let statement = Statement::new(format!("DROP {}", sql::target(id)));
         Ok(vec![statement.locks(LockMode::AccessExclusive, id.parent().unwrap_or(id))])
     }
+}
+
+/// True if an index differs in nothing but that a build of it failed, which files never say.
+pub fn is_only_broken(id: &ObjectId, changed: &[&'static str]) -> bool {
+    id.is(&KIND) && changed == [INVALID.name]
+}
+
+/// The indexes of a database that are left over from failed builds.
+pub fn invalid(state: &State) -> impl Iterator<Item = &ObjectId> {
+    state.iter().filter(|(id, object)| id.is(&KIND) && object.is(INVALID)).map(|(id, _)| id)
 }
 
 /// `only` means something where there are partitions.

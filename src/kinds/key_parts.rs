@@ -147,6 +147,26 @@ pub fn computes(object: &Object) -> bool {
     object.get(WHERE).is_some() || parts.iter().any(|part| part.get(EXPRESSION).is_some())
 }
 
+/// True if the part names an operator class, and says no more about it.
+pub fn names_class(part: &Attrs) -> bool {
+    part.get(OPCLASS).is_some() && part.get(OPTIONS).is_none()
+}
+
+/// The operator class that a part names.
+pub fn class(part: &Attrs) -> Option<&Text> {
+    part.get(OPCLASS)
+}
+
+/// The column, if the part is one.
+pub fn column(part: &Attrs) -> Option<&ObjectId> {
+    part.get(COLUMN)
+}
+
+/// Takes out the operator class.
+pub fn forget_class(part: &mut Attrs) {
+    part.remove(OPCLASS.name);
+}
+
 /// True if every part has an operator.
 pub fn have_operators(key: &[Attrs]) -> bool {
     key.iter().all(|part| part.get(OPERATOR).is_some())
@@ -228,7 +248,7 @@ pub fn plain_columns(attrs: &Attrs) -> Option<Vec<&ObjectId>> {
 // ---- catalog ------------------------------------------------------------------------------------------------------
 
 /// The parts of all indexes about which there is more to say than a column or expression: few. The type that an operator class works on
-/// is the index column's own, unless the class stores another.
+/// is the index column's own, unless the class stores another, or the method does: a hash index (OID 405) holds hashes.
 pub const ODD_PARTS: &str = "SELECT p.indexrelid, p.n, CASE WHEN p.odd_class THEN cn.nspname::text END, \
     CASE WHEN p.odd_class THEN p.opcname::text END, CASE WHEN p.odd_collation THEN ln.nspname::text END, \
     CASE WHEN p.odd_collation THEN l.collname::text END, p.attoptions, nullif(p.target, -1)::int8 \
@@ -243,7 +263,9 @@ pub const ODD_PARTS: &str = "SELECT p.indexrelid, p.n, CASE WHEN p.odd_class THE
         FROM pg_index i JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum BETWEEN 1 AND i.indnkeyatts \
         JOIN pg_type t ON t.oid = x.atttypid JOIN pg_opclass c ON c.oid = i.indclass[x.attnum - 1] \
         LEFT JOIN pg_opclass d ON d.opcdefault AND d.opcmethod = c.opcmethod \
-            AND d.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid) AND d.oid <> c.oid \
+            AND d.oid <> c.oid AND d.opcintype = CASE WHEN c.opcmethod <> 405 THEN coalesce(nullif(t.typbasetype, 0), t.oid) \
+                ELSE (SELECT coalesce(nullif(y.typbasetype, 0), y.oid) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid \
+                    WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[x.attnum - 1]) END \
         WHERE i.indrelid >= 16384 OFFSET 0) p \
     JOIN pg_namespace cn ON cn.oid = p.opcnamespace \
     LEFT JOIN pg_collation l ON l.oid = p.coll LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \

@@ -10,8 +10,8 @@ use crate::sql::types;
 use super::acl::{self, On, PRIVILEGES};
 use super::scope::schema_id;
 use super::{
-    Context, Statement, column, default, default_privileges, domain, grant, identity, owner, publication,
-    publication_schema, revoke, room, sequence, table,
+    Context, Statement, column, default, default_privileges, domain, event_trigger, grant, identity, owner,
+    publication, publication_schema, revoke, room, sequence, table, toast,
 };
 
 /// What a project says about owners and privileges.
@@ -36,8 +36,10 @@ impl Default for Managed<'_> {
 /// Objects that are put back although that was not requested keep their owners this way, too.
 pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Managed<'_>) {
     settle_sequences(live, desired);
-    settle_logging(desired, server);
+    settle_logging(live, desired, server);
     settle_nulls(live, desired);
+    settle_tags(live, desired);
+    toast::settle(live, desired);
     settle_owners(live, desired, managed);
     settle_rights(live, desired, server, managed);
 }
@@ -52,8 +54,14 @@ fn settle_sequences(live: &State, desired: &mut State) {
     }
 }
 
-/// The sequence of a serial column is logged as its table is (from 15 on).
-fn settle_logging(desired: &mut State, server: Version) {
+/// A partitioned table has no rows: whether it is logged means nothing, is never altered, and from 18 on cannot even be said. The sequence
+/// of a serial column is logged as its table is (from 15 on).
+fn settle_logging(live: &State, desired: &mut State, server: Version) {
+    for (id, table) in desired.objects.iter_mut().filter(|(_, object)| object.get(table::PARTITION_BY).is_some()) {
+        let theirs = live.get(id).map(|theirs| theirs.is(table::UNLOGGED));
+        let unlogged = theirs.unwrap_or_else(|| table.is(table::UNLOGGED) && !server.at_least(18));
+        table.attrs.set(table::UNLOGGED, unlogged);
+    }
     if !server.at_least(15) {
         return;
     }
@@ -84,6 +92,15 @@ fn settle_nulls(live: &State, desired: &mut State) {
     let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && none(id, object) && !held(id));
     let gone: Vec<ObjectId> = nulls.map(|(id, _)| id.clone()).collect();
     gone.iter().for_each(|id| _ = desired.objects.shift_remove(id));
+}
+
+/// The order of an event trigger's tags means nothing, and the database's is kept.
+fn settle_tags(live: &State, desired: &mut State) {
+    for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&event_trigger::KIND)) {
+        if let Some(theirs) = live.get(id) {
+            event_trigger::settle_tags(theirs, object);
+        }
+    }
 }
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {

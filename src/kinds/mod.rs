@@ -18,6 +18,7 @@ pub mod key_parts;
 pub mod manage;
 pub mod meant;
 pub mod numbering;
+pub mod operator_class;
 pub mod query;
 pub mod refs;
 pub mod rights;
@@ -35,6 +36,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod text_search;
+pub mod toast;
 pub mod values;
 
 pub use room::{BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, Need, Reaction, Room};

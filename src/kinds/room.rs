@@ -172,15 +172,15 @@ pub trait Room: Sync {
         None
     }
 
-    /// The object on the other side of a plan that this one replaces, and that must exist while it is created.
-    fn goes_on_from(&self, _id: &ObjectId, _state: &State, _other: &State) -> Option<ObjectId> {
-        None
-    }
-
     /// True for a type whose attributes `changed` cannot change because of what has values of it, or for a part that cannot come, go or
     /// change: the whole has to be made again.
     fn is_held(&self, _id: &ObjectId, _changed: &[&'static str], _state: &State) -> bool {
         false
+    }
+
+    /// The object on the other side of a plan that this one replaces, and that must exist while it is created.
+    fn goes_on_from(&self, _id: &ObjectId, _state: &State, _other: &State) -> Option<ObjectId> {
+        None
     }
 
     /// The name of a relation that is created and dropped with the object without being a separate object: an identity's sequence.

@@ -8,12 +8,13 @@ use crate::model::{
 use crate::sql;
 
 use super::{
-    Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance,
+    Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance, toast,
 };
 
 /// Not written to the write-ahead log.
 pub const UNLOGGED: Key<bool> = Key::new("unlogged");
-const PARTITION_BY: Key<Expr> = Key::new("partition-by");
+/// What decides to which of its partitions a row belongs.
+pub const PARTITION_BY: Key<Expr> = Key::new("partition-by");
 const ROW_SECURITY: Key<bool> = Key::new("row-security");
 const FORCE_ROW_SECURITY: Key<bool> = Key::new("force-row-security");
 /// What a foreign key points to.
@@ -131,6 +132,11 @@ impl Room for Table {
 
     /// What is logged may not refer to what is not.
     fn changes_after(&self, id: &ObjectId, new: &Object, changed: &[&'static str], state: &State) -> Vec<ObjectId> {
+        if *changed == [WITH.name] && new.get(WITH).is_some_and(|options| options.into_iter().any(toast::is_toasts)) {
+            // One of them may be why it gets a TOAST table.
+            let columns = state.iter().map(|(id, _)| id).filter(|id| id.kind().address == Address::MemberOf);
+            return columns.filter(|column| column.parent() == Some(id)).cloned().collect();
+        }
         if !changed.contains(&UNLOGGED.name) {
             return Vec::new();
         }

@@ -9,18 +9,20 @@ use setpoint::model::State;
 
 use crate::support::{Sandbox, TestDb, block_on, default_major, installed, repository};
 
-struct Case {
-    title: String,
-    schema: String,
-    before: String,
-    data: String,
-    after: String,
-    query: String,
-    result: String,
+/// A case of such a file: what is declared before and after, the data in between, and a query with its result at the end.
+pub struct Case {
+    pub title: String,
+    pub schema: String,
+    pub before: String,
+    pub data: String,
+    pub after: String,
+    pub query: String,
+    pub result: String,
 }
 
-fn cases() -> Vec<Case> {
-    let path = repository().join("fixtures/renames.md");
+/// The cases of a file, each in a schema that is called as the case is.
+pub fn cases_of(file: &str) -> Vec<Case> {
+    let path = repository().join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let case = |case: &str| {
         let (title, rest) = case.split_once('\n').unwrap_or((case, ""));
@@ -59,7 +61,7 @@ fn write(sandbox: &Sandbox, cases: &[Case], text: impl Fn(&Case) -> &str) {
 
 #[test]
 fn what_is_renamed_keeps_its_data_and_what_depends_on_it_follows() {
-    let cases = cases();
+    let cases = cases_of("fixtures/renames.md");
     // What follows a rename does so in all versions alike; the oldest and the newest are asked all the same.
     let majors: BTreeSet<u32> = installed().iter().map(|binaries| binaries.major).collect();
     let ends = [majors.first(), majors.last()].into_iter().flatten().copied();

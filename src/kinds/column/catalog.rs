@@ -60,10 +60,16 @@ pub fn read(row: &mut Row) -> Option<Object> {
 /// Whether a column is a separate object: an inherited one, or a view's, is one only if it has attributes or facets of its own.
 fn how(server: Version) -> String {
     let (own, theirs, compression) = (expression("a", "0"), expression("p", "0"), compression(server));
+    // What is not inherited does not make a column unlike its parent's.
+    let not_null = match server.at_least(18) {
+        true => "(p.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = p.attrelid AND n.contype = 'n' \
+                 AND n.conkey[1] = p.attnum AND n.connoinherit))",
+        false => "p.attnotnull",
+    };
     format!(
         "CASE WHEN a.attinhcount = 0 AND c.relkind NOT IN ('v', 'm') AND c.reloftype = 0 THEN 'own' WHEN a.attislocal AND a.attinhcount > 0 AND NOT c.relispartition THEN 'merged' \
               WHEN a.attinhcount > 0 AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
-                   WHERE i.inhrelid = a.attrelid AND (p.attnotnull <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
+                   WHERE i.inhrelid = a.attrelid AND ({not_null} <> a.attnotnull OR p.atthasdef <> a.atthasdef OR CASE WHEN a.atthasdef AND a.attgenerated = '' AND p.attgenerated = '' THEN \
                          {theirs} <> {own} END)) THEN 'override' \
               WHEN a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL OR (c.relkind IN ('v', 'm') OR c.reloftype <> 0) AND (a.atthasdef OR a.attnotnull OR nullif(a.attstattarget, -1) IS NOT NULL \
                    OR cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\\_attver=%' OR a.attstorage <> t.typstorage OR {compression} IS NOT NULL) \

@@ -110,7 +110,13 @@ impl Graph {
             let (id, Act::Alter(changed)) = (&self.nodes[node].id, &self.nodes[node].act) else { continue };
             let Some(object) = new.get(id) else { continue };
             let first = room(id.kind()).changes_after(id, object, changed, new);
-            let first: Vec<usize> = first.iter().filter_map(|other| self.alters.get(other).copied()).collect();
+            // Its own parts may be made first, which otherwise come after it.
+            let own = |other: &ObjectId| self.creates.get(other).filter(|_| other.parent() == Some(id));
+            let first: Vec<usize> =
+                first.iter().filter_map(|other| self.alters.get(other).or_else(|| own(other)).copied()).collect();
+            for part in first.iter().copied() {
+                self.hard[node].retain(|then| *then != part);
+            }
             first.into_iter().for_each(|other| self.before(other, node));
             let id = &self.nodes[node].id;
             let direction = old.get(id).map_or(Direction::Any, |before| room(id.kind()).change(id, before, object));
