@@ -76,7 +76,7 @@ fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
 fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
     let origins = room(id.kind()).inherited_from(id, state);
     let Some(origin) = origins.first().filter(|_| !state.has(id)) else { return Vec::new() };
-    let folded = state.iter().filter(|(facet, _)| facet.parent() == Some(origin) && facet.kind().folds);
+    let folded = state.inside(origin).filter(|(facet, _)| facet.kind().folds);
     folded.map(|(facet, object)| (facet.moved(Some(id.clone())), object.clone())).collect()
 }
 
@@ -112,12 +112,11 @@ fn keys(table: &ObjectId, here: &State, there: &State) -> Vec<(ObjectId, Object)
             || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
     };
     let theirs = |id: &ObjectId, object: &Object| {
-        here.iter().any(|(other, key)| {
-            let above = other.parent().filter(|above| id.kind() == other.kind() && wholes.contains(above));
-            above.is_some_and(|above| rename::moved(object, table, above) == *key)
-        })
+        let same_kind =
+            |above| here.parts(above, id.kind().word).any(|(_, key)| rename::moved(object, table, above) == *key);
+        wholes.iter().any(same_kind)
     };
-    let own = there.iter().filter(|(id, _)| id.parent() == Some(table) && is_key(id) && !here.has(id));
+    let own = there.inside(table).filter(|(id, _)| is_key(id) && !here.has(id));
     own.filter(|(id, object)| theirs(id, object)).map(|(id, object)| (id.clone(), object.clone())).collect()
 }
 

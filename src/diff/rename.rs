@@ -71,8 +71,12 @@ fn along(old: &State, new: &State) -> Vec<(ObjectId, ObjectId)> {
     let made = made.filter_map(|(id, _)| Some((id, whose(id, new).filter(|owner| old.has(owner))?)));
     let mut out: Vec<(ObjectId, ObjectId)> = Vec::new();
     for (to, owner) in made {
-        let gone = |id: &&ObjectId| id.kind() == to.kind() && id.schema() == to.schema() && !new.has(id);
-        let mut theirs = old.iter().map(|(id, _)| id).filter(gone).filter(|id| whose(id, old).as_ref() == Some(&owner));
+        let gone = |id: &&ObjectId| id.schema() == to.schema() && !new.has(id);
+        let mut theirs = old
+            .of_kind(to.kind().word)
+            .map(|(id, _)| id)
+            .filter(gone)
+            .filter(|id| whose(id, old).as_ref() == Some(&owner));
         if let (Some(from), None) = (theirs.next(), theirs.next()) {
             out.push((from.clone(), to.clone()));
         }
@@ -90,7 +94,8 @@ pub fn constants_follow(state: &mut State, renames: &[Change]) -> bool {
             (Namespace::Relation, Address::Qualified) => (sql::path(from), sql::path(to)),
             _ => continue,
         };
-        for value in state.objects.values_mut().flat_map(|object| object.attrs.iter_mut()).map(|(_, value)| value) {
+        for value in state.objects_mut().values_mut().flat_map(|object| object.attrs.iter_mut()).map(|(_, value)| value)
+        {
             if let Value::Expr(expr) = value
                 && let Some(text) = exchanged_string(expr.as_str(), &from, &to)
             {
@@ -106,7 +111,7 @@ pub fn constants_follow(state: &mut State, renames: &[Change]) -> bool {
 /// was anything.
 pub fn names_stay(state: &mut State, renames: &[Change]) -> bool {
     let mut stayed = false;
-    for (id, object) in &mut state.objects {
+    for (id, object) in state.objects_mut() {
         let before = renames.iter().rev().fold(None, |before: Option<ObjectId>, change| match change {
             Change::Rename(from, to) => before.as_ref().unwrap_or(id).rebased(to, from).or(before),
             _ => before,
@@ -177,7 +182,7 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     if let Some((Some(from), Some(to))) = others {
         (old, edges) = retype(old, edges, &from, &to);
     }
-    old.objects.iter_mut().for_each(|(id, object)| room(id.kind()).sort(object));
+    old.objects_mut().iter_mut().for_each(|(id, object)| room(id.kind()).sort(object));
     let called = |(id, object): (&ObjectId, &Object)| Some((id.clone(), room(id.kind()).called_after(id, object)?));
     let moved: Vec<(ObjectId, ObjectId)> = old.iter().filter_map(called).filter(|(id, to)| id != to).collect();
     moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
@@ -187,11 +192,11 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
 /// like are left: there the comparison asks the server.
 fn relabel(mut state: State, from: &ObjectId, to: &ObjectId) -> State {
     let room = room(from.kind());
-    if let Some(whole) = from.parent().and_then(|whole| state.objects.get_mut(whole)) {
+    if let Some(whole) = from.parent().and_then(|whole| state.objects_mut().get_mut(whole)) {
         room.rename_in(from.name(), to.name(), whole);
     }
     if let (Some(from), Some(to)) = (room.constant(from), room.constant(to)) {
-        let values = state.objects.values_mut().flat_map(|object| object.attrs.iter_mut());
+        let values = state.objects_mut().values_mut().flat_map(|object| object.attrs.iter_mut());
         values.for_each(|(_, value)| respell(value, &from, &to));
     }
     state
@@ -214,7 +219,7 @@ fn respell(value: &mut Value, from: &str, to: &str) {
 fn retype(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let mut state = State::default();
     let mut moved: Vec<(ObjectId, ObjectId)> = Vec::new();
-    for (id, mut object) in old.objects {
+    for (id, mut object) in old.into_objects() {
         object.attrs.iter_mut().for_each(|(_, value)| retype_value(value, from, to));
         let types = id.signature().filter(|_| id.kind().address != Address::Facet);
         if let Some(signature) = types.filter(|signature| signature.contains(from.name().as_str())) {
@@ -269,7 +274,7 @@ fn retyped(text: &str, from: &ObjectId, to: &ObjectId) -> Option<Text> {
 fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let id = |id: ObjectId| id.rebased(from, to).unwrap_or(id);
     let mut state = State::default();
-    for (key, mut object) in old.objects {
+    for (key, mut object) in old.into_objects() {
         attrs(&mut object.attrs, from, to);
         state.put(id(key), object);
     }

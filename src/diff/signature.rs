@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn renamed_routines_are_found_under_their_old_name() {
         let mut desired = state(&[&function("new", "citext")]);
-        desired.objects[0].was = Some(Ident::from("old"));
+        desired.objects_mut()[0].was = Some(Ident::from("old"));
         assert!(settle(&state(&[&function("old", "public.citext")]), &desired).has(&function("new", "public.citext")));
     }
 }

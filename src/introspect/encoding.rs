@@ -235,7 +235,7 @@ impl<'a> Decoder<'a> {
     pub fn state(&mut self) -> Result<State> {
         let mut state = State::default();
         let length = self.size()?;
-        state.objects.reserve(length.min(self.rest.len()));
+        state.objects_mut().reserve(length.min(self.rest.len()));
         for _ in 0..length {
             let id = self.id()?;
             let attrs = self.attrs(id.kind().attrs)?;

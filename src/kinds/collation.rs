@@ -85,7 +85,7 @@ impl Room for Collation {
         // Two that are the same are one.
         let Some(name) = node.args.first().and_then(|arg| arg.as_text()) else { return };
         let id = scope.id(self, name.clone());
-        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+        if let Some(object) = scope.load.state.objects_mut().get_mut(&id) {
             normalise(object);
         }
     }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn two_locales_that_are_the_same_are_one() {
         let one = "collation c locale=C";
-        assert_eq!(load("collation c lc-collate=C lc-ctype=C").0.objects, load(one).0.objects);
+        assert_eq!(load("collation c lc-collate=C lc-ctype=C").0.objects(), load(one).0.objects());
         assert_eq!(alter(one, "collation c locale=POSIX", "collation"), ["replace because of locale"]);
     }
 

@@ -60,8 +60,7 @@ impl Room for Composite {
     }
 
     fn holds(&self, id: &ObjectId, _: &Object, state: &State) -> Option<Holds> {
-        let own = state.iter().filter(|(child, _)| child.parent() == Some(id));
-        let fields = own.filter_map(|(child, object)| match object.value("type") {
+        let fields = state.inside(id).filter_map(|(child, object)| match object.value("type") {
             Some(Value::Type(sql_type)) => Some((child.name().text(), sql_type.clone())),
             _ => None,
         });

@@ -127,7 +127,7 @@ impl Room for DefaultPrivileges {
     /// Goes with the last of its grants, so all of them go.
     fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         let mut out = Vec::new();
-        for (child, object) in cx.state.iter().filter(|(child, _)| child.parent() == Some(id)) {
+        for (child, object) in cx.state.inside(id) {
             out.extend(room(child.kind()).drop(child, object, cx)?);
         }
         Ok(out)

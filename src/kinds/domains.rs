@@ -25,8 +25,7 @@ pub fn of_type<'a>(state: &'a State, sql_type: &SqlType) -> Vec<(ObjectId, &'a O
 
 /// True if the domain refuses values.
 pub fn is_constrained(state: &State, domain: &ObjectId, object: &Object) -> bool {
-    let check = |id: &ObjectId| id.kind().word == "check" && id.parent() == Some(domain);
-    object.value("not-null").is_some() || state.iter().any(|(id, _)| check(id))
+    object.value("not-null").is_some() || state.parts(domain, "check").next().is_some()
 }
 
 /// True if arrays, ranges or rows in columns have values of the domain: PostgreSQL gives it no new rule then, as it does not look into them

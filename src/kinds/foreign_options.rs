@@ -85,7 +85,7 @@ pub fn read(list: Vec<String>, mapping: bool, attrs: &mut Attrs) {
 
 /// Checks what was read from a file: a secret has no value there, and its variable a name that shows its purpose.
 pub fn check(id: &ObjectId, mapping: bool, span: Span, scope: &mut Scope<'_>) {
-    let Some(object) = scope.load.state.objects.get_mut(id) else { return };
+    let Some(object) = scope.load.state.objects_mut().get_mut(id) else { return };
     let span = object.place.unwrap_or(span);
     let mut problems = Vec::new();
     for option in object.get(OPTIONS).unwrap_or_default() {

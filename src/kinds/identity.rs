@@ -66,7 +66,7 @@ impl Room for Identity {
         let Some(column) = scope.parent.clone() else { return };
         let id = ObjectId::facet(&KIND, column.clone());
         let sql_type = scope.load.state.get(&column).and_then(|c| c.get(TYPE)).map(|t| t.as_str().to_string());
-        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+        if let Some(object) = scope.load.state.objects_mut().get_mut(&id) {
             options::normalise(&mut object.attrs, sql_type.as_deref().unwrap_or("bigint"));
         }
     }

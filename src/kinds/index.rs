@@ -253,7 +253,7 @@ fn settle_only(id: &ObjectId, table: &ObjectId, scope: &mut Scope<'_>) {
     let tables = state.iter().map(|(id, _)| id).filter(|id| id.is(table.kind()));
     let partitions: Vec<ObjectId> =
         tables.filter(|other| constraint::parents(state, other).contains(table)).cloned().collect();
-    let Some(index) = state.objects.get_mut(id) else { return };
+    let Some(index) = state.objects_mut().get_mut(id) else { return };
     index.attrs.set(ONLY, !partitions.is_empty());
     index.attrs.set(AFTER, (!partitions.is_empty()).then_some(partitions));
 }

@@ -1,6 +1,6 @@
 //! Columns that a table does not declare itself: from the table that it is a partition of, from its parents, or from its type.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::model::{
@@ -69,8 +69,8 @@ pub fn type_of(object: &Object) -> Option<&ObjectId> {
 }
 
 /// The tables of a type.
-pub fn tables_of<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item = &'a ObjectId> {
-    state.iter().filter(move |(_, object)| type_of(object) == Some(of)).map(|(id, _)| id)
+pub fn tables_of<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item = &'a ObjectId> + use<'a> {
+    state.referring(of, &[OF.name]).map(|(id, _)| id)
 }
 
 /// The attribute of a type that a column of its tables is.
@@ -86,14 +86,12 @@ pub fn leaves(old: &Object, new: &Object) -> bool {
 
 /// The addresses of all columns and constraints that a table has, or may have from elsewhere.
 pub fn parts(state: &State, table: &ObjectId) -> Vec<ObjectId> {
-    let children = state.children();
     let mut found = Vec::new();
     let mut holders = vec![table.clone()];
     let mut at = 0;
     while let Some(holder) = holders.get(at).cloned() {
         at += 1;
-        let own = children.get(&holder).into_iter().flatten();
-        found.extend(own.filter_map(|id| match id.kind().address {
+        found.extend(state.inside(&holder).filter_map(|(id, _)| match id.kind().address {
             Address::MemberOf => Some(ObjectId::new(find("column")?.kind(), Some(table.clone()), id.name().clone())),
             Address::NamedOn => Some(id.moved(Some(table.clone()))),
             _ => None,
@@ -120,13 +118,30 @@ pub fn partition_of(object: &Object) -> Option<(&ObjectId, &str)> {
     Some((partition.get(PARENT)?, partition.get(BOUND)?.as_str()))
 }
 
+/// The partitions of a table, without theirs.
+pub fn own_partitions<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item = &'a ObjectId> + use<'a> {
+    state.referring(of, &[PARTITION_OF.name]).map(|(id, _)| id)
+}
+
 /// The partition of a table for all that no other one has.
 pub fn default_partition<'a>(state: &'a State, of: &ObjectId) -> Option<&'a ObjectId> {
-    let is_default = |bound: &str| bound.trim().eq_ignore_ascii_case("default");
-    let found = |(parent, bound): (&ObjectId, &str)| parent == of && is_default(bound);
-    let mut relations = state.iter().filter(|(id, _)| id.kind().namespace == Namespace::Relation);
-    relations.find(|(_, object)| partition_of(object).is_some_and(found)).map(|(id, _)| id)
+    let defaults = state.once(|state| {
+        let mut defaults = Defaults::default();
+        for (id, object) in state.iter().filter(|(id, _)| id.kind().namespace == Namespace::Relation) {
+            if let Some((parent, bound)) = partition_of(object)
+                && bound.trim().eq_ignore_ascii_case("default")
+            {
+                defaults.0.entry(parent.clone()).or_insert_with(|| id.clone());
+            }
+        }
+        defaults
+    });
+    state.find(defaults.0.get(of)?).map(|(id, _)| id)
 }
+
+/// The default partitions of all tables that have one.
+#[derive(Default)]
+struct Defaults(FxHashMap<ObjectId, ObjectId>);
 
 /// The nearest columns (or constraints) of parents, or attributes of its type, that a table has a column from: objects of the
 /// state, one in each line of descent.
@@ -166,12 +181,12 @@ pub fn inherited_as(state: &State, from: &ObjectId, to: &ObjectId) -> Vec<(Objec
         return Vec::new();
     };
     let mut holders = vec![holder.clone()];
+    let mut seen: FxHashSet<ObjectId> = holders.iter().cloned().collect();
     let mut at = 0;
     while let Some(holder) = holders.get(at).cloned() {
         at += 1;
-        let heirs = state.iter().filter(|(_, object)| parents(object).contains(&&holder)).map(|(id, _)| id);
-        let heirs: Vec<ObjectId> = heirs.filter(|heir| !holders.contains(heir)).cloned().collect();
-        holders.extend(heirs);
+        let heirs = state.referring(&holder, &[PARTITION_OF.name, OF.name, INHERITS.name]).map(|(id, _)| id);
+        holders.extend(heirs.filter(|heir| seen.insert((*heir).clone())).cloned());
     }
     let column = |table: &ObjectId, of: &ObjectId| ObjectId::new(room.kind(), Some(table.clone()), of.name().clone());
     holders.iter().skip(1).map(|table| (column(table, from), column(table, to))).collect()
@@ -243,18 +258,12 @@ pub fn partitions<'a>(state: &'a State, whole: &ObjectId) -> Vec<&'a ObjectId> {
     if !is_partitioned(whole) {
         return Vec::new();
     }
-    let of = |whole: &ObjectId| {
-        let part = |(id, object): (&'a ObjectId, &'a Object)| {
-            partition_of(object).filter(|(parent, _)| *parent == whole).map(|_| id)
-        };
-        state.iter().filter_map(part).collect::<Vec<_>>()
-    };
-    let mut out = of(whole);
+    let mut out: Vec<&ObjectId> = own_partitions(state, whole).collect();
     let mut at = 0;
     while let Some(part) = out.get(at).copied() {
         at += 1;
         if is_partitioned(part) {
-            out.extend(of(part));
+            out.extend(own_partitions(state, part));
         }
     }
     out
@@ -264,31 +273,36 @@ pub fn partitions<'a>(state: &'a State, whole: &ObjectId) -> Vec<&'a ObjectId> {
 pub fn keys<'a>(state: &'a State, table: &'a ObjectId) -> (Vec<&'a ObjectId>, Vec<&'a ObjectId>) {
     let above = |table: &&'a ObjectId| state.get(table).and_then(partition_of).map(|(parent, _)| parent);
     let wholes: Vec<&ObjectId> = std::iter::successors(Some(table), above).take(64).collect();
-    let (mut referring, mut referred) = (Vec::new(), Vec::new());
-    for (key, object) in state.iter().filter(|(key, _)| key.kind().namespace == Namespace::Constraint) {
-        let (Some(from), Some(Value::Ref(to))) = (key.parent(), object.value("references")) else { continue };
-        if wholes.contains(&to) && !wholes.contains(&from) {
-            referring.push(from);
-        }
-        if wholes.contains(&from) && !wholes.contains(&to) {
-            referred.push(to);
-        }
-    }
-    (referring, referred)
+    let end = |(key, object): (&'a ObjectId, &'a Object)| match object.value("references") {
+        Some(Value::Ref(to)) => Some((key, key.parent()?, to)),
+        _ => None,
+    };
+    let to = wholes.iter().flat_map(|whole| state.referring(whole, &["references"])).filter_map(end);
+    let from = wholes.iter().flat_map(|whole| state.parts(whole, "foreign-key")).filter_map(end);
+    let mut referring: Vec<_> =
+        to.filter(|(_, from, _)| !wholes.contains(from)).map(|(key, from, _)| (key, from)).collect();
+    let mut referred: Vec<_> = from.filter(|(_, _, to)| !wholes.contains(to)).map(|(key, _, to)| (key, to)).collect();
+    let in_order = |mut ends: Vec<(&ObjectId, &'a ObjectId)>| {
+        ends.sort_by_key(|(key, _)| state.position(key));
+        ends.into_iter().map(|(_, table)| table).collect()
+    };
+    (in_order(std::mem::take(&mut referring)), in_order(std::mem::take(&mut referred)))
 }
 
 /// `ALTER TABLE … DETACH PARTITION …`, where `before` has the partition still. Before 14, rows of a partition without indexes,
 /// foreign keys and triggers can be read and written under its own name meanwhile.
 pub fn detach(id: &ObjectId, parent: &ObjectId, before: &State, server: Version) -> Statement {
     let sql = format!("ALTER TABLE {} DETACH PARTITION {}", sql::path(parent), sql::path(id));
-    let has = |(part, _): (&ObjectId, &Object)| {
-        let kind = part.kind();
-        let index = kind.address == Address::Beside
-            || matches!(kind.namespace, Namespace::IndexConstraint | Namespace::PrimaryKey);
-        let fires = matches!(kind.word, "trigger" | "foreign-key");
-        part.parent() == Some(id) && (index || fires) || part.parent() == Some(parent) && fires
+    let fires = |part: &ObjectId| matches!(part.kind().word, "trigger" | "foreign-key");
+    let index = |part: &ObjectId| {
+        part.kind().address == Address::Beside
+            || matches!(part.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
     };
-    let own = match server.at_least(14) || before.iter().any(has) {
+    let has = || {
+        before.inside(id).any(|(part, _)| index(part) || fires(part))
+            || before.inside(parent).any(|(part, _)| fires(part))
+    };
+    let own = match server.at_least(14) || has() {
         true => LockMode::AccessExclusive,
         false => LockMode::ShareUpdateExclusive,
     };

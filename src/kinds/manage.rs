@@ -46,7 +46,7 @@ pub fn settle(live: &State, desired: &mut State, server: Version, managed: &Mana
 
 /// Privileges and comments on the sequence of an identity name it, whatever it is called.
 fn settle_sequences(live: &State, desired: &mut State) {
-    for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&identity::KIND)) {
+    for (id, object) in desired.objects_mut().iter_mut().filter(|(id, _)| id.is(&identity::KIND)) {
         let name = live.get(id).and_then(|theirs| theirs.get(identity::SEQUENCE_NAME));
         if object.get(identity::SEQUENCE_NAME).is_none() {
             object.attrs.set(identity::SEQUENCE_NAME, name);
@@ -57,7 +57,8 @@ fn settle_sequences(live: &State, desired: &mut State) {
 /// A partitioned table has no rows: whether it is logged means nothing, is never altered, and from 18 on cannot even be said. The sequence
 /// of a serial column is logged as its table is (from 15 on).
 fn settle_logging(live: &State, desired: &mut State, server: Version) {
-    for (id, table) in desired.objects.iter_mut().filter(|(_, object)| object.get(table::PARTITION_BY).is_some()) {
+    for (id, table) in desired.objects_mut().iter_mut().filter(|(_, object)| object.get(table::PARTITION_BY).is_some())
+    {
         let theirs = live.get(id).map(|theirs| theirs.is(table::UNLOGGED));
         let unlogged = theirs.unwrap_or_else(|| table.is(table::UNLOGGED) && !server.at_least(18));
         table.attrs.set(table::UNLOGGED, unlogged);
@@ -72,7 +73,7 @@ fn settle_logging(live: &State, desired: &mut State, server: Version) {
     let serial = desired.iter().filter(|(_, object)| object.unnamed).map(|(id, _)| id);
     let unlogged: Vec<ObjectId> = serial.filter(|id| of_unlogged(id).is_some()).cloned().collect();
     for id in unlogged {
-        desired.objects.entry(id).and_modify(|object| _ = object.attrs.set(sequence::UNLOGGED, true));
+        desired.objects_mut().entry(id).and_modify(|object| _ = object.attrs.set(sequence::UNLOGGED, true));
     }
 }
 
@@ -91,12 +92,12 @@ fn settle_nulls(live: &State, desired: &mut State) {
     };
     let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && none(id, object) && !held(id));
     let gone: Vec<ObjectId> = nulls.map(|(id, _)| id.clone()).collect();
-    gone.iter().for_each(|id| _ = desired.objects.shift_remove(id));
+    gone.iter().for_each(|id| _ = desired.objects_mut().shift_remove(id));
 }
 
 /// The order of an event trigger's tags means nothing, and the database's is kept.
 fn settle_tags(live: &State, desired: &mut State) {
-    for (id, object) in desired.objects.iter_mut().filter(|(id, _)| id.is(&event_trigger::KIND)) {
+    for (id, object) in desired.objects_mut().iter_mut().filter(|(id, _)| id.is(&event_trigger::KIND)) {
         if let Some(theirs) = live.get(id) {
             event_trigger::settle_tags(theirs, object);
         }
@@ -105,7 +106,7 @@ fn settle_tags(live: &State, desired: &mut State) {
 
 fn settle_owners(live: &State, desired: &mut State, managed: &Managed<'_>) {
     if !managed.owners {
-        desired.objects.retain(|id, _| !id.is(&owner::KIND));
+        desired.objects_mut().retain(|id, _| !id.is(&owner::KIND));
     }
     let project = managed.owner.filter(|_| managed.owners);
     let mut missing = Vec::new();
@@ -135,9 +136,8 @@ fn is_superusers(id: &ObjectId, state: &State) -> bool {
     match id.kind().word {
         "event-trigger" => true,
         "publication" => {
-            let whole =
-                |(part, _): (&ObjectId, &Object)| part.is(&publication_schema::KIND) && part.parent() == Some(id);
-            state.get(id).is_some_and(|p| p.is(publication::ALL_TABLES)) || state.iter().any(whole)
+            state.get(id).is_some_and(|p| p.is(publication::ALL_TABLES))
+                || state.parts(id, publication_schema::KIND.word).next().is_some()
         }
         _ => false,
     }
@@ -176,7 +176,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
     let is_right = |kind: KindRef| kind == &grant::KIND || kind == &revoke::KIND;
     if !managed.grants {
         let defaults = |id: &ObjectId| id.is(&default_privileges::KIND);
-        desired.objects.retain(|id, _| !is_right(id.kind()) && !defaults(id));
+        desired.objects_mut().retain(|id, _| !is_right(id.kind()) && !defaults(id));
         let stays = |id: &ObjectId| {
             defaults(id) || is_right(id.kind()) && id.parent().is_some_and(|p| desired.has(p) || defaults(p))
         };
@@ -201,7 +201,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
         .map(|(id, _)| id.clone())
         .collect();
     for id in by_owner {
-        let Some(object) = desired.objects.shift_remove(&id) else { continue };
+        let Some(object) = desired.objects_mut().shift_remove(&id) else { continue };
         let own = id.with_signature(None);
         let both = match desired.get(&own) {
             Some(other) => grant::together(other, &object),
@@ -226,7 +226,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
     for (id, object) in settled {
         match object {
             Some(object) => _ = desired.put(id, object),
-            None => _ = desired.objects.shift_remove(&id),
+            None => _ = desired.objects_mut().shift_remove(&id),
         }
     }
 }
@@ -235,7 +235,7 @@ fn settle_rights(live: &State, desired: &mut State, server: Version, managed: &M
 /// where the project names none, and the owner that initdb gave schema `public`.
 pub fn leave_out_owners(state: &mut State, server: Version, project_owner: Option<&Ident>, connected: &Ident) {
     let usual = project_owner.unwrap_or(connected);
-    state.objects.retain(|id, object| {
+    state.objects_mut().retain(|id, object| {
         if !id.is(&owner::KIND) {
             return true;
         }
@@ -262,8 +262,8 @@ pub fn leave_to_creator(old: &mut State, new: &mut State, desired: &State, conne
         })
         .map(|(id, _)| id.clone())
         .collect();
-    old.objects.retain(|id, _| !unsaid.contains(id));
-    new.objects.retain(|id, _| !unsaid.contains(id));
+    old.objects_mut().retain(|id, _| !unsaid.contains(id));
+    new.objects_mut().retain(|id, _| !unsaid.contains(id));
 }
 
 /// The statements that revoke what default privileges grant to an object that was just created, beyond what the object's own
@@ -279,7 +279,10 @@ pub fn after_create(id: &ObjectId, defaults: [&State; 2], cx: &Context<'_>) -> R
     let schema = id.schema().filter(|schema| *schema != id).map(|schema| schema.name().clone());
     let places = [None, schema.as_ref()].map(|schema| default_privileges::id(creator, word, schema.map(Ident::as_str)));
     for state in defaults {
-        for (facet, unasked) in state.iter().filter(|(facet, _)| facet.parent().is_some_and(|p| places.contains(p))) {
+        let mut given: Vec<_> = places.iter().flat_map(|place| state.inside(place)).collect();
+        given.sort_by_key(|(facet, _)| state.position(facet));
+        given.dedup_by_key(|(facet, _)| *facet);
+        for (facet, unasked) in given {
             let own = facet.moved(Some(id.clone()));
             let room = room(own.kind());
             let statements = match cx.state.get(&own) {

@@ -34,7 +34,7 @@ mod support;
 mod support_function;
 mod target;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod text_search;
 pub mod toast;
 pub mod values;

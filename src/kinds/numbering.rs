@@ -62,7 +62,7 @@ pub fn columns(sequence: &ObjectId, state: &State) -> Vec<ObjectId> {
     }
     let name = sequence.name().as_str().to_lowercase();
     let named = |object: &Object| object.get(VALUE).is_some_and(|value| value.as_str().to_lowercase().contains(&name));
-    let defaults = state.iter().filter(|(id, object)| id.kind().word == "default" && named(object));
+    let defaults = state.of_kind("default").filter(|(_, object)| named(object));
     defaults.filter_map(|(id, _)| id.parent()).filter(|column| numbers(column)).cloned().collect()
 }
 
@@ -147,7 +147,7 @@ pub fn looks_at(id: &ObjectId, old: Option<&Object>, state: &State, other: &Stat
     };
     let table = column.parent().filter(|table| looks && table.kind().word == "table")?;
     let first = |key: &Object| matches!(key.value("columns"), Some(Value::List(list)) if list.first() == Some(&Value::Ref(column.clone())));
-    let has_key = other.iter().any(|(key, object)| key.parent() == Some(table) && first(object));
+    let has_key = other.inside(table).any(|(_, object)| first(object));
     (!has_key && type_of(&column, state).is_some()).then_some(column)
 }
 

@@ -120,7 +120,7 @@ impl Room for Operator {
         }
         let said = scope.load.state.get(&id).map(|object| [COMMUTATOR, NEGATOR].map(|key| object.get(key).cloned()));
         let partners = said.unwrap_or_default().map(|text| text.map(|text| normal(&text, scope)));
-        let Some(object) = scope.load.state.objects.get_mut(&id).filter(|_| is_new) else { return };
+        let Some(object) = scope.load.state.objects_mut().get_mut(&id).filter(|_| is_new) else { return };
         found.into_iter().for_each(|(key, function)| _ = object.attrs.set(key, function));
         let [commutator, negator] = partners;
         object.attrs.set(COMMUTATOR, commutator).set(NEGATOR, negator);
@@ -292,7 +292,7 @@ fn link(id: &ObjectId, state: &mut State) {
             (None, None) => continue,
         };
         let text = two.schema().map(|schema| partner_text(&one, schema.name().as_str(), two.name().as_str()));
-        if let Some(object) = state.objects.get_mut(&one).filter(|object| object.get(key).is_none()) {
+        if let Some(object) = state.objects_mut().get_mut(&one).filter(|object| object.get(key).is_none()) {
             object.attrs.set(key, text);
         }
     }

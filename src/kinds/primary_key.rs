@@ -126,7 +126,7 @@ fn make_not_null(id: &ObjectId, scope: &mut Scope<'_>) {
         state.get(id).and_then(|o| o.get(COLUMNS)).unwrap_or_default().into_iter().cloned().collect();
     for column in columns {
         if state.has(&column) || !constraint::inherits_not_null(state, &column) {
-            let object = state.objects.entry(column).or_default();
+            let object = state.objects_mut().entry(column).or_default();
             object.attrs.put("not-null", Value::Bool(true));
             object.place = object.place.or(place);
         }

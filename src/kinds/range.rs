@@ -94,7 +94,7 @@ impl Room for Range {
             .collect();
         let opclass = object.get(OPCLASS).map(|class| constraint::normal_name(class, "operator-class", scope));
         let opclass = opclass.filter(|class| !is_usual_class(&object, class));
-        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+        if let Some(object) = scope.load.state.objects_mut().get_mut(&id) {
             found.into_iter().for_each(|(key, function)| _ = object.attrs.set(key, function));
             object.attrs.set(OPCLASS, opclass);
             let multirange = object.get(MULTIRANGE).and_then(|text| own_name(&id, text));
@@ -363,7 +363,7 @@ mod tests {
         let plain = load("range floatrange float8").0;
         let said =
             load("range floatrange float8 subtype-opclass=float8_ops multirange-type-name=public.floatmultirange").0;
-        assert_eq!(plain.objects, said.objects);
+        assert_eq!(plain.objects(), said.objects());
     }
 
     #[test]

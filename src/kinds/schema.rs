@@ -88,7 +88,7 @@ impl Room for Schema {
 
 /// Enters the schema. Many files may open the same one; attributes beside its name are given once, in any of them.
 fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
-    let objects = &mut scope.load.state.objects;
+    let objects = scope.load.state.objects_mut();
     let known =
         objects.get_full(id).map(|(at, _, object)| (at, object.place, object.attrs.is_empty() && object.was.is_none()));
     let says_nothing = node.args.len() == 1 && node.props.is_empty();
@@ -104,7 +104,7 @@ fn declare(id: &ObjectId, node: &Node, scope: &mut Scope<'_>) {
         Some((at, _, true)) => {
             objects.shift_remove(id);
             generic::parse_as(id.clone(), &head, 1, scope);
-            let objects = &mut scope.load.state.objects;
+            let objects = scope.load.state.objects_mut();
             if let Some(now) = objects.get_index_of(id) {
                 objects.move_index(now, at);
             }

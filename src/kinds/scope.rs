@@ -71,7 +71,7 @@ impl Load {
             room.parse(&node, &mut Scope { schema, parent, load: self });
         }
         self.finishing = false;
-        self.state.objects.sort_by_cached_key(|_, object| object.place.map(|p| (p.file, p.start)));
+        self.state.objects_mut().sort_by_cached_key(|_, object| object.place.map(|p| (p.file, p.start)));
     }
 }
 

@@ -52,7 +52,7 @@ impl Room for Sequence {
         generic::parse(&KIND, node, scope);
         let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
         let id = scope.id(self, name.clone());
-        if let Some(object) = scope.load.state.objects.get_mut(&id) {
+        if let Some(object) = scope.load.state.objects_mut().get_mut(&id) {
             let sql_type = type_of(object).to_string();
             options::normalise(&mut object.attrs, &sql_type);
         }

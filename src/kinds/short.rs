@@ -87,7 +87,7 @@ pub fn number(node: &Node, table: &ObjectId, column: &ObjectId, scope: &mut Scop
     let mut outside = Scope { schema: schema_id(schema.name().text()), parent: None, load: &mut *scope.load };
     sequence.parse(&made, &mut outside);
     let id = ObjectId::new(sequence.kind(), Some(schema.clone()), name);
-    if let Some(object) = outside.load.state.objects.get_mut(&id) {
+    if let Some(object) = outside.load.state.objects_mut().get_mut(&id) {
         object.unnamed = true;
     }
     let value = format!("nextval({}::regclass)", sql::literal(&sql::path(&id)));

@@ -140,14 +140,11 @@ impl Room for Table {
         if !changed.contains(&UNLOGGED.name) {
             return Vec::new();
         }
-        let keys = state.iter().filter(|(key, _)| key.kind().word == FOREIGN_KEY);
-        let ends = keys.filter_map(|(key, object)| Some((key.parent()?, object.get(REFERENCES)?)));
-        let other = ends.filter_map(|(from, to)| match new.is(UNLOGGED) {
-            true if to == id => Some(from),
-            false if from == id => Some(to),
-            _ => None,
-        });
-        other.filter(|other| *other != id).cloned().collect()
+        let other: Vec<&ObjectId> = match new.is(UNLOGGED) {
+            true => state.referring(id, &[REFERENCES.name]).filter_map(|(key, _)| key.parent()).collect(),
+            false => state.parts(id, FOREIGN_KEY).filter_map(|(_, key)| key.get(REFERENCES)).collect(),
+        };
+        other.into_iter().filter(|other| *other != id).cloned().collect()
     }
 
     fn reaction(&self, _: &ObjectId, _: &Object, disturbance: &Disturbance) -> Reaction {
@@ -251,8 +248,7 @@ fn is_catalog<'a>(options: &[&'a Text]) -> Option<&'a Text> {
 fn is_referenced(table: &ObjectId, state: &State) -> bool {
     let above =
         |table: &ObjectId| state.get(table).and_then(inheritance::partition_of).map(|(parent, _)| parent.clone());
-    let wholes: Vec<ObjectId> = std::iter::successors(Some(table.clone()), above).collect();
-    state.iter().any(|(_, object)| object.get(REFERENCES).is_some_and(|target| wholes.contains(target)))
+    std::iter::successors(Some(table.clone()), above).any(|whole| state.referring(&whole, &[REFERENCES.name]).next().is_some())
 }
 
 const SECURITY: [(Key<bool>, &str, &str); 2] =

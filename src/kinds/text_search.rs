@@ -75,7 +75,7 @@ impl Room for OfFunctions {
         for key in keys {
             let Some(prop) = said.iter().find(|prop| &*prop.name == key.name) else { continue };
             let function = support::resolve(&prop.value, &self.takes(key), scope);
-            if let Some(object) = scope.load.state.objects.get_mut(&id) {
+            if let Some(object) = scope.load.state.objects_mut().get_mut(&id) {
                 object.attrs.set(key, function);
             }
         }

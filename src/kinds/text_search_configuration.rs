@@ -73,7 +73,7 @@ impl Room for Configuration {
         let Some(id) = node.args.first().and_then(Arg::as_text).map(|name| scope.id(self, name.clone())) else {
             return;
         };
-        if let Some(object) = scope.load.state.objects.get_mut(&id)
+        if let Some(object) = scope.load.state.objects_mut().get_mut(&id)
             && lack(object).is_none()
         {
             normalise(object);
@@ -266,6 +266,6 @@ mod tests {
     fn how_mappings_are_written_means_nothing() {
         let one = "text-search-configuration c parser=default { mapping word asciiword { with simple } }";
         let two = "text-search-configuration c { mapping asciiword { with simple }; mapping word { with simple } }";
-        assert_eq!(load(one).0.objects, load(two).0.objects);
+        assert_eq!(load(one).0.objects(), load(two).0.objects());
     }
 }

@@ -58,7 +58,7 @@ pub fn settle(live: &State, desired: &mut State) {
     };
     let vain: Vec<ObjectId> = in_vain(desired).into_iter().filter(kept).cloned().collect();
     for id in vain {
-        desired.objects.entry(id).and_modify(|object| {
+        desired.objects_mut().entry(id).and_modify(|object| {
             let options: Vec<Text> =
                 object.get(WITH).unwrap_or_default().into_iter().filter(|o| !is_toasts(o)).cloned().collect();
             object.attrs.set(WITH, (!options.is_empty()).then_some(Options(options)));

@@ -79,7 +79,7 @@ impl Room for EnumValue {
             (Some(problem), _) => scope.problem(problem),
             (None, Some(was)) => {
                 let part = Part { id: ObjectId::new(&KIND, Some(whole.clone()), name), was, place: node.span };
-                scope.load.state.objects.entry(whole).and_modify(|object| object.parts.push(part));
+                scope.load.state.objects_mut().entry(whole).and_modify(|object| object.parts.push(part));
             }
             (None, None) => {}
         }

@@ -87,7 +87,7 @@ fn multirange(state: &State, parsed: Parsed, depth: usize, seen: &mut dyn FnMut(
     let is_it = |other: &ObjectId| {
         other.name().as_str() == parsed.name && other.schema().map(|s| s.name().as_str()) == parsed.schema.as_deref()
     };
-    let found = state.iter().find_map(|(id, object)| {
+    let found = IS_TYPE.iter().flat_map(|word| state.of_kind(word)).find_map(|(id, object)| {
         let room = room(id.kind());
         let other = room.other_type(id, object).filter(&is_it)?;
         match room.holds(id, object, state)? {

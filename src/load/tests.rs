@@ -197,7 +197,7 @@ fn names_that_look_like_flags_survive() {
     let state = state("table virtual\ntable t { column a (type)virtual; column b type=int }");
     let written = files(&state);
     let again = load_texts(&written).unwrap_or_else(|e| panic!("{e}\n{written:?}")).state;
-    assert_eq!(again.objects, state.objects);
+    assert_eq!(again.objects(), state.objects());
 }
 
 #[test]

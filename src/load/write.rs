@@ -76,7 +76,7 @@ pub fn in_file_order(state: &mut State) {
     tops.dedup();
     tops.sort_by_cached_key(|id| (place(id), rank(id.kind()), id.name().clone(), id.signature().cloned()));
     let order: FxHashMap<ObjectId, usize> = tops.into_iter().enumerate().map(|(at, id)| (id, at)).collect();
-    state.objects.sort_by_cached_key(|id, _| order.get(top(id)).copied());
+    state.objects_mut().sort_by_cached_key(|id, _| order.get(top(id)).copied());
 }
 
 /// The object whose node is not inside of another one's, or only inside of a schema's.

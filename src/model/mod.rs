@@ -4,6 +4,7 @@ mod error;
 mod hash;
 mod id;
 mod ident;
+mod index;
 mod kind;
 pub mod painted;
 mod shown;
@@ -14,6 +15,8 @@ pub use error::{Class, Error, InFiles, Result, SAME_COMMAND, Wrong};
 pub use hash::{Digest, Texts};
 pub use id::{ObjectId, grantor};
 pub use ident::{Ident, MAX_NAME_BYTES};
+#[cfg(test)]
+pub use index::work;
 pub use kind::{Address, Attr, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
 pub use shown::{harmless, in_json, in_line, is_obeyed, without_passwords};
 pub use state::{Change, Edges, Object, Part, Span, State};

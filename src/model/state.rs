@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::index::{Indexes, visited};
 use super::{Attrs, Ident, ObjectId};
 
 /// Where something was written: a file of the load and a byte range in it.
@@ -84,9 +85,12 @@ pub type Edges = FxHashMap<ObjectId, Vec<ObjectId>>;
 /// A flat map of objects, in declaration or catalog order.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// The objects.
-    pub objects: IndexMap<ObjectId, Object, FxBuildHasher>,
+    pub(super) objects: Objects,
+    pub(super) indexes: Indexes,
 }
+
+/// Objects by their ids, in order.
+type Objects = IndexMap<ObjectId, Object, FxBuildHasher>;
 
 impl State {
     /// The object of that id.
@@ -99,9 +103,30 @@ impl State {
         self.objects.contains_key(id)
     }
 
+    /// The object of that id, with the state's own copy of the id.
+    pub fn find(&self, id: &ObjectId) -> Option<(&ObjectId, &Object)> {
+        self.objects.get_key_value(id)
+    }
+
     /// Adds or replaces.
     pub fn put(&mut self, id: ObjectId, object: Object) -> Option<Object> {
-        self.objects.insert(id, object)
+        self.objects_mut().insert(id, object)
+    }
+
+    /// The map itself.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The map itself, for good.
+    pub fn into_objects(self) -> Objects {
+        self.objects
+    }
+
+    /// The map itself, to change something.
+    pub fn objects_mut(&mut self) -> &mut Objects {
+        self.indexes = Indexes::default();
+        &mut self.objects
     }
 
     /// Number of objects.
@@ -116,7 +141,7 @@ impl State {
 
     /// All objects, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectId, &Object)> {
-        self.objects.iter()
+        self.objects.iter().inspect(|_| visited())
     }
 
     /// Everything that had another name before: its current name, its old name, and where that is declared.

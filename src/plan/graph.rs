@@ -389,8 +389,7 @@ fn slots(id: &ObjectId, state: &State) -> Vec<Slot> {
 }
 
 fn priority(node: &Node, old: &State, new: &State) -> Priority {
-    let place =
-        |id: &ObjectId| new.objects.get_index_of(id).or_else(|| old.objects.get_index_of(id)).unwrap_or(usize::MAX);
+    let place = |id: &ObjectId| new.position(id).or_else(|| old.position(id)).unwrap_or(usize::MAX);
     let phase = match node.act {
         Act::Rename(_) => 0,
         Act::Drop if node.replaced => 1,

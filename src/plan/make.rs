@@ -12,6 +12,7 @@ use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, Obj
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph, Node, Side};
+use super::hazards::undeclared_rename::Arrivals;
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
@@ -227,6 +228,7 @@ pub(super) struct Maker<'a> {
     pub(super) defaults: [State; 2],
     /// The names in the bodies of the routines before and after.
     pub(super) bodies: [OnceCell<Bodies<'a>>; 2],
+    arrivals: OnceCell<Arrivals<'a>>,
 }
 
 /// A mode, and what is locked.
@@ -246,7 +248,7 @@ impl<'a> Maker<'a> {
             }
         }
         let defaults = [wanted.old, wanted.new].map(manage::defaults);
-        Self { wanted, graph, twins, defaults, bodies: Default::default() }
+        Self { wanted, graph, twins, defaults, bodies: Default::default(), arrivals: OnceCell::new() }
     }
 
     pub(super) fn cx<'b>(&'b self, state: &'b State) -> Context<'b> {
@@ -423,7 +425,8 @@ impl<'a> Maker<'a> {
             };
             for mut finding in hazards::find(&subject) {
                 if finding.hazard == Hazard::DataLoss && node.act == Act::Drop && !node.replaced {
-                    finding.reason += &hazards::undeclared_rename::hint(&id, old, new).unwrap_or_default();
+                    let arrivals = self.arrivals.get_or_init(|| Arrivals::new(old, new));
+                    finding.reason += &arrivals.hint(&id).unwrap_or_default();
                 }
                 if !out.contains(&finding) {
                     out.push(finding);

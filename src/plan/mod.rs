@@ -12,6 +12,8 @@ mod expand;
 pub mod file;
 mod fold;
 mod graph;
+#[cfg(test)]
+mod growth;
 pub mod hazards;
 mod inverse;
 mod ladder;

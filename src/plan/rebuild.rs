@@ -44,7 +44,7 @@ fn aside(id: &ObjectId, state: &State) -> String {
 
 /// The children that are clauses of the type's CREATE: attributes, a domain's checks.
 fn folded(id: &ObjectId, cx: &Context<'_>) -> Result<Vec<crate::kinds::Folded>> {
-    let children = cx.state.iter().filter(|(child, _)| child.kind().folds && child.parent() == Some(id));
+    let children = cx.state.inside(id).filter(|(child, _)| child.kind().folds);
     children
         .map(|(child, object)| {
             let clause = room(child.kind()).clause(child, object, &[], cx);
@@ -57,9 +57,5 @@ fn folded(id: &ObjectId, cx: &Context<'_>) -> Result<Vec<crate::kinds::Folded>> 
 
 /// The objects that come with the rebuilt type itself.
 pub fn takes_along(id: &ObjectId, state: &State) -> Vec<ObjectId> {
-    state
-        .iter()
-        .filter(|(child, _)| child.kind().folds && child.parent() == Some(id))
-        .map(|(child, _)| child.clone())
-        .collect()
+    state.inside(id).filter(|(child, _)| child.kind().folds).map(|(child, _)| child.clone()).collect()
 }

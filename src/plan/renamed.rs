@@ -119,7 +119,7 @@ impl<'a> Renames<'a> {
         let mut out = self.old.clone();
         for Open { id, attr } in questions {
             if let (Some(object), Some(value)) =
-                (out.objects.get_mut(id), built.state.get(id).and_then(|object| object.value(attr)))
+                (out.objects_mut().get_mut(id), built.state.get(id).and_then(|object| object.value(attr)))
             {
                 object.attrs.put(attr, value.clone());
             }

@@ -2,7 +2,7 @@
 //! included, because another role may have run that step.
 
 use crate::kinds::rights::{self, Demand, Right};
-use crate::kinds::{find, room};
+use crate::kinds::room;
 use crate::model::{Object, ObjectId, State};
 
 use super::fold::Turn;
@@ -64,8 +64,7 @@ fn rebuilt(id: &ObjectId, state: &State) -> Vec<Demand> {
 
 /// The other schemas that the object's definition names. Where a name may be a column's, it need not mean something in `public`.
 fn schemas(id: &ObjectId, state: &State, needs: &dyn Fn(&ObjectId) -> Needs) -> Vec<Demand> {
-    let schema = find("schema").map(|room| room.kind());
-    if state.iter().filter(|(id, _)| Some(id.kind()) == schema).nth(1).is_none() {
+    if state.of_kind("schema").nth(1).is_none() {
         return Vec::new();
     }
     let Needs { hard, soft, .. } = needs(id);

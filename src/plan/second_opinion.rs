@@ -80,7 +80,7 @@ fn with_values(state: &State, other: &State, questions: &[Unverified]) -> State 
     let mut out = state.clone();
     for question in questions {
         let Some(value) = value(other, question) else { continue };
-        if let Some(object) = out.objects.get_mut(&question.id) {
+        if let Some(object) = out.objects_mut().get_mut(&question.id) {
             object.attrs.put(question.attr, value.clone());
         }
     }

@@ -70,7 +70,7 @@ impl Manage {
             .filter_map(|(id, _)| id.schema().filter(|schema| !desired.has(schema)).cloned())
             .collect();
         let stays = |id: &ObjectId| of_schema(id) && id.schema().is_some_and(|schema| shared.contains(schema));
-        live.objects.retain(|id, _| {
+        live.objects_mut().retain(|id, _| {
             self.covers(id)
                 && (external.is_empty() || !external.contains(id.root()))
                 && (shared.is_empty() || !stays(id))
@@ -82,7 +82,7 @@ impl Manage {
     /// files leave out, and the privileges and owners that are left to others.
     pub fn desired(&self, desired: &State, live: &State, server: Version) -> State {
         let mut out = if self.roles.is_empty() { desired.clone() } else { roles::map(desired, &self.roles) };
-        out.objects.retain(|id, _| self.covers(id));
+        out.objects_mut().retain(|id, _| self.covers(id));
         let owner = self.owner.as_ref().map(|role| self.roles.get(role).unwrap_or(role));
         settle(live, &mut out, server, &Managed { owner, owners: self.owners, grants: self.grants });
         out
@@ -128,10 +128,10 @@ impl Manage {
         if self.owners {
             leave_out_owners(&mut state, session.version, self.owner.as_ref().or(found.as_ref()), &connected);
         } else {
-            state.objects.retain(|id, _| !id.is(&owner::KIND));
+            state.objects_mut().retain(|id, _| !id.is(&owner::KIND));
         }
         if !self.grants {
-            state.objects.retain(|id, _| !self.leaves(id.kind().word));
+            state.objects_mut().retain(|id, _| !self.leaves(id.kind().word));
         }
         Written { state, owner: found }
     }
@@ -155,7 +155,7 @@ impl Manage {
             return Cow::Borrowed(live);
         }
         let mut live = live.clone();
-        live.objects.retain(|id, _| !theirs(id));
+        live.objects_mut().retain(|id, _| !theirs(id));
         Cow::Owned(live)
     }
 

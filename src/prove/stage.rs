@@ -152,7 +152,6 @@ pub fn left_to_creator(state: &State, creator: &Ident, plan: &Plan) -> State {
 fn closure(scene: &Scene<'_>, seeds: Vec<ObjectId>) -> State {
     let (start, children) = (scene.start, scene.start.children());
     let names: OnceCell<Names<'_>> = OnceCell::new();
-    let partitions: OnceCell<FxHashMap<&ObjectId, Vec<&ObjectId>>> = OnceCell::new();
     let mut there: FxHashSet<ObjectId> = FxHashSet::default();
     let mut open = seeds;
     while let Some(id) = open.pop() {
@@ -173,17 +172,8 @@ fn closure(scene: &Scene<'_>, seeds: Vec<ObjectId>) -> State {
             open.extend([needs.soft, needs.called].concat());
         }
         if object.value("partition-by").is_some() {
-            let all = partitions.get_or_init(|| {
-                let mut map: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
-                for (id, object) in start.iter() {
-                    if let Some((parent, _)) = inheritance::partition_of(object) {
-                        map.entry(parent).or_default().push(id);
-                    }
-                }
-                map
-            });
-            let own = all.get(&id).into_iter().flatten().take(PARTITIONS);
-            open.extend(own.map(|partition| (*partition).clone()));
+            let own = inheritance::own_partitions(start, &id).take(PARTITIONS);
+            open.extend(own.cloned());
         }
     }
     let mut out = State::default();

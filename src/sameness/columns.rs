@@ -62,7 +62,7 @@ impl<'a> Tables<'a> {
 
     /// The types of a table's columns of these names; `None` if it has not all of them.
     pub fn types(&self, table: &ObjectId, names: &[&str]) -> Option<Vec<&'a SqlType>> {
-        let columns = self.columns(self.state.objects.get_key_value(table)?.0, &mut FxHashSet::default());
+        let columns = self.columns(self.state.find(table)?.0, &mut FxHashSet::default());
         let of =
             |name: &&str| columns.iter().find(|column| column.name.as_str() == *name).map(|column| column.sql_type);
         names.iter().map(of).collect()

@@ -95,7 +95,7 @@ impl<'a> Meanings<'a> {
             }
         }
         let elsewhere = self.state.get(&leaf.id).and_then(|object| room(leaf.id.kind()).relation(&leaf.id, object));
-        let elsewhere = elsewhere.and_then(|id| self.state.objects.get_key_value(&id)).map(|(id, _)| id);
+        let elsewhere = elsewhere.and_then(|id| self.state.find(&id)).map(|(id, _)| id);
         meant.extend(elsewhere.filter(|id| !leaf.id.ancestors().any(|a| a == *id)));
         let mut at = 0;
         self.mean(&leaf.written, &mut meant);

@@ -142,7 +142,7 @@ fn with_was(mut state: State, renames: &[Rename]) -> State {
         let first = renames.iter().rev().fold((whose.clone(), was.clone()), |(whose, was), (w, _, from, to)| {
             if w == word && *to == was { (whose, from.clone()) } else { (whose, was) }
         });
-        let found = state.objects.iter_mut().find(|(id, _)| id.kind().word == *word && id.name().as_str() == new);
+        let found = state.objects_mut().iter_mut().find(|(id, _)| id.kind().word == *word && id.name().as_str() == new);
         if let Some((_, object)) = found {
             object.was = Some(Ident::from(first.1.as_str()));
         }

@@ -38,7 +38,7 @@ fn a_kept_reading_counts_until_something_changes() {
             session.batch("INSERT INTO t VALUES (1); ANALYZE t; CREATE TABLE gone (); DROP TABLE gone").await.unwrap();
             let same = introspect::read_or_recall(&session, Some(&kept)).await.unwrap();
             assert!(matches!(same.dependencies, Dependencies::Known(_)), "read again before {change}");
-            assert_eq!(same.state.objects, introspect::read(&session).await.unwrap().state.objects);
+            assert_eq!(same.state.objects(), introspect::read(&session).await.unwrap().state.objects());
             session.batch(change).await.unwrap();
             let now = introspect::read_or_recall(&session, Some(&kept)).await.unwrap();
             assert!(matches!(now.dependencies, Dependencies::Unread(_)), "not noticed: {change}");

@@ -82,7 +82,7 @@ fn every_spelling_of_an_expression_is_recognised() {
             .collect();
         let mut places = 0;
         let (open, settled) = ask(&db, |state| {
-            for (id, object) in &mut state.objects {
+            for (id, object) in state.objects_mut() {
                 for (kind, name, written) in &pairs {
                     if let Some(attr) = place(id, object, kind, name) {
                         set(object, attr, written);
@@ -164,7 +164,7 @@ fn one_question_is_one_round_trip_and_a_thousand_are_no_more() {
         let live = introspect::read(&session).await.unwrap_or_else(|error| panic!("{error}")).state;
         for (asked, written, same) in [(1, "1+", true), (1000, "1+", true), (1, "2+", false), (1000, "2+", false)] {
             let mut desired = live.clone();
-            let defaults = desired.objects.iter_mut().filter(|(id, _)| id.kind().word == "default").take(asked);
+            let defaults = desired.objects_mut().iter_mut().filter(|(id, _)| id.kind().word == "default").take(asked);
             for (number, (_, object)) in defaults.enumerate() {
                 // The columns come in their order: `0 + 1`, `1 + 1`, …
                 set(object, "value", &format!("{number}+{}", &written[..1]));
@@ -190,7 +190,7 @@ fn only_what_means_the_same_is_the_same() {
         db.execute(TABLES);
         for (object, attr, written, same) in WRITTEN {
             let (open, settled) = ask(&db, |state| {
-                let found = state.objects.iter_mut().find(|(id, _)| id.to_string() == *object);
+                let found = state.objects_mut().iter_mut().find(|(id, _)| id.to_string() == *object);
                 let (_, found) = found.unwrap_or_else(|| panic!("no {object}"));
                 set(found, attr, written);
             });
@@ -228,7 +228,7 @@ fn text_inside_of_records_and_types_is_asked_about_too() {
     ] {
         let (open, settled) = ask(&db, |state| {
             state
-                .objects
+                .objects_mut()
                 .values_mut()
                 .for_each(|object| object.attrs.iter_mut().for_each(|(_, v)| exchange(v, from, to)));
         });
@@ -242,7 +242,7 @@ fn text_inside_of_records_and_types_is_asked_about_too() {
 fn a_bound_that_would_be_evaluated_is_not_shown_to_the_database() {
     let db = TestDb::with(TABLES);
     let (open, settled) = ask(&db, |state| {
-        state.objects.values_mut().for_each(|object| {
+        state.objects_mut().values_mut().for_each(|object| {
             object.attrs.iter_mut().for_each(|(_, v)| {
                 exchange(v, "FOR VALUES FROM ('1') TO ('1000')", "for values from (1) to (999 + 1)");
             });
@@ -289,7 +289,8 @@ fn what_cannot_be_asked_is_unverified() {
     );
     let written = |text: &'static str| {
         move |state: &mut State| {
-            let default = state.objects.iter_mut().find(|(id, _)| id.kind().word == "default").expect("a default");
+            let default =
+                state.objects_mut().iter_mut().find(|(id, _)| id.kind().word == "default").expect("a default");
             set(default.1, "value", text);
         }
     };

@@ -179,7 +179,7 @@ fn every_written_expression_is_what_the_database_holds() {
         hold_expressions(&db, major);
         let mut state = block_on(async { introspect::read(&db.session().await).await }).expect("it can be read").state;
         let mut written = 0;
-        for (id, object) in &mut state.objects {
+        for (id, object) in state.objects_mut() {
             let column = id.parent().map_or("", |parent| parent.name().as_str());
             for (kind, name, text) in &pairs {
                 let attr = match (*kind, id.kind().word) {

@@ -121,7 +121,7 @@ impl Room for Column {
         let identity = find(IDENTITY).map(|room| ObjectId::facet(room.kind(), id.clone()));
         // An identity column is never NULL, and that stays when it becomes an ordinary one.
         if identity.is_some_and(|facet| scope.load.state.has(&facet))
-            && let Some(object) = scope.load.state.objects.get_mut(&id)
+            && let Some(object) = scope.load.state.objects_mut().get_mut(&id)
         {
             object.attrs.set(NOT_NULL, true);
         }

@@ -55,7 +55,7 @@ pub fn parse_as<'a>(id: ObjectId, node: &Node, first: usize, scope: &'a mut Scop
     let own = child_attrs(kind.attrs);
     scope.put(id.clone(), object, place);
     scope.children(&node.children, &id, &own);
-    scope.load.state.objects.get_mut(&id)
+    scope.load.state.objects_mut().get_mut(&id)
 }
 
 /// The attributes that may appear as child nodes: flags too where an open-ended list of arguments leaves no room for bare words.

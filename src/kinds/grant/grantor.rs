@@ -58,10 +58,10 @@ pub fn givers(id: &ObjectId, object: &Object, state: &State) -> Vec<ObjectId> {
         }
     }
     if !left.is_empty() {
-        let others = state.iter().filter(|(other, _)| {
-            let here = other.parent().is_some_and(|p| places.contains(&p));
-            other.is(&KIND) && here && *other.name() == grantor && other.signature().is_some() && *other != id
-        });
+        let here = places.iter().flat_map(|place| state.parts(place, KIND.word));
+        let others = here.filter(|(other, _)| *other.name() == grantor && other.signature().is_some() && *other != id);
+        let mut others: Vec<_> = others.collect();
+        others.sort_by_key(|(other, _)| state.position(other));
         for (giver, found) in others {
             let mut open = acl::expanded(&list(object, PRIVILEGES), on, newest);
             open.retain(|right| left.contains(right));

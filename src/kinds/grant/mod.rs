@@ -14,7 +14,7 @@ use crate::sql;
 use super::acl::{self, On, PRIVILEGES, Verb};
 use super::refs::Refs;
 use super::scope::Scope;
-use super::{Context, Direction, Disturbance, Folded, Need, Reaction, Room, Statement};
+use super::{Context, Direction, Disturbance, Folded, Need, Reaction, Room, Statement, find};
 
 pub const GRANT_OPTION: Key<Vec<Text>> = Key::new("grant-option");
 
@@ -213,12 +213,8 @@ fn again(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<Sta
     if gone.is_empty() {
         return vec![];
     }
-    let of_column = |grant: &ObjectId| {
-        let column = grant.parent().filter(|column| On::of(column) == Some(On::Column));
-        let same_roles = grant.name() == id.name() && grant.signature() == id.signature();
-        grant.is(&KIND) && same_roles && column.and_then(|c| c.parent()) == Some(table)
-    };
-    let kept = cx.state.iter().filter(|(grant, _)| of_column(grant));
+    let columns = find("column").into_iter().flat_map(|room| cx.state.parts(table, room.kind().word)).map(|(id, _)| id);
+    let kept = columns.filter_map(|column| cx.state.find(&id.moved(Some(column.clone()))));
     let kept = kept
         .filter(|(_, object)| list(object, PRIVILEGES).iter().any(|right| gone.contains(right) || &**right == "all"));
     kept.flat_map(|(grant, object)| between(grant, &Object::default(), object, cx)).collect()
@@ -248,7 +244,7 @@ fn between(id: &ObjectId, old: &Object, new: &Object, cx: &Context<'_>) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{find, scope::schema_id};
+    use crate::kinds::scope::schema_id;
 
     const PG15: Version = Version(150_000);
 

@@ -97,10 +97,10 @@ impl<'a> Edit<'a> {
         for id in &changed {
             around.extend(id.parent().filter(|_| !write::stands_alone(id)));
         }
-        for id in files.objects.keys().filter(|id| around.contains(id) || changed.contains(id)) {
+        for id in files.objects().keys().filter(|id| around.contains(id) || changed.contains(id)) {
             self.merge(trees, id);
         }
-        for id in files.objects.keys().filter(|id| anew.contains(id)) {
+        for id in files.objects().keys().filter(|id| anew.contains(id)) {
             match (self.carrier(trees, id), write::node(id, target, &self.new_children)) {
                 (Some((file, Carrier::Node(place))), Some(node)) => self.splice(file).replace(place, &node),
                 (Some((file, Carrier::Node(place))), None) => self.splice(file).remove(place),

@@ -75,7 +75,7 @@ fn target(files: &State, live: &State, differing: &[Differing]) -> State {
     let mut out = files.clone();
     let gone = |id: &ObjectId| files.has(id) && !live.has(id);
     let dropped: FxHashSet<&ObjectId> = differing.iter().map(|(id, _)| id).filter(|id| gone(id)).collect();
-    out.objects.retain(|id, _| !dropped.contains(id) && !id.ancestors().any(|parent| dropped.contains(parent)));
+    out.objects_mut().retain(|id, _| !dropped.contains(id) && !id.ancestors().any(|parent| dropped.contains(parent)));
     let mut added: FxHashSet<&ObjectId> = FxHashSet::default();
     for (id, attrs) in differing {
         match (files.get(id), live.get(id)) {

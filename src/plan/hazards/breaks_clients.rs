@@ -64,8 +64,7 @@ fn cannot_insert(subject: &Subject<'_>) -> Option<Finding> {
             }
             _ => false,
         };
-        let grants = subject.after.iter().filter(|(id, _)| id.kind().word == "grant" && id.parent() == Some(on));
-        grants.filter(|(_, object)| may(object)).map(|(id, _)| id.name().as_str()).collect()
+        subject.after.parts(on, "grant").filter(|(_, object)| may(object)).map(|(id, _)| id.name().as_str()).collect()
     };
     let taking = those(sequence, ["usage", "update", "all"]);
     let inserting =
@@ -91,7 +90,7 @@ fn gone(subject: &Subject<'_>) -> ObjectId {
 
 /// True if old rows are identified by something other than the primary key.
 fn has_identity(state: &State, table: &ObjectId) -> bool {
-    state.iter().any(|(id, _)| id.parent() == Some(table) && id.kind().word == "replica-identity")
+    state.parts(table, "replica-identity").next().is_some()
 }
 
 /// What happens to a published table whose old rows are identified in another way, or not at all.
@@ -108,7 +107,8 @@ fn published(subject: &Subject<'_>, table: &ObjectId) -> Option<Finding> {
         }
         _ => false,
     };
-    before.iter().any(publishes).then_some(())?;
+    let of_kinds = ["publication", "publication-table", "publication-schema"];
+    of_kinds.into_iter().flat_map(|word| before.of_kind(word)).any(publishes).then_some(())?;
     finding(
         Hazard::BreaksClients,
         format!(

@@ -1,30 +1,47 @@
 //! Suggests `was=` where an object that holds rows goes and one that looks like it comes: it may have been renamed.
 
+use rustc_hash::FxHashMap;
+
 use crate::model::{Object, ObjectId, State, Value};
 
 /// More candidates than this say nothing.
 const MAX_CANDIDATES: usize = 3;
 
-/// What to add to the reason why dropping `id` loses data; `None` unless something like it is created in its place.
-pub fn hint(id: &ObjectId, before: &State, after: &State) -> Option<String> {
-    let like: fn(&ObjectId, &ObjectId, &State, &State) -> bool = match id.kind().word {
-        "column" | "attribute" => same_type,
-        "table" => same_columns,
-        _ => return None,
-    };
-    let created = after.iter().map(|(other, _)| other).filter(|other| {
-        other.kind() == id.kind()
-            && other.parent() == id.parent()
-            && !before.has(other)
-            && like(id, other, before, after)
-    });
-    let created: Vec<&ObjectId> = created.take(MAX_CANDIDATES + 1).collect();
-    if created.is_empty() || created.len() > MAX_CANDIDATES {
-        return None;
+/// What can be renamed, and how one that goes is compared with one that comes.
+const LIKE: [(&str, Like); 3] = [("column", same_type), ("attribute", same_type), ("table", same_columns)];
+
+type Like = fn(&ObjectId, &ObjectId, &State, &State) -> bool;
+
+/// What a plan creates that may be something else under a new name.
+pub struct Arrivals<'a> {
+    before: &'a State,
+    after: &'a State,
+    /// By what it is in, and its kind.
+    new: FxHashMap<(&'a ObjectId, &'static str), Vec<&'a ObjectId>>,
+}
+
+impl<'a> Arrivals<'a> {
+    /// Those of a plan between these states.
+    pub fn new(before: &'a State, after: &'a State) -> Self {
+        let mut new: FxHashMap<(&ObjectId, &'static str), Vec<&ObjectId>> = FxHashMap::default();
+        for (id, _) in LIKE.iter().flat_map(|(word, _)| after.of_kind(word)).filter(|(id, _)| !before.has(id)) {
+            new.entry((id.parent().unwrap_or(id), id.kind().word)).or_default().push(id);
+        }
+        Self { before, after, new }
     }
-    let names: Vec<String> = created.iter().map(ToString::to_string).collect();
-    let names = names.join(" or ");
-    Some(format!("; if {names} is its new name, write `was={}` there", id.name().as_str()))
+
+    /// What to add to the reason why dropping `id` loses data; `None` unless something like it is created in its place.
+    pub fn hint(&self, id: &ObjectId) -> Option<String> {
+        let (_, like) = LIKE.iter().find(|(word, _)| *word == id.kind().word)?;
+        let created = self.new.get(&(id.parent()?, id.kind().word)).into_iter().flatten();
+        let created = created.filter(|other| like(id, other, self.before, self.after));
+        let names: Vec<String> = created.take(MAX_CANDIDATES + 1).map(ToString::to_string).collect();
+        if names.is_empty() || names.len() > MAX_CANDIDATES {
+            return None;
+        }
+        let names = names.join(" or ");
+        Some(format!("; if {names} is its new name, write `was={}` there", id.name().as_str()))
+    }
 }
 
 fn same_type(old: &ObjectId, new: &ObjectId, before: &State, after: &State) -> bool {
@@ -45,8 +62,7 @@ fn same_columns(old: &ObjectId, new: &ObjectId, before: &State, after: &State) -
 }
 
 fn columns<'s>(table: &ObjectId, state: &'s State) -> Vec<(&'s str, Option<&'s Value>)> {
-    let own = state.iter().filter(|(id, _)| id.kind().word == "column" && id.parent() == Some(table));
-    own.map(|(id, object)| (id.name().as_str(), object.value("type"))).collect()
+    state.parts(table, "column").map(|(id, object)| (id.name().as_str(), object.value("type"))).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +97,7 @@ mod tests {
     fn columns_of_one_type_may_be_one() {
         let before = state(&[("t", &[("mail", "text"), ("n", "integer")])]);
         let after = state(&[("t", &[("email", "text")])]);
-        let hint = |name: &str| hint(&column(&table("t"), name), &before, &after);
+        let hint = |name: &str| Arrivals::new(&before, &after).hint(&column(&table("t"), name));
         let said = "; if column public.t.email is its new name, write `was=mail` there";
         assert_eq!(hint("mail").as_deref(), Some(said));
         assert_eq!(hint("n"), None);
@@ -91,7 +107,7 @@ mod tests {
     fn tables_with_the_same_columns_may_be_one() {
         let before = state(&[("orders", &[("id", "bigint"), ("total", "numeric")]), ("other", &[("x", "text")])]);
         let after = state(&[("sales", &[("id", "bigint"), ("sum", "numeric")])]);
-        let hint = |name: &str| hint(&table(name), &before, &after);
+        let hint = |name: &str| Arrivals::new(&before, &after).hint(&table(name));
         assert_eq!(
             hint("orders").as_deref(),
             Some("; if table public.sales is its new name, write `was=orders` there")

@@ -1,5 +1,6 @@
 //! Whether a default gives each row a value of its own, so that PostgreSQL cannot keep one for all rows that are there.
 
+use crate::kinds;
 use crate::model::{Expr, Namespace, State, Value};
 use crate::sql::names::Name;
 use crate::sql::{names, operators, steady};
@@ -17,9 +18,9 @@ pub(super) fn is(expression: &Expr, state: &State) -> bool {
 /// True if there are declared routines of that name, and all of them are immutable or stable.
 fn declared(name: &Name, state: &State) -> bool {
     let schema = name.parts.len().checked_sub(2).and_then(|at| name.parts.get(at));
-    let mut named = state.iter().filter(|(id, _)| {
-        id.kind().namespace == Namespace::Routine
-            && id.name().as_str() == name.last()
+    let routines = kinds::rooms().iter().map(|room| room.kind()).filter(|kind| kind.namespace == Namespace::Routine);
+    let mut named = routines.flat_map(|kind| state.of_kind(kind.word)).filter(|(id, _)| {
+        id.name().as_str() == name.last()
             && schema.is_none_or(|schema| id.schema().is_some_and(|own| own.name().as_str() == schema))
     });
     let steady = |routine: &crate::model::Object| match routine.value("volatility") {

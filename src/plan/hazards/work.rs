@@ -121,7 +121,7 @@ fn scans<'a>(subject: &Subject<'a>) -> Vec<Task<'a>> {
         _ => may_fail_on_data::looks_at_rows(subject),
     };
     let looks = looks.into_iter().flat_map(|look| look.tables);
-    let numbered = numbered(subject).and_then(|column| Some(subject.there.objects.get_key_value(column.root())?.0));
+    let numbered = numbered(subject).and_then(|column| Some(subject.there.find(column.root())?.0));
     own.then_some(id.root()).into_iter().chain(looks).chain(numbered).map(task).collect()
 }
 
