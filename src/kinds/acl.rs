@@ -250,13 +250,26 @@ pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope
     }
 }
 
+/// A list of privileges in `query`. A long one is stored compressed, and aclexplode() would decompress it again for each of its rows
+/// (src/backend/utils/adt/acl.c).
+const ACL: &str = "acl OPERATOR(pg_catalog.||) '{}'::aclitem[]";
+
 /// One row per object, grantee and grantor (NULL: the owner): with `missing`, the built-in privileges that were taken away, else the
 /// privileges that were given.
 pub fn query(server: Version, missing: bool) -> String {
     let public = if server.at_least(15) { "" } else { ", makeaclitem(0, nspowner, 'CREATE', false)" };
-    // A built-in right that was given again with the grant option is more than the built-in one.
-    let (list, other, option) =
-        if missing { ("base", "acl", "") } else { ("acl", "base", " AND b.is_grantable >= a.is_grantable") };
+    // A built-in right that was given again with the grant option is more than the built-in one. Only owners give built-in rights, to
+    // themselves and to PUBLIC: for all others there is nothing to look for.
+    let (list, other, option, beyond) = if missing {
+        ("base", ACL, "", "")
+    } else {
+        (
+            ACL,
+            "base",
+            " AND b.is_grantable >= a.is_grantable",
+            "a.grantor <> r.owner OR a.grantee <> r.owner AND a.grantee <> 0 OR ",
+        )
+    };
     // No role has built-in privileges on a column, so none can be missing.
     let columns = if missing {
         ""
@@ -281,10 +294,10 @@ pub fn query(server: Version, missing: bool) -> String {
              ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END, defaclrole FROM pg_default_acl \
          ) SELECT r.class, r.oid, r.sub, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
          CASE WHEN a.grantor <> r.owner THEN pg_get_userbyid(a.grantor)::text END, \
-         array_agg(DISTINCT lower(a.privilege_type)), \
-         array_agg(DISTINCT lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
+         array_agg(lower(a.privilege_type)), \
+         array_agg(lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
          FROM rights r, aclexplode(r.{list}) a \
-         WHERE NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantor = a.grantor AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
+         WHERE {beyond}NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantor = a.grantor AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
          GROUP BY r.class, r.oid, r.sub, r.owner, a.grantee, a.grantor ORDER BY r.class, r.oid, r.sub, 4, 5"
     )
 }
