@@ -52,6 +52,8 @@ impl Plan {
             check_name(name)?;
         }
         let session = loading.before(app.session(&project, "plan"))?;
+        // There is nothing to rehearse in a plan without steps.
+        let starting = (self.save.is_some() && !self.empty).then(|| self.rehearse.start(app, &session));
         let ledger = app.ledger(&session)?;
         lineage::check(&ledger, &chain)?;
         let links: Vec<&Link> = chain.links.iter().filter(|l| l.number > ledger.current()).collect();
@@ -95,8 +97,8 @@ impl Plan {
                 app.warn(&format!("{} differs, and setpoint has no statement that changes it", change.id()));
             }
         }
-        if let Some(plan) = &mut plan {
-            self.rehearse.run(app, &project.manage, &session, plan, &difference)?;
+        if let (Some(plan), Some(starting)) = (&mut plan, starting) {
+            self.rehearse.run(app, &project.manage, &session, (plan, &difference), starting)?;
         }
         if self.json {
             let mut out = json::plan(&made.steps, &unverified, &difference.unmodelled);

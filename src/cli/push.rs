@@ -50,6 +50,7 @@ impl Push {
             let names: Vec<String> = pending.iter().map(|l| format!("{} {}", l.number, l.name)).collect();
             return Err(Error::refused(format!("{} pending", list(&names))).remedy(apply_first(&pending)));
         }
+        let starting = self.rehearse.start(app, &session);
         let help = Help::new(app, &session);
         let difference = app.wait(against(&session, &desired.state, &project.manage, &help));
         let difference = difference.map_err(|error| desired.point_out(error))?;
@@ -72,7 +73,7 @@ impl Push {
         let files = load::files_hash(&desired.state);
         let made = difference.made.clone();
         let mut plan = plans::Plan::new(&chain, &self.name, files, session.version.major(), made);
-        self.rehearse.run(app, &project.manage, &session, &mut plan, &difference)?;
+        self.rehearse.run(app, &project.manage, &session, (&mut plan, &difference), starting)?;
         app.confirm(
             &format!(
                 "Save this as plan {} and apply it to database {}?",

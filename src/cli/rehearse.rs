@@ -1,5 +1,6 @@
 //! Rehearses a plan before it is saved: none is kept unless it ran up and down on filled tables.
 
+use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use clap::Args;
@@ -26,10 +27,31 @@ pub struct Rehearse {
     no_rehearsal: bool,
 }
 
+/// A throwaway server that is started while the plan is made.
+pub struct Starting(Option<JoinHandle<Result<Prover>>>);
+
+/// If there is nothing to rehearse, the server ends before the command does.
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            _ = thread.join(); // nobody asks what became of it
+        }
+    }
+}
+
 impl Rehearse {
     /// True if nobody wants a rehearsal.
     pub fn is_off(&self) -> bool {
         self.no_rehearsal || std::env::var_os(VARIABLE).is_some_and(|set| !set.is_empty())
+    }
+
+    /// Begins to start the server for the plan.
+    pub fn start(&self, app: &App, session: &Session) -> Starting {
+        let (creator, major, author) = (creator(session), session.version.major(), app.globals.author());
+        let start = move || Prover::start_as(&creator, major, author);
+        // Without a thread to spare, it is started when it is needed.
+        let thread = (!self.is_off()).then(|| Builder::new().name("server".into()).spawn(start).ok());
+        Starting(thread.flatten())
     }
 
     /// Tries the plan that leads from one end of a difference to the other, and writes into it what was seen.
@@ -41,15 +63,20 @@ impl Rehearse {
         app: &App,
         manage: &Manage,
         session: &Session,
-        plan: &mut Plan,
-        difference: &Difference,
+        (plan, difference): (&mut Plan, &Difference),
+        mut starting: Starting,
     ) -> Result<()> {
         if self.is_off() || plan.steps.is_empty() {
             return Ok(());
         }
         let begin = Instant::now();
-        let creator = Ident::from(session.user.as_str());
-        let prover = match Prover::start_as(&creator, plan.server, app.globals.author()) {
+        let creator = creator(session);
+        let started = match starting.0.take() {
+            // A panic there is a fault of ours in any thread.
+            Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => Prover::start_as(&creator, plan.server, app.globals.author()),
+        };
+        let prover = match started {
             Ok(prover) => prover,
             Err(error) if error.class == Class::Interrupted => return Err(error),
             Err(error) => {
@@ -83,6 +110,10 @@ impl Rehearse {
         plan.proof = Some(rehearsal.proof);
         Ok(())
     }
+}
+
+fn creator(session: &Session) -> Ident {
+    Ident::from(session.user.as_str())
 }
 
 /// What is kept of a plan that could not be tried.

@@ -2,6 +2,7 @@
 
 mod binaries;
 mod confine;
+mod folder;
 mod helped;
 mod keeper;
 mod process;

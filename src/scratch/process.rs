@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -30,9 +29,6 @@ while [ $tries -lt 100 ] && [ -e "$1/data/postmaster.pid" ] && kill -0 "$pid"; d
 rm -rf "$1"
 "#;
 
-/// The name that every directory of ours starts with; the number of the process that made it follows.
-pub(super) const PREFIX: &str = "setpoint-";
-
 /// The user that the server runs as: PostgreSQL refuses to run as root.
 pub(super) fn server_account() -> Result<Option<Account>> {
     if account::current_uid() != Some(0) {
@@ -44,33 +40,6 @@ pub(super) fn server_account() -> Result<Option<Account>> {
             "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as",
         )
         .remedy("run as an ordinary user, or create one: useradd --system postgres")),
-    }
-}
-
-/// Makes a private directory with a path short enough for a socket (107 bytes). It is ours until it is given away.
-pub(super) fn private_directory() -> Result<PathBuf> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let base = base_directory();
-    for _ in 0..1000 {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(cannot("create", &dir, &error)),
-        }
-    }
-    Err(Error::failed(format!("no free name for a directory in {}", base.display()))
-        .remedy("remove the leftovers there"))
-}
-
-/// The directory of our directories. Root's own may be closed to the server's user, and a long path is none for sockets.
-pub(super) fn base_directory() -> PathBuf {
-    let own = std::env::temp_dir();
-    if account::current_uid() == Some(0) || own.as_os_str().len() > 60 || !own.is_dir() {
-        PathBuf::from("/tmp")
-    } else {
-        own
     }
 }
 

@@ -10,8 +10,9 @@ use crate::catalog::{Connect, Session, interrupt};
 use crate::model::{Ident, Result};
 use crate::sql;
 
+use super::folder::{self, Place};
 use super::keeper::{Access, Keeper, random_name};
-use super::process::{Process, cannot, private_directory, run, server_account, write_for};
+use super::process::{Process, cannot, run, server_account, write_for};
 use super::{Binaries, Walls, sweep, template};
 
 /// The port only names the socket, and the socket's directory is private.
@@ -62,29 +63,39 @@ impl Server {
     /// As `start`, with further settings.
     pub fn start_with(binaries: &Binaries, settings: &[(&str, &str)]) -> Result<Self> {
         sweep::sweep(server_account()?.as_ref());
-        Self::begin(binaries, settings, Access::Open, Walls::NONE, true)
-            .or_else(|_| Self::begin(binaries, settings, Access::Open, Walls::NONE, false))
+        let begin = |kept| Self::begin(binaries, settings, (Access::Open, Walls::NONE), Place::Disk, kept);
+        begin(true).or_else(|_| begin(false))
     }
 
     /// A server for what other people wrote: its superuser is known to nobody else, and it runs behind as many walls as this machine has.
     pub fn start_closed(binaries: &Binaries) -> Result<Self> {
         sweep::sweep(server_account()?.as_ref());
-        let begin = |walls, kept| Self::begin(binaries, &[], Access::Closed, walls, kept);
+        let begin = |walls, place, kept| {
+            // What is in memory stays small.
+            let settings: &[_] = if place == Place::Memory { &[("max_wal_size", "128MB")] } else { &[] };
+            Self::begin(binaries, settings, (Access::Closed, walls), place, kept)
+        };
         // A kept cluster may be broken, and the walls too narrow for a server that was built in another way than most.
-        begin(Walls::ALL, true)
-            .or_else(|_| begin(Walls::ALL, false))
-            .or_else(|error| begin(Walls { network: true, files: false }, true).map_err(|_| error))
-            .or_else(|error| begin(Walls::NONE, true).map_err(|_| error))
+        begin(Walls::ALL, Place::roomy(), true)
+            .or_else(|_| begin(Walls::ALL, Place::Disk, false))
+            .or_else(|error| begin(Walls { network: true, files: false }, Place::Disk, true).map_err(|_| error))
+            .or_else(|error| begin(Walls::NONE, Place::Disk, true).map_err(|_| error))
     }
 
     /// Makes or copies a cluster and starts it.
-    fn begin(binaries: &Binaries, settings: &[(&str, &str)], access: Access, walls: Walls, kept: bool) -> Result<Self> {
+    fn begin(
+        binaries: &Binaries,
+        settings: &[(&str, &str)],
+        (access, walls): (Access, Walls),
+        place: Place,
+        kept: bool,
+    ) -> Result<Self> {
         // A start that failed because somebody asked to stop is not tried in another way.
         if interrupt::is_asked() {
             return Err(interrupt::error());
         }
         let account = server_account()?;
-        let directory = private_directory()?;
+        let directory = folder::private(place)?;
         let begun = || {
             let data = directory.join("data");
             let copied = if kept { template::copy_to(&data, binaries, access, account.as_ref()) } else { None };

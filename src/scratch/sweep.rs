@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::catalog::account::Account;
 
-use super::process::{PREFIX, base_directory};
+use super::folder::{self, PREFIX};
 
 /// Younger directories are left alone: their process may run in another container that shares the directory.
 const AGE: Duration = Duration::from_secs(3600);
@@ -18,7 +18,8 @@ pub(super) fn sweep(account: Option<&Account>) {
         return; // Without /proc there is no telling whether a process still runs.
     }
     let uid = account.map(|account| account.uid).or_else(crate::catalog::account::current_uid);
-    for entry in fs::read_dir(base_directory()).into_iter().flatten().flatten() {
+    let entries = folder::bases().into_iter().flat_map(fs::read_dir).flatten().flatten();
+    for entry in entries {
         let Ok(meta) = entry.metadata() else { continue };
         let old = meta
             .modified()

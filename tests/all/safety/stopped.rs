@@ -131,7 +131,7 @@ fn ended(child: Child) -> Outcome {
 /// Folders of throwaway servers that this process made.
 fn throwaway(process: u32) -> Vec<String> {
     let mark = format!("setpoint-{process}-");
-    let all = [std::env::temp_dir(), "/tmp".into()];
+    let all = [std::env::temp_dir(), "/tmp".into(), "/dev/shm".into()];
     let all = all.iter().flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
     all.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(&mark)).collect()
 }
