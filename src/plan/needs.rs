@@ -109,6 +109,18 @@ impl<'a> Names<'a> {
         needs
     }
 
+    /// What the bodies of a routine name, beyond the routines that they call.
+    pub fn in_bodies(&self, id: &ObjectId, object: &Object) -> Vec<ObjectId> {
+        let mut refs = Refs::default();
+        room(id.kind()).refers(id, object, &mut refs);
+        let own = id.schema().map_or("public", |schema| schema.name().as_str());
+        let mut named = Vec::new();
+        for body in &refs.bodies {
+            self.in_text(body, own, &mut |found| push(&mut named, id, found));
+        }
+        named
+    }
+
     /// The enum, domain, composite … of that type text; a bare name is looked for in the own schema and in `public`.
     fn type_objects(&self, sql_type: &SqlType, id: &ObjectId) -> Vec<&'a ObjectId> {
         let text = sql_type.as_str();

@@ -116,11 +116,12 @@ pub async fn tables(
     Ok(rows.into_iter().map(|mut row| table(&row.text(), &row.text())).collect())
 }
 
-fn table(schema: &str, name: &str) -> ObjectId {
+/// The id of a table.
+pub fn table(schema: &str, name: &str) -> ObjectId {
     ObjectId::new(&table::KIND, Some(schema::id(schema)), name)
 }
 
-/// Fills the tables, and looks into which of those that the plan is about (the others are only referred to) a further row goes.
+/// Fills the tables (`only`: not those that they refer to), and looks into which of those that the plan is about (the others are only referred to) a further row goes.
 ///
 /// # Errors
 /// The server's, but for rows that it refuses.
@@ -128,9 +129,9 @@ pub async fn fill(
     session: &Session,
     tables: Vec<ObjectId>,
     about: &[[String; 2]],
-    (seed, plain): (u64, bool),
+    (seed, plain, only): (u64, bool, bool),
 ) -> Result<Load> {
-    let wanted = Wanted { tables: Some(tables), rows: ROWS, seed, edges: !plain, ..Wanted::default() };
+    let wanted = Wanted { tables: Some(tables), only, rows: ROWS, seed, edges: !plain, ..Wanted::default() };
     let mut load = Load::default();
     for filled in rows::fill(session, &wanted).await?.tables {
         if let Some(Resisted { constraint, reason }) = &filled.resisted {

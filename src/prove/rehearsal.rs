@@ -3,7 +3,7 @@
 use crate::apply::stale;
 use crate::catalog::Session;
 use crate::diff;
-use crate::kinds::schema;
+use crate::kinds::{extension, schema};
 use crate::model::{Digest, Edges, Error, Object, Result, State};
 use crate::plan::proof::{Leg, Proof, Rows};
 use crate::plan::{self, Action, Hazard, Plan, Step, Wanted};
@@ -219,7 +219,10 @@ impl Prover {
     async fn on_stage(&self, plan: &Plan, stage: &State, scene: &Scene<'_>) -> Result<Rehearsal> {
         // A superuser builds under a name other than that of the role that it stands in for.
         let left = (self.author == Author::Trusted).then(|| stage::left_to_creator(stage, scene.creator, plan));
-        let stage = stage::without_extensions(left.as_ref().unwrap_or(stage), &self.extensions().await?);
+        let stage = left.as_ref().unwrap_or(stage);
+        let wants_any = stage.of_kind(extension::KIND.word).next().is_some();
+        let available = if wants_any { self.extensions().await? } else { Vec::new() };
+        let stage = stage::without_extensions(stage, &available);
         let stage = &stage;
         let mut proof = self.blank(plan).await?;
         let names = std::cell::OnceCell::new();

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::apply::stale;
 use crate::diff::lineage;
-use crate::kinds::{extension, inheritance, owner};
+use crate::kinds::{extension, inheritance, owner, schema};
 use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
 use crate::plan::{Action, Names, Plan};
 
@@ -53,7 +53,8 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
         let names = Names::new(scene.end);
         for (id, object) in made {
             let needs = names.needs(id, object);
-            seeds.extend([needs.hard, needs.soft, needs.called].concat().iter().map(as_before));
+            let named = names.in_bodies(id, object);
+            seeds.extend([needs.hard, needs.soft, needs.called, named].concat().iter().map(as_before));
         }
     }
     // What extensions provide is not in the state, and what needs it is not known.
@@ -168,16 +169,20 @@ fn closure(scene: &Scene<'_>, seeds: Vec<ObjectId>) -> State {
         open.extend(parts.filter(along).map(|child| (*child).clone()));
         let Some(object) = start.get(&id) else { continue };
         if id.kind().namespace == Namespace::Routine {
-            let needs = names.get_or_init(|| Names::new(start)).needs(&id, object);
-            open.extend([needs.soft, needs.called].concat());
+            // What is called may run: what its body names has to be there, even if nothing depends on it.
+            let names = names.get_or_init(|| Names::new(start));
+            let needs = names.needs(&id, object);
+            open.extend([needs.soft, needs.called, names.in_bodies(&id, object)].concat());
         }
         if object.value("partition-by").is_some() {
             let own = inheritance::own_partitions(start, &id).take(PARTITIONS);
             open.extend(own.cloned());
         }
     }
+    // Every new database has it: where nothing of it is needed, it stays as it is there, without its owner and privileges.
+    let public = schema::id("public");
     let mut out = State::default();
-    for (id, object) in start.iter().filter(|(id, _)| there.contains(*id)) {
+    for (id, object) in start.iter().filter(|(id, _)| there.contains(*id) || **id == public) {
         out.put(id.clone(), object.clone());
     }
     out

@@ -176,7 +176,7 @@ impl Travel<'_> {
             if tables.is_empty() {
                 *from = From::Top;
             } else {
-                trip.load = self.fill(tables, &names, *plain).await?;
+                trip.load = self.fill(tables, &names, *plain, false).await?;
             }
         }
         let cargo = trip.cargo.clone();
@@ -226,7 +226,7 @@ impl Travel<'_> {
             let names = load::of_plan(plan);
             let but: Vec<_> = but.iter().map(|pair| load::after(plan, pair)).collect();
             let tables = load::tables(self.session, plan, &names, &but).await?;
-            *load = self.fill(tables, &names, *plain).await?;
+            *load = self.fill(tables, &names, *plain, false).await?;
         }
         seen.high = self.values(cargo, &seen.first.oids()).await?;
         if cargo.is_from(From::Start) {
@@ -238,7 +238,28 @@ impl Travel<'_> {
             }
             lines.extend(load::refused(self.session, &load.open, &seen.first, &seen.high).await?);
         }
+        if let Cargo::Rows { from: From::Start, plain, but } = cargo {
+            self.fill_new(load, seen, but, *plain).await?;
+        }
         Ok(failed_or_proved(lines))
+    }
+
+    /// Fills the tables that the plan has made, so that the way back runs on filled ones only.
+    async fn fill_new(&self, load: &mut Load, seen: &Seen, but: &[[String; 2]], plain: bool) -> Result<()> {
+        let names = load::of_plan(self.plan);
+        let but: Vec<_> = but.iter().map(|pair| load::after(self.plan, pair)).collect();
+        let old = seen.first.oids();
+        let known = seen.high.tables.iter().filter(|table| old.contains(&table.oid));
+        let known: Vec<ObjectId> = known.map(|table| load::table(&table.schema, &table.name)).collect();
+        let mut new = load::tables(self.session, self.plan, &names, &but).await?;
+        new.retain(|table| !known.contains(table));
+        if !new.is_empty() {
+            let Load { count, tables, without, .. } = self.fill(new, &names, plain, true).await?;
+            load.count += count;
+            load.tables += tables;
+            load.without.extend(without);
+        }
+        Ok(())
     }
 
     /// `wrong`: what is wrong by now.
@@ -313,11 +334,11 @@ impl Travel<'_> {
         Look::at(self.session, self.witness.then_some(self.site)).await
     }
 
-    async fn fill(&self, tables: Vec<ObjectId>, about: &[[String; 2]], plain: bool) -> Result<Load> {
+    async fn fill(&self, tables: Vec<ObjectId>, about: &[[String; 2]], plain: bool, only: bool) -> Result<Load> {
         // The same plan gets the same rows, wherever it is tried.
         let seed = self.plan.hash().to_string();
         let seed = seed.get(..15).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
-        load::fill(self.session, tables, about, (seed, plain)).await
+        load::fill(self.session, tables, about, (seed, plain, only)).await
     }
 
     async fn values(&self, cargo: &Cargo, tables: &[u32]) -> Result<Values> {

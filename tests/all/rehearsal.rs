@@ -166,9 +166,33 @@ fn rows_are_found_that_fit_both_types() {
     );
     sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
     replace(&sandbox, "schema/shop.kdl", "numeric(12,0)", "numeric(12,2)");
+    // What is made along gets rows, too, once it is there.
+    let returns = "table returns {\n    column item bigint not-null { references orders id }\n}\n";
+    sandbox.write("schema/returns.kdl", returns);
     let saved = sandbox.exits(0, &["plan", "--save", "cents"]);
-    says(&saved, &["rehearsed up, down and up again with 24 rows in 2 tables"]);
+    says(&saved, &["rehearsed up, down and up again with 36 rows in 3 tables"]);
     lacks(&saved, "not proved with rows");
+}
+
+#[test]
+fn what_is_only_needed_by_an_extension_or_a_body_is_there() {
+    let (_db, sandbox) = shop();
+    let people = "table people {\n    column name citext\n}\n";
+    sandbox.write("schema/people.kdl", &format!("extension citext\n\nschema app {{\n{people}}}\n"));
+    sandbox.ok(&["plan", "--save", "people", "--no-rehearsal"]);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    // Nothing of schema public is needed but its extension.
+    replace(&sandbox, "schema/people.kdl", "citext\n}", "citext\n    column age integer\n}");
+    says(&sandbox.exits(0, &["plan", "--save", "age"]), &["rehearsed up, down and up again with 12 rows in 1 table"]);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    // Only a body names the table that a check looks at.
+    let late = "schema app {\nfunction late returns=bigint language=plpgsql {\n    body \"BEGIN RETURN (SELECT count(*) FROM public.orders); END\"\n}\n}\n";
+    sandbox.write("schema/late.kdl", late);
+    sandbox.ok(&["plan", "--save", "late", "--no-rehearsal"]);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    let check = "    column age integer\n    check fits \"app.late() < 100\"\n}";
+    replace(&sandbox, "schema/people.kdl", "    column age integer\n}", check);
+    says(&sandbox.exits(0, &["plan", "--save", "fits"]), &["rehearsed up, down and up again with "]);
 }
 
 #[test]

@@ -39,6 +39,8 @@ use server::Desk;
 pub struct Wanted {
     /// Which tables; `None` for all ordinary ones. Those that they refer to are filled too.
     pub tables: Option<Vec<ObjectId>>,
+    /// Whether those that they refer to are left as they are, since they hold rows already.
+    pub only: bool,
     /// Rows per table. A partitioned one gets at least one per partition, where its keys allow it.
     pub rows: usize,
     /// The same seed gives the same rows.
@@ -51,7 +53,7 @@ pub struct Wanted {
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { tables: None, rows: 8, seed: 0, edges: true, budget: Duration::from_millis(300) }
+        Self { tables: None, only: false, rows: 8, seed: 0, edges: true, budget: Duration::from_millis(300) }
     }
 }
 
@@ -107,14 +109,17 @@ pub async fn fill(session: &Session, wanted: &Wanted) -> Result<Filled> {
     facts.edges = wanted.edges;
     server::set_up(session).await?;
     let mut filler = filler(session, &facts, wanted).await?;
+    let meant = |table: &Table| !wanted.only || wanted.tables.as_ref().is_none_or(|tables| tables.contains(&id(table)));
     for at in order(&facts) {
-        filler.table(at).await?;
+        if facts.tables.get(at).is_some_and(meant) {
+            filler.table(at).await?;
+        }
     }
     let outcome = filler.outcome;
     server::clear(session).await?;
     session.batch(PIN_PATH).await?;
     let mut tables = Vec::new();
-    for table in &facts.tables {
+    for table in facts.tables.iter().filter(|table| meant(table)) {
         let (rows, resisted) = outcome.get(&table.oid).cloned().unwrap_or_default();
         tables.push(FilledTable { table: id(table), rows, resisted });
     }
