@@ -140,7 +140,7 @@ fn the_witness_sees_what_the_model_does_not() {
     let create = format!("CREATE {conversion} FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1");
     by_hand(&sandbox, 3, "conversion", &create, Some(&format!("DROP {conversion}")));
     says(&sandbox.exits(0, &["prove", "3"]), &["plan 3 conversion: proved up, down and up again"]);
-    sandbox.ok(&["apply", "--auto-approve"]);
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "unread-sql"]);
     if !witness() {
         return;
     }
