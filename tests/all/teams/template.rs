@@ -124,7 +124,7 @@ fn a_plan_that_fails_leaves_nothing_behind() {
     db.execute("INSERT INTO users (first_name, last_name) VALUES ('Ada', 'Lovelace')");
     full_name(&sandbox);
     edit(&sandbox, "plans/0002-full-name.kdl", "first_name || ' ' || last_name", "first_name || 1 / 0");
-    sandbox.ok(&["seal", "2"]);
+    says(&sandbox.exits(0, &["seal", "2"]), &["failed its rehearsal", "division by zero"]);
     let outcome = sandbox.exits(1, &["apply", "--auto-approve", "--allow", "all"]);
     says(
         &outcome,
@@ -162,7 +162,7 @@ fn plans_before_the_one_that_fails_stay() {
     );
     sandbox.ok(&["seal", "4"]);
     sandbox.ok(&["rollback", "--to", "1", "--auto-approve", "--allow", "all"]);
-    sandbox.exits(1, &["apply", "--auto-approve"]);
+    sandbox.exits(1, &["apply", "--auto-approve", "--allow", "all"]);
     says(&sandbox.exits(0, &["status"]), &["3 third", "4 broken"]);
     assert_eq!(db.value("SELECT count(*) FROM a"), "0");
 }
