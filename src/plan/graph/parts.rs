@@ -225,14 +225,16 @@ impl Graph {
             };
             let tables = others.iter().chain([&id]).map(ObjectId::root);
             let parts: Vec<usize> = tables.filter_map(|table| moving.get(table)).flatten().copied().collect();
-            for part in parts {
+            // What a partition has itself is made before it joins, and merges.
+            let own = |part: &usize| self.nodes[*part].id != *id.root();
+            for part in parts.into_iter().filter(own).collect::<Vec<_>>() {
                 if !drops {
                     self.rather_before(part, i);
                     continue;
                 }
                 // What the partition keeps is dropped there.
                 let kept = id.moved(Some(self.nodes[part].id.clone()));
-                if id.parent() != Some(&self.nodes[part].id) && self.drops.contains_key(&kept) {
+                if self.drops.contains_key(&kept) {
                     continue;
                 }
                 // The partition leaves before its table is dropped, and so must what it would keep.
