@@ -60,7 +60,8 @@ const RESOLVE: &str = "WITH RECURSIVE named (schema, name, mode, down) AS ( \
 /// # Errors
 /// The server's.
 pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused: Option<&str>) -> Result<Claims> {
-    let wanted = claimed(units.iter().map(|unit| unit.step));
+    let steps = || units.iter().map(|unit| unit.step);
+    let wanted = claimed(steps(), steps());
     if wanted.is_empty() {
         return Ok(Claims::default());
     }
@@ -88,14 +89,22 @@ pub(super) async fn claims(executor: &Executor<'_>, units: &[Unit<'_>], refused:
     Ok(claims)
 }
 
-/// The strongest mode that steps claim on each relation, by its schema and name, and on which of its heirs. Relations that the steps
-/// rename still have their old names.
-pub fn claimed<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<(Vec<String>, Heirs), LockMode> {
-    let renames: BTreeMap<&str, &str> = steps
-        .clone()
+/// The strongest mode that steps claim on each relation, by its schema and name, and on which of its heirs. Relations that
+/// steps of the transaction (`together`) rename still have their old names.
+pub fn claimed<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    together: impl Iterator<Item = &'a Step>,
+) -> BTreeMap<(Vec<String>, Heirs), LockMode> {
+    let renames: BTreeMap<&str, &str> = together
         .filter(|step| step.action == Action::Rename)
         .filter_map(|step| Some((step.object.as_str(), step.with.first()?.as_str())))
         .collect();
+    // A table of a renamed schema is in the old one when the transaction begins.
+    let home = |names: &[String]| -> Option<Vec<String>> {
+        let [schema, name] = names else { return None };
+        let old = renames.iter().find(|(to, _)| to.starts_with("schema ") && named(to, schema))?.1;
+        Some(vec![stale::own_name(old)?, name.clone()])
+    };
     let mut claimed: BTreeMap<(Vec<String>, Heirs), LockMode> = BTreeMap::new();
     for step in steps {
         let room = step.object.split(' ').next().and_then(find);
@@ -116,12 +125,19 @@ pub fn claimed<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> BTreeMap<(V
             }
             for object in [Some(on.as_str()), renames.get(on.as_str()).copied()].into_iter().flatten() {
                 let Some(names) = stale::names(object).filter(|names| names.len() == 2) else { continue };
-                let strongest = claimed.entry((names, heirs)).or_insert(*mode);
-                *strongest = (*mode).max(*strongest);
+                for names in home(&names).into_iter().chain([names]) {
+                    let strongest = claimed.entry((names, heirs)).or_insert(*mode);
+                    *strongest = (*mode).max(*strongest);
+                }
             }
         }
     }
     claimed
+}
+
+/// True if the last name of an object's text is this one.
+fn named(object: &str, name: &str) -> bool {
+    stale::own_name(object).is_some_and(|own| own == name)
 }
 
 impl Claims {

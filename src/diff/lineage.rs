@@ -4,8 +4,8 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rename;
-use crate::kinds::{inheritance, room};
-use crate::model::{Address, Namespace, Object, ObjectId, OnChange, State};
+use crate::kinds::{choose_name, inheritance, room};
+use crate::model::{Address, Ident, Namespace, Object, ObjectId, OnChange, State};
 
 /// What two states were completed with: what they were before, if they were any.
 #[derive(Debug, Default)]
@@ -21,15 +21,27 @@ impl Completed {
     }
 }
 
+/// What the parts of a whole's keys and indexes are called in its partitions: the partition and the key → the name.
+pub type Attached = FxHashMap<(ObjectId, ObjectId), Ident>;
+
+/// The partitions that leave their whole.
+pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
+    let leaves = |(id, after): &(&ObjectId, &Object)| {
+        moves(id, old.get(id), after)
+            && old.get(id).is_some_and(|before| room(id.kind()).shares_parts_of(before).is_some())
+    };
+    new.iter().filter(leaves).map(|(id, _)| id).collect()
+}
+
 /// Completes two states with what tables have from elsewhere in one of them and by themselves in the other.
-pub fn complete(old: &mut State, new: &mut State) -> Completed {
+pub fn complete(old: &mut State, new: &mut State, attached: &Attached) -> Completed {
     let mut done = Completed::default();
     let tables: Vec<ObjectId> =
         new.iter().filter(|(id, after)| moves(id, old.get(id), after)).map(|(id, _)| id.clone()).collect();
-    if tables.is_empty() {
+    let mut parts: FxHashSet<ObjectId> = move_along(old, new).chain(move_along(new, old)).cloned().collect();
+    if tables.is_empty() && parts.is_empty() {
         return done;
     }
-    let mut parts: FxHashSet<ObjectId> = FxHashSet::default();
     for table in &tables {
         [&*old, &*new].iter().for_each(|state| parts.extend(inheritance::parts(state, table)));
     }
@@ -48,9 +60,8 @@ pub fn complete(old: &mut State, new: &mut State) -> Completed {
         }
     }
     for table in &tables {
-        for (side, [here, there]) in [[&*old, &*new], [&*new, &*old]].into_iter().enumerate() {
-            put[side].extend(keys(table, here, there));
-        }
+        put[0].extend(left_behind(table, old, new, attached));
+        put[1].extend(left_behind(table, new, old, &Attached::default()));
     }
     let [before, after] = put;
     for (state, list, was) in [(old, before, &mut done.old), (new, after, &mut done.new)] {
@@ -60,6 +71,14 @@ pub fn complete(old: &mut State, new: &mut State) -> Completed {
         }
     }
     done
+}
+
+/// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
+fn move_along<'s>(here: &'s State, there: &'s State) -> impl Iterator<Item = &'s ObjectId> {
+    let column = |id: &ObjectId| id.kind().address == Address::MemberOf && id.parent().is_some_and(|t| there.has(t));
+    let gone = here.iter().filter(move |(id, object)| !there.has(id) && object.value("type").is_some() && column(id));
+    let own = |id: &ObjectId| room(id.kind()).inherited_from(id, here).is_empty();
+    gone.map(|(id, _)| id).filter(move |id| own(id) && !room(id.kind()).inherited_from(id, there).is_empty())
 }
 
 /// True if a table that stays gets its columns from elsewhere than before. A recreated table is created in its final form.
@@ -77,7 +96,9 @@ fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
     let origins = room(id.kind()).inherited_from(id, state);
     let Some(origin) = origins.first().filter(|_| !state.has(id)) else { return Vec::new() };
     let folded = state.inside(origin).filter(|(facet, _)| facet.kind().folds);
-    folded.map(|(facet, object)| (facet.moved(Some(id.clone())), object.clone())).collect()
+    let own = folded.map(|(facet, object)| (facet.moved(Some(id.clone())), object.clone()));
+    // Whoever numbers a column numbers that of one table.
+    own.filter(|(facet, _)| !room(facet.kind()).inherited_from(facet, state).is_empty()).collect()
 }
 
 /// A column or constraint with all that it has from elsewhere.
@@ -97,27 +118,41 @@ pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
     if state.get(id).is_some_and(says_all) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }
 }
 
-/// The keys and indexes that a table has by itself where it is on its own (`there`), and which are those of the table that it is
-/// a partition of `here`: PostgreSQL takes them over when it joins, and leaves them when it leaves.
-fn keys(table: &ObjectId, here: &State, there: &State) -> Vec<(ObjectId, Object)> {
+/// The tables that a partition is a part of, nearest first; none unless it is one `here` and on its own `there`.
+fn wholes(table: &ObjectId, here: &State, there: &State) -> Vec<ObjectId> {
     let whole = |state: &State, table: &ObjectId| {
         state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
     };
     let wholes: Vec<ObjectId> = std::iter::successors(whole(here, table), |above| whole(here, above)).collect();
-    if wholes.is_empty() || whole(there, table).is_some() {
-        return Vec::new();
+    if whole(there, table).is_some() { Vec::new() } else { wholes }
+}
+
+fn is_key(id: &ObjectId) -> bool {
+    id.kind().address == Address::Beside
+        || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
+}
+
+/// The keys and indexes that a partition has as parts of the whole's (`here`): PostgreSQL leaves them to it, and takes over those that it
+/// has by itself before.
+fn left_behind(table: &ObjectId, here: &State, there: &State, attached: &Attached) -> Vec<(ObjectId, Object)> {
+    let mut out: Vec<(ObjectId, Object)> = Vec::new();
+    for above in wholes(table, here, there) {
+        for (key, object) in here.inside(&above).filter(|(key, _)| is_key(key)) {
+            let object = rename::moved(object, &above, table);
+            let known = |name: &Ident| ObjectId::new(key.kind(), Some(table.clone()), name.clone());
+            let free = |id: &ObjectId| !here.has(id) && out.iter().all(|(other, _)| other != id);
+            let wanted = there.inside(table).find(|(id, own)| id.kind() == key.kind() && **own == object && free(id));
+            let named = attached.get(&(table.clone(), key.clone())).map(known);
+            let id = named.or_else(|| wanted.map(|(id, _)| id.clone())).or_else(|| {
+                let naming = room(key.kind()).named_after(key, &object, here)?;
+                let taken = |name: &str| !free(&known(&Ident::from(name)));
+                let addition = naming.addition.as_deref();
+                Some(known(&choose_name::choose(table.name().as_str(), addition, naming.label, taken)))
+            });
+            out.extend(id.filter(free).map(|id| (id, object)));
+        }
     }
-    let is_key = |id: &ObjectId| {
-        id.kind().address == Address::Beside
-            || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
-    };
-    let theirs = |id: &ObjectId, object: &Object| {
-        let same_kind =
-            |above| here.parts(above, id.kind().word).any(|(_, key)| rename::moved(object, table, above) == *key);
-        wholes.iter().any(same_kind)
-    };
-    let own = there.inside(table).filter(|(id, _)| is_key(id) && !here.has(id));
-    own.filter(|(id, object)| theirs(id, object)).map(|(id, object)| (id.clone(), object.clone())).collect()
+    out
 }
 
 /// True if a table declares by itself what it inherits in both states: PostgreSQL keeps that in mind, and has no way to change it.

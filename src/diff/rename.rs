@@ -16,6 +16,7 @@ use super::renamed_along;
 /// `Config` where an old name is still there and the rename cannot be done, since the new one also exists.
 pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Edges, Vec<Change>)> {
     let mut changes = Vec::new();
+    let first = new.renames().next().map(|_| old.clone());
     let mut wanted: Vec<(ObjectId, ObjectId)> =
         new.renames().map(|(id, was, _)| (id.renamed(was.clone()), id.clone())).collect();
     // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be reused, its owner goes
@@ -36,7 +37,7 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
     refuse_clashes(&wanted, &old, new)?;
     let mut more = along(&old, new);
     loop {
-        more.extend(renamed_along::pairs(&old, new, &changes));
+        more.extend(renamed_along::pairs(first.as_ref().unwrap_or(&old), &old, new, &changes));
         if more.is_empty() {
             break;
         }
@@ -172,7 +173,11 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
         let room = room(from.kind());
         (room.other_type(from, object), room.other_type(to, object))
     });
+    let heirs = constraints_of_heirs(&old, from, to);
     let (mut old, mut edges) = rebase(old, edges, from, to);
+    for (from, to) in heirs {
+        (old, edges) = rebase(old, edges, &from, &to);
+    }
     for (from, to) in inheritance::inherited_as(&old, from, to) {
         (old, edges) = rebase(old, edges, &from, &to);
     }
@@ -186,6 +191,17 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     let called = |(id, object): (&ObjectId, &Object)| Some((id.clone(), room(id.kind()).called_after(id, object)?));
     let moved: Vec<(ObjectId, ObjectId)> = old.iter().filter_map(called).filter(|(id, to)| id != to).collect();
     moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
+}
+
+/// Where a constraint gets another name: the old and the new address of what heirs declare again, which has that name, too.
+fn constraints_of_heirs(state: &State, from: &ObjectId, to: &ObjectId) -> Vec<(ObjectId, ObjectId)> {
+    let Some(table) = from.parent().filter(|_| from.kind().namespace == Namespace::Constraint) else {
+        return Vec::new();
+    };
+    let heirs = inheritance::heirs(state);
+    let theirs = heirs.get(table).into_iter().flatten().map(|heir| from.moved(Some(heir.clone())));
+    let own = theirs.filter(|id| state.has(id) && !room(id.kind()).inherited_from(id, state).is_empty());
+    own.map(|id| (id.clone(), id.renamed(to.name().clone()))).collect()
 }
 
 /// The state once the part `from` of an object is called `to`, and likewise wherever it occurs as a constant. Constants of arrays and the
@@ -280,6 +296,14 @@ fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, E
     }
     let edges = edges.into_iter().map(|(key, list)| (id(key), list.into_iter().map(id).collect())).collect();
     (state, edges)
+}
+
+/// The address before the renames.
+pub fn before(id: &ObjectId, renames: &[Change]) -> ObjectId {
+    renames.iter().rev().fold(id.clone(), |id, change| match change {
+        Change::Rename(from, to) => id.rebased(to, from).unwrap_or(id),
+        _ => id,
+    })
 }
 
 /// The object as it would be with its references to `from`, and to what is inside, led to `to`.

@@ -4,12 +4,16 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::kinds::constraint::Naming;
+use crate::kinds::{choose_name, room};
 use crate::model::{Address, Change, Namespace, Object, ObjectId, State};
 
 use super::records_alike;
+use super::rename::before;
 
-/// Pairs of an old and a new address. `renames` are the declared ones, which the old state has followed already.
-pub fn pairs(old: &State, new: &State, renames: &[Change]) -> Vec<(ObjectId, ObjectId)> {
+/// Pairs of an old and a new address. `renames` are those that are known, which `old` has followed already, and `first` has not.
+pub fn pairs(first: &State, old: &State, new: &State, renames: &[Change]) -> Vec<(ObjectId, ObjectId)> {
+    let names = Names { first, old, new, renames };
     let mut gone: FxHashMap<(&ObjectId, &str), Vec<&ObjectId>> = FxHashMap::default();
     for id in old.iter().map(|(id, _)| id).filter(|id| is_named_freely(id) && !new.has(id)) {
         if let Some(table) = id.parent() {
@@ -26,10 +30,8 @@ pub fn pairs(old: &State, new: &State, renames: &[Change]) -> Vec<(ObjectId, Obj
         let equal = || left().find(|from| is(from, |was, object| was.attrs == object.attrs));
         // What is written and what is stored differ in spelling; the name then says that the two belong together.
         let follows = || {
-            left().find(|from| {
-                is(from, |was, object| records_alike(&was.attrs, &object.attrs))
-                    && following(from, renames) == to.name().as_str()
-            })
+            left()
+                .find(|from| is(from, |was, object| records_alike(&was.attrs, &object.attrs)) && names.follow(from, to))
         };
         if let Some(from) = equal().or_else(follows) {
             taken.insert(from);
@@ -46,25 +48,44 @@ fn is_named_freely(id: &ObjectId) -> bool {
         || matches!(kind.namespace, Namespace::Constraint | Namespace::IndexConstraint | Namespace::PrimaryKey)
 }
 
-/// The name that PostgreSQL would have given if the table and its columns had always been called what they are called now: `a_b_key` is
-/// made of the names of the table and its columns.
-fn following(id: &ObjectId, renames: &[Change]) -> String {
-    let mut name = id.name().as_str().to_owned();
-    let renamed = renames.iter().filter_map(|change| match change {
-        Change::Rename(from, to) => Some((from, to)),
-        _ => None,
-    });
-    for (from, to) in renamed {
-        let (was, is) = (from.name().as_str(), to.name().as_str());
-        if Some(to) == id.parent() {
-            if let Some(rest) = name.strip_prefix(was).filter(|rest| rest.starts_with('_')) {
-                name = format!("{is}{rest}");
-            }
-        } else if to.parent() == id.parent() {
-            name = name.replacen(&format!("_{was}_"), &format!("_{is}_"), 1);
-        }
+/// What PostgreSQL makes names of, before the renames and after them.
+struct Names<'a> {
+    /// The old state under its own names.
+    first: &'a State,
+    old: &'a State,
+    new: &'a State,
+    renames: &'a [Change],
+}
+
+impl Names<'_> {
+    /// True if PostgreSQL chose the old name, and would have chosen the new one if the table and its columns had always been called what
+    /// they are called now.
+    fn follow(&self, from: &ObjectId, to: &ObjectId) -> bool {
+        let was = before(from, self.renames);
+        self.parts(&was, self.first).zip(self.parts(to, self.new)).is_some_and(|((parts, number), after)| {
+            let column = parts.addition.as_deref().and_then(|name| self.renamed(from, name));
+            let followed = self.old.get(from).and_then(|object| room(from.kind()).named_after(from, object, self.old));
+            let addition = column.or(followed.and_then(|parts| parts.addition).filter(|_| parts.addition.is_some()));
+            (addition, number) == (after.0.addition, after.1)
+        })
     }
-    name
+
+    /// What a name is made of, and the number in it.
+    fn parts(&self, id: &ObjectId, state: &State) -> Option<(Naming<'static>, u32)> {
+        let parts = room(id.kind()).named_after(id, state.get(id)?, state)?;
+        let table = id.parent()?.name().as_str();
+        let number = choose_name::number_in(id.name().as_str(), table, parts.addition.as_deref(), parts.label)?;
+        Some((parts, number))
+    }
+
+    /// What the column of the object's table is called now.
+    fn renamed(&self, id: &ObjectId, column: &str) -> Option<String> {
+        let found = self.renames.iter().find_map(|change| match change {
+            Change::Rename(from, to) if to.parent() == id.parent() && from.name().as_str() == column => Some(to),
+            _ => None,
+        });
+        found.filter(|to| to.kind().address == Address::MemberOf).map(|to| to.name().as_str().to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -89,8 +110,24 @@ mod tests {
     }
 
     fn found(old: &[(&str, &str)], new: &[(&str, &str)], renames: &[Change]) -> Vec<String> {
-        let table = table("client");
-        let pairs = pairs(&state(&table, old), &state(&table, new), renames);
+        let is = table("client");
+        let column =
+            |table: &ObjectId, name: &str| ObjectId::new(find("column").unwrap().kind(), Some(table.clone()), name);
+        let with_columns = |table: &ObjectId, checks: &[(&str, &str)], names: [&str; 3]| {
+            let mut state = state(table, checks);
+            state.put(table.clone(), Object::default());
+            for name in names {
+                state.put(column(table, name), Object::default());
+            }
+            state
+        };
+        let was = before(&is, renames);
+        let pairs = pairs(
+            &with_columns(&was, old, ["mail", "a", "b"]),
+            &with_columns(&is, old, ["email", "a", "b"]),
+            &with_columns(&is, new, ["email", "a", "b"]),
+            renames,
+        );
         pairs.iter().map(|(from, to)| format!("{} {}", from.name().as_str(), to.name().as_str())).collect()
     }
 
@@ -105,8 +142,8 @@ mod tests {
         let column = |name: &str| ObjectId::new(find("column").unwrap().kind(), Some(table("client")), name);
         let renames =
             [Change::Rename(table("customer"), table("client")), Change::Rename(column("mail"), column("email"))];
-        let old = [("customer_mail_check", "(mail <> ''::text)"), ("customer_check", "(a > b)"), ("odd", "(a = 1)")];
-        let new = [("client_email_check", "email <> ''"), ("client_check", "a > b"), ("even", "a = 1")];
+        let old = [("customer_mail_check", "(mail <> ''::text)"), ("customer_check", "(a > b)"), ("odd", "(b = 1)")];
+        let new = [("client_email_check", "email <> ''"), ("client_check", "a > b"), ("even", "b = 1")];
         assert_eq!(
             found(&old, &new, &renames),
             ["customer_mail_check client_email_check", "customer_check client_check"]

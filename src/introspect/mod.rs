@@ -1,5 +1,6 @@
 //! Reads a database into a state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
+mod attached;
 pub mod classes;
 mod edges;
 mod encoding;
@@ -8,6 +9,7 @@ mod stored;
 pub mod unmodelled;
 pub mod untested;
 
+pub use attached::attached;
 pub use edges::{Dependencies, edges};
 pub use encoding::{Decoder, Encoder};
 pub use fingerprint::{Fingerprint, Prints, take as fingerprint};

@@ -75,12 +75,15 @@ impl Room for Check {
         };
         let first = texts.saturating_sub(1).min(1);
         let condition = node.args.get(first).and_then(Arg::as_text).map_or("", |t| t);
-        let addition = only_column(condition, &table, scope);
-        let naming = Naming { addition, label: "check" };
+        let naming = naming(condition, &table, &scope.load.state);
         let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
         let mut rest = node.clone();
         rest.props.retain(|p| &*p.name != "name");
         generic::parse_as(id, &rest, first, scope);
+    }
+
+    fn named_after(&self, id: &ObjectId, object: &Object, state: &State) -> Option<Naming<'static>> {
+        Some(naming(object.get(EXPRESSION)?.as_str(), id.parent()?, state))
     }
 
     fn query(&self, server: Version) -> Option<String> {
@@ -189,14 +192,18 @@ fn definition(object: &Object) -> String {
     out
 }
 
+fn naming(condition: &str, table: &ObjectId, state: &State) -> Naming<'static> {
+    Naming { addition: only_column(condition, table, state), label: "check" }
+}
+
 /// The one column that a condition is about: PostgreSQL puts it into the name of an unnamed check.
-fn only_column(condition: &str, table: &ObjectId, scope: &Scope<'_>) -> Option<String> {
+fn only_column(condition: &str, table: &ObjectId, state: &State) -> Option<String> {
     if table.kind().word == "domain" {
         return None;
     }
     let names = sql::names::find(condition);
     let mut columns: Vec<&str> = names.iter().filter(|n| !n.call).map(sql::names::Name::last).collect();
-    columns.retain(|name| constraint::has_column(&scope.load.state, table, name));
+    columns.retain(|name| constraint::has_column(state, table, name));
     columns.sort_unstable();
     columns.dedup();
     match columns.as_slice() {

@@ -16,6 +16,16 @@ pub fn choose(table: &str, addition: Option<&str>, label: &str, taken: impl Fn(&
     Ident::from(name)
 }
 
+/// The number that makes `name` differ from others of the same parts, 0 for none; `None` if it is not made of these.
+pub fn number_in(name: &str, table: &str, addition: Option<&str>, label: &str) -> Option<u32> {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let numbers = (1..=digits).filter_map(|count| name.get(name.len() - count..)?.parse().ok());
+    std::iter::once(0).chain(numbers).find(|number: &u32| {
+        let number = if *number == 0 { String::new() } else { number.to_string() };
+        make(table, addition, &format!("{label}{number}")) == name
+    })
+}
+
 /// `makeObjectName`: only the two names are cut, in favour of neither.
 fn make(first: &str, second: Option<&str>, label: &str) -> String {
     let overhead = label.len() + 1 + usize::from(second.is_some());
@@ -148,6 +158,9 @@ mod tests {
         assert_eq!(choose("orders", Some(&addition(["a", "b"])), "key", free).as_str(), "orders_a_b_key");
         assert_eq!(choose("t", Some("a"), "check", |n| n == "t_a_check").as_str(), "t_a_check1");
         // Tried on PostgreSQL 15: CREATE TABLE <40 a> (<40 b> int UNIQUE).
+        assert_eq!(number_in("t_a_check", "t", Some("a"), "check"), Some(0));
+        assert_eq!(number_in("t_a_check12", "t", Some("a"), "check"), Some(12));
+        assert_eq!(number_in("t_a1_check", "t", Some("a"), "check"), None);
         let (a, b) = ("a".repeat(40), "b".repeat(40));
         assert_eq!(choose(&a, Some(&b), "key", free).as_str(), format!("{}_{}_key", "a".repeat(29), "b".repeat(29)));
         assert!(choose(&"é".repeat(40), Some(&b), "key", free).as_str().len() <= 63);

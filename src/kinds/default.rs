@@ -110,8 +110,14 @@ impl Room for Default_ {
         self.create(id, new, &[], cx)
     }
 
-    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, "DROP DEFAULT")])
+    /// The column has its parent's default then, as if it had never had one of its own.
+    fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let after = cx.across().filter(|after| !after.has(id));
+        let origin = after.and_then(|after| after.get(self.inherited_from(id, after).first()?));
+        match origin {
+            Some(theirs) => self.create(id, theirs, &[], cx),
+            None => Ok(vec![statement(id, "DROP DEFAULT")]),
+        }
     }
 }
 

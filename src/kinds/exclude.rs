@@ -2,9 +2,7 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{
-    Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Within,
-};
+use crate::model::{Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Within, State};
 use crate::sql;
 
 use super::constraint::{
@@ -82,6 +80,10 @@ impl Room for Exclude {
         let mut node = constraint::write(id, object, inner, &naming(&object.attrs));
         key_parts::write_all(&mut node, object, id.schema());
         Some(node)
+    }
+
+    fn named_after(&self, _: &ObjectId, object: &Object, _: &State) -> Option<constraint::Naming<'static>> {
+        Some(naming(&object.attrs))
     }
 
     fn query(&self, _: Version) -> Option<String> {

@@ -106,7 +106,7 @@ impl Room for Index {
         let include = constraint::columns_of_child(node, INCLUDE.name, &table, scope);
         let mut read = Attrs::new();
         read.set(STATISTICS, key_parts::take_statistics(&mut key)).set(KEY, key).set(INCLUDE, include);
-        let naming = Naming { addition: Some(key_parts::part_names(&read)), label: "idx" };
+        let naming = naming(&read);
         let id = constraint::name(&KIND, &table, said, &naming, node.span, scope);
         constraint::put(&id, node, &[KEY.name, INCLUDE.name], read, scope);
         settle_only(&id, &table, scope);
@@ -119,6 +119,10 @@ impl Room for Index {
         }
         key_parts::write_all(&mut node, object, id.schema());
         Some(node)
+    }
+
+    fn named_after(&self, _: &ObjectId, object: &Object, _: &State) -> Option<constraint::Naming<'static>> {
+        Some(naming(&object.attrs))
     }
 
     fn query(&self, server: Version) -> Option<String> {
@@ -256,6 +260,10 @@ fn settle_only(id: &ObjectId, table: &ObjectId, scope: &mut Scope<'_>) {
     let Some(index) = state.objects_mut().get_mut(id) else { return };
     index.attrs.set(ONLY, !partitions.is_empty());
     index.attrs.set(AFTER, (!partitions.is_empty()).then_some(partitions));
+}
+
+fn naming(attrs: &Attrs) -> Naming<'static> {
+    Naming { addition: Some(key_parts::part_names(attrs)), label: "idx" }
 }
 
 #[cfg(test)]

@@ -123,6 +123,27 @@ pub fn own_partitions<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item
     state.referring(of, &[PARTITION_OF.name]).map(|(id, _)| id)
 }
 
+/// The tables that have something directly from this one.
+pub fn children<'a>(state: &'a State, of: &ObjectId) -> impl Iterator<Item = &'a ObjectId> + use<'a> {
+    state.referring(of, &[PARTITION_OF.name, OF.name, INHERITS.name]).map(|(id, _)| id)
+}
+
+/// Tables, each with all that have something from it, directly or not.
+pub fn heirs(state: &State) -> FxHashMap<ObjectId, Vec<ObjectId>> {
+    let mut out: FxHashMap<ObjectId, Vec<ObjectId>> = FxHashMap::default();
+    for (id, object) in state.iter() {
+        let mut open = parents(object);
+        let mut above: FxHashSet<&ObjectId> = FxHashSet::default();
+        while let Some(parent) = open.pop() {
+            if above.insert(parent) {
+                out.entry(parent.clone()).or_default().push(id.clone());
+                open.extend(state.get(parent).map(parents).unwrap_or_default());
+            }
+        }
+    }
+    out
+}
+
 /// The partition of a table for all that no other one has.
 pub fn default_partition<'a>(state: &'a State, of: &ObjectId) -> Option<&'a ObjectId> {
     let defaults = state.once(|state| {

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Value, Within};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Value, Within, State};
 
 use super::constraint::{self, COLUMNS};
 use super::key_constraint::{self as key, definition};
@@ -55,6 +55,10 @@ impl Room for PrimaryKey {
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         Some(constraint::write(id, object, inner, &key::naming(&object.attrs, LABEL)))
+    }
+
+    fn named_after(&self, _: &ObjectId, object: &Object, _: &State) -> Option<constraint::Naming<'static>> {
+        Some(key::naming(&object.attrs, LABEL))
     }
 
     fn query(&self, server: Version) -> Option<String> {

@@ -5,6 +5,7 @@ use crate::kdl::Node;
 use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, Result, SqlType, State, Text};
 use crate::sql;
 
+use super::constraint::Naming;
 use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{LockMode, Statement, generic, refs::Refs};
@@ -129,6 +130,11 @@ pub trait Room: Sync {
 
     /// The address of an object that is named after another one, which may have a new name.
     fn called_after(&self, _id: &ObjectId, _object: &Object) -> Option<ObjectId> {
+        None
+    }
+
+    /// What PostgreSQL makes the object's name of, if nobody gives it one. A text in it has the columns' names as they are in `state`.
+    fn named_after(&self, _id: &ObjectId, _object: &Object, _state: &State) -> Option<Naming<'static>> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within, State};
 
 use super::constraint;
 use super::key_constraint::{self as key, definition};
@@ -53,6 +53,10 @@ impl Room for Unique {
 
     fn write(&self, id: &ObjectId, object: &Object, inner: Vec<Node>) -> Option<Node> {
         Some(constraint::write(id, object, inner, &key::naming(&object.attrs, LABEL)))
+    }
+
+    fn named_after(&self, _: &ObjectId, object: &Object, _: &State) -> Option<constraint::Naming<'static>> {
+        Some(key::naming(&object.attrs, LABEL))
     }
 
     fn query(&self, server: Version) -> Option<String> {

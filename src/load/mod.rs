@@ -16,7 +16,7 @@ use crate::diff::rename;
 use crate::kdl::{self, Node, Problem, Sources};
 use crate::kinds::meant::{nearest, where_it_stands};
 use crate::kinds::scope::{Load, NO_SCHEMA, Scope, in_schema};
-use crate::kinds::{IS_TYPE, Room, constraint, habits, inheritance, room, rooms, schema};
+use crate::kinds::{IS_TYPE, Room, column, constraint, habits, inheritance, room, rooms, schema};
 use crate::model::{
     Address, Digest, Error, Namespace, Object, ObjectId, Result, Span, State, Text, Value, Within, Wrong,
 };
@@ -90,6 +90,7 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     let first = load.problems.len();
     if !load.incomplete && !circles(&mut load) {
         whole(&mut load);
+        column::settle(&mut load.state);
         shared_names(&mut load);
         values_of_columns(&mut load);
         renames(&mut load);

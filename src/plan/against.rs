@@ -199,7 +199,9 @@ async fn compare(
         new = manage.desired(&files, &old, live.server);
     }
     manage.leave_to_creator(&mut old, &mut new, desired, session);
-    let completed = lineage::complete(&mut old, &mut new);
+    let leaving = lineage::leaving(&old, &new);
+    let attached = introspect::attached(session, &leaving, &old, &|id| rename::before(id, &renames)).await?;
+    let completed = lineage::complete(&mut old, &mut new, &attached);
     let same = renames.is_empty() && completed.is_empty();
     let comparison = if same { first } else { diff::compare(&old, &new) };
     Ok(Some(Compared { live: managed, old, new, own_edges, edges, renames, completed, comparison }))

@@ -2,9 +2,11 @@
 
 mod defaults;
 mod folding;
+mod heirs;
 mod node;
 mod parts;
 mod placeholders;
+mod slots;
 
 pub use node::{Act, Node, Placeholder, Side};
 
@@ -12,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::lineage;
 use crate::kinds::{self, room};
-use crate::model::{Address, Edges, Namespace, ObjectId, State, Text, Within};
+use crate::model::{Address, Edges, Namespace, ObjectId, State, Within};
 
 use super::needs::Needs;
 
@@ -78,6 +80,7 @@ impl Graph {
         graph.siblings();
         graph.partitions(old, new);
         graph.constraints_of_wholes(old, new, edges, needs);
+        graph.heirs(old, new);
         graph.wholes();
         graph.facets(old);
         graph.defaults(old, new);
@@ -211,12 +214,7 @@ impl Graph {
                 [(needs.hard, true, true), (needs.soft, false, true), (needs.called, false, false)]
             {
                 for needed in list {
-                    let around: Vec<usize> = std::iter::once(&needed)
-                        .chain(needed.ancestors())
-                        .flat_map(|n| [self.creates.get(n), self.alters.get(n)])
-                        .flatten()
-                        .copied()
-                        .collect();
+                    let around = self.around(&id, &needed);
                     for other in around {
                         if certain && (create || matches!(self.nodes[other].act, Act::Create)) {
                             self.before(other, node);
@@ -230,34 +228,17 @@ impl Graph {
         }
     }
 
+    /// What makes or alters what the object needs, or what that is in.
+    fn around(&self, id: &ObjectId, needed: &ObjectId) -> Vec<usize> {
+        // Whether it is made before its own table changes, the change decides.
+        let decided = |outer: &ObjectId| stays_apart(id) && Some(outer) == id.parent();
+        let made = |n: &ObjectId| [self.creates.get(n), self.alters.get(n).filter(|_| !decided(n))];
+        std::iter::once(needed).chain(needed.ancestors()).flat_map(made).flatten().copied().collect()
+    }
+
     /// True if one of the nodes has to come before one of the others.
     pub fn needs(&self, before: &[usize], after: &[usize]) -> bool {
         before.iter().any(|b| self.hard[*b].iter().chain(&self.soft[*b]).any(|n| after.contains(n)))
-    }
-
-    /// A name is free before it is taken again.
-    fn slots(&mut self, old: &State, new: &State) {
-        let mut taken: FxHashMap<Slot, usize> = FxHashMap::default();
-        for (i, node) in self.nodes.iter().enumerate() {
-            if node.act == Act::Drop {
-                taken.extend(slots(&node.id, old).into_iter().map(|slot| (slot, i)));
-            }
-        }
-        if taken.is_empty() {
-            return;
-        }
-        for i in 0..self.nodes.len() {
-            if matches!(self.nodes[i].act, Act::Create | Act::Rename(_)) {
-                for slot in slots(&self.nodes[i].id, new) {
-                    // What is renamed and then replaced is dropped under its new name.
-                    let other =
-                        |drop: &usize| self.nodes[*drop].id != self.nodes[i].id || self.nodes[i].act == Act::Create;
-                    if let Some(drop) = taken.get(&slot).copied().filter(other) {
-                        self.before(drop, i);
-                    }
-                }
-            }
-        }
     }
 
     /// Renames come first: all other steps use the new names, and so does what takes these back. Only what frees a name goes before.
@@ -349,43 +330,17 @@ fn keys(nodes: &FxHashMap<ObjectId, usize>) -> FxHashMap<ObjectId, Vec<usize>> {
 /// The ancestors that an object is made after, if they are altered, and dropped before. For what a table may have from elsewhere
 /// `changes` decides whether that comes before its table changes or after.
 fn changes_with(id: &ObjectId) -> impl Iterator<Item = &ObjectId> {
-    let inheritable = |id: &ObjectId| matches!(id.kind().address, Address::MemberOf | Address::NamedOn);
-    let mut stop = inheritable(id);
-    id.ancestors().take_while(move |ancestor| !std::mem::replace(&mut stop, inheritable(ancestor)))
+    let mut stop = stays_apart(id);
+    id.ancestors().take_while(move |ancestor| !std::mem::replace(&mut stop, is_inheritable(ancestor)))
 }
 
-/// A name that only one object can have.
-type Slot = (u8, Option<ObjectId>, Text);
+/// True for what a table may have from elsewhere, or share as a part of the whole's.
+fn stays_apart(id: &ObjectId) -> bool {
+    is_inheritable(id) || id.kind().address == Address::Beside
+}
 
-fn slots(id: &ObjectId, state: &State) -> Vec<Slot> {
-    let schema = id.schema().cloned();
-    let name = id.name().text();
-    let relation = (0, schema.clone(), name.clone());
-    let sql_type = (1, schema.clone(), name.clone());
-    match id.kind().namespace {
-        Namespace::Relation => vec![relation, sql_type],
-        Namespace::Type => {
-            let other = state.get(id).and_then(|object| room(id.kind()).other_type(id, object));
-            let other = other.map(|other| (1, other.schema().cloned(), other.name().text()));
-            std::iter::once(sql_type).chain(other).collect()
-        }
-        Namespace::Routine => {
-            let signature = id.signature().map_or("", |s| s);
-            vec![(2, schema, format!("{}({signature})", id.name().as_str()).into())]
-        }
-        Namespace::Constraint => vec![(3, id.parent().cloned(), name)],
-        Namespace::IndexConstraint => vec![relation, (3, id.parent().cloned(), name)],
-        Namespace::ColumnValue => {
-            let other = state.get(id).and_then(|object| room(id.kind()).takes(id, object));
-            let other = other.map(|name| (0, schema, name.text()));
-            other.into_iter().chain([(4, id.parent().cloned(), "".into())]).collect()
-        }
-        Namespace::PrimaryKey => vec![relation, (3, id.parent().cloned(), name), (5, id.parent().cloned(), "".into())],
-        Namespace::Own => {
-            let signature = id.signature().map_or("", |s| s);
-            vec![(6, id.parent().cloned(), format!("{} {} {signature}", id.kind().word, id.name().as_str()).into())]
-        }
-    }
+fn is_inheritable(id: &ObjectId) -> bool {
+    matches!(id.kind().address, Address::MemberOf | Address::NamedOn)
 }
 
 fn priority(node: &Node, old: &State, new: &State) -> Priority {

@@ -27,7 +27,11 @@ impl Maker<'_> {
         match &node.act {
             Act::Rename(from) => {
                 let object = self.wanted.old.get(id).cloned().unwrap_or_default();
-                Ok(plain(id, Action::Rename, room.rename(id, from, &object, &new)?, Vec::new(), Vec::new()))
+                let mut statements = room.rename(id, from, &object, &new)?;
+                // The way back begins with the name that it loses.
+                let locks = statements.iter_mut().flat_map(|s| s.lock.iter_mut().chain(&mut s.also));
+                locks.filter(|(_, on)| on == from).for_each(|(_, on)| on.clone_from(id));
+                Ok(plain(id, Action::Rename, statements, Vec::new(), Vec::new()))
             }
             Act::Create => {
                 let Some(object) = node.after(self.wanted.new) else { return Ok(Vec::new()) };

@@ -415,7 +415,7 @@ impl<'a> Maker<'a> {
                 there: self.wanted.beyond.unwrap_or(old),
                 after: new,
                 edges: self.wanted.edges,
-                recorded: self.wanted.recorded,
+                recorded: self.wanted.recorded.filter(|_| !self.wanted.completed.old.contains_key(&id)),
                 bodies: &|| self.bodies[1].get_or_init(|| Bodies::new(new)),
                 old_name: Some(match &node.act {
                     Act::Rename(from) => from.name().as_str(),

@@ -5,6 +5,7 @@ use rustc_hash::FxHashSet;
 
 use crate::catalog::Version;
 use crate::diff::{Open, rename};
+use crate::kinds::inheritance;
 use crate::model::{Address, Change, Edges, ObjectId, Result, State, Value};
 use crate::sameness::{Unverified, mentions};
 
@@ -14,6 +15,8 @@ use super::{Wanted, make};
 /// The renames of a plan, and what depends on them.
 pub struct Renames<'a> {
     changes: &'a [Change],
+    /// The old and the new addresses, also those of columns that follow their parents'.
+    pairs: Vec<(ObjectId, ObjectId)>,
     /// The live state under its new names, and its dependencies.
     old: &'a State,
     edges: &'a Edges,
@@ -22,14 +25,17 @@ pub struct Renames<'a> {
 impl<'a> Renames<'a> {
     /// Of these changes, all of them renames.
     pub fn new(changes: &'a [Change], old: &'a State, edges: &'a Edges) -> Self {
-        Self { changes, old, edges }
+        let mut pairs = Vec::new();
+        for change in changes {
+            let Change::Rename(from, to) = change else { continue };
+            pairs.push((from.clone(), to.clone()));
+            pairs.extend(inheritance::inherited_as(old, from, to));
+        }
+        Self { changes, pairs, old, edges }
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&'a ObjectId, &'a ObjectId)> {
-        self.changes.iter().filter_map(|change| match change {
-            Change::Rename(from, to) => Some((from, to)),
-            _ => None,
-        })
+    fn pairs(&self) -> impl Iterator<Item = (&ObjectId, &ObjectId)> {
+        self.pairs.iter().map(|(from, to)| (from, to))
     }
 
     /// True if a part of the object is renamed, or it depends on something that is, or on a part of that, or has it as a constant.

@@ -157,9 +157,9 @@ impl Observer {
     }
 
     /// The strongest lock that steps claim on each relation that is there from the start, and whether one of these has rows.
-    fn claimed<'a>(&self, steps: impl Iterator<Item = &'a Step> + Clone) -> (Locks, bool) {
+    fn claimed<'a>(&'a self, steps: impl Iterator<Item = &'a Step>) -> (Locks, bool) {
         let (mut out, mut filled) = (Locks::new(), false);
-        for ((name, heirs), mode) in apply::claimed(steps) {
+        for ((name, heirs), mode) in apply::claimed(steps, self.together.iter()) {
             for (relation, has_rows) in self.relations.named(&name, heirs) {
                 let strongest = out.entry(relation).or_insert(mode);
                 *strongest = mode.max(*strongest);

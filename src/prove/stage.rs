@@ -57,9 +57,32 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
             seeds.extend([needs.hard, needs.soft, needs.called, named].concat().iter().map(as_before));
         }
     }
+    seeds.extend(of_parents(&Scene { start: shown, ..*scene }, plan).iter().map(&as_before));
     // What extensions provide is not in the state, and what needs it is not known.
     seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
+}
+
+/// What is in the parents that tables leave or join: they take it along, must have it, or share it from then on.
+fn of_parents(scene: &Scene<'_>, plan: &Plan) -> Vec<ObjectId> {
+    let tables = touched(plan, scene.end.iter().map(|(id, _)| id).filter(|id| id.kind().address == Address::Qualified));
+    let parents = |state: &State, table: &ObjectId| -> Vec<ObjectId> {
+        state.get(table).map(inheritance::parents).unwrap_or_default().into_iter().cloned().collect()
+    };
+    let mut open = Vec::new();
+    for table in tables.into_iter().filter(|table| scene.start.has(table)) {
+        let [before, after] = [scene.start, scene.end].map(|state| parents(state, table));
+        if before != after {
+            open.extend(before.into_iter().chain(after));
+        }
+    }
+    let mut wholes = FxHashSet::default();
+    while let Some(table) = open.pop() {
+        open.extend(parents(scene.start, &table).into_iter().filter(|parent| !wholes.contains(parent)));
+        wholes.insert(table);
+    }
+    let inside = scene.start.iter().map(|(id, _)| id).filter(|id| id.parent().is_some_and(|p| wholes.contains(p)));
+    inside.filter(|id| id.kind().address != Address::Facet).cloned().collect()
 }
 
 /// The objects that steps are about, among those of the footprint.

@@ -1,8 +1,10 @@
 //! Columns of tables. An inherited column is listed in a table's node only if it differs from the parent's.
 
 mod catalog;
+mod inherited;
 
 pub use catalog::unlike_parent;
+pub use inherited::settle;
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Arg, Node, Problem};
@@ -339,7 +341,7 @@ impl Room for Column {
     /// An inherited column stays, and becomes what its parents say again.
     fn drop(&self, id: &ObjectId, object: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         if object.get(TYPE).is_some() {
-            return Ok(vec![alter_table(id, &format!("DROP COLUMN {}", sql::name(id.name())))]);
+            return Ok(inherited::drop(id, cx));
         }
         let said = object.attrs.iter().map(|(name, _)| name);
         let said: Vec<&'static str> =

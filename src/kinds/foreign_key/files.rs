@@ -137,7 +137,7 @@ fn merge(node: &Node, reference: &Node) -> Node {
     merged
 }
 
-fn naming(attrs: &Attrs) -> Naming<'static> {
+pub(super) fn naming(attrs: &Attrs) -> Naming<'static> {
     let columns: Vec<ObjectId> = attrs.get(COLUMNS).unwrap_or_default().into_iter().cloned().collect();
     Naming { addition: Some(constraint::joined(&columns)), label: "fkey" }
 }

@@ -121,6 +121,10 @@ impl Room for ForeignKey {
         files::write(id, object, inner)
     }
 
+    fn named_after(&self, _: &ObjectId, object: &Object, _: &State) -> Option<constraint::Naming<'static>> {
+        Some(files::naming(&object.attrs))
+    }
+
     fn query(&self, server: Version) -> Option<String> {
         let only = if server.at_least(15) { "c.confdelsetcols" } else { "NULL::int2[]" };
         let (enforced, period) = if server.at_least(18) { ("c.conenforced", "c.conperiod") } else { ("true", "false") };

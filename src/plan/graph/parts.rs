@@ -229,7 +229,11 @@ impl Graph {
             let own = |part: &usize| self.nodes[*part].id != *id.root();
             for part in parts.into_iter().filter(own).collect::<Vec<_>>() {
                 if !drops {
-                    self.rather_before(part, i);
+                    // What becomes a part of the whole's when the partition joins is there before.
+                    let joins = whole(&self.nodes[part].id, new).filter(|_| id.parent() == Some(&self.nodes[part].id));
+                    if joins.is_none_or(|of| !new.has(&id.moved(Some(of)))) {
+                        self.rather_before(part, i);
+                    }
                     continue;
                 }
                 // What the partition keeps is dropped there.

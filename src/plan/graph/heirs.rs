@@ -1,0 +1,71 @@
+//! Orders what is done to parts of a parent and to the same parts of its heirs: PostgreSQL does the one to the others, too.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::diff::lineage;
+use crate::kinds::inheritance;
+use crate::model::{Address, Namespace, ObjectId, State};
+
+use super::{Act, Graph, is_inheritable};
+
+impl Graph {
+    /// What heirs lose goes before the parent gets it, so that the two do not merge, and what they get comes after the parent has lost it.
+    pub(super) fn heirs(&mut self, old: &State, new: &State) {
+        let mut by_table: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
+        for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.act, Act::Rename(_))) {
+            let part = inheritable(&node.id);
+            if let Some(table) = part.parent().filter(|_| is_inheritable(part)) {
+                by_table.entry(table.clone()).or_default().push(i);
+            }
+        }
+        if by_table.len() < 2 {
+            return;
+        }
+        let heirs = [old, new].map(inheritance::heirs);
+        let mut found = Vec::new();
+        for (table, nodes) in &by_table {
+            let below: FxHashSet<&ObjectId> = heirs.iter().filter_map(|heirs| heirs.get(table)).flatten().collect();
+            for theirs in below.into_iter().filter_map(|heir| by_table.get(heir)) {
+                found.extend(nodes.iter().flat_map(|whole| theirs.iter().map(|part| (*whole, *part))));
+            }
+        }
+        found.sort_unstable();
+        for (whole, part) in found {
+            let Some((part_first, same)) = self.part_first(whole, part, old, new) else { continue };
+            let (first, then) = if part_first { (part, whole) } else { (whole, part) };
+            if part_first {
+                self.hard[whole].retain(|node| *node != part);
+            }
+            if same { self.before(first, then) } else { self.rather_before(first, then) }
+        }
+    }
+
+    /// Whether something is done to the heir before it is done to the parent, and whether it is the same part of both; `None` if neither
+    /// matters to the other.
+    fn part_first(&self, whole: usize, part: usize, old: &State, new: &State) -> Option<(bool, bool)> {
+        let (above, below) = (&self.nodes[whole], &self.nodes[part]);
+        let [outer, inner] = [&above.id, &below.id].map(inheritable);
+        let alike = above.id.kind() == below.id.kind();
+        let same = alike && outer.kind() == inner.kind() && outer.name() == inner.name();
+        let constraint = alike && below.id.kind().namespace == Namespace::Constraint;
+        // What is made with its table is made after the parent.
+        if !same && !constraint || self.created(above.id.root()) || self.created(below.id.root()) {
+            return None;
+        }
+        let part_first = match (&above.act, &below.act) {
+            (Act::Drop, Act::Drop) if constraint && same => !lineage::repeats(&below.id, old),
+            (Act::Drop, Act::Drop) => return None,
+            (_, Act::Drop) => true,
+            (Act::Create, Act::Create) => lineage::repeats(&below.id, new),
+            // A column has the parent's type before it is merged with the parent's.
+            (Act::Create, _) => below.id == *inner,
+            _ => false,
+        };
+        Some((part_first, same))
+    }
+}
+
+/// What is inherited: a column with all that belongs to it, or a constraint, trigger and the like.
+fn inheritable(id: &ObjectId) -> &ObjectId {
+    id.parent().filter(|part| part.kind().address == Address::MemberOf && id.kind().folds).unwrap_or(id)
+}
