@@ -2,7 +2,10 @@
 
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, Within, State};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Ident, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result, State,
+    Within,
+};
 use crate::sql;
 
 use super::constraint::{

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::{Node, Problem};
-use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Value, Within, State};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Value, Within};
 
 use super::constraint::{self, COLUMNS};
 use super::key_constraint::{self as key, definition};

@@ -38,7 +38,8 @@ static ATTRS: [Attr; 4] = [
         Form::Property,
         OnChange::Alter,
         "Whether generated columns are published if no columns are listed (since 18).",
-    ).since(18)
+    )
+    .since(18)
     .default("none"),
     attr(
         PUBLISH,

@@ -27,8 +27,10 @@ static ATTRS: [Attr; 3] = [
         Form::Custom,
         OnChange::Replace,
         "The columns to publish; all if none are given (since 15).",
-    ).since(15),
-    attr(WHERE, Shape::Expr, Form::Child, OnChange::Replace, "Publishes only rows for which this is true (since 15).").since(15),
+    )
+    .since(15),
+    attr(WHERE, Shape::Expr, Form::Child, OnChange::Replace, "Publishes only rows for which this is true (since 15).")
+        .since(15),
 ];
 
 pub static KIND: Kind = Kind {

@@ -20,7 +20,8 @@ const OWNED_BY: &str = "owned-by";
 
 static ATTRS: [Attr; 8] = [
     options::CYCLE_ATTR,
-    attr(UNLOGGED, Shape::Flag, Form::Flag, OnChange::Alter, "Not written to the write-ahead log (since 15).").since(15),
+    attr(UNLOGGED, Shape::Flag, Form::Flag, OnChange::Alter, "Not written to the write-ahead log (since 15).")
+        .since(15),
     attr(TYPE, Shape::Type, Form::Property, OnChange::Alter, "`smallint`, `integer` or `bigint`.").default("bigint"),
     options::START_ATTR,
     options::INCREMENT_ATTR,

@@ -248,7 +248,8 @@ fn is_catalog<'a>(options: &[&'a Text]) -> Option<&'a Text> {
 fn is_referenced(table: &ObjectId, state: &State) -> bool {
     let above =
         |table: &ObjectId| state.get(table).and_then(inheritance::partition_of).map(|(parent, _)| parent.clone());
-    std::iter::successors(Some(table.clone()), above).any(|whole| state.referring(&whole, &[REFERENCES.name]).next().is_some())
+    std::iter::successors(Some(table.clone()), above)
+        .any(|whole| state.referring(&whole, &[REFERENCES.name]).next().is_some())
 }
 
 const SECURITY: [(Key<bool>, &str, &str); 2] =

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within, State};
+use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Within};
 
 use super::constraint;
 use super::key_constraint::{self as key, definition};

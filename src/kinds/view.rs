@@ -30,7 +30,8 @@ static ATTRS: [Attr; 4] = [
         Form::Flag,
         OnChange::Alter,
         "Access is checked with the privileges of the user of the view, not of its owner (since 15).",
-    ).since(15),
+    )
+    .since(15),
     attr(
         CHECK_OPTION,
         Shape::Word(&["local", "cascaded"]),

@@ -62,8 +62,10 @@ fn how(server: Version) -> String {
     let (own, theirs, compression) = (expression("a", "0"), expression("p", "0"), compression(server));
     // What is not inherited does not make a column unlike its parent's.
     let not_null = match server.at_least(18) {
-        true => "(p.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = p.attrelid AND n.contype = 'n' \
-                 AND n.conkey[1] = p.attnum AND n.connoinherit))",
+        true => {
+            "(p.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = p.attrelid AND n.contype = 'n' \
+                 AND n.conkey[1] = p.attnum AND n.connoinherit))"
+        }
         false => "p.attnotnull",
     };
     format!(

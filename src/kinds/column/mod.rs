@@ -42,7 +42,8 @@ const IDENTITY: &str = "identity";
 static ATTRS: [Attr; 10] = [
     attr(TYPE, Shape::Type, Form::Argument, OnChange::Alter, "The type; omitted if the column is inherited."),
     attr(NOT_NULL, Shape::Flag, Form::Flag, OnChange::Alter, "NULL is not allowed."),
-    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18).").since(18),
+    attr(VIRTUAL, Shape::Flag, Form::Flag, OnChange::Replace, "Generated when read instead of stored (since 18).")
+        .since(18),
     collation_attr(OnChange::Alter),
     attr(GENERATED, Shape::Expr, Form::Property, OnChange::Replace, "The expression that generates the column."),
     attr(

@@ -65,18 +65,21 @@ static ATTRS: [Attr; 13] = [
         Form::Custom,
         OnChange::Replace,
         "The columns that `set-null` and `set-default` set (since 15).",
-    ).since(15),
+    )
+    .since(15),
     attr(
         PERIOD,
         Shape::Flag,
         Form::Property,
         OnChange::Replace,
         "The last column is a range that must be covered (since 18).",
-    ).since(18),
+    )
+    .since(18),
     constraint::deferrable_attr(OnChange::Alter),
     constraint::initially_deferred_attr(OnChange::Alter),
     attr(NOT_VALID, Shape::Flag, Form::Property, OnChange::Alter, "Existing rows were not checked."),
-    attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, but never checked (since 18).").since(18),
+    attr(NOT_ENFORCED, Shape::Flag, Form::Property, OnChange::Replace, "Declared, but never checked (since 18).")
+        .since(18),
     attr(
         UNIQUE_KEY,
         Shape::Ref(&["primary-key", "unique", "index"]),
