@@ -1,7 +1,7 @@
 //! Reads a database into a state: one consistent snapshot, one query per room, all sent without waiting for each other.
 
 mod attached;
-pub mod classes;
+pub mod default_opclasses;
 mod edges;
 mod encoding;
 mod fingerprint;

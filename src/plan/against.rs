@@ -150,7 +150,7 @@ pub async fn differing(
     aid: &impl Aid,
 ) -> Result<(Vec<(ObjectId, Vec<&'static str>)>, Vec<Unverified>)> {
     let mut old = manage.apply(live.clone(), files);
-    let desired = introspect::classes::settle(session, diff::signature::settle(&old, files)).await?;
+    let desired = introspect::default_opclasses::settle(session, diff::signature::settle(&old, files)).await?;
     let mut new = manage.desired(&desired, &old, session.version);
     manage.leave_to_creator(&mut old, &mut new, files, session);
     let comparison = diff::compare(&old, &new);
@@ -183,7 +183,7 @@ async fn compare(
     manage: &Manage,
 ) -> Result<Option<Compared>> {
     let managed = manage.apply(std::mem::take(&mut live.state), desired);
-    let files = introspect::classes::settle(session, diff::signature::settle(&managed, desired)).await?;
+    let files = introspect::default_opclasses::settle(session, diff::signature::settle(&managed, desired)).await?;
     let mut new = manage.desired(&files, &managed, live.server);
     let first = diff::compare(&managed, &new);
     if first.is_empty() {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::catalog::Session;
-use crate::kinds::operator_class;
+use crate::kinds::default_opclass;
 use crate::model::{Result, State};
 
 /// The desired state without the operator classes that the server would choose by itself.
@@ -11,12 +11,12 @@ use crate::model::{Result, State};
 /// # Errors
 /// What the server reports.
 pub async fn settle<'a>(session: &Session, desired: Cow<'a, State>) -> Result<Cow<'a, State>> {
-    if !operator_class::are_named(&desired) {
+    if !default_opclass::are_named(&desired) {
         return Ok(desired);
     }
-    let rows = session.rows(operator_class::QUERY, &[]).await?;
-    let defaults: Vec<_> = rows.into_iter().filter_map(operator_class::read).collect();
+    let rows = session.rows(default_opclass::QUERY, &[]).await?;
+    let defaults: Vec<_> = rows.into_iter().filter_map(default_opclass::read).collect();
     let mut desired = desired.into_owned();
-    operator_class::leave_out(&mut desired, &defaults);
+    default_opclass::leave_out(&mut desired, &defaults);
     Ok(Cow::Owned(desired))
 }
