@@ -6,6 +6,7 @@ use crate::catalog::Session;
 use crate::kinds::{self, LockMode, Mode, scope};
 use crate::model::{Error, Ident, ObjectId, Result};
 use crate::sql::names::Name;
+use crate::sql::places;
 use crate::sql::reference;
 use crate::sql::statement::{self, Calls, Effect, Reading, Run, Statement, What};
 use crate::sql::steady;
@@ -21,7 +22,8 @@ pub enum Known {
     /// No server was asked.
     Nothing,
     /// The functions and operators of these names that are not PostgreSQL's own, or change more than the value they give.
-    Strange { functions: BTreeSet<String>, operators: BTreeSet<String> },
+    /// Views of these names use such functions, or may.
+    Strange { functions: BTreeSet<String>, operators: BTreeSet<String>, views: BTreeSet<String> },
 }
 
 /// Which of the names in `$1` mean more than PostgreSQL's own functions that change nothing; those in `$2` may be syntax, and those in
@@ -33,6 +35,18 @@ const STRANGE: &str = "SELECT 1, n FROM pg_catalog.unnest($1::pg_catalog.text[])
          WHERE p.proname::pg_catalog.text OPERATOR(pg_catalog.=) n) \
      UNION ALL SELECT 2, n FROM pg_catalog.unnest($4::pg_catalog.text[]) n WHERE EXISTS (SELECT FROM pg_catalog.pg_operator o \
          WHERE o.oprname::pg_catalog.text OPERATOR(pg_catalog.=) n AND o.oprnamespace OPERATOR(pg_catalog.<>) 11::pg_catalog.oid)";
+
+/// Which of the names in `$1` are views that call functions that are not PostgreSQL's own, directly or through other views.
+const VIEWS: &str = "WITH RECURSIVE uses (view, class, oid) AS ( \
+         SELECT c.oid, d.refclassid, d.refobjid FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) c.oid \
+         JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2618::pg_catalog.oid AND d.objid OPERATOR(pg_catalog.=) r.oid \
+         WHERE c.relkind OPERATOR(pg_catalog.=) 'v' AND c.relname::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
+         UNION SELECT u.view, d.refclassid, d.refobjid FROM uses u \
+         JOIN pg_catalog.pg_rewrite r ON u.class OPERATOR(pg_catalog.=) 1259::pg_catalog.oid AND r.ev_class OPERATOR(pg_catalog.=) u.oid \
+         JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2618::pg_catalog.oid AND d.objid OPERATOR(pg_catalog.=) r.oid) \
+     SELECT DISTINCT c.relname::pg_catalog.text FROM uses u JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) u.view \
+     WHERE u.class OPERATOR(pg_catalog.=) 1255::pg_catalog.oid";
 
 /// Makes one step of each statement that people wrote, and gives each a transaction that it can run in.
 ///
@@ -134,7 +148,15 @@ pub async fn ask(session: &Session, plan: &Plan) -> Result<Known> {
             operators.insert(name)
         };
     }
-    Ok(Known::Strange { functions, operators })
+    let relations: BTreeSet<String> = manual(&plan.steps)
+        .into_iter()
+        .flat_map(|step| places::relations(&step.sql))
+        .map(|name| name.last().to_string())
+        .collect();
+    let relations: Vec<&String> = relations.iter().collect();
+    let rows = session.rows(VIEWS, &[&relations]).await?;
+    let views = rows.into_iter().map(|mut row| row.text().to_string()).collect();
+    Ok(Known::Strange { functions, operators, views })
 }
 
 /// `CURRENT_DATE` and its like.
@@ -174,7 +196,7 @@ fn claim_all(steps: &mut [Step], known: &Known, new: &BTreeSet<String>) {
                 for effect in &statement.effects {
                     of_effect(step, effect, new);
                 }
-                if let Some(why) = calls_strangers(&statement.calls, known) {
+                if let Some(why) = calls_strangers(&statement.calls, known).or_else(|| reads_strangers(step, known)) {
                     unread(step, &why);
                 }
             }
@@ -186,7 +208,7 @@ fn claim_all(steps: &mut [Step], known: &Known, new: &BTreeSet<String>) {
 }
 
 fn calls_strangers(calls: &Calls, known: &Known) -> Option<String> {
-    let Known::Strange { functions, operators } = known else {
+    let Known::Strange { functions, operators, .. } = known else {
         let called = calls.functions.first()?;
         return Some(format!("it calls {}, and no server could be asked what that is", called.join(".")));
     };
@@ -196,6 +218,12 @@ fn calls_strangers(calls: &Calls, known: &Known) -> Option<String> {
     }
     let sign = calls.operators.iter().find(|name| operators.contains(*name))?;
     Some(format!("it uses the operator {sign}, which may do anything"))
+}
+
+fn reads_strangers(step: &Step, known: &Known) -> Option<String> {
+    let Known::Strange { views, .. } = known else { return None };
+    let read = places::relations(&step.sql).into_iter().find(|name| views.contains(name.last()))?;
+    Some(format!("it uses view {}, which calls functions that may do anything", read.parts.join(".")))
 }
 
 fn unread(step: &mut Step, why: &str) {
