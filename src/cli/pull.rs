@@ -122,14 +122,13 @@ pub(super) fn witnessed(app: &App, file: &Path, witness: Witness) -> Result<()> 
     match witness {
         Witness::Agrees => Ok(()),
         Witness::Absent(why) => {
-            app.say(&format!("note: {} was edited without a second reader looking: {why}", file.display()));
+            app.say(&format!("note: the second KDL parser did not check the edit of {}: {why}", file.display()));
             Ok(())
         }
         Witness::Differs => {
-            let message =
-                format!("nothing was written: two readers of KDL do not agree about the new {}", file.display());
+            let message = format!("nothing was written: two KDL parsers disagree about the new {}", file.display());
             Err(Error::failed(message)
-                .detail("one of them has a fault, and might have changed what the file means")
+                .detail("one of them has a bug, and the edit might change what the file means")
                 .remedy("make the change by hand, and report the file"))
         }
     }

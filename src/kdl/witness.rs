@@ -42,11 +42,11 @@ fn look(before: &str, after: &str, also: impl Fn(&KdlDocument, &KdlDocument) -> 
         return Witness::Absent("it is larger than 256 KB");
     }
     if skipped(before).max(skipped(after)) > MOST_SKIPPED {
-        return Witness::Absent("it has more than four `/-` inside of each other");
+        return Witness::Absent("it nests `/-` more than four deep");
     }
     // Where it does not follow us from the start, its word counts for nothing.
     let Some(old) = document(before).filter(|document| sees(document, before)) else {
-        return Witness::Absent("the second reader of KDL reads it in another way as it is");
+        return Witness::Absent("the second KDL parser already reads it differently");
     };
     match document(after).filter(|new| sees(new, after)) {
         Some(new) if also(&old, &new) => Witness::Agrees,

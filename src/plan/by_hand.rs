@@ -210,7 +210,7 @@ fn claim_all(steps: &mut [Step], known: &Known, new: &BTreeSet<String>) {
 fn calls_strangers(calls: &Calls, known: &Known) -> Option<String> {
     let Known::Strange { functions, operators, .. } = known else {
         let called = calls.functions.first()?;
-        return Some(format!("it calls {}, and no server could be asked what that is", called.join(".")));
+        return Some(format!("it calls {}, and there was no server to ask what that is", called.join(".")));
     };
     let called = calls.functions.iter().find(|parts| parts.last().is_some_and(|name| functions.contains(name)));
     if let Some(called) = called {
@@ -330,11 +330,11 @@ fn lock(what: &What) -> Option<LockMode> {
 type Hazards = &'static [(Hazard, &'static str)];
 
 const SATISFIES: (Hazard, &str) = (Hazard::MayFailOnData, "the rows of {} may not satisfy what this asks of them");
-const BLOCKS_READS: (Hazard, &str) = (Hazard::BlocksReads, "nobody can read {} while this runs");
-const BLOCKS_WRITES: (Hazard, &str) = (Hazard::BlocksWrites, "nobody can write to {} while this runs");
-const REWRITES: (Hazard, &str) = (Hazard::TableRewrite, "this writes all rows of {} anew");
+const BLOCKS_READS: (Hazard, &str) = (Hazard::BlocksReads, "{} cannot be read while this runs");
+const BLOCKS_WRITES: (Hazard, &str) = (Hazard::BlocksWrites, "{} cannot be written to while this runs");
+const REWRITES: (Hazard, &str) = (Hazard::TableRewrite, "this rewrites {}");
 const SCANS: (Hazard, &str) = (Hazard::FullScanUnderLock, "this reads all rows of {} under a lock");
-const BREAKS: (Hazard, &str) = (Hazard::BreaksClients, "whoever uses what this removes or changes in {} will fail");
+const BREAKS: (Hazard, &str) = (Hazard::BreaksClients, "clients that use what this removes or changes in {} will fail");
 
 /// The least that a statement has to ask leave for.
 const fn hazards(what: &What) -> Hazards {
@@ -350,7 +350,7 @@ const fn hazards(what: &What) -> Hazards {
         What::Vacuums { full: true } | What::Sorts => &[REWRITES, BLOCKS_READS],
         What::Refreshes { concurrently: false } => &[REWRITES, BLOCKS_READS],
         What::Refreshes { concurrently: true } => &[SCANS, BLOCKS_WRITES],
-        What::Drops => &[(Hazard::DataLoss, "{} goes, with all its rows"), BREAKS],
+        What::Drops => &[(Hazard::DataLoss, "{} is dropped, with all its rows"), BREAKS],
         What::DropsIndex { .. } => &[(Hazard::DropsIndex, "queries may rely on the index")],
         What::Checks => &[SATISFIES, SCANS, BLOCKS_READS],
         What::AddsKey => &[SATISFIES, SCANS, BLOCKS_READS],
@@ -362,7 +362,7 @@ const fn hazards(what: &What) -> Hazards {
             SCANS,
             BLOCKS_READS,
         ],
-        What::DropsColumn => &[(Hazard::DataLoss, "a column of {} goes, with its values"), BREAKS],
+        What::DropsColumn => &[(Hazard::DataLoss, "a column of {} is dropped, with its values"), BREAKS],
         What::Renames | What::Replaces => &[BREAKS],
         What::ChangesAccess => &[(Hazard::ChangesAccess, "it changes who may do what")],
         What::LocksRows

@@ -126,11 +126,8 @@ impl Project {
         let text = fs::read_to_string(&self.file).map_err(cannot)?;
         let new = file::with_owner(&text, owner);
         if witness::of_edit(&kdl::unix_lines(&text), &kdl::unix_lines(&new)) == Witness::Differs {
-            return Err(Error::failed(format!(
-                "two readers of KDL do not agree about the new {}",
-                self.file.display()
-            ))
-            .remedy(format!("add `owner {}` to it by hand, and report the file", owner.as_str())));
+            return Err(Error::failed(format!("two KDL parsers disagree about the new {}", self.file.display()))
+                .remedy(format!("add `owner {}` to it by hand, and report the file", owner.as_str())));
         }
         whole::write(&self.file, &new)?;
         self.manage.owner = Some(owner.clone());

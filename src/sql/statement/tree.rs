@@ -65,13 +65,13 @@ impl Reader {
                 true => self.add(What::Replaces, &view.name),
                 false => Ok(()),
             },
-            _ => Err("it is none of the commands whose text tells what they do".into()),
+            _ => Err("setpoint does not read this command".into()),
         }
     }
 
     fn insert(&mut self, insert: &Insert) -> Found {
         let TableObject::TableName(table) = &insert.table else {
-            return Err("it inserts into something that is no table".into());
+            return Err("it inserts into something that is not a table".into());
         };
         self.add(What::Inserts, table)?;
         if let Some(OnInsert::OnConflict(conflict)) = &insert.on
@@ -158,9 +158,9 @@ impl Reader {
                     self.add(What::DropsPart, table)
                 }
                 AlterColumnOperation::SetDataType { .. } => self.add(What::Rewrites, table),
-                _ => Err("it is a form of ALTER TABLE that is not read".into()),
+                _ => Err("setpoint does not read this form of ALTER TABLE".into()),
             },
-            _ => Err("it is a form of ALTER TABLE that is not read".into()),
+            _ => Err("setpoint does not read this form of ALTER TABLE".into()),
         }
     }
 
@@ -175,7 +175,7 @@ impl Reader {
             // A primary key looks for NULLs.
             TableConstraint::PrimaryKeyUsingIndex(_) => self.add(What::Checks, table),
             TableConstraint::UniqueUsingIndex(_) => self.add(What::Alters, table),
-            _ => Err("it is a constraint that is not read".into()),
+            _ => Err("setpoint does not read this kind of constraint".into()),
         }
     }
 
@@ -291,7 +291,7 @@ impl Visitor for Relations {
 fn relation(factor: &TableFactor) -> Result<&ObjectName, String> {
     match factor {
         TableFactor::Table { name, args: None, .. } => Ok(name),
-        _ => Err("it writes to something that is no table".into()),
+        _ => Err("it writes to something that is not a table".into()),
     }
 }
 
