@@ -34,6 +34,20 @@ pub struct Rehearsal {
 /// What stopped a plan, and what steps that people wrote were seen to do.
 pub(super) type Outcome = (Option<(Way, Stop)>, Vec<Observation>);
 
+impl Rehearsal {
+    /// What was seen, and what stopped it.
+    pub(super) fn new(proof: Proof, stop: Option<(Way, Stop)>) -> Self {
+        let (step, untrusted) = match stop {
+            Some((_, Stop::Failed(failure))) if !matches!(proof.up, Leg::Unproved(_)) => {
+                (failure.step.map(|(_, step)| step), false)
+            }
+            Some((_, Stop::Untrusted(_))) => (None, true),
+            _ => (None, false),
+        };
+        Self { proof, step, untrusted }
+    }
+}
+
 /// Where the databases for a rehearsal come from.
 pub(super) enum Source<'a> {
     /// They are copies of one that has no connections.
@@ -235,14 +249,8 @@ impl Prover {
         };
         let pattern =
             Pattern { source: Source::Built(self, stage), witness: false, known: &known, end: Some(scene.end) };
-        let (step, untrusted) = match pattern.rehearse(plan, &mut proof).await?.0 {
-            Some((_, Stop::Failed(failure))) if !matches!(proof.up, Leg::Unproved(_)) => {
-                (failure.step.map(|(_, step)| step), false)
-            }
-            Some((_, Stop::Untrusted(_))) => (None, true),
-            _ => (None, false),
-        };
-        Ok(Rehearsal { proof, step, untrusted })
+        let (stop, _) = pattern.rehearse(plan, &mut proof).await?;
+        Ok(Rehearsal::new(proof, stop))
     }
 }
 

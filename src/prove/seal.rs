@@ -3,12 +3,12 @@
 use crate::catalog::Session;
 use crate::model::Result;
 use crate::plan::Plan;
-use crate::plan::proof::{Leg, Proof};
+use crate::plan::proof::Proof;
 use crate::scratch::Site;
 
 use super::claims::Observation;
 use super::rehearsal::{Pattern, Source};
-use super::runner::{self, Stop};
+use super::runner;
 use super::{Prover, Rehearsal};
 
 /// A database in which the plans before ran.
@@ -70,13 +70,6 @@ impl Prover {
             end: None,
         };
         let (stop, observed) = pattern.rehearse(plan, &mut proof).await?;
-        let (step, untrusted) = match stop {
-            Some((_, Stop::Failed(failure))) if !matches!(proof.up, Leg::Unproved(_)) => {
-                (failure.step.map(|(_, step)| step), false)
-            }
-            Some((_, Stop::Untrusted(_))) => (None, true),
-            _ => (None, false),
-        };
-        Ok(Sealed { rehearsal: Rehearsal { proof, step, untrusted }, observed })
+        Ok(Sealed { rehearsal: Rehearsal::new(proof, stop), observed })
     }
 }
