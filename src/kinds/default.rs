@@ -15,6 +15,12 @@ use super::{Context, Folded, Heirs, LockMode, Room, Statement, generic, inherita
 /// The expression.
 pub const VALUE: Key<Expr> = Key::new("value");
 
+/// What an inherited column says that has no default though its parent's has one.
+const NULL: &str = "NULL";
+
+/// The OID of nothing (`InvalidOid`).
+const NO_OID: u32 = 0;
+
 static ATTRS: [Attr; 1] = [attr(VALUE, Shape::Expr, Form::Argument, OnChange::Alter, "The expression.")];
 
 pub static KIND: Kind = Kind {
@@ -48,8 +54,9 @@ impl Room for Default_ {
     }
 
     fn query(&self, _: Version) -> Option<String> {
-        // A default that is inherited unchanged belongs to the parent's column. A default mentions no columns, so its text needs
-        // no relation, and PostgreSQL need not look up the names of all its columns (`pg_get_expr`, ruleutils.c).
+        // A default that is inherited unchanged belongs to the parent's column; an inherited column without its parent's default says so
+        // by NULL. A default mentions no columns, so its text needs no relation, and PostgreSQL need not look up the names of all its
+        // columns (`pg_get_expr`, ruleutils.c).
         Some(
             "SELECT d.oid, d.adrelid, d.adnum, a.attgenerated <> '', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END, a.attinhcount > 0 AND (NOT a.attislocal OR c.relispartition) \
              AND EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname \
@@ -57,7 +64,13 @@ impl Room for Default_ {
                  WHERE i.inhrelid = d.adrelid \
                  AND CASE WHEN a.attgenerated = '' AND p.attgenerated = '' THEN pg_get_expr(pd.adbin, 0) = pg_get_expr(d.adbin, 0) END) \
              FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum JOIN pg_class c ON c.oid = d.adrelid \
-             WHERE d.adrelid >= 16384 ORDER BY d.adrelid, d.adnum"
+             WHERE d.adrelid >= 16384 \
+             UNION ALL SELECT DISTINCT 0::oid, a.attrelid, a.attnum, false, 'NULL', false \
+             FROM pg_attrdef d JOIN pg_inherits i ON i.inhparent = d.adrelid \
+             JOIN pg_attribute p ON p.attrelid = d.adrelid AND p.attnum = d.adnum AND p.attgenerated = '' \
+             JOIN pg_attribute a ON a.attrelid = i.inhrelid AND a.attname = p.attname \
+             WHERE a.attinhcount > 0 AND NOT a.atthasdef AND a.attidentity = '' \
+             ORDER BY 2, 3"
                 .into(),
         )
     }
@@ -70,7 +83,9 @@ impl Room for Default_ {
             return None;
         }
         let id = ObjectId::facet(&KIND, column);
-        book.add(class::PG_ATTRDEF, oid, id.clone());
+        if oid != NO_OID {
+            book.add(class::PG_ATTRDEF, oid, id.clone());
+        }
         Some(id)
     }
 
@@ -95,8 +110,12 @@ impl Room for Default_ {
         object.get(VALUE).map(|value| format!("DEFAULT {}", value.as_str()))
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
-        Ok(vec![statement(id, &format!("SET DEFAULT {}", object.get(VALUE).map_or("NULL", |v| v.as_str())))])
+    /// PostgreSQL keeps a NULL around which it coerces to a length: where the parent's default is taken away, there shall be none.
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let value = object.get(VALUE).map_or(NULL, Expr::as_str);
+        let none = value == NULL && !self.inherited_from(id, cx.state).is_empty();
+        let what = if none { "DROP DEFAULT".to_owned() } else { format!("SET DEFAULT {value}") };
+        Ok(vec![statement(id, &what)])
     }
 
     fn alter(

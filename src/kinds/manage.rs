@@ -77,7 +77,7 @@ fn settle_logging(live: &State, desired: &mut State, server: Version) {
     }
 }
 
-/// A default that is NULL is none, unless the database holds it, or would keep it.
+/// A default that is NULL is none, unless the database holds it or would keep it, or the column would have its parent's.
 fn settle_nulls(live: &State, desired: &mut State) {
     let null = |object: &Object| object.get(default::VALUE).is_some_and(default::is_null);
     let held = |id: &ObjectId| live.get(id).is_some_and(null);
@@ -90,7 +90,9 @@ fn settle_nulls(live: &State, desired: &mut State) {
         };
         default::is_none(value, &sql_type, sql_type.schema.as_ref().is_some_and(domain))
     };
+    let takes_away = |id: &ObjectId| !room(id.kind()).inherited_from(id, desired).is_empty();
     let nulls = desired.iter().filter(|(id, object)| id.is(&default::KIND) && none(id, object) && !held(id));
+    let nulls = nulls.filter(|(id, _)| !takes_away(id));
     let gone: Vec<ObjectId> = nulls.map(|(id, _)| id.clone()).collect();
     gone.iter().for_each(|id| _ = desired.objects_mut().shift_remove(id));
 }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::{NOT_NULL, TYPE, alter_table};
-use crate::kinds::{Context, LockMode, Statement, constraint, find, inheritance};
+use crate::kinds::{Context, LockMode, Statement, constraint, inheritance};
 use crate::model::{ObjectId, State};
 use crate::sql;
 
@@ -15,27 +15,18 @@ pub fn settle(state: &mut State) {
         let object = state.get(id).filter(|object| object.get(TYPE).is_none());
         id.is(&super::KIND) && object.is_some() && !inheritance::origins(state, id).is_empty()
     };
-    let default = |of: &ObjectId| find("default").map(|room| ObjectId::facet(room.kind(), of.clone()));
-    let with_default = |id: &ObjectId| {
-        let origins = inheritance::origins(state, id);
-        origins.iter().filter_map(default).any(|default| state.has(&default))
-    };
     let ids = state.iter().map(|(id, _)| id).filter(|id| bare(state, id));
-    let found: Vec<(ObjectId, bool, bool)> =
-        ids.map(|id| (id.clone(), constraint::inherits_not_null(state, id), with_default(id))).collect();
+    let found: Vec<(ObjectId, bool)> = ids.map(|id| (id.clone(), constraint::inherits_not_null(state, id))).collect();
     if found.is_empty() {
         return;
     }
     let objects = state.objects_mut();
-    for (id, not_null, with_default) in found {
+    for (id, not_null) in found {
         let Some(object) = objects.get_mut(&id) else { continue };
         if not_null {
             object.attrs.set(NOT_NULL, true);
         }
-        // Without the default that the parent's has it differs from that.
-        let says = with_default
-            || object.attrs.iter().any(|(name, _)| name != NOT_NULL.name)
-            || object.is(NOT_NULL) != not_null;
+        let says = object.attrs.iter().any(|(name, _)| name != NOT_NULL.name) || object.is(NOT_NULL) != not_null;
         if !says && object.was.is_none() && !described.contains(&id) {
             objects.shift_remove(&id);
         }

@@ -234,7 +234,7 @@ impl Room for Column {
                 self.create_filled(id, object, folded, cx)
             }
             Some(clause) => vec![alter_table(id, &format!("ADD COLUMN {clause}"))],
-            None if object.is(NOT_NULL) => {
+            None if object.is(NOT_NULL) && !constraint::inherits_not_null(cx.state, id) => {
                 vec![alter_table(id, &format!("ALTER COLUMN {} SET NOT NULL", sql::name(id.name())))]
             }
             None => vec![],

@@ -1,6 +1,6 @@
 //! `may-fail-on-data`: existing rows have to satisfy a new rule.
 
-use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite, values};
+use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite, values, work};
 use crate::kinds::{self, inheritance};
 use crate::model::{Object, ObjectId, Value};
 use crate::plan::Action;
@@ -85,6 +85,10 @@ fn new_rule(subject: &Subject<'_>) -> Option<String> {
             if subject.changed.contains(&"not-null") && subject.new?.value("not-null").is_some() =>
         {
             Some(format!("no row of {} may have NULL in {id}", id.root()))
+        }
+        (Action::Create, "column") if subject.new?.value("type").is_none() => {
+            let refuses = subject.new?.value("not-null").is_some() && !work::gets_not_null(subject);
+            refuses.then(|| format!("no row of {} may have NULL in {id}", id.root()))
         }
         (Action::Create, "column") if needs_a_value(subject) => {
             Some(format!("rows of {} need a value for {id}", id.root()))

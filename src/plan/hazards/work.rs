@@ -126,10 +126,12 @@ fn scans<'a>(subject: &Subject<'a>) -> Vec<Task<'a>> {
 }
 
 /// True for a column that is inherited already, and gets NOT NULL together with a parent's.
-fn gets_not_null(subject: &Subject<'_>) -> bool {
+pub(super) fn gets_not_null(subject: &Subject<'_>) -> bool {
     let not_null = |id: &ObjectId| subject.after.get(id).is_some_and(|column| column.value("not-null").is_some());
     let (before, after) = [subject.before, subject.after].map(|state| inheritance::origins(state, subject.id)).into();
-    after.iter().any(|origin| not_null(origin) && (before.contains(origin) || !subject.before.has(origin)))
+    // A parent's column that is no object of its own before is there as what that table inherits, or it comes with this plan.
+    let inherited = |id: &ObjectId| !subject.before.has(id) && !inheritance::origins(subject.before, id).is_empty();
+    after.iter().any(|origin| not_null(origin) && (before.contains(origin) || inherited(origin)))
 }
 
 /// The column whose rows are looked through for the last number, so that a sequence goes on behind it.
