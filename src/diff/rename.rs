@@ -34,7 +34,7 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         (old, edges) = follow(old, edges, &from, &to);
         changes.push(Change::Rename(from, to));
     }
-    refuse_clashes(&wanted, &old, new)?;
+    refuse(&wanted, &old, new)?;
     let mut more = along(&old, new);
     loop {
         more.extend(renamed_along::pairs(first.as_ref().unwrap_or(&old), &old, new, &changes));
@@ -122,32 +122,55 @@ pub fn names_stay(state: &mut State, renames: &[Change]) -> bool {
     stayed
 }
 
-/// Fails for renames that are still requested although both objects exist. Where the files have another object under the old name,
-/// which was called something else itself, a chain of renames is done.
-fn refuse_clashes(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> Result<()> {
+/// Fails for renames that are still requested and cannot be done: both objects exist, or the table has the old one from a parent. Where the
+/// files have another object under the old name, which was called something else itself, a chain of renames is done.
+fn refuse(wanted: &[(ObjectId, ObjectId)], old: &State, new: &State) -> Result<()> {
     let said: Vec<(&ObjectId, &Ident, Option<Span>)> = new.renames().collect();
     let done = |from: &ObjectId, to: &ObjectId| has(old, to) && said.iter().any(|(id, ..)| *id == from);
-    let clashes = wanted.iter().filter(|(from, to)| has(old, from) && !done(from, to));
-    let places: Vec<Wrong> = clashes
-        .map(|(from, to)| {
-            let place = said.iter().find(|(id, ..)| *id == to).and_then(|(_, _, place)| *place);
-            let (from_name, to_name) = (from.name().as_str(), to.name().as_str());
-            Wrong {
-                span: place.unwrap_or_default(),
-                message: format!("{from} cannot become {to}: the database has both"),
-                label: format!("was `{from_name}`"),
-                help: format!(
-                    "to keep what `{from_name}` holds, drop or rename `{to_name}` in a separate plan first; to keep what \
-                     `{to_name}` holds, remove `was={from_name}`, and the plan then drops `{from_name}` unless it is declared"
-                ),
-            }
-        })
-        .collect();
+    let mut places: Vec<Wrong> = Vec::new();
+    for (from, to) in wanted {
+        let reason = match inherited(from, to, old) {
+            _ if has(old, from) && !done(from, to) => both(from, to),
+            Some(origin) => inherits(from, to, &origin),
+            None => continue,
+        };
+        let place = said.iter().find(|(id, ..)| *id == to).and_then(|(_, _, place)| *place);
+        let (message, help) = reason;
+        let label = format!("was `{}`", from.name().as_str());
+        places.push(Wrong { span: place.unwrap_or_default(), message, label, help });
+    }
     let Some(first) = places.first() else { return Ok(()) };
     let mut error = Error::config(first.message.clone()).remedy(first.help.clone());
     error.details = places.iter().skip(1).map(|wrong| wrong.message.clone()).collect();
     error.in_files = Some(Box::new(InFiles(places)));
     Err(error)
+}
+
+/// What the old name is inherited from, if that is the only thing of that name and nothing has the new one.
+fn inherited(from: &ObjectId, to: &ObjectId, old: &State) -> Option<ObjectId> {
+    let origin = |id: &ObjectId| room(id.kind()).inherited_from(id, old).into_iter().next();
+    origin(from).filter(|_| !has(old, from) && !has(old, to) && origin(to).is_none())
+}
+
+/// Why an object cannot get a name that another one has, and what to do.
+fn both(from: &ObjectId, to: &ObjectId) -> (String, String) {
+    let (from_name, to_name) = (from.name().as_str(), to.name().as_str());
+    let help = format!(
+        "to keep what `{from_name}` holds, drop or rename `{to_name}` in a separate plan first; to keep what \
+         `{to_name}` holds, remove `was={from_name}`, and the plan then drops `{from_name}` unless it is declared"
+    );
+    (format!("{from} cannot become {to}: the database has both"), help)
+}
+
+/// Why an object that a table inherits cannot be renamed by itself, and what to do.
+fn inherits(from: &ObjectId, to: &ObjectId, origin: &ObjectId) -> (String, String) {
+    let whose = |id: &ObjectId| id.parent().map_or_else(String::new, ObjectId::to_string);
+    let (heir, parent) = (whose(from), whose(origin));
+    let help = format!(
+        "rename it in {parent}; or plan and apply that {heir} leaves {parent}, and rename it in the next plan, which \
+         keeps its values"
+    );
+    (format!("{from} cannot become {to}: {heir} inherits it from {parent}"), help)
 }
 
 /// The objects of the second state whose `was` did its work in the first one. Their old addresses are those in the new ones.

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use crate::catalog::Version;
 use crate::diff::{Open, rename};
-use crate::kinds::inheritance;
+use crate::kinds::{inheritance, room};
 use crate::model::{Address, Change, Edges, ObjectId, Result, State, Value};
 use crate::sameness::{Unverified, mentions};
 
@@ -49,7 +49,10 @@ impl<'a> Renames<'a> {
                 needed == whole.unwrap_or(to) || needed.ancestors().any(|outer| outer == to)
             })
         };
-        self.edges.get(id).into_iter().flatten().any(renamed) || self.has_constant(id)
+        // What a table has from a parent, and keeps when it leaves it, depends on what the parent's does.
+        let inherited = || room(id.kind()).inherited_from(id, self.old).into_iter();
+        let edges = self.edges.get(id).or_else(|| inherited().find_map(|origin| self.edges.get(&origin)));
+        edges.into_iter().flatten().any(renamed) || self.has_constant(id)
     }
 
     /// True if the live object has the old name of a part in a string: the bound of a partition depends on no type.
@@ -123,9 +126,11 @@ impl<'a> Renames<'a> {
         let renames = make::plan(&Wanted::new(self.old, self.old, self.edges, self.changes.to_vec(), server))?;
         let Ok(built) = aid.build(live, &renames.steps, server).await else { return Ok(None) };
         let mut out = self.old.clone();
+        let origin = |id: &ObjectId| room(id.kind()).inherited_from(id, &built.state).into_iter().next();
         for Open { id, attr } in questions {
+            let became = built.state.get(id).or_else(|| built.state.get(&origin(id)?));
             if let (Some(object), Some(value)) =
-                (out.objects_mut().get_mut(id), built.state.get(id).and_then(|object| object.value(attr)))
+                (out.objects_mut().get_mut(id), became.and_then(|object| object.value(attr)))
             {
                 object.attrs.put(attr, value.clone());
             }

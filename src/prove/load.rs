@@ -33,21 +33,16 @@ pub fn of_plan(plan: &Plan) -> Vec<[String; 2]> {
 /// The name that a table has before the plan's renames.
 pub fn before(plan: &Plan, table: &[String; 2]) -> [String; 2] {
     let renames = values::renames(plan.steps.iter()).into_iter().rev();
-    renamed(table, renames.map(|(from, to)| (to, from)))
+    renamed(table, &renames.map(|(from, to)| (to, from)).collect::<Vec<_>>())
 }
 
 /// The name that a table has after them.
 pub fn after(plan: &Plan, table: &[String; 2]) -> [String; 2] {
-    renamed(table, values::renames(plan.steps.iter()).into_iter())
+    renamed(table, &values::renames(plan.steps.iter()))
 }
 
-fn renamed(table: &[String; 2], renames: impl Iterator<Item = (Vec<Text>, Vec<Text>)>) -> [String; 2] {
-    let mut path: Vec<Text> = table.iter().map(|name| Text::from(name.as_str())).collect();
-    for (from, to) in renames {
-        if path.starts_with(&from) {
-            path.splice(..from.len(), to);
-        }
-    }
+fn renamed(table: &[String; 2], renames: &[(Vec<Text>, Vec<Text>)]) -> [String; 2] {
+    let path = values::renamed(table.iter().map(|name| Text::from(name.as_str())).collect(), renames);
     let mut names = path.into_iter().map(|name| name.to_string());
     [names.next().unwrap_or_default(), names.next().unwrap_or_default()]
 }

@@ -326,7 +326,7 @@ impl Travel<'_> {
         self.plan.steps.iter().any(|step| step.action == Action::Manual)
     }
 
-    fn inverses(&self) -> impl Iterator<Item = &Step> {
+    fn inverses(&self) -> impl Iterator<Item = &Step> + Clone {
         self.plan.steps.iter().rev().flat_map(|step| &step.inverse)
     }
 

@@ -214,15 +214,27 @@ fn with_heirs(before: &str, dice: &mut Dice) -> String {
     out
 }
 
+/// The address of a table of schema public.
+fn address(table: &str) -> String {
+    format!("table public.{}", sql::name(&Ident::from(table)))
+}
+
 /// The state with the old names that the renames say.
 fn with_was(mut state: State, renames: &[Rename]) -> State {
-    // Of several renames of one thing, the first name is the one that the other database knows.
-    for (word, whose, was, new) in renames {
+    for (at, (word, whose, was, new)) in renames.iter().enumerate() {
+        // Of several renames of one thing, the first name is the one that the other database knows.
         let first = renames.iter().rev().fold((whose.clone(), was.clone()), |(whose, was), (w, _, from, to)| {
             if w == word && *to == was { (whose, from.clone()) } else { (whose, was) }
         });
-        let found = state.objects_mut().iter_mut().find(|(id, _)| id.kind().word == *word && id.name().as_str() == new);
-        if let Some((_, object)) = found {
+        // What it belongs to may have got another name since.
+        let tables = renames.iter().skip(at + 1).filter(|(word, ..)| *word == "table");
+        let whose = tables.fold(whose.clone(), |whose, (_, _, from, to)| match whose == address(from) {
+            true => address(to),
+            false => whose,
+        });
+        let theirs = |id: &ObjectId| id.parent().is_some_and(|parent| parent.to_string() == whose);
+        let named = |id: &ObjectId| id.kind().word == *word && id.name().as_str() == new && theirs(id);
+        if let Some((_, object)) = state.objects_mut().iter_mut().find(|(id, _)| named(id)) {
             object.was = Some(Ident::from(first.1.as_str()));
         }
     }
@@ -255,7 +267,7 @@ fn said(steps: &[&Step], hazards: &[Hazard], names: &[(String, String)]) -> bool
     hazardous.flat_map(|step| std::iter::once(&step.object).chain(&step.with)).any(|object| {
         let word = object.split(' ').next().unwrap_or_default();
         names.iter().any(|(table, column)| match word {
-            "table" => *object == format!("table public.{}", sql::name(&Ident::from(table.as_str()))),
+            "table" => *object == address(table),
             "column" => {
                 // A parent's goes from its heirs, too.
                 object.ends_with(&format!(".{}", sql::name(&Ident::from(column.as_str()))))
@@ -277,22 +289,26 @@ struct Tally {
     unproved: Vec<String>,
 }
 
-/// The name of a column of before after the renames.
-fn renamed((table, column): &(String, String), renames: &[Rename]) -> (String, String) {
-    let (mut table, mut column) = (table.clone(), column.clone());
-    for (word, whose, was, new) in renames {
-        let path = format!("table public.{}", sql::name(&Ident::from(table.as_str())));
-        match *word {
-            "table" if *was == table => table.clone_from(new),
-            "column"
-                if *was == column && (*whose == path || table.starts_with("heir_") || table.starts_with("part_")) =>
-            {
-                column.clone_from(new);
+/// What a column of before is called after the renames: what a table inherits is renamed in its parent, as long as that is its parent.
+fn renamed((table, column): &(String, String), renames: &[Rename], after: &Held) -> (String, String) {
+    let parent = table.strip_prefix("heir_").or_else(|| table.starts_with("part_").then_some("whole"));
+    let called = |parent: Option<&str>| {
+        let (mut table, mut column, mut parent) = (table.clone(), column.clone(), parent.map(str::to_owned));
+        for (word, whose, was, new) in renames {
+            let holds = |table: &String| *whose == address(table);
+            match *word {
+                "table" if *was == table => table.clone_from(new),
+                "table" if parent.as_ref() == Some(was) => parent = Some(new.clone()),
+                "column" if *was == column && (holds(&table) || parent.as_ref().is_some_and(holds)) => {
+                    column.clone_from(new);
+                }
+                _ => {}
             }
-            _ => {}
         }
-    }
-    (table, column)
+        (table, column)
+    };
+    let along = called(parent);
+    if after.contains_key(&along) { along } else { called(None) }
 }
 
 /// What is wrong with the values after a way, if something is.
@@ -303,7 +319,7 @@ fn changed(before: &Held, after: &Held, plan: &Plan, renames: &[Rename], back: b
         false => (plan.steps.iter().collect(), &[Hazard::DataLoss]),
     };
     before.iter().find_map(|(name, texts)| {
-        let new = renamed(name, renames);
+        let new = renamed(name, renames, after);
         // What is dropped in the end is dropped under the name that it had, in a table that may have another.
         if said(&steps, hazards, &[name.clone(), new.clone(), (new.0.clone(), name.1.clone())]) {
             return None;

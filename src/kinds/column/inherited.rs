@@ -52,12 +52,15 @@ pub fn drop(id: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
     out
 }
 
-/// True if an heir of the column's table has the column without this one.
+/// True if an heir of the column's table has the column without this one. A partition has it only once it is none any more: PostgreSQL
+/// drops no column of a partitioned table alone.
 fn keeps(id: &ObjectId, before: &State, after: &State) -> bool {
     let Some(table) = id.parent() else { return false };
     children(table, before).into_iter().any(|heir| {
         let column = id.moved(Some(heir.clone()));
-        after.has(heir) && (is_own(&column, after) || keeps(&column, before, after))
+        let left = |heir| inheritance::partition_of(heir).is_some_and(|(whole, _)| whole == table);
+        let left = before.get(heir).is_some_and(left);
+        after.has(heir) && !left && (is_own(&column, after) || keeps(&column, before, after))
     })
 }
 

@@ -236,9 +236,13 @@ impl Graph {
                     }
                     continue;
                 }
-                // What the partition keeps is dropped there.
+                // What the partition keeps is dropped there, or stays because it leaves before.
                 let kept = id.moved(Some(self.nodes[part].id.clone()));
                 if self.drops.contains_key(&kept) {
+                    continue;
+                }
+                if new.has(&kept) && whole(&self.nodes[part].id, new).is_none() {
+                    self.before(part, self.into[i].unwrap_or(i));
                     continue;
                 }
                 // The partition leaves before its table is dropped, and so must what it would keep.

@@ -38,6 +38,16 @@ pub fn renames<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<(Vec<Text>, Vec
     renames.filter_map(|step| names(step.with.first()?).zip(names(&step.object))).collect()
 }
 
+/// What a schema, table or column is called after renames.
+pub fn renamed(mut path: Vec<Text>, renames: &[(Vec<Text>, Vec<Text>)]) -> Vec<Text> {
+    for (from, to) in renames {
+        if path.starts_with(from) {
+            path.splice(..from.len(), to.iter().cloned());
+        }
+    }
+    path
+}
+
 /// Types and tables to which steps add something, or from which they take it.
 pub fn reshaped<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<(Text, Text)> {
     let member = |object: &str| ["attribute ", "column "].iter().any(|word| object.starts_with(word));
@@ -84,25 +94,16 @@ enum Found {
 impl<'a> Ends<'a> {
     /// The table as it is now: the same one, or what has its name.
     fn table(&self, before: &Table) -> Option<&'a Table> {
-        let path = self.renamed(vec![before.schema.clone(), before.name.clone()]);
+        let path = renamed(vec![before.schema.clone(), before.name.clone()], &self.renames);
         let named = |table: &&Table| path.as_slice() == [table.schema.clone(), table.name.clone()];
         self.to.tables.iter().find(|table| table.oid == before.oid).or_else(|| self.to.tables.iter().find(named))
     }
 
     fn column(&self, before: &Table, column: &Column, after: &'a Table) -> Option<&'a Column> {
-        let path = self.renamed(vec![before.schema.clone(), before.name.clone(), column.name.clone()]);
+        let path = renamed(vec![before.schema.clone(), before.name.clone(), column.name.clone()], &self.renames);
         let same = |c: &&Column| before.oid == after.oid && c.number == column.number;
         let named = |c: &&Column| path.last() == Some(&c.name);
         after.columns.iter().find(same).or_else(|| after.columns.iter().find(named))
-    }
-
-    fn renamed(&self, mut path: Vec<Text>) -> Vec<Text> {
-        for (from, to) in &self.renames {
-            if path.starts_with(from) {
-                path.splice(..from.len(), to.iter().cloned());
-            }
-        }
-        path
     }
 
     async fn rows(&self, session: &Session, before: &Table, after: &Table, lines: &mut Vec<String>) -> Result<()> {

@@ -17,12 +17,14 @@ pub struct Lost {
     /// Types whose values change wherever they are used.
     types: Vec<(Text, Text)>,
     sequences: Vec<(Text, Text)>,
+    /// The renames that the steps make, which heirs' columns follow.
+    renames: Vec<(Vec<Text>, Vec<Text>)>,
 }
 
 impl Lost {
     /// What these steps announce with one of these hazards.
-    pub fn by<'a>(steps: impl Iterator<Item = &'a Step>, hazards: &[Hazard]) -> Self {
-        let mut lost = Self::default();
+    pub fn by<'a>(steps: impl Iterator<Item = &'a Step> + Clone, hazards: &[Hazard]) -> Self {
+        let mut lost = Self { renames: super::renames(steps.clone()), ..Self::default() };
         for step in steps.filter(|step| step.hazards.iter().any(|finding| hazards.contains(&finding.hazard))) {
             if step.object.is_empty() {
                 let locked = step.lock.iter().chain(&step.locks).map(|(_, on)| on);
@@ -44,20 +46,14 @@ impl Lost {
         self.columns.extend(other.columns);
         self.types.extend(other.types);
         self.sequences.extend(other.sequences);
+        self.renames.extend(other.renames);
         self
     }
 
     /// Adds the names that tables and columns have once they are renamed.
     #[must_use]
     pub fn renamed(mut self, renames: &[(Vec<Text>, Vec<Text>)]) -> Self {
-        let renamed = |mut path: Vec<Text>| {
-            for (from, to) in renames {
-                if path.starts_with(from) {
-                    path.splice(..from.len(), to.iter().cloned());
-                }
-            }
-            path
-        };
+        let renamed = |path: Vec<Text>| super::renamed(path, renames);
         let tables = self.tables.iter().map(|(schema, name)| renamed(vec![schema.clone(), name.clone()]));
         let columns = self.columns.iter();
         let columns = columns.map(|(schema, table, name)| renamed(vec![schema.clone(), table.clone(), name.clone()]));
@@ -114,7 +110,14 @@ impl Lost {
         let typed = |(schema, name): &(Text, Text)| {
             self.types.iter().any(|(s, n)| s == schema && n == name) || rows(schema, name)
         };
-        let called = |column: &Text| columns.iter().any(|c| c.name == *column);
+        // A step speaks of an heir's column by the name that the parent's gets before.
+        let along = |c: &Column, column: &Text| {
+            tables.iter().flat_map(|table| &table.ancestors).any(|(schema, name)| {
+                let path = vec![schema.clone(), name.clone(), c.name.clone()];
+                super::renamed(path, &self.renames).last() == Some(column)
+            })
+        };
+        let called = |column: &Text| columns.iter().any(|c| c.name == *column || along(c, column));
         self.table(tables)
             || columns.iter().flat_map(|column| &column.types).any(typed)
             || names(tables).any(|(schema, name)| {

@@ -4,7 +4,7 @@ mod alike;
 mod kept;
 mod lost;
 
-pub use kept::{Ends, compare, renames, reshaped};
+pub use kept::{Ends, compare, renamed, renames, reshaped};
 pub use lost::Lost;
 
 use crate::catalog::{Row, Session};
