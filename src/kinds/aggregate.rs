@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::rights::{self, Demand};
 use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
 use super::scope::{Scope, Turn};
@@ -150,6 +151,10 @@ pub static ROOM: Aggregate = Aggregate;
 impl Room for Aggregate {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_PROC)
     }
 
     /// CREATE OR REPLACE always says everything.

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::scope::Scope;
 use super::{BuiltIns, Context, Folded, Room, Statement, generic};
 
@@ -57,12 +58,18 @@ pub static KIND: Kind = Kind {
     doc: "How strings are sorted and compared.",
 };
 
+static HELD: Held = Held::in_schema(class::PG_COLLATION, "pg_collation", "coll");
+
 pub struct Collation;
 pub static ROOM: Collation = Collation;
 
 impl Room for Collation {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn since(&self, object: &Object) -> Option<(u32, String)> {

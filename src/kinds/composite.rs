@@ -4,6 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, State, Value, Within};
 use crate::sql;
 
+use super::held::{self, Held};
 use super::{Context, Disturbance, Evaluates, Folded, Heirs, Holds, Reaction, Room, Statement};
 
 pub static KIND: Kind = Kind {
@@ -23,6 +24,10 @@ pub static ROOM: Composite = Composite;
 impl Room for Composite {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn heirs(&self, _: bool) -> Heirs {

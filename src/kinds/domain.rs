@@ -8,6 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::collated::{self, COLLATION, collation_attr};
+use super::held::{self, Held};
 use super::{Context, Disturbance, Evaluates, Folded, Heirs, Holds, Reaction, Room, Statement, domains};
 
 const TYPE: Key<SqlType> = Key::new("type");
@@ -38,6 +39,10 @@ pub static ROOM: Domain = Domain;
 impl Room for Domain {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_TYPE)
     }
 
     fn heirs(&self, _: bool) -> Heirs {

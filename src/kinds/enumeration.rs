@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::scope::Scope;
 use super::{Context, Evaluates, Folded, Heirs, Holds, Mode, Room, Statement, generic};
 
@@ -38,6 +39,10 @@ pub static ROOM: Enumeration = Enumeration;
 impl Room for Enumeration {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_TYPE)
     }
 
     fn heirs(&self, _: bool) -> Heirs {

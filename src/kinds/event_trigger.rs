@@ -11,6 +11,7 @@ use crate::model::{
 use crate::sql;
 
 use super::firing::{self, ENABLED, function_id, function_of};
+use super::held::Held;
 use super::scope::{Scope, schema_id};
 use super::{Context, Folded, Need, Room, Statement, generic};
 
@@ -56,12 +57,18 @@ pub static KIND: Kind = Kind {
     doc: "A function that runs when a database's objects change.",
 };
 
+static HELD: Held = Held::global(class::PG_EVENT_TRIGGER, "pg_event_trigger", "evt");
+
 pub struct EventTrigger;
 pub static ROOM: EventTrigger = EventTrigger;
 
 impl Room for EventTrigger {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn need(&self) -> Need {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::refs::Refs;
 use super::rights::{self, Demand};
 use super::scope::schema_id;
@@ -38,12 +39,18 @@ pub static KIND: Kind = Kind {
     doc: "An extension. The objects that it provides are not declared.",
 };
 
+static HELD: Held = Held { owners: None, ..Held::global(class::PG_EXTENSION, "pg_extension", "ext") };
+
 pub struct Extension;
 pub static ROOM: Extension = Extension;
 
 impl Room for Extension {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {

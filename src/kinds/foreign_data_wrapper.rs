@@ -8,6 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
+use super::held::Held;
 use super::scope::{Scope, schema_id};
 use super::{Context, Folded, Need, Room, Statement, generic, support_function};
 
@@ -50,12 +51,19 @@ pub static KIND: Kind = Kind {
     doc: "A way to access data on foreign servers. Wrappers that belong to extensions are not declared.",
 };
 
+static HELD: Held =
+    Held { acl: "o.fdwacl", ..Held::global(class::PG_FOREIGN_DATA_WRAPPER, "pg_foreign_data_wrapper", "fdw") };
+
 pub struct Wrapper;
 pub static ROOM: Wrapper = Wrapper;
 
 impl Room for Wrapper {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn need(&self) -> Need {

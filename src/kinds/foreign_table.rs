@@ -8,6 +8,7 @@ use crate::model::{
 use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
+use super::held::{self, Held};
 use super::scope::Scope;
 use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, generic, inheritance};
 
@@ -38,6 +39,10 @@ pub static ROOM: ForeignTable = ForeignTable;
 impl Room for ForeignTable {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

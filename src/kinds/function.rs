@@ -5,6 +5,7 @@ use crate::kdl::Node;
 use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Within};
 use crate::sql;
 
+use super::held::{self, Held};
 use super::refs::Refs;
 use super::rights::Demand;
 use super::scope::Scope;
@@ -27,6 +28,10 @@ pub static ROOM: Function = Function;
 impl Room for Function {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_PROC)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

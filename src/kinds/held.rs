@@ -1,10 +1,12 @@
-//! Where the catalog stores the owner and the privileges of each kind of object that has an owner.
+//! Where the catalog stores the owner and the privileges of objects that have an owner.
+
+use super::{find, rooms};
 
 /// Objects of one catalog.
 #[derive(Debug)]
 pub struct Held {
-    /// The words of their kinds.
-    pub words: &'static [&'static str],
+    /// The catalog's own OID.
+    pub class: u32,
     /// The catalog.
     pub catalog: &'static str,
     /// The beginning of the names of its columns.
@@ -15,66 +17,89 @@ pub struct Held {
     pub signature: &'static str,
     /// SQL for the privileges.
     pub acl: &'static str,
-}
-
-const fn held(
-    words: &'static [&'static str],
-    catalog: &'static str,
-    prefix: &'static str,
-    in_schema: bool,
-    acl: &'static str,
-) -> Held {
-    Held { words, catalog, prefix, in_schema, signature: "''", acl }
+    /// Which rows have an owner of their own; `None` if their owner cannot be changed.
+    pub owners: Option<&'static str>,
 }
 
 const NO_ACL: &str = "NULL::aclitem[]";
-const OPERANDS: &str = "concat_ws(', ', CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE format_type(o.oprleft, NULL) END, \
-     CASE WHEN o.oprright = 0 THEN 'NONE' ELSE format_type(o.oprright, NULL) END)";
+/// What people have made.
+const THEIRS: &str = "o.oid >= 16384";
 
-static ALL: [Held; 16] = [
-    held(
-        &["table", "view", "materialized-view", "foreign-table", "sequence", "type"],
-        "pg_class",
-        "rel",
-        true,
-        "o.relacl",
+impl Held {
+    /// A catalog of objects in schemas, without privileges.
+    pub const fn in_schema(class: u32, catalog: &'static str, prefix: &'static str) -> Self {
+        Self { class, catalog, prefix, in_schema: true, signature: "''", acl: NO_ACL, owners: Some(THEIRS) }
+    }
+
+    /// A catalog of objects outside of schemas, without privileges.
+    pub const fn global(class: u32, catalog: &'static str, prefix: &'static str) -> Self {
+        Self { in_schema: false, ..Self::in_schema(class, catalog, prefix) }
+    }
+}
+
+/// Relations. Sequences of columns follow their table, and composite types have their owner in `pg_type`, too.
+pub static PG_CLASS: Held = Held {
+    acl: "o.relacl",
+    owners: Some(
+        "o.oid >= 16384 AND o.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND o.relpersistence <> 't' \
+         AND NOT (o.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d \
+         WHERE d.classid = 1259 AND d.objid = o.oid AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')))",
     ),
-    held(&["enum", "domain", "range"], "pg_type", "typ", true, "o.typacl"),
-    Held {
-        signature: "oidvectortypes(o.proargtypes)",
-        ..held(&["function", "procedure", "aggregate"], "pg_proc", "pro", true, "o.proacl")
-    },
-    Held { signature: OPERANDS, ..held(&["operator"], "pg_operator", "opr", true, NO_ACL) },
-    held(&["collation"], "pg_collation", "coll", true, NO_ACL),
-    held(&["text-search-dictionary"], "pg_ts_dict", "dict", true, NO_ACL),
-    held(&["text-search-configuration"], "pg_ts_config", "cfg", true, NO_ACL),
-    held(&["statistics"], "pg_statistic_ext", "stx", true, NO_ACL),
-    held(&["foreign-data-wrapper"], "pg_foreign_data_wrapper", "fdw", false, "o.fdwacl"),
-    held(&["server"], "pg_foreign_server", "srv", false, "o.srvacl"),
-    held(&["publication"], "pg_publication", "pub", false, NO_ACL),
-    held(&["event-trigger"], "pg_event_trigger", "evt", false, NO_ACL),
-    held(&["extension"], "pg_extension", "ext", false, NO_ACL),
-    held(&["schema"], "pg_namespace", "nsp", false, "o.nspacl"),
-    held(&["language"], "pg_language", "lan", false, "o.lanacl"),
-    held(&["tablespace"], "pg_tablespace", "spc", false, "o.spcacl"),
-];
+    ..Held::in_schema(1259, "pg_class", "rel")
+};
+
+/// Types. Row types follow their relation.
+pub static PG_TYPE: Held = Held {
+    acl: "o.typacl",
+    owners: Some(
+        "o.oid >= 16384 AND o.typtype IN ('b', 'c', 'd', 'e', 'r') AND (o.typtype <> 'b' OR o.typcategory <> 'A') \
+         AND (o.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = o.typrelid AND c.relkind = 'c'))",
+    ),
+    ..Held::in_schema(1247, "pg_type", "typ")
+};
+
+/// Routines.
+pub static PG_PROC: Held =
+    Held { signature: "oidvectortypes(o.proargtypes)", acl: "o.proacl", ..Held::in_schema(1255, "pg_proc", "pro") };
+
+/// What is of no kind of ours, but has privileges that our objects need.
+static PG_LANGUAGE: Held = Held { acl: "o.lanacl", owners: None, ..Held::global(2612, "pg_language", "lan") };
+static PG_TABLESPACE: Held = Held { acl: "o.spcacl", owners: None, ..Held::global(1213, "pg_tablespace", "spc") };
 
 /// The catalog of a kind's objects, by the kind's word; `None` if they have no owner of their own.
 pub fn held_by(word: &str) -> Option<&'static Held> {
-    ALL.iter().find(|held| held.words.contains(&word))
+    match word {
+        "language" => Some(&PG_LANGUAGE),
+        "tablespace" => Some(&PG_TABLESPACE),
+        _ => find(word)?.held(),
+    }
 }
 
 /// The catalog of what a right is on, where that need not be one of ours: a type of any kind, a language, a tablespace.
 pub fn meant_by(word: &str) -> Option<&'static Held> {
-    let word = if word == "type" { "enum" } else { word };
+    if word == "type" {
+        return Some(&PG_TYPE);
+    }
     held_by(word).filter(|held| matches!(held.catalog, "pg_type" | "pg_language" | "pg_tablespace"))
+}
+
+/// The catalogs of all kinds.
+pub fn of_kinds() -> Vec<&'static Held> {
+    let mut out: Vec<&'static Held> = Vec::new();
+    for held in rooms().iter().filter_map(|room| room.held()) {
+        if !out.iter().any(|known| known.class == held.class) {
+            out.push(held);
+        }
+    }
+    out
 }
 
 /// One SELECT for all catalogs, for a CTE `wanted` with the columns `at`, `need`, `catalog`, `schema`, `name` and `signature`: `at`,
 /// `need`, the object's OID, its owner, the owner of its schema, its privileges.
 pub fn owners_query() -> String {
-    let parts: Vec<String> = ALL
-        .iter()
+    let parts: Vec<String> = of_kinds()
+        .into_iter()
+        .chain([&PG_LANGUAGE, &PG_TABLESPACE])
         .map(|Held { catalog, prefix, in_schema, signature, acl, .. }| {
             let (join, schema_owner) = match in_schema {
                 true => (

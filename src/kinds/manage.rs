@@ -147,30 +147,7 @@ fn is_superusers(id: &ObjectId, state: &State) -> bool {
 
 /// True if the object has its own owner: parts share the owner of what they are part of, and so do sequences of columns.
 fn has_owner(id: &ObjectId, state: &State) -> bool {
-    let own = matches!(
-        id.kind().word,
-        "schema"
-            | "table"
-            | "view"
-            | "materialized-view"
-            | "foreign-table"
-            | "sequence"
-            | "function"
-            | "procedure"
-            | "aggregate"
-            | "enum"
-            | "domain"
-            | "type"
-            | "range"
-            | "collation"
-            | "publication"
-            | "server"
-            | "foreign-data-wrapper"
-            | "operator"
-            | "statistics"
-            | "text-search-dictionary"
-            | "text-search-configuration"
-    );
+    let own = room(id.kind()).held().is_some_and(|held| held.owners.is_some());
     own && !acl::is_initial(id) && !is_superusers(id, state) && room(id.kind()).vanishes_with(id, state).is_none()
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::query::{stored, trimmed};
 use super::{Context, Evaluates, Folded, LockMode, Room, Statement};
 
@@ -53,6 +54,10 @@ pub static ROOM: MaterializedView = MaterializedView;
 impl Room for MaterializedView {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {

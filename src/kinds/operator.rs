@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql::{self, reference, signature};
 
+use super::held::Held;
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, function_attr};
@@ -64,12 +65,22 @@ pub static KIND: Kind = Kind {
     doc: "A function whose name is a symbol. Operators with the same name are distinguished by the types of their operands.",
 };
 
+/// The types of its operands, as its address has them.
+const OPERANDS: &str = "concat_ws(', ', CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE format_type(o.oprleft, NULL) END, \
+     CASE WHEN o.oprright = 0 THEN 'NONE' ELSE format_type(o.oprright, NULL) END)";
+
+static HELD: Held = Held { signature: OPERANDS, ..Held::in_schema(class::PG_OPERATOR, "pg_operator", "opr") };
+
 pub struct Operator;
 pub static ROOM: Operator = Operator;
 
 impl Room for Operator {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn rights(&self, id: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::rights::{self, Demand};
 use super::{Context, Disturbance, Folded, LockMode, Need, Reaction, Room, Statement};
 
@@ -38,39 +39,6 @@ pub fn role(object: &Object) -> Option<Ident> {
     object.get(ROLE)
 }
 
-/// Catalogs whose rows have an owner: OID of the catalog, its name, the owner's column, which rows.
-/// Sequences of columns follow their table, row types their relation.
-const OWNED: [(u32, &str, &str, &str); 16] = [
-    (2615, "pg_namespace", "nspowner", "(o.oid >= 16384 OR o.nspname = 'public')"),
-    (
-        1259,
-        "pg_class",
-        "relowner",
-        "o.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND o.relpersistence <> 't' AND NOT (o.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d \
-         WHERE d.classid = 1259 AND d.objid = o.oid AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')))",
-    ),
-    (1255, "pg_proc", "proowner", "true"),
-    (
-        1247,
-        "pg_type",
-        "typowner",
-        "o.typtype IN ('b', 'c', 'd', 'e', 'r') AND (o.typtype <> 'b' OR o.typcategory <> 'A') \
-         AND (o.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = o.typrelid AND c.relkind = 'c'))",
-    ),
-    (3456, "pg_collation", "collowner", "true"),
-    (2607, "pg_conversion", "conowner", "true"),
-    (2617, "pg_operator", "oprowner", "true"),
-    (2616, "pg_opclass", "opcowner", "true"),
-    (2753, "pg_opfamily", "opfowner", "true"),
-    (3600, "pg_ts_dict", "dictowner", "true"),
-    (3602, "pg_ts_config", "cfgowner", "true"),
-    (3381, "pg_statistic_ext", "stxowner", "true"),
-    (2328, "pg_foreign_data_wrapper", "fdwowner", "true"),
-    (1417, "pg_foreign_server", "srvowner", "true"),
-    (3466, "pg_event_trigger", "evtowner", "true"),
-    (6104, "pg_publication", "pubowner", "true"),
-];
-
 impl Room for Owner {
     fn kind(&self) -> KindRef {
         &KIND
@@ -85,14 +53,10 @@ impl Room for Owner {
     }
 
     fn query(&self, _: Version) -> Option<String> {
-        let parts: Vec<String> = OWNED
-            .iter()
-            .map(|(class, catalog, owner, which)| {
-                let user = if *catalog == "pg_namespace" { "true" } else { "o.oid >= 16384" };
-                format!("SELECT {class}::oid, o.oid, o.{owner} FROM {catalog} o WHERE {user} AND {which}")
-            })
-            .collect();
-        Some(parts.join(" UNION ALL "))
+        let parts = held::of_kinds().into_iter().filter_map(|Held { class, catalog, prefix, owners, .. }| {
+            Some(format!("SELECT {class}::oid, o.oid, o.{prefix}owner FROM {catalog} o WHERE {}", (*owners)?))
+        });
+        Some(parts.collect::<Vec<_>>().join(" UNION ALL "))
     }
 
     fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {

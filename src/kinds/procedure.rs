@@ -4,6 +4,7 @@ use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
 use crate::model::{Address, Attr, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Within};
 
+use super::held::{self, Held};
 use super::refs::Refs;
 use super::rights::Demand;
 use super::scope::Scope;
@@ -26,6 +27,10 @@ pub static ROOM: Procedure = Procedure;
 impl Room for Procedure {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_PROC)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{Context, Folded, Need, Room, Statement, generic};
@@ -61,12 +62,18 @@ pub static KIND: Kind = Kind {
     doc: "A set of tables whose changes can be replicated to subscribers.",
 };
 
+static HELD: Held = Held::global(class::PG_PUBLICATION, "pg_publication", "pub");
+
 pub struct Publication;
 pub static ROOM: Publication = Publication;
 
 impl Room for Publication {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn need(&self) -> Need {

@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql::{self, reference};
 
 use super::collated::{self, COLLATION, collation_attr};
+use super::held::{self, Held};
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
@@ -63,6 +64,10 @@ pub static ROOM: Range = Range;
 impl Room for Range {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_TYPE)
     }
 
     fn heirs(&self, _: bool) -> Heirs {

@@ -6,6 +6,7 @@ use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, 
 use crate::sql;
 
 use super::constraint::Naming;
+use super::held::Held;
 use super::rights::{self, Demand};
 use super::scope::Scope;
 use super::{LockMode, Statement, generic, refs::Refs};
@@ -94,6 +95,11 @@ pub trait Room: Sync {
     /// True if two unequal values of the attribute mean the same: a value that may not be read does not differ.
     fn same(&self, _attr: &'static Attr, _old: &Object, _new: &Object) -> bool {
         false
+    }
+
+    /// Where the catalog keeps the owner and the privileges of the objects; `None` if they have no owner of their own.
+    fn held(&self) -> Option<&'static Held> {
+        None
     }
 
     /// The privileges that are needed to create, alter or drop an object.

@@ -5,6 +5,7 @@ use crate::kdl::{Node, Problem};
 use crate::model::{Address, Kind, KindRef, Namespace, Object, ObjectId, Result, Text, Within};
 use crate::sql;
 
+use super::held::Held;
 use super::scope::Scope;
 use super::{Context, Folded, Room, Statement, generic};
 
@@ -19,6 +20,12 @@ pub static KIND: Kind = Kind {
     doc: "A namespace for tables, types and routines.",
 };
 
+static HELD: Held = Held {
+    owners: Some("(o.oid >= 16384 OR o.nspname = 'public')"),
+    acl: "o.nspacl",
+    ..Held::global(class::PG_NAMESPACE, "pg_namespace", "nsp")
+};
+
 pub struct Schema;
 pub static ROOM: Schema = Schema;
 
@@ -30,6 +37,10 @@ pub fn id(name: impl Into<Text>) -> ObjectId {
 impl Room for Schema {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::scope::Scope;
 use super::sequence_options as options;
 use super::{Context, Disturbance, Evaluates, Folded, LockMode, Reaction, Room, Statement, find, generic, numbering};
@@ -47,6 +48,10 @@ pub static ROOM: Sequence = Sequence;
 impl Room for Sequence {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -9,6 +9,7 @@ use crate::model::{
 use crate::sql;
 
 use super::foreign_options::{self as options, SECRET};
+use super::held::Held;
 use super::refs::Refs;
 use super::rights::{self, Demand};
 use super::scope::Scope;
@@ -43,12 +44,18 @@ pub static KIND: Kind = Kind {
     doc: "A foreign server, which holds the data of foreign tables.",
 };
 
+static HELD: Held = Held { acl: "o.srvacl", ..Held::global(class::PG_FOREIGN_SERVER, "pg_foreign_server", "srv") };
+
 pub struct Server;
 pub static ROOM: Server = Server;
 
 impl Room for Server {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::key_parts::{self, KEY};
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn};
@@ -52,12 +53,18 @@ pub static KIND: Kind = Kind {
     doc: "Statistics on combinations of columns, which ANALYZE collects for better query plans.",
 };
 
+static HELD: Held = Held::in_schema(class::PG_STATISTIC_EXT, "pg_statistic_ext", "stx");
+
 pub struct Statistics;
 pub static ROOM: Statistics = Statistics;
 
 impl Room for Statistics {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn since(&self, object: &Object) -> Option<(u32, String)> {

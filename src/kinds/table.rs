@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::{
     Context, Direction, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, inheritance, toast,
 };
@@ -68,6 +69,10 @@ pub static ROOM: Table = Table;
 impl Room for Table {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn query(&self, _: Version) -> Option<String> {

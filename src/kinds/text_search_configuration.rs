@@ -10,6 +10,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::scope::Scope;
 use super::{Context, Folded, Room, Statement, generic, text_search};
 
@@ -60,12 +61,18 @@ pub static KIND: Kind = Kind {
     doc: "How texts become lexemes: a parser, and dictionaries for each token type.",
 };
 
+static HELD: Held = Held::in_schema(class::PG_TS_CONFIG, "pg_ts_config", "cfg");
+
 pub struct Configuration;
 pub static ROOM: Configuration = Configuration;
 
 impl Room for Configuration {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::Held;
 use super::{BuiltIns, Context, Folded, Room, Statement, text_search};
 
 const TEMPLATE: Key<ObjectId> = Key::new("template");
@@ -40,12 +41,18 @@ pub static KIND: Kind = Kind {
     doc: "Turns words into lexemes, and drops stop words.",
 };
 
+static HELD: Held = Held::in_schema(class::PG_TS_DICT, "pg_ts_dict", "dict");
+
 pub struct Dictionary;
 pub static ROOM: Dictionary = Dictionary;
 
 impl Room for Dictionary {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&HELD)
     }
 
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::sql;
 
+use super::held::{self, Held};
 use super::query::{stored, trimmed};
 use super::rights::{self, Demand};
 use super::{Context, Folded, LockMode, Room, Statement};
@@ -59,6 +60,10 @@ pub static ROOM: View = View;
 impl Room for View {
     fn kind(&self) -> KindRef {
         &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
     }
 
     fn rights(&self, id: &ObjectId, _: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
