@@ -15,13 +15,17 @@ pub mod class {
     pub const PG_FOREIGN_SERVER: u32 = 1417;
     pub const PG_USER_MAPPING: u32 = 1418;
     pub const PG_FOREIGN_DATA_WRAPPER: u32 = 2328;
+    pub const PG_AMOP: u32 = 2602;
+    pub const PG_AMPROC: u32 = 2603;
     pub const PG_ATTRDEF: u32 = 2604;
     pub const PG_CAST: u32 = 2605;
     pub const PG_CONSTRAINT: u32 = 2606;
     pub const PG_NAMESPACE: u32 = 2615;
+    pub const PG_OPCLASS: u32 = 2616;
     pub const PG_OPERATOR: u32 = 2617;
     pub const PG_REWRITE: u32 = 2618;
     pub const PG_TRIGGER: u32 = 2620;
+    pub const PG_OPFAMILY: u32 = 2753;
     pub const PG_EXTENSION: u32 = 3079;
     pub const PG_POLICY: u32 = 3256;
     pub const PG_STATISTIC_EXT: u32 = 3381;

@@ -260,8 +260,7 @@ fn retype(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, E
     let mut moved: Vec<(ObjectId, ObjectId)> = Vec::new();
     for (id, mut object) in old.into_objects() {
         object.attrs.iter_mut().for_each(|(_, value)| retype_value(value, from, to));
-        let types = id.signature().filter(|_| id.kind().address != Address::Facet);
-        if let Some(signature) = types.filter(|signature| signature.contains(from.name().as_str())) {
+        if let Some(signature) = id.types().filter(|signature| signature.contains(from.name().as_str())) {
             let list = signature::split(signature).into_iter();
             let types: Vec<Text> = list.map(|t| retyped(t, from, to).unwrap_or_else(|| t.into())).collect();
             let with = id.with_signature(Some(types.join(", ").into()));
@@ -478,6 +477,7 @@ mod tests {
             let id = |name: &str| match kind.address {
                 Address::Qualified => ObjectId::new(kind, home.clone(), name),
                 Address::Routine => ObjectId::routine(kind, home.clone(), name, "integer"),
+                Address::PerMethod => ObjectId::routine(kind, home.clone(), name, "btree"),
                 Address::MemberOf | Address::NamedOn | Address::Beside => ObjectId::new(kind, table(), name),
                 Address::Global | Address::Schema => ObjectId::new(kind, None, name),
                 Address::Part | Address::Facet => ObjectId::facet(kind, schema::id("app")),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Address, Attrs, ObjectId, State, Text, Value};
+use crate::model::{Attrs, ObjectId, State, Text, Value};
 use crate::sql::{signature, types};
 
 /// Gives the routines of `desired` the signatures that `live` has for them.
@@ -41,7 +41,7 @@ pub fn settle<'a>(live: &State, desired: &'a State) -> Cow<'a, State> {
 }
 
 fn has_types(id: &ObjectId) -> bool {
-    id.signature().is_some() && id.kind().address != Address::Facet
+    id.types().is_some()
 }
 
 /// True if the types are the same but for schemas that the written ones leave out.

@@ -71,9 +71,15 @@ impl ObjectId {
         &self.0.name
     }
 
-    /// The normalised input types of a routine; who gave a right, if not the owner.
+    /// What tells objects of one name apart: the normalised input types of a routine, the access method of an operator class; who
+    /// gave a right, if not the owner.
     pub fn signature(&self) -> Option<&Text> {
         self.0.signature.as_ref()
+    }
+
+    /// The types that a routine, an operator or a cast is told apart by.
+    pub fn types(&self) -> Option<&Text> {
+        self.signature().filter(|_| !matches!(self.kind().address, Address::Facet | Address::PerMethod))
     }
 
     /// The parents, nearest first.

@@ -64,6 +64,8 @@ pub enum Address {
     Qualified,
     /// `schema.name(types)`.
     Routine,
+    /// `schema.name USING method`: operator class, operator family. The access method is what tells those of one name apart.
+    PerMethod,
     /// Belongs to a table, but is named in that table's schema: index.
     Beside,
     /// A part that cannot live alone: column of a table.

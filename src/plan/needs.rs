@@ -46,7 +46,7 @@ impl<'a> Names<'a> {
             if let Some(relation) = id.parent().filter(|_| id.kind().address == Address::MemberOf) {
                 columns.entry(relation).or_default().push(id);
             }
-            if matches!(id.kind().address, Address::Qualified | Address::Routine)
+            if matches!(id.kind().address, Address::Qualified | Address::Routine | Address::PerMethod)
                 && let Some(schema) = id.schema()
             {
                 named.entry((schema.name().as_str(), id.name().as_str())).or_default().push(id);
@@ -82,7 +82,7 @@ impl<'a> Names<'a> {
         for found in room(id.kind()).rests_on(id, object, self.state) {
             push(&mut needs.hard, id, &found);
         }
-        if let Some(signature) = id.signature().filter(|_| id.kind().address != Address::Facet) {
+        if let Some(signature) = id.types() {
             refs.types.extend(signature::split(signature).into_iter().map(SqlType::new));
         }
         for sql_type in &refs.types {

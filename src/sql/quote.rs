@@ -248,6 +248,10 @@ pub fn path(id: &ObjectId) -> String {
             }
             format!("{}({types})", schema_path(id, id.name()))
         }
+        Address::PerMethod => {
+            let method = id.signature().map_or("", |s| s);
+            format!("{} USING {}", schema_path(id, id.name()), Quoted(method))
+        }
         Address::MemberOf | Address::Part => match id.parent() {
             Some(parent) => format!("{}.{}", path(parent), Quoted(id.name().as_str())),
             None => Quoted(id.name().as_str()).to_string(),

@@ -117,7 +117,10 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
         // A rename names the old object apart.
         let object = step.with.first().filter(|_| step.action == Action::Rename).unwrap_or(&step.object);
         let (kind, on) = (room.kind(), targets(object));
-        let itself = matches!(kind.address, Address::Schema | Address::Global | Address::Qualified | Address::Routine);
+        let itself = matches!(
+            kind.address,
+            Address::Schema | Address::Global | Address::Qualified | Address::Routine | Address::PerMethod
+        );
         let makes = step.action == Action::Create && itself;
         let mut here = on_itself(room.need(), step, &on, makes, user);
         here.extend(places(step, object));
@@ -207,9 +210,11 @@ fn places(step: &Step, object: &str) -> Vec<Wanted> {
             (Action::Rename, Address::Global, _) if room.need() == Need::Database => out.push(here()),
             // Types may be renamed where they could not be made (src/backend/commands/typecmds.c, RenameType).
             (Action::Rename, Address::Qualified, _) if matches!(kind.sql, "TYPE" | "DOMAIN") => {}
-            (Action::Create | Action::Rename, Address::Qualified | Address::Routine | Address::Beside, [name, ..]) => {
-                out.push(Wanted::new("create-in", schema(name)))
-            }
+            (
+                Action::Create | Action::Rename,
+                Address::Qualified | Address::Routine | Address::PerMethod | Address::Beside,
+                [name, ..],
+            ) => out.push(Wanted::new("create-in", schema(name))),
             (Action::Create, Address::NamedOn | Address::Facet, [name, ..]) if key => {
                 out.push(Wanted::new("create-in", schema(name)));
             }
@@ -268,8 +273,10 @@ fn targets(object: &str) -> Vec<Target> {
         };
         let signature = if part { String::new() } else { signature(path) };
         let mut shown = if held.in_schema { format!("{}.{}", quoted(&schema), quoted(&name)) } else { quoted(&name) };
-        if matches!(kind.address, Address::Routine) {
-            shown = format!("{shown}({signature})");
+        match kind.address {
+            Address::Routine => shown = format!("{shown}({signature})"),
+            Address::PerMethod => shown = format!("{shown} USING {signature}"),
+            _ => {}
         }
         let target = Target { catalog: held.catalog, schema, name, signature, shown };
         if !out.contains(&target) {
@@ -315,7 +322,8 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
     let names = || stale::names(&step.object).unwrap_or_default();
     let own = || names().last().is_some_and(|name| name == user);
     let address = kinds::find(step.object.split(' ').next().unwrap_or_default()).map(|room| room.kind().address);
-    let in_schema = matches!(address, Some(Address::Qualified | Address::Routine | Address::Beside));
+    let in_schema =
+        matches!(address, Some(Address::Qualified | Address::Routine | Address::PerMethod | Address::Beside));
     let bearer = bearer(&step.object);
     let bears = kinds::find(bearer.split(' ').next().unwrap_or_default()).map(|room| room.need());
     if bears == Some(Need::Its) {
