@@ -62,9 +62,10 @@ fn builds<'a>(subject: &Subject<'a>) -> Vec<Task<'a>> {
             vec![task(format!("{id} is moved"))]
         }
         Action::Alter if word == "column" => {
-            let collated = subject.changed.contains(&"collation");
+            // What partitions have of an index has no storage that could be kept (`TryReuseIndex`, tablecmds.c).
+            let always = subject.changed.contains(&"collation") || is_partitioned(subject);
             let rebuilt = |(index, object): &(&ObjectId, &Object)| {
-                is_index(index.kind().word) && (collated || room(index.kind()).computes(object))
+                is_index(index.kind().word) && (always || room(index.kind()).computes(object))
             };
             follow(subject).filter(rebuilt).map(|(index, _)| task(format!("{index} is rebuilt"))).collect()
         }
