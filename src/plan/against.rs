@@ -98,7 +98,9 @@ pub async fn against_loading<'a>(
     if rename::constants_follow(&mut old, &renames) | rename::names_stay(&mut old, &renames) {
         comparison = diff::compare(&old, &new);
     }
-    let following = before.as_ref().map(|old| Following::new(Renames::new(&renames, old, &edges), &managed, &new));
+    let changes = !comparison.changed.is_empty();
+    let following =
+        before.as_ref().map(|old| Following::new(Renames::new(&renames, old, &edges), &managed, &new, changes));
     if let Some(following) = &following {
         let outdated = following.outdated.iter().filter(|open| !comparison.open.contains(open));
         let outdated: Vec<Open> = outdated.cloned().collect();

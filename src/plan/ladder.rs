@@ -37,12 +37,14 @@ pub(super) struct Following<'a> {
     live: &'a State,
     /// Texts that are the same in the files as in the database, though they have a name that is gone then.
     pub outdated: Vec<Open>,
+    /// True if something changes for sure: what depends on it may have to be made again.
+    changes: bool,
 }
 
 impl<'a> Following<'a> {
-    /// Of the live state, towards `new`.
-    pub fn new(renames: Renames<'a>, live: &'a State, new: &State) -> Self {
-        Self { outdated: renames.outdated(new), renames, live }
+    /// Of the live state, towards `new`. `changes`: something changes beside the names.
+    pub fn new(renames: Renames<'a>, live: &'a State, new: &State, changes: bool) -> Self {
+        Self { outdated: renames.outdated(new), renames, live, changes }
     }
 
     fn touches(&self, open: &Open) -> bool {
@@ -75,7 +77,9 @@ impl<A: Aid> Ladder<'_, A> {
             // The database knows no new names yet: what it takes for different may only have followed a rename.
             let follows = |open: &Open| following.touches(open) && !settled.same.contains(open);
             let questions: Vec<Open> = open.into_iter().filter(follows).collect();
-            let texts: Vec<Open> = questions.iter().cloned().chain(following.renames.dropped(new)).collect();
+            let changes = following.changes || asked.iter().any(|open| !settled.same.contains(open));
+            let dropped = following.renames.dropped(new, changes).into_iter().filter(|open| !questions.contains(open));
+            let texts: Vec<Open> = questions.iter().cloned().chain(dropped).collect();
             if !texts.is_empty() {
                 followed = following.renames.follow(self.aid, following.live, &texts, server).await?;
             }

@@ -87,10 +87,11 @@ impl<'a> Renames<'a> {
         out
     }
 
-    /// Texts of what the plan drops that have such a name: on the way back it is made before the renames are rolled back.
-    pub fn dropped(&self, new: &State) -> Vec<Open> {
+    /// Texts of what the plan drops that have such a name, or of all that it may drop to make it again: on the way back it is made before
+    /// the renames are rolled back.
+    pub fn dropped(&self, new: &State, and_again: bool) -> Vec<Open> {
         let mut out = Vec::new();
-        for (id, object) in self.old.iter().filter(|(id, _)| !new.has(id)) {
+        for (id, object) in self.old.iter().filter(|(id, _)| and_again || !new.has(id)) {
             for attr in id.kind().attrs {
                 if let Some(Value::Expr(text)) = object.value(attr.name)
                     && self.names_what_is_gone(text.as_str())

@@ -38,6 +38,16 @@ const AT_ONCE: u64 = 4;
 /// How many edits are made before one looks again at what there is.
 const UNSEEN: usize = 3;
 
+/// Fails where a default is no value of its column, as after a change of its type: no INSERT could use it.
+const DEFAULTS_FIT: &str = "DO $$ DECLARE d record; BEGIN
+    FOR d IN SELECT pg_get_expr(f.adbin, f.adrelid) AS value, format_type(a.atttypid, a.atttypmod) AS type
+        FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+        WHERE a.attgenerated = '' AND f.adrelid IN (SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace) LOOP
+        EXECUTE format('CREATE TEMP TABLE fits (c %s)', d.type);
+        EXECUTE 'INSERT INTO fits SELECT ' || d.value;
+        DROP TABLE fits;
+    END LOOP; END $$";
+
 /// A rename that an edit made: the kind, the path of what has it, the old name and the new one.
 type Rename = (&'static str, String, String, String);
 
@@ -56,7 +66,7 @@ async fn edit(session: &Session, dice: &mut Dice) -> (Vec<String>, Vec<Rename>) 
         }
         unseen += 1;
         let Some((statement, rename)) = one(&state, dice, attempt) else { continue };
-        let run = format!("BEGIN; SET LOCAL search_path = public; {statement}; COMMIT");
+        let run = format!("BEGIN; SET LOCAL search_path = public; {statement}; {DEFAULTS_FIT}; COMMIT");
         if session.batch(&run).await.is_err() {
             session.batch("ROLLBACK").await.unwrap_or_else(|error| panic!("{error}"));
             continue;

@@ -230,3 +230,52 @@ fn a_rename_is_refused_while_both_names_are_there() {
     );
     sandbox.ok(&["plan", "--exit-code"]);
 }
+
+/// A column is renamed and gets another type: what depends on it is made again, on the way back before its name comes back.
+#[test]
+fn what_is_made_again_beside_a_rename_comes_back() {
+    let db = TestDb::new();
+    let sandbox = Sandbox::new(&db);
+    let file = |column: &str, name: &str| {
+        format!(
+            "table t {{\n    column id integer primary-key\n    column {column} default=\"4\"\n    check small \"{name} < 100\"\n    \
+             index some id {{ where \"{name} > 1\" }}\n    policy p {{ using \"{name} > 0\" }}\n}}\n\n\
+             table heir {{ inherits t; check more \"{name} < 90\" }}\n\nview v {{ sql \"SELECT id, {name} FROM t\" }}\n"
+        )
+    };
+    sandbox.write("schema/all.kdl", &file("a integer", "a"));
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "before"]);
+    db.execute("INSERT INTO t VALUES (1, 2); INSERT INTO heir VALUES (2, 3)");
+    let start = state(&db);
+    sandbox.write("schema/all.kdl", &file("b bigint was=a", "b"));
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "after"]);
+    assert_eq!(db.query("SELECT b FROM v ORDER BY b"), ["2", "3"]);
+    sandbox.ok(&["rollback", "-1", "--auto-approve", "--allow", "all"]);
+    assert_eq!(db.query("SELECT a FROM v ORDER BY a"), ["2", "3"]);
+    let end = state(&db);
+    assert_eq!(start.len(), end.len());
+    for (id, object) in start.iter() {
+        assert_eq!(end.get(id).map(|object| &object.attrs), Some(&object.attrs), "{id}");
+    }
+}
+
+#[test]
+fn what_a_table_inherits_is_not_renamed_by_itself() {
+    let db = TestDb::with("CREATE TABLE base (id int, n int); CREATE TABLE heir () INHERITS (base)");
+    let sandbox = Sandbox::new(&db);
+    let base = "table base {\n    column id integer\n    column n integer\n}\n";
+    for heir in ["inherits base\n    column m integer was=n", "column id integer\n    column m integer was=n"] {
+        sandbox.write("schema/all.kdl", &format!("{base}table heir {{\n    {heir}\n}}\n"));
+        let error = sandbox.exits(78, &["plan"]).stderr;
+        let words = "column public.heir.n cannot become column public.heir.m: table public.heir inherits it from table public.base";
+        assert!(error.contains(words) && error.contains("rename it in table public.base"), "{error}");
+    }
+    // Where it has its new name in the parent, it has followed.
+    let renamed = base.replace("column n integer", "column m integer was=n");
+    sandbox.write(
+        "schema/all.kdl",
+        &format!("{renamed}table heir {{\n    column id integer\n    column m integer was=n\n}}\n"),
+    );
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "renamed"]);
+    sandbox.ok(&["plan", "--exit-code"]);
+}

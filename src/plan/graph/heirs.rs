@@ -18,7 +18,7 @@ impl Graph {
                 by_table.entry(table.clone()).or_default().push(i);
             }
         }
-        if by_table.len() < 2 {
+        if by_table.is_empty() {
             return;
         }
         let heirs = [old, new].map(inheritance::heirs);
@@ -30,6 +30,16 @@ impl Graph {
             }
         }
         found.sort_unstable();
+        // Where an heir goes, it goes before anything is done to the parent, which would be done to the heir, too, or could not be done.
+        let parents = |id: &ObjectId| old.get(id).map(inheritance::parents).unwrap_or_default();
+        let gone = self.drops.iter().filter(|(id, _)| !is_inheritable(id));
+        let mut gone: Vec<(usize, usize)> = gone
+            .flat_map(|(heir, node)| {
+                parents(heir).into_iter().filter_map(|parent| Some((*node, by_table.get(parent)?)))
+            })
+            .flat_map(|(heir, nodes)| nodes.iter().map(move |node| (heir, *node)))
+            .collect();
+        gone.sort_unstable();
         for (whole, part) in found {
             let Some((part_first, same)) = self.part_first(whole, part, old, new) else { continue };
             let (first, then) = if part_first { (part, whole) } else { (whole, part) };
@@ -37,6 +47,9 @@ impl Graph {
                 self.hard[whole].retain(|node| *node != part);
             }
             if same { self.before(first, then) } else { self.rather_before(first, then) }
+        }
+        for (heir, node) in gone {
+            self.rather_before(heir, node);
         }
     }
 

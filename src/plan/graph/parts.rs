@@ -137,14 +137,14 @@ impl Graph {
         }
     }
 
-    /// Within a table: columns change before constraints, indexes and triggers are created, and after those are dropped.
+    /// Within a table: columns change (by more than their names) before constraints, indexes and triggers are created, and after those are dropped.
     pub(super) fn siblings(&mut self) {
         let column = |id: &ObjectId| id.kind().address == Address::MemberOf;
         let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate() {
             let Some(parent) = node.id.parent().filter(|p| p.kind().address != Address::Schema) else { continue };
             let (columns, others) = by_parent.entry(parent.clone()).or_default();
-            if column(&node.id) && node.act != Act::Drop {
+            if column(&node.id) && matches!(node.act, Act::Create | Act::Alter(_)) {
                 columns.push(i);
             } else if !column(&node.id) && node.id.kind().address != Address::Facet {
                 others.push(i);
