@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rename;
 use crate::kinds::{choose_name, inheritance, room};
-use crate::model::{Address, Ident, Namespace, Object, ObjectId, OnChange, State};
+use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, OnChange, State};
 
 /// What two states were completed with: what they were before, if they were any.
 #[derive(Debug, Default)]
@@ -33,8 +33,9 @@ pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
     new.iter().filter(leaves).map(|(id, _)| id).collect()
 }
 
-/// Completes two states with what tables have from elsewhere in one of them and by themselves in the other.
-pub fn complete(old: &mut State, new: &mut State, attached: &Attached) -> Completed {
+/// Completes two states with what tables have from elsewhere in one of them and by themselves in the other. `edges` are those of the first
+/// state: what it is completed with depends on the same parts of its table as the origin does on its own table's.
+pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &mut Edges) -> Completed {
     let mut done = Completed::default();
     let tables: Vec<ObjectId> =
         new.iter().filter(|(id, after)| moves(id, old.get(id), after)).map(|(id, _)| id.clone()).collect();
@@ -48,9 +49,11 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached) -> Comple
     let mut parts: Vec<ObjectId> = parts.into_iter().collect();
     parts.sort();
     let mut put: [Vec<(ObjectId, Object)>; 2] = Default::default();
+    let mut origins: Vec<(ObjectId, ObjectId)> = Vec::new();
     for id in parts {
         let inherited = [&*old, &*new].map(|state| !room(id.kind()).inherited_from(&id, state).is_empty());
         if inherited[0] != inherited[1] {
+            origins.extend(room(id.kind()).inherited_from(&id, old).into_iter().next().map(|from| (from, id.clone())));
             let whole = [&*old, &*new].map(|state| whole(state, &id));
             for (side, object) in whole.into_iter().enumerate().filter(|(side, _)| inherited[*side]) {
                 let state = if side == 0 { &*old } else { &*new };
@@ -60,9 +63,14 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached) -> Comple
         }
     }
     for table in &tables {
-        put[0].extend(left_behind(table, old, new, attached));
-        put[1].extend(left_behind(table, new, old, &Attached::default()));
+        for (key, id, object) in left_behind(table, old, new, attached) {
+            origins.push((key, id.clone()));
+            put[0].push((id, object));
+        }
+        let theirs = left_behind(table, new, old, &Attached::default());
+        put[1].extend(theirs.into_iter().map(|(_, id, object)| (id, object)));
     }
+    origins.iter().for_each(|(from, to)| depend_alike(edges, from, to));
     let [before, after] = put;
     for (state, list, was) in [(old, before, &mut done.old), (new, after, &mut done.new)] {
         for (id, object) in list {
@@ -71,6 +79,16 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached) -> Comple
         }
     }
     done
+}
+
+/// Lets what is completed depend on what its origin depends on, and on the same parts of its own table.
+fn depend_alike(edges: &mut Edges, origin: &ObjectId, id: &ObjectId) {
+    let (Some(theirs), Some(table)) = (origin.parent(), id.parent()) else { return };
+    let Some(list) = edges.get(origin).filter(|_| !edges.contains_key(id)) else { return };
+    // Not on the table itself: what is left behind goes when that has left.
+    let list = list.iter().filter(|needed| *needed != theirs);
+    let list = list.map(|needed| needed.rebased(theirs, table).unwrap_or_else(|| needed.clone())).collect();
+    edges.insert(id.clone(), list);
 }
 
 /// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
@@ -132,15 +150,20 @@ fn is_key(id: &ObjectId) -> bool {
         || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
 }
 
-/// The keys and indexes that a partition has as parts of the whole's (`here`): PostgreSQL leaves them to it, and takes over those that it
-/// has by itself before.
-fn left_behind(table: &ObjectId, here: &State, there: &State, attached: &Attached) -> Vec<(ObjectId, Object)> {
-    let mut out: Vec<(ObjectId, Object)> = Vec::new();
+/// The keys and indexes that a partition has as parts of the whole's (`here`), each after that one: PostgreSQL leaves them to it, and takes
+/// over those that it has by itself before.
+fn left_behind(
+    table: &ObjectId,
+    here: &State,
+    there: &State,
+    attached: &Attached,
+) -> Vec<(ObjectId, ObjectId, Object)> {
+    let mut out: Vec<(ObjectId, ObjectId, Object)> = Vec::new();
     for above in wholes(table, here, there) {
         for (key, object) in here.inside(&above).filter(|(key, _)| is_key(key)) {
             let object = rename::moved(object, &above, table);
             let known = |name: &Ident| ObjectId::new(key.kind(), Some(table.clone()), name.clone());
-            let free = |id: &ObjectId| !here.has(id) && out.iter().all(|(other, _)| other != id);
+            let free = |id: &ObjectId| !here.has(id) && out.iter().all(|(_, other, _)| other != id);
             let wanted = there.inside(table).find(|(id, own)| id.kind() == key.kind() && **own == object && free(id));
             let named = attached.get(&(table.clone(), key.clone())).map(known);
             let id = named.or_else(|| wanted.map(|(id, _)| id.clone())).or_else(|| {
@@ -149,7 +172,7 @@ fn left_behind(table: &ObjectId, here: &State, there: &State, attached: &Attache
                 let addition = naming.addition.as_deref();
                 Some(known(&choose_name::choose(table.name().as_str(), addition, naming.label, taken)))
             });
-            out.extend(id.filter(free).map(|id| (id, object)));
+            out.extend(id.filter(free).map(|id| (key.clone(), id, object)));
         }
     }
     out

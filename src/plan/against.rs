@@ -195,7 +195,7 @@ async fn compare(
     let edges = introspect::edges(session, &live.dependencies, &managed).await?;
     let renamed = new.renames().next().is_some() || new.iter().any(|(_, object)| object.unnamed);
     let own_edges = renamed.then(|| edges.clone());
-    let (mut old, edges, renames) = rename::apply(managed.clone(), edges, &new)?;
+    let (mut old, mut edges, renames) = rename::apply(managed.clone(), edges, &new)?;
     if !renames.is_empty() {
         // What the files leave out is taken from the live objects under their new names.
         new = manage.desired(&files, &old, live.server);
@@ -203,7 +203,7 @@ async fn compare(
     manage.leave_to_creator(&mut old, &mut new, desired, session);
     let leaving = lineage::leaving(&old, &new);
     let attached = introspect::attached(session, &leaving, &old, &|id| rename::before(id, &renames)).await?;
-    let completed = lineage::complete(&mut old, &mut new, &attached);
+    let completed = lineage::complete(&mut old, &mut new, &attached, &mut edges);
     let same = renames.is_empty() && completed.is_empty();
     let comparison = if same { first } else { diff::compare(&old, &new) };
     Ok(Some(Compared { live: managed, old, new, own_edges, edges, renames, completed, comparison }))

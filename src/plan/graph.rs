@@ -154,7 +154,9 @@ impl Graph {
                         self.before(node, other);
                     }
                 }
-                for touched in std::iter::once(needed).chain(needed.ancestors()) {
+                // Its own table may have to leave a whole first.
+                let apart = |touched: &&ObjectId| stays_apart(&id) && id.parent() == Some(touched);
+                for touched in std::iter::once(needed).chain(needed.ancestors()).filter(|touched| !apart(touched)) {
                     if let Some(other) = self.alters.get(touched).copied() {
                         self.before(node, other);
                     }

@@ -54,13 +54,14 @@ pub(super) struct Column {
     pub not_null: bool,
     pub generated: Option<String>,
     pub default: Option<String>,
-    pub identity: bool,
+    /// A sequence belongs to it, though no default names one.
+    pub numbered: bool,
 }
 
 impl Column {
     /// What gives the next value, if a sequence follows the block.
     pub fn next(&self, table: &Table) -> Option<String> {
-        if self.identity {
+        if self.numbered {
             let path = sql::literal(&table.path());
             return Some(format!(
                 "nextval(pg_get_serial_sequence({path}, {})::regclass)",
@@ -115,7 +116,9 @@ const CLOSURE: &str = "WITH RECURSIVE w(oid) AS (\
      FROM w JOIN pg_class c ON c.oid = w.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid";
 
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), \
-     a.attnotnull, a.attidentity <> '', a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid) \
+     a.attnotnull, a.attidentity <> '' OR d.oid IS NULL AND a.atttypid IN (20, 21, 23) AND EXISTS (SELECT FROM pg_depend o \
+       JOIN pg_class s ON s.oid = o.objid AND s.relkind = 'S' WHERE o.classid = 1259 AND o.refclassid = 1259 \
+       AND o.refobjid = a.attrelid AND o.refobjsubid = a.attnum AND o.deptype = 'a'), a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid) \
      FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
      WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
@@ -224,10 +227,10 @@ fn blank(row: &mut Row) -> Table {
 fn column(row: &mut Row) -> Column {
     let (number, name, kind, modifier) = (row.next(), Ident::new(row.text()), row.oid(), row.next());
     let sql = row.text().to_string();
-    let (not_null, identity, generated) = (row.next(), row.next(), row.next::<bool>());
+    let (not_null, numbered, generated) = (row.next(), row.next(), row.next::<bool>());
     let expression = row.text_opt().map(|text| text.to_string());
     let (generated, default) = if generated { (expression, None) } else { (None, expression) };
-    Column { number, name, kind, modifier, base: sql.clone(), sql, not_null, generated, default, identity }
+    Column { number, name, kind, modifier, base: sql.clone(), sql, not_null, generated, default, numbered }
 }
 
 fn constraint(table: &mut Table, row: &mut Row) {

@@ -149,7 +149,7 @@ async fn numbered(
         pool.intern(None, true);
     }
     // What is already at the upper end leaves no room for others.
-    if edges && !table.references.iter().any(|reference| reference.columns.contains(&at)) && !column.identity {
+    if edges && !table.references.iter().any(|reference| reference.columns.contains(&at)) && !column.numbered {
         for edge in roomy(&column.base) {
             pool.intern(Some((*edge).to_owned()), false);
         }
