@@ -57,7 +57,10 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
             let whole = [&*old, &*new].map(|state| whole(state, &id));
             for (side, object) in whole.into_iter().enumerate().filter(|(side, _)| inherited[*side]) {
                 let state = if side == 0 { &*old } else { &*new };
-                put[side].extend(facets(state, &id));
+                let facets = facets(state, &id);
+                let from = |facet: &ObjectId| room(facet.kind()).inherited_from(facet, old).into_iter().next();
+                origins.extend(facets.iter().filter_map(|(facet, _)| Some((from(facet)?, facet.clone()))));
+                put[side].extend(facets);
                 put[side].extend(object.map(|object| (id.clone(), object)));
             }
         }

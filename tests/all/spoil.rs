@@ -124,12 +124,12 @@ pub struct Made {
     pub difference: Difference,
 }
 
-/// The plan from a database to a state, as it is saved; `None` if there is none.
+/// The plan from a database to a state, as it is saved; `None` if there is none, or it is refused at a place in the files.
 pub async fn made(here: &TestDb, wanted: &State) -> Option<Made> {
     let session = here.session().await;
     let difference = match against(&session, wanted, &Manage::default(), &Bench).await {
         Ok(difference) => difference,
-        Err(error) if error.class == Class::Refused => return None,
+        Err(error) if error.class == Class::Refused || error.in_files.is_some() => return None,
         Err(error) => panic!("{error}"),
     };
     let version = session.version.major();
