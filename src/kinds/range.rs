@@ -109,7 +109,10 @@ impl Room for Range {
 
     /// A canonical function needs a shell of the type first, as those of base types do.
     fn rights(&self, _: &ObjectId, object: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
-        let mut out = rights::of_attrs(&KIND, object, changed);
+        // Anybody may make a range of a type (src/backend/commands/typecmds.c, DefineRange).
+        let mut others = object.clone();
+        others.attrs.remove(SUBTYPE.name);
+        let mut out = rights::of_attrs(&KIND, &others, changed);
         out.extend(object.get(CANONICAL).map(|_| rights::superuser()));
         out
     }
