@@ -116,6 +116,11 @@ pub trait Room: Sync {
         }
     }
 
+    /// The privileges that a role needs to drop an object, beyond those on the object.
+    fn rights_to_drop(&self, _id: &ObjectId, _object: &Object, _cx: &Context<'_>) -> Vec<Demand> {
+        Vec::new()
+    }
+
     /// The other table that is locked when the object is created or (`drops`) dropped, even if that happens along with its parent.
     fn reaches(&self, _object: &Object, _drops: bool) -> Option<(LockMode, ObjectId)> {
         None

@@ -24,7 +24,12 @@ impl Maker<'_> {
             }
             Act::Alter(attrs) => node.after(new).map_or_else(Vec::new, |object| of(&node.id, object, Some(attrs))),
             Act::Rebuild(_) => rebuilt(&node.id, new),
-            Act::Drop | Act::Rename(_) => Vec::new(),
+            Act::Drop => {
+                let old = self.cx(self.wanted.old);
+                let room = room(node.id.kind());
+                node.before(old.state).map_or_else(Vec::new, |object| room.rights_to_drop(&node.id, object, &old))
+            }
+            Act::Rename(_) => Vec::new(),
         };
         if matches!(node.act, Act::Create | Act::Alter(_)) && node.placeholder.is_none() {
             let ids = std::iter::once(node.id.clone()).chain(self.with(turn));
