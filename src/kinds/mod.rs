@@ -19,6 +19,7 @@ pub mod key_parts;
 pub mod manage;
 pub mod meant;
 pub mod numbering;
+mod operator_members;
 pub mod query;
 pub mod refs;
 pub mod rights;

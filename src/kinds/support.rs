@@ -102,7 +102,8 @@ pub fn write(
     node.props.sort_by_key(place);
 }
 
-fn text(function: &ObjectId, types: &[Text], schema: Option<&ObjectId>) -> String {
+/// The function as files say it in an object of `schema`, where `types` are what it gets.
+pub fn text(function: &ObjectId, types: &[Text], schema: Option<&ObjectId>) -> String {
     match function.signature() {
         Some(signature) if **signature == *types.join(", ") => {
             generic::reference_text(&function.with_signature(None), schema)
