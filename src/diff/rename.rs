@@ -210,7 +210,10 @@ pub fn follow(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (Stat
     if let Some((Some(from), Some(to))) = others {
         (old, edges) = retype(old, edges, &from, &to);
     }
-    old.objects_mut().iter_mut().for_each(|(id, object)| room(id.kind()).sort(object));
+    for (id, object) in old.objects_mut().iter_mut() {
+        room(id.kind()).follow(object, from, to);
+        room(id.kind()).sort(object);
+    }
     let called = |(id, object): (&ObjectId, &Object)| Some((id.clone(), room(id.kind()).called_after(id, object)?));
     let moved: Vec<(ObjectId, ObjectId)> = old.iter().filter_map(called).filter(|(id, to)| id != to).collect();
     moved.into_iter().fold((old, edges), |(old, edges), (from, to)| rebase(old, edges, &from, &to))
@@ -351,7 +354,8 @@ fn value(v: &mut Value, from: &ObjectId, to: &ObjectId) {
         // Stored text follows a rename by itself, and is qualified. Relations are printed with aliases and without schemas, too:
         // there the comparison asks the server.
         Value::Expr(expr) if to.kind().namespace != Namespace::Relation && from.schema().is_some() => {
-            let named = |id: &ObjectId| matches!(id.kind().address, Address::Qualified | Address::Routine);
+            let named =
+                |id: &ObjectId| matches!(id.kind().address, Address::Qualified | Address::Routine | Address::PerMethod);
             if named(from) && named(to) {
                 let path = |id: &ObjectId| sql::schema_path(id, id.name());
                 if let Some(text) = exchanged(expr.as_str(), &path(from), &path(to)) {

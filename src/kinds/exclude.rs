@@ -131,6 +131,10 @@ impl Room for Exclude {
         Some(Object::new(attrs))
     }
 
+    fn follow(&self, object: &mut Object, from: &ObjectId, to: &ObjectId) {
+        key_parts::follow(object, from, to);
+    }
+
     fn refers(&self, _: &ObjectId, object: &Object, refs: &mut Refs) {
         key_parts::refers(&object.get(KEY).unwrap_or_default(), refs);
     }

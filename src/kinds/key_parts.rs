@@ -167,6 +167,27 @@ pub fn forget_class(part: &mut Attrs) {
     part.remove(OPCLASS.name);
 }
 
+/// The operator class of that address as the parts of an index name it.
+pub fn class_text(class: &ObjectId) -> Text {
+    constraint::in_schema(class.schema().map_or("", |schema| schema.name().as_str()), class.name().as_str())
+}
+
+/// Follows the rename of an operator class.
+pub fn follow(object: &mut Object, from: &ObjectId, to: &ObjectId) {
+    let method = object.get(USING).map_or("btree", |method| &**method);
+    if from.kind().word != super::operator_members::CLASS || from.signature().map(|m| &**m) != Some(method) {
+        return;
+    }
+    let (old, new) = (class_text(from), class_text(to));
+    let mut key: Vec<Attrs> = object.get(KEY).unwrap_or_default().into_iter().cloned().collect();
+    for part in key.iter_mut().filter(|part| part.get(OPCLASS) == Some(&old)) {
+        part.set(OPCLASS, new.clone());
+    }
+    if !key.is_empty() {
+        object.attrs.set(KEY, key);
+    }
+}
+
 /// True if every part has an operator.
 pub fn have_operators(key: &[Attrs]) -> bool {
     key.iter().all(|part| part.get(OPERATOR).is_some())

@@ -10,10 +10,11 @@ use crate::sql::{self, reference};
 
 use super::collated::{self, COLLATION, collation_attr};
 use super::held::{self, Held};
+use super::operator_members::CLASS;
 use super::rights::{self, Demand};
 use super::scope::{Scope, Turn, schema_id};
 use super::support::{self, CANONICAL};
-use super::{Context, Evaluates, Folded, Heirs, Holds, Room, Statement, constraint, generic, room};
+use super::{Context, Evaluates, Folded, Heirs, Holds, Room, Statement, constraint, generic, key_parts, room};
 
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
 const OPCLASS: Key<Text> = Key::new("subtype-opclass");
@@ -180,6 +181,13 @@ impl Room for Range {
         object.attrs.set(COLLATION, collated::read(row));
         object.attrs.set(CANONICAL, support::read(row, book)).set(SUBTYPE_DIFF, support::read(row, book));
         Some(object)
+    }
+
+    fn follow(&self, object: &mut Object, from: &ObjectId, to: &ObjectId) {
+        let named = from.kind().word == CLASS && object.get(OPCLASS) == Some(&key_parts::class_text(from));
+        if named && from.signature().is_some_and(|method| &**method == "btree") {
+            object.attrs.set(OPCLASS, key_parts::class_text(to));
+        }
     }
 
     fn refers(&self, _: &ObjectId, object: &Object, refs: &mut super::refs::Refs) {

@@ -136,6 +136,9 @@ pub trait Room: Sync {
         false
     }
 
+    /// Puts the new address of an object in place of the old one where a text of this one names it: an index's operator class.
+    fn follow(&self, _object: &mut Object, _from: &ObjectId, _to: &ObjectId) {}
+
     /// Sorts again what is kept sorted by name, after names changed.
     fn sort(&self, _object: &mut Object) {}
 
