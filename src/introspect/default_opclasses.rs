@@ -15,7 +15,8 @@ pub async fn settle<'a>(session: &Session, desired: Cow<'a, State>) -> Result<Co
         return Ok(desired);
     }
     let rows = session.rows(default_opclass::QUERY, &[]).await?;
-    let defaults: Vec<_> = rows.into_iter().filter_map(default_opclass::read).collect();
+    let defaults = rows.into_iter().filter_map(default_opclass::read).collect();
+    let defaults = default_opclass::declared(defaults, &desired);
     let mut desired = desired.into_owned();
     default_opclass::leave_out(&mut desired, &defaults);
     Ok(Cow::Owned(desired))

@@ -7,11 +7,15 @@ use crate::sql::types::{self, Parsed};
 
 use super::constraint;
 use super::key_parts::{self, KEY, USING};
+use super::operator_members::{CLASS, FOR_TYPE};
 use super::values;
 
 /// What orders the values of a range, and what they are.
 const OF_RANGE: Key<Text> = Key::new("subtype-opclass");
 const SUBTYPE: Key<SqlType> = Key::new("subtype");
+
+/// What the files say about a class.
+const IS_DEFAULT: Key<bool> = Key::new("default");
 
 /// An operator class that an index method uses if none is said.
 pub struct Default {
@@ -29,6 +33,23 @@ pub fn read(mut row: Row) -> Option<Default> {
     let (method, schema, name) = (row.text(), row.text(), row.text());
     let sql_type = types::parse(&row.text()).ok()?;
     Some(Default { method, name: constraint::in_schema(&schema, &name), sql_type })
+}
+
+/// Those of a server, as they will be once the state is there: the files decide about the classes that they declare.
+pub fn declared(server: Vec<Default>, state: &State) -> Vec<Default> {
+    let mut out = Vec::new();
+    let mut ours = Vec::new();
+    for (id, object) in state.of_kind(CLASS) {
+        let (Some(schema), Some(method)) = (id.schema(), id.signature()) else { continue };
+        let name = constraint::in_schema(schema.name().as_str(), id.name().as_str());
+        let sql_type = object.get(FOR_TYPE).and_then(|of| types::parse(of.as_str()).ok());
+        if let Some(sql_type) = sql_type.filter(|_| object.is(IS_DEFAULT)) {
+            out.push(Default { method: method.clone(), name: name.clone(), sql_type });
+        }
+        ours.push((method, name));
+    }
+    out.extend(server.into_iter().filter(|class| !ours.contains(&(&class.method, class.name.clone()))));
+    out
 }
 
 /// True if an index, a constraint or a range of the state names an operator class.
