@@ -44,7 +44,6 @@ const ENTRIES: &[Entry] = &[
     ),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
     kind("operator-class", "SELECT 2616::oid, oid, opcnamespace, NULL::text FROM pg_opclass"),
-    kind("operator-family", "SELECT 2753::oid, oid, opfnamespace, NULL::text FROM pg_opfamily"),
     kind(
         "subscription",
         "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",

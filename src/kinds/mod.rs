@@ -80,6 +80,7 @@ rooms![
     aggregate,
     operator,
     cast,
+    operator_family,
     text_search_parser,
     text_search_template,
     text_search_dictionary,
