@@ -43,7 +43,6 @@ const ENTRIES: &[Entry] = &[
          WHERE t.oid >= 16384 AND (t.typtype = 'b' OR NOT t.typisdefined) AND (t.typelem = 0 OR NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))",
     ),
     kind("conversion", "SELECT 2607::oid, oid, connamespace, NULL::text FROM pg_conversion"),
-    kind("operator-class", "SELECT 2616::oid, oid, opcnamespace, NULL::text FROM pg_opclass"),
     kind(
         "subscription",
         "SELECT 6100::oid, s.oid, 0::oid, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()",

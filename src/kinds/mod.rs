@@ -81,6 +81,7 @@ rooms![
     operator,
     cast,
     operator_family,
+    operator_class,
     text_search_parser,
     text_search_template,
     text_search_dictionary,
