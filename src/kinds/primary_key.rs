@@ -42,8 +42,9 @@ impl Room for PrimaryKey {
         &KIND
     }
 
-    fn heirs(&self, _: bool) -> Heirs {
-        Heirs::Partitions
+    /// Heirs have no such key, but its columns become NOT NULL there as well (`ATPrepAddPrimaryKey`, tablecmds.c).
+    fn heirs(&self, drops: bool) -> Heirs {
+        if drops { Heirs::Partitions } else { Heirs::All }
     }
 
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::{NOT_NULL, TYPE, alter_table};
-use crate::kinds::{Context, LockMode, Statement, constraint, inheritance};
+use crate::kinds::{Context, LockMode, Statement, constraint, find, inheritance};
 use crate::model::{ObjectId, State};
 use crate::sql;
 
@@ -40,8 +40,19 @@ pub fn drop(id: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
     let Some(table) = id.parent() else { return plain(id) };
     let after = cx.across().filter(|after| after.has(table) && keeps(id, cx.state, after));
     let Some(after) = after else { return plain(id) };
-    let sql = format!("ALTER {} ONLY {} DROP COLUMN {name}", table.kind().sql, sql::path(table));
-    let mut out = vec![Statement::new(sql).locks(LockMode::AccessExclusive, table)];
+    let only = |what: String| {
+        let sql = format!("ALTER {} ONLY {} {what}", table.kind().sql, sql::path(table));
+        Statement::new(sql).locks(LockMode::AccessExclusive, table)
+    };
+    let mut out = Vec::new();
+    // Otherwise the heirs' NOT NULL is taken for one that is inherited for ever (as of 18.4).
+    if cx.server.at_least(18) && cx.state.get(id).is_some_and(|column| column.is(NOT_NULL)) {
+        let identity = find("identity").map(|room| ObjectId::facet(room.kind(), id.clone()));
+        let numbered = identity.is_some_and(|identity| cx.state.has(&identity));
+        out.extend(numbered.then(|| only(format!("ALTER COLUMN {name} DROP IDENTITY"))));
+        out.push(only(format!("ALTER COLUMN {name} DROP NOT NULL")));
+    }
+    out.push(only(format!("DROP COLUMN {name}")));
     for heir in children(table, cx.state) {
         let column = id.moved(Some(heir.clone()));
         let elsewhere = !inheritance::origins(after, &column).is_empty();
