@@ -45,6 +45,23 @@ fn joins<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
     Some(Look { tables: own.into_iter().chain(default).collect(), reason })
 }
 
+/// A partition that leaves a table to which foreign keys refer, or a table above it: no row may refer to one of its own.
+fn leaves(subject: &Subject<'_>) -> Option<String> {
+    let (id, before) = (subject.id, subject.before);
+    let (parent, _) = inheritance::partition_of(subject.old?)?;
+    let stays = subject.new.and_then(inheritance::partition_of).is_some_and(|(now, _)| now == parent);
+    if subject.action != Action::Alter || !subject.changed.contains(&"partition-of") || stays {
+        return None;
+    }
+    let wholes: Vec<&ObjectId> =
+        std::iter::successors(Some(parent), |table| Some(inheritance::partition_of(before.get(table)?)?.0))
+            .take(64)
+            .collect();
+    let refers = |key: &Object| matches!(key.value("references"), Some(Value::Ref(to)) if wholes.contains(&to));
+    let (key, _) = before.of_kind("foreign-key").find(|(key, object)| refers(object) && subject.after.has(key))?;
+    Some(format!("no row of {} may refer to a row of {id}", key.root()))
+}
+
 /// A domain's new rule: PostgreSQL looks at every table that has a column of it, or of what is made of it.
 fn of_domain<'a>(subject: &Subject<'a>) -> Option<Look<'a>> {
     let domain = Some(subject.id.root()).filter(|root| subject.on_existing && root.kind().word == "domain")?;
@@ -103,6 +120,9 @@ fn new_rule(subject: &Subject<'_>) -> Option<String> {
 pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     if let Some(look) = looks_at_rows(subject) {
         return finding(Hazard::MayFailOnData, look.reason);
+    }
+    if let Some(reason) = leaves(subject) {
+        return finding(Hazard::MayFailOnData, reason);
     }
     let fate = subject.on_existing.then(|| values::fate(subject)).flatten()?;
     match fate.verdict {
