@@ -234,6 +234,16 @@ pub fn in_footprint<'a>(plan: &Plan, state: &'a State) -> Vec<(&'a ObjectId, &'a
     state.iter().filter(|(id, _)| expected.contains(id.to_string().as_str())).collect()
 }
 
+/// What a plan has on objects that are not managed, and of tables whose partitions others create: that is managed.
+pub fn declared(plan: &Plan, live: &State, manage: &Manage) -> State {
+    let mut out = State::default();
+    let others = |id: &ObjectId| manage.external_partitions || !manage.covers(id) || live.is_apart(id);
+    for (id, object) in in_footprint(plan, live).into_iter().filter(|(id, _)| others(id)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
+}
+
 fn texts(plan: &Plan) -> FxHashSet<&str> {
     plan.footprint.iter().map(|expected| expected.object.as_str()).collect()
 }
@@ -316,6 +326,8 @@ fn find<'a>(
                 slot.1 = Some((id, object));
                 roots.insert(id.root());
             }
+            // Of an object that is not managed, only what the plan mentions counts.
+            None if !manage.covers(id) || state.is_apart(id) => {}
             None => others.push(id),
         }
     }

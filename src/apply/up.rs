@@ -356,17 +356,17 @@ pub(super) fn begun(new: &NewRun<'_>) -> Run {
     }
 }
 
-/// The part of the live state that goes into the snapshot: what the project manages. Partitions that others create are managed if
-/// the plan or the one before it mentions them.
+/// The part of the live state that goes into the snapshot: what the project manages. Partitions that others create, and what is on objects
+/// that are not managed, are managed if the plan or the one before it mentions them.
 fn recorded(options: &Options, plan: &Plan, before: Option<&State>, live: &State) -> State {
-    let mut declared = State::default();
-    if options.manage.external_partitions {
-        declared = before.cloned().unwrap_or_default();
-        for (id, object) in stale::in_footprint(plan, live) {
+    let manage = &options.manage;
+    let mut declared = stale::declared(plan, live, manage);
+    for (id, object) in before.into_iter().flat_map(State::iter) {
+        if manage.external_partitions || !manage.covers(id) || before.is_some_and(|before| before.is_apart(id)) {
             declared.put(id.clone(), object.clone());
         }
     }
-    options.manage.apply(live.clone(), &declared)
+    manage.apply(live.clone(), &declared)
 }
 
 fn tell_elsewhere(objects: Vec<ObjectId>, progress: &mut dyn Progress) {

@@ -60,6 +60,7 @@ pub struct Book {
     parts: FxHashMap<(u32, u32), ObjectId>,
     columns: FxHashMap<(u32, i16), ObjectId>,
     members: FxHashSet<(u32, u32)>,
+    guests: FxHashMap<(u32, u32), ObjectId>,
     roles: FxHashMap<u32, Ident>,
     odd_parts: FxHashMap<(u32, i16), Attrs>,
 }
@@ -73,6 +74,7 @@ impl Book {
             parts: FxHashMap::default(),
             columns: FxHashMap::default(),
             members: FxHashSet::default(),
+            guests: FxHashMap::default(),
             roles: FxHashMap::default(),
             odd_parts: FxHashMap::default(),
         }
@@ -110,6 +112,16 @@ impl Book {
     /// Records that the row belongs to an extension, and is therefore not managed.
     pub fn add_member(&mut self, class: u32, oid: u32) {
         self.members.insert((class, oid));
+    }
+
+    /// Names an object of an extension: it is not managed, but rights on it may be.
+    pub fn add_guest(&mut self, class: u32, oid: u32, id: ObjectId) {
+        self.guests.insert((class, oid), id);
+    }
+
+    /// The object of an extension that belongs to that row, if there are rights on it.
+    pub fn guest(&self, class: u32, oid: u32) -> Option<&ObjectId> {
+        self.guests.get(&(class, oid))
     }
 
     /// Notes a role.

@@ -12,7 +12,7 @@ use crate::introspect::untested;
 use crate::kinds::{index, toast};
 use crate::ledger::Ledger;
 use crate::load::{self, Loaded};
-use crate::model::{Class, Error, ObjectId, Result, State, without_passwords};
+use crate::model::{Address, Class, Error, ObjectId, Result, State, without_passwords};
 use crate::plan::chain::Chain;
 use crate::plan::{Hazard, Step};
 use crate::project::Project;
@@ -217,7 +217,12 @@ impl App {
     /// Says what is declared in vain.
     pub fn warn_of_left_out(&self, project: &Project, loaded: &Loaded) {
         for id in project.manage.left_out(&loaded.state) {
-            self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is ignored"));
+            let added = if loaded.state.children().contains_key(id) && id.kind().address == Address::Qualified {
+                format!("; what is yours on it is declared in `on {} {{ … }}`", id.path())
+            } else {
+                String::new()
+            };
+            self.warn(&format!("{id} is declared, but setpoint.kdl leaves it out: it is ignored{added}"));
         }
         for id in toast::in_vain(&loaded.state) {
             self.warn(&format!(

@@ -60,7 +60,8 @@ impl Baseline {
         let (live, reading) = app.wait(introspect::read_to_keep(&session))?;
         report_unmodelled(app, &live.unmodelled, self.strict)?;
         app.warn_of_invalid(&live.state);
-        let written = project.manage.written(live.state.clone(), &session, true);
+        let written =
+            project.manage.written(live.state.clone(), &project.manage.of_extensions(&live.state), &session, true);
         let owner = written.owner.clone();
         app.confirm(
             &format!(

@@ -40,7 +40,9 @@ impl Pull {
         if let Some(loaded) = there.filter(|loaded| !loaded.sources.files.is_empty()) {
             return in_place(app, &project, &session, &loaded, live.state);
         }
-        let written = project.manage.written(live.state, &session, false);
+        // The catalog does not know whose it is what files say on objects that are not managed.
+        let before = load::load(&project.schema_dir).map(|loaded| loaded.state).unwrap_or_default();
+        let written = project.manage.written(live.state, &before, &session, false);
         let files = load::write::files(&written.state);
         let count = files.len();
         interrupt::undivided(|| load::write::save(&project.schema_dir, files))?;
@@ -71,7 +73,7 @@ fn in_place(
             open.id, open.attr, open.reason
         ));
     }
-    let written = project.manage.written(live, session, false).state;
+    let written = project.manage.written(live, &loaded.state, session, false).state;
     let dir = PathBuf::from(project.schema_dir.file_name().unwrap_or_default());
     let edited = edit::edit(loaded, &dir, &written, &differing)?;
     for id in &edited.anew {

@@ -253,7 +253,7 @@ fn stages(app: &App, project: &Project, place: &Place, common: &[Plan], moved: &
             own.run(std::slice::from_ref(plan)).await?;
             let both = merge::combine(&base, &own.state().await?, &theirs);
             let session = own.session().await?;
-            stages.push(project.manage.written(both, &session, false).state);
+            stages.push(project.manage.written(both, &State::default(), &session, false).state);
             session.close().await;
         }
         Ok(stages)

@@ -1,5 +1,6 @@
 //! Rehearses a plan before it is saved: none is kept unless it ran up and down on filled tables.
 
+use std::borrow::Cow;
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
@@ -7,10 +8,10 @@ use clap::Args;
 
 use super::App;
 use crate::catalog::Session;
-use crate::model::{Class, Ident, Result};
-use crate::plan::Plan;
+use crate::model::{Class, Ident, Result, State};
 use crate::plan::against::Difference;
 use crate::plan::proof::{Leg, Proof, Verdict};
+use crate::plan::{self, Plan};
 use crate::project::Manage;
 use crate::prove::{self, Prover, Scene};
 use crate::report::plan as shows;
@@ -91,9 +92,10 @@ impl Rehearse {
             app.warn(&format!("made for PostgreSQL {made}, which is not installed here; rehearsed on {here}"));
         }
         app.tell_of_walls(prover.walls());
-        let Difference { live, edges, end, .. } = difference;
-        let live = manage.without_theirs(live);
-        let scene = Scene { start: &live, edges, end, creator: &creator };
+        let Difference { live, edges, around, end, .. } = difference;
+        let (live, end) = (with(live, around), with(end, around));
+        let live = manage.without_theirs(&live);
+        let scene = Scene { start: &live, edges, end: &end, creator: &creator };
         let rehearsal = app.wait(prover.rehearse(plan, &scene))?;
         match rehearsal.proof.verdict() {
             Verdict::Failed => return Err(prove::refusal(plan, &rehearsal)),
@@ -110,6 +112,11 @@ impl Rehearse {
         plan.proof = Some(rehearsal.proof);
         Ok(())
     }
+}
+
+/// A state with what is around it.
+fn with<'a>(state: &'a State, around: &State) -> Cow<'a, State> {
+    if around.is_empty() { Cow::Borrowed(state) } else { Cow::Owned(plan::together(state, around)) }
 }
 
 fn creator(session: &Session) -> Ident {

@@ -6,7 +6,7 @@ use super::App;
 use crate::apply::stale;
 use crate::introspect;
 use crate::ledger::{self, Ledger};
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, State};
 use crate::plan::chain::Chain;
 
 /// Record revisions up to N without running their plans
@@ -65,6 +65,12 @@ impl Stamp {
             _ => format!("Record that database {database} is at revision {number}?"),
         };
         app.confirm(&question, self.auto_approve)?;
+        let mut declared = State::default();
+        for plan in &plans {
+            let own = stale::declared(plan, &live, &project.manage);
+            own.iter().for_each(|(id, object)| _ = declared.put(id.clone(), object.clone()));
+        }
+        let live = project.manage.apply(live, &declared);
         app.change(ledger::stamp(&session, &plans, &live))?;
         app.say(&match number {
             0 => {

@@ -19,7 +19,7 @@ use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
 
 use crate::catalog::{Book, Row, Session, Version, server_error};
-use crate::kinds::{self, Room, generic, key_parts};
+use crate::kinds::{self, Room, acl, generic, key_parts};
 use crate::model::{Error, Ident, ObjectId, Result, State};
 use crate::sql;
 
@@ -46,7 +46,7 @@ const WORTH_A_CONNECTION: u32 = 2 << 20;
 const ROLES: &str = "SELECT oid, rolname FROM pg_roles";
 
 /// What is read before any room.
-const PRELUDES: [&str; 3] = [MEMBERS, ROLES, key_parts::ODD_PARTS];
+const PRELUDES: [&str; 4] = [MEMBERS, ROLES, key_parts::ODD_PARTS, acl::GUESTS];
 
 /// Reads the whole catalog in one transaction, which stays open for `edges`; `end` closes it.
 ///
@@ -101,6 +101,9 @@ async fn read_rooms(session: &Session, keep: bool) -> Result<(Live, Option<Store
     }
     for mut row in answers.try_next().await?.unwrap_or_default() {
         key_parts::note(&mut row, &mut book);
+    }
+    for mut row in answers.try_next().await?.unwrap_or_default() {
+        acl::note_guest(&mut row, &mut book);
     }
     let mut state = State::default();
     for room in rooms {

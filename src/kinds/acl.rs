@@ -7,7 +7,7 @@ use crate::model::{Address, Ident, Key, Object, ObjectId, Text};
 use crate::sql;
 
 use super::meant;
-use super::scope::Scope;
+use super::scope::{Scope, schema_id};
 use super::{Context, Statement, find, generic, target};
 
 /// The privileges of a grant or revocation.
@@ -252,7 +252,44 @@ pub fn parse_address(node: &Node, prop: &str, others: &[&str], scope: &mut Scope
 
 /// A list of privileges in `query`. A long one is stored compressed, and aclexplode() would decompress it again for each of its rows
 /// (src/backend/utils/adt/acl.c).
-const ACL: &str = "acl OPERATOR(pg_catalog.||) '{}'::aclitem[]";
+const ACL: &str = "r.acl OPERATOR(pg_catalog.||) '{}'::aclitem[]";
+
+/// What an object has without anybody's doing: what PostgreSQL gives, or what the script of its extension gave.
+const BASE: &str = "coalesce(r.init, r.base)";
+
+/// The rights that an extension's script left on the object of a class.
+fn init(class: u32, oid: &str) -> String {
+    format!(
+        "(SELECT i.initprivs FROM pg_init_privs i WHERE i.objoid = {oid} AND i.classoid = {class} AND i.objsubid = 0 AND i.privtype = 'e')"
+    )
+}
+
+/// The objects of extensions whose rights are not those with which PostgreSQL makes an object: class, OID, kind, schema, name and types.
+pub const GUESTS: &str = "SELECT 1255::oid, p.oid, CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' ELSE 'function' END, \
+     n.nspname, p.proname, (SELECT coalesce(string_agg(format_type(u.t, NULL), ', ' ORDER BY u.i), '') \
+         FROM unnest(p.proargtypes) WITH ORDINALITY u(t, i)) \
+     FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_namespace n ON n.oid = p.pronamespace \
+     WHERE d.refclassid = 3079 AND d.deptype = 'e' AND d.classid = 1255 AND p.oid >= 16384 AND p.proacl IS NOT NULL \
+     UNION ALL SELECT 1259, c.oid, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized-view' WHEN 'f' THEN 'foreign-table' \
+         WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname, NULL \
+     FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE d.refclassid = 3079 AND d.deptype = 'e' AND d.classid = 1259 AND c.oid >= 16384 AND c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+     UNION ALL SELECT 2615, n.oid, 'schema', NULL, n.nspname, NULL \
+     FROM pg_depend d JOIN pg_namespace n ON n.oid = d.objid \
+     WHERE d.refclassid = 3079 AND d.deptype = 'e' AND d.classid = 2615 AND n.oid >= 16384 AND n.nspacl IS NOT NULL";
+
+/// Notes a row of `GUESTS`.
+pub fn note_guest(row: &mut Row, book: &mut Book) {
+    let (class, oid, word) = (row.oid(), row.oid(), row.text());
+    let (schema, name, types) = (row.text_opt(), row.text(), row.text_opt());
+    let Some(room) = find(&word) else { return };
+    let schema = schema.map(schema_id);
+    let id = match types {
+        Some(types) => ObjectId::routine(room.kind(), schema, name, types),
+        None => ObjectId::new(room.kind(), schema, name),
+    };
+    book.add_guest(class, oid, id);
+}
 
 /// One row per object, grantee and grantor (NULL: the owner): with `missing`, the built-in privileges that were taken away, else the
 /// privileges that were given.
@@ -261,43 +298,45 @@ pub fn query(server: Version, missing: bool) -> String {
     // A built-in right that was given again with the grant option is more than the built-in one. Only owners give built-in rights, to
     // themselves and to PUBLIC: for all others there is nothing to look for.
     let (list, other, option, beyond) = if missing {
-        ("base", ACL, "", "")
+        (BASE, ACL, "", "")
     } else {
         (
             ACL,
-            "base",
+            BASE,
             " AND b.is_grantable >= a.is_grantable",
-            "a.grantor <> r.owner OR a.grantee <> r.owner AND a.grantee <> 0 OR ",
+            "r.init IS NULL AND (a.grantor <> r.owner OR a.grantee <> r.owner AND a.grantee <> 0) OR ",
         )
     };
     // No role has built-in privileges on a column, so none can be missing.
     let columns = if missing {
         ""
     } else {
-        "UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL, (SELECT relowner FROM pg_class c WHERE c.oid = attrelid) FROM pg_attribute \
+        "UNION ALL SELECT 1259, attrelid, attnum::int4, attacl, NULL, (SELECT relowner FROM pg_class c WHERE c.oid = attrelid), NULL FROM pg_attribute \
          WHERE attacl IS NOT NULL AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped "
     };
+    let (relations, routines, schemas) =
+        (init(1259, "pg_class.oid"), init(1255, "pg_proc.oid"), init(2615, "pg_namespace.oid"));
     format!(
-        "WITH rights (class, oid, sub, acl, base, owner) AS ( \
-         SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner), relowner FROM pg_class \
+        "WITH rights (class, oid, sub, acl, base, owner, init) AS ( \
+         SELECT 1259::oid, oid, 0, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner), relowner, {relations} FROM pg_class \
              WHERE relacl IS NOT NULL AND oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
          {columns}\
-         UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner), proowner FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
-         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner), typowner FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
+         UNION ALL SELECT 1255, oid, 0, proacl, acldefault('f', proowner), proowner, {routines} FROM pg_proc WHERE proacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1247, oid, 0, typacl, acldefault('T', typowner), typowner, NULL FROM pg_type WHERE typacl IS NOT NULL AND oid >= 16384 AND typrelid = 0 AND typtype <> 'm' \
              OR typacl IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c') \
          UNION ALL SELECT 2615, oid, 0, coalesce(nspacl, acldefault('n', nspowner)), CASE WHEN nspname <> 'public' THEN acldefault('n', nspowner) \
-             ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END, nspowner FROM pg_namespace \
+             ELSE acldefault('n', nspowner) || ARRAY[makeaclitem(0, nspowner, 'USAGE', false){public}] END, nspowner, {schemas} FROM pg_namespace \
              WHERE nspacl IS NOT NULL AND oid >= 16384 OR nspname = 'public' \
-         UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner), fdwowner FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
-         UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner), srvowner FROM pg_foreign_server WHERE srvacl IS NOT NULL \
+         UNION ALL SELECT 2328, oid, 0, fdwacl, acldefault('F', fdwowner), fdwowner, NULL FROM pg_foreign_data_wrapper WHERE fdwacl IS NOT NULL AND oid >= 16384 \
+         UNION ALL SELECT 1417, oid, 0, srvacl, acldefault('S', srvowner), srvowner, NULL FROM pg_foreign_server WHERE srvacl IS NOT NULL \
          UNION ALL SELECT 826, oid, 0, defaclacl, CASE WHEN defaclnamespace <> 0 THEN NULL \
-             ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END, defaclrole FROM pg_default_acl \
+             ELSE acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END, defaclrole, NULL FROM pg_default_acl \
          ) SELECT r.class, r.oid, r.sub, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
          CASE WHEN a.grantor <> r.owner THEN pg_get_userbyid(a.grantor)::text END, \
          array_agg(lower(a.privilege_type)), \
          array_agg(lower(a.privilege_type)) FILTER (WHERE a.is_grantable) \
-         FROM rights r, aclexplode(r.{list}) a \
-         WHERE {beyond}NOT EXISTS (SELECT FROM aclexplode(r.{other}) b WHERE b.grantor = a.grantor AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
+         FROM rights r, aclexplode({list}) a \
+         WHERE {beyond}NOT EXISTS (SELECT FROM aclexplode({other}) b WHERE b.grantor = a.grantor AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type{option}) \
          GROUP BY r.class, r.oid, r.sub, r.owner, a.grantee, a.grantor ORDER BY r.class, r.oid, r.sub, 4, 5"
     )
 }
@@ -319,7 +358,7 @@ const OWNER: Key<Ident> = Key::new("role");
 /// The object, the grantee and, if it is not the owner, the grantor of a row of `query`.
 pub fn address(row: &mut Row, book: &Book) -> Option<(ObjectId, Ident, Option<Text>)> {
     let (class, oid, sub, grantee, grantor) = (row.oid(), row.oid(), row.next::<i32>(), row.text(), row.text_opt());
-    let object = book.object(class, oid, sub)?;
+    let object = book.object(class, oid, sub).or_else(|| book.guest(class, oid).filter(|_| sub == 0))?;
     On::of(object)?;
     Some((object.clone(), Ident::new(grantee), grantor))
 }

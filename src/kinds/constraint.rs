@@ -135,7 +135,10 @@ pub fn candidates(state: &State, table: &ObjectId, name: &str) -> Option<String>
     let known: Vec<&str> = columns.map(|id| id.name().as_str()).collect();
     match meant::nearest(name, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
-        None if known.is_empty() => None,
+        None if known.is_empty() => Some(format!(
+            "it is declared without columns; if it is not yours, declare only what you add to it, in `on {} {{ … }}`",
+            table.path()
+        )),
         None => {
             let more = if known.len() > SHOWN { ", …" } else { "" };
             Some(format!("its columns: {}{more}", known.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ")))

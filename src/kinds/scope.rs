@@ -24,6 +24,8 @@ pub struct Load {
     pub taken: FxHashSet<(ObjectId, Text)>,
     /// The keys and indexes of each table, for what relies on one of them.
     pub keys: FxHashMap<ObjectId, Vec<ObjectId>>,
+    /// Objects that no file declares, though files declare something on them, and where.
+    pub theirs: FxHashMap<ObjectId, Span>,
     /// True if a file could not be read: whatever it declares is missing, so it is not known which names are wrong.
     pub incomplete: bool,
     /// Nodes that `finish` reads once all others are: their names or references depend on the rest.
@@ -198,7 +200,7 @@ impl Scope<'_> {
     }
 
     /// The types of a routine's reference, in the form that its address has.
-    fn signature(&mut self, types: &str, span: Span) -> String {
+    pub fn signature(&mut self, types: &str, span: Span) -> String {
         let types = signature::split(types);
         let normal: Vec<String> = types.iter().map(|t| self.sql_type(t, span).as_str().to_string()).collect();
         normal.join(", ")

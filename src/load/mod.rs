@@ -1,5 +1,6 @@
 //! Loads KDL files into a state, and reports every problem of every file at once.
 
+mod apart;
 pub mod edit;
 mod files;
 mod stars;
@@ -90,6 +91,7 @@ fn parse(mut files: Vec<(PathBuf, String)>) -> Result<Loaded> {
     let first = load.problems.len();
     if !load.incomplete && !circles(&mut load) {
         whole(&mut load);
+        apart::check(&mut load);
         column::settle(&mut load.state);
         shared_names(&mut load);
         values_of_columns(&mut load);
@@ -165,6 +167,9 @@ fn top(node: &Node, load: &mut Load) {
         room.parse(node, &mut scope);
         return;
     }
+    if &*node.name == apart::WORD {
+        return apart::parse(node, &mut scope);
+    }
     let known = || rooms().iter().map(|r| r.kind()).filter(|kind| matches!(kind.within, Within::Top | Within::Schema));
     let message = format!("`{}` is not allowed at the top level of a file", node.name);
     let problem = Problem::new(node.name_span, message).label("unknown here");
@@ -175,7 +180,12 @@ fn top(node: &Node, load: &mut Load) {
             let near = nearest(&node.name, rooms().iter().map(|room| room.kind().word))?;
             Some(format!("did you mean `{near}`? {}", where_it_stands(near)?))
         })
-        .unwrap_or_else(|| format!("allowed here: {}", known().map(|kind| kind.word).collect::<Vec<_>>().join(", ")));
+        .unwrap_or_else(|| {
+            format!(
+                "allowed here: {}",
+                known().map(|kind| kind.word).chain([apart::WORD]).collect::<Vec<_>>().join(", ")
+            )
+        });
     scope.problem(problem.help(help));
 }
 
@@ -280,7 +290,7 @@ fn whole(load: &mut Load) {
     let extensions = load.has_extensions();
     for (id, object) in state.iter() {
         let place = object.place.unwrap_or_default();
-        if let Some(parent) = id.parent().filter(|p| !state.has(p)) {
+        if let Some(parent) = id.parent().filter(|p| !state.has(p) && !load.theirs.contains_key(p)) {
             let problem = Problem::new(place, format!("{id} belongs to {parent}, which no file declares"));
             load.problems.push(problem.label("declared here").help(match parent.kind().address {
                 Address::Schema => format!("add `schema {}` to a file", parent.name().as_str()),

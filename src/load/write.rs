@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::whole;
+use super::{apart, whole};
 use crate::kdl::{Node, format_nodes};
 use crate::kinds::{IS_TYPE, generic, rank, room, schema};
 use crate::model::{Address, Error, Ident, Object, ObjectId, Result, State};
@@ -25,6 +25,7 @@ pub fn files(state: &State) -> Vec<(PathBuf, String)> {
             out.push((path, format_nodes(&wrap(wrapped.as_ref(), nodes))));
         }
     }
+    out.extend(apart::file(state, &children));
     out.sort();
     out
 }
@@ -71,18 +72,12 @@ pub(super) fn homes(state: &State) -> Vec<File<'_>> {
 
 /// Puts a state into the order of its files, so that a plan for it does not depend on the order in which a catalog was filled.
 pub fn in_file_order(state: &mut State) {
-    let mut tops: Vec<ObjectId> = state.iter().map(|(id, _)| top(id)).filter(|top| state.has(top)).cloned().collect();
+    let mut tops: Vec<ObjectId> = state.iter().map(|(id, _)| id.top()).filter(|top| state.has(top)).cloned().collect();
     tops.sort_unstable();
     tops.dedup();
     tops.sort_by_cached_key(|id| (place(id), rank(id.kind()), id.name().clone(), id.signature().cloned()));
     let order: FxHashMap<ObjectId, usize> = tops.into_iter().enumerate().map(|(at, id)| (id, at)).collect();
-    state.objects_mut().sort_by_cached_key(|id, _| order.get(top(id)).copied());
-}
-
-/// The object whose node is not inside of another one's, or only inside of a schema's.
-fn top(id: &ObjectId) -> &ObjectId {
-    let root = id.root();
-    root.parent().filter(|_| root.kind().address == Address::Facet).unwrap_or(root)
+    state.objects_mut().sort_by_cached_key(|id, _| order.get(id.top()).copied());
 }
 
 /// True for what has a node at the top of a file or in a schema. Facets of an object that is not in the state have none either.

@@ -99,6 +99,12 @@ impl ObjectId {
         root
     }
 
+    /// The object whose node stands alone in files and contains this one: the root, or the schema of which this is said.
+    pub fn top(&self) -> &ObjectId {
+        let root = self.root();
+        root.parent().filter(|_| root.kind().address == Address::Facet).unwrap_or(root)
+    }
+
     /// The schema that the object lives in, if any.
     pub fn schema(&self) -> Option<&ObjectId> {
         std::iter::once(self).chain(self.ancestors()).find(|id| id.kind().address == Address::Schema)

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::index::{Indexes, visited};
-use super::{Attrs, Ident, ObjectId};
+use super::{Attrs, Expr, Ident, ObjectId};
 
 /// Where something was written: a file of the load and a byte range in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -38,6 +38,17 @@ pub struct Object {
     pub unnamed: bool,
     /// Parts of it that are not objects and had other names before; not part of equality.
     pub parts: Vec<Part>,
+    /// What becomes of its values where its type changes; not part of equality.
+    pub by: Option<Box<By>>,
+}
+
+/// The expressions that a person wrote for values whose type changes.
+#[derive(Debug, Clone, Default)]
+pub struct By {
+    /// The value of the new type.
+    pub there: Option<Expr>,
+    /// The value of the old type, on the way back.
+    pub back: Option<Expr>,
 }
 
 /// A part that had another name before (`was=`).
@@ -101,6 +112,11 @@ impl State {
     /// True if the state has the object.
     pub fn has(&self, id: &ObjectId) -> bool {
         self.objects.contains_key(id)
+    }
+
+    /// True for what the state has of an object without having that object itself: a trigger on somebody else's table.
+    pub fn is_apart(&self, id: &ObjectId) -> bool {
+        !self.has(id.top())
     }
 
     /// The object of that id, with the state's own copy of the id.

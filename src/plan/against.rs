@@ -12,6 +12,7 @@ use crate::sameness::Unverified;
 use crate::sql;
 
 use super::aid::Aid;
+use super::apart;
 use super::captured;
 use super::ladder::{Following, Ladder};
 use super::renamed::Renames;
@@ -21,8 +22,10 @@ use super::{Made, Wanted, make};
 pub struct Difference {
     /// The managed part of the live state, under its own names.
     pub live: State,
-    /// The dependencies in it; empty if nothing differs.
+    /// The dependencies in it, and in what is around it; empty if nothing differs.
     pub edges: Edges,
+    /// What else is in the database: it is not managed, but what is managed may need it.
+    pub around: State,
     /// The state that the steps lead to; empty if nothing differs.
     pub end: State,
     /// What differs, renames first.
@@ -69,7 +72,7 @@ pub async fn against_loading<'a>(
     let outcome = match (&mut reading, desired()) {
         (Ok(live), Ok(desired)) => {
             let renamed = rename::done(&live.state, desired);
-            compare(session, live, desired, manage).await.map(|compared| (renamed, compared))
+            compare(session, live, desired, manage, aid).await.map(|compared| (renamed, compared))
         }
         (Err(_), Ok(_)) => Ok((Vec::new(), None)),
         (_, Err(error)) => Err(error),
@@ -79,11 +82,11 @@ pub async fn against_loading<'a>(
     let (outcome, live) = (outcome?, reading?);
     let (renamed, outcome) = outcome;
     let unmodelled = live.unmodelled;
-    let Some(Compared { live: managed, mut old, new, own_edges, edges, renames, completed, mut comparison }) = outcome
-    else {
+    let Some(compared) = outcome else {
         return Ok(Difference {
             live: live.state,
             edges: Edges::default(),
+            around: State::default(),
             end: State::default(),
             changes: Vec::new(),
             unverified: Vec::new(),
@@ -93,6 +96,8 @@ pub async fn against_loading<'a>(
             server: live.server,
         });
     };
+    let Compared { live: managed, around, lent, mut old, new, own_edges, edges, renames, completed, mut comparison } =
+        compared;
     roles_exist(session, &old, &new).await?;
     let before = (!renames.is_empty()).then(|| old.clone());
     if rename::constants_follow(&mut old, &renames) | rename::names_stay(&mut old, &renames) {
@@ -123,12 +128,17 @@ pub async fn against_loading<'a>(
         None
     };
     wanted.recorded = recorded.as_ref();
-    let made = make::plan(&wanted)?;
+    let mut made = make::plan(&wanted)?;
+    if !lent.is_empty() {
+        let lent: FxHashSet<String> = lent.iter().map(ToString::to_string).collect();
+        made.footprint.retain(|expected| !lent.contains(&expected.object));
+    }
     let changes = wanted.changes;
     captured::refuse(captured::find(session, made.steps.iter()).await?, |id| new.has(id))?;
     Ok(Difference {
         live: managed,
         edges: own_edges.unwrap_or(edges),
+        around,
         end: new,
         changes,
         unverified,
@@ -152,10 +162,13 @@ pub async fn differing(
     aid: &impl Aid,
 ) -> Result<(Vec<(ObjectId, Vec<&'static str>)>, Vec<Unverified>)> {
     let mut old = manage.apply(live.clone(), files);
+    let mut around = live.clone();
+    around.objects_mut().retain(|id, _| !old.has(id));
     let desired = introspect::default_opclasses::settle(session, diff::signature::settle(&old, files)).await?;
     let mut new = manage.desired(&desired, &old, session.version);
     manage.leave_to_creator(&mut old, &mut new, files, session);
     let comparison = diff::compare(&old, &new);
+    apart::lend(&mut old, &mut new, &around);
     let found = Ladder { session, aid, following: None }.ask(&old, &new, &comparison.open).await?;
     let changes = diff::changes(&comparison, &found.answers, &old, &new);
     let changes = changes.into_iter().map(|change| match change {
@@ -167,9 +180,12 @@ pub async fn differing(
 
 struct Compared {
     live: State,
+    around: State,
+    /// What of that is in both ends of the plan.
+    lent: FxHashSet<ObjectId>,
     old: State,
     new: State,
-    /// The edges under the live state's own names, where these change.
+    /// The edges of all that there is, under its own names, where that is not what the plan is made with.
     own_edges: Option<Edges>,
     edges: Edges,
     renames: Vec<Change>,
@@ -183,8 +199,19 @@ async fn compare(
     live: &mut introspect::Live,
     desired: &State,
     manage: &Manage,
+    aid: &impl Aid,
 ) -> Result<Option<Compared>> {
-    let managed = manage.apply(std::mem::take(&mut live.state), desired);
+    let whole = std::mem::take(&mut live.state);
+    let (managed, around) = if manage.leaves_out() || whole.iter().any(|(id, _)| whole.is_apart(id)) {
+        let recorded = aid.recorded().await?.unwrap_or_default();
+        let managed = manage.apply(whole.clone(), &apart::declared(desired, &recorded));
+        let mut around = whole;
+        around.objects_mut().retain(|id, _| !managed.has(id));
+        (managed, around)
+    } else {
+        (whole, State::default())
+    };
+    apart::check(&managed, &around, desired)?;
     let files = introspect::default_opclasses::settle(session, diff::signature::settle(&managed, desired)).await?;
     let mut new = manage.desired(&files, &managed, live.server);
     let first = diff::compare(&managed, &new);
@@ -194,7 +221,11 @@ async fn compare(
     }
     let edges = introspect::edges(session, &live.dependencies, &managed).await?;
     let renamed = new.renames().next().is_some() || new.iter().any(|(_, object)| object.unnamed);
-    let own_edges = renamed.then(|| edges.clone());
+    let own_edges = if around.is_empty() {
+        renamed.then(|| edges.clone())
+    } else {
+        Some(introspect::edges(session, &live.dependencies, &apart::together(&managed, &around)).await?)
+    };
     let (mut old, mut edges, renames) = rename::apply(managed.clone(), edges, &new)?;
     if !renames.is_empty() {
         // What the files leave out is taken from the live objects under their new names.
@@ -206,7 +237,8 @@ async fn compare(
     let completed = lineage::complete(&mut old, &mut new, &attached, &mut edges);
     let same = renames.is_empty() && completed.is_empty();
     let comparison = if same { first } else { diff::compare(&old, &new) };
-    Ok(Some(Compared { live: managed, old, new, own_edges, edges, renames, completed, comparison }))
+    let lent = apart::lend(&mut old, &mut new, &around);
+    Ok(Some(Compared { live: managed, around, lent, old, new, own_edges, edges, renames, completed, comparison }))
 }
 
 /// Checks that roles exist that the files name and the database does not.

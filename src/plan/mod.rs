@@ -3,6 +3,7 @@
 pub mod about;
 pub mod against;
 pub mod aid;
+mod apart;
 pub mod by_hand;
 pub mod captured;
 pub mod carry;
@@ -29,6 +30,7 @@ mod too_new;
 mod transactions;
 mod waiting;
 
+pub use apart::together;
 pub use hazards::{Finding, Hazard};
 pub use make::{Made, Wanted, plan};
 pub use needs::Names;

@@ -53,11 +53,21 @@ pub struct Written {
 }
 
 impl Manage {
-    /// The part of a live state that is managed. What `desired` declares of partitions is managed even where others make them.
+    /// True if some of a database may be left out: not all that is read of it is managed.
+    pub fn leaves_out(&self) -> bool {
+        self.schemas.is_some() || !self.exclude.is_empty() || self.external_partitions
+    }
+
+    /// The part of a live state that is managed. What `desired` declares of partitions is managed even where others make them, and so is
+    /// what it declares on objects that are not managed.
     pub fn apply(&self, mut live: State, desired: &State) -> State {
-        if self.schemas.is_none() && self.exclude.is_empty() && !self.external_partitions {
+        // Of what belongs to an extension, the catalog gives the rights alone.
+        let guests: FxHashSet<ObjectId> =
+            live.iter().map(|(id, _)| id).filter(|id| live.is_apart(id)).cloned().collect();
+        if !self.leaves_out() && guests.is_empty() {
             return live;
         }
+        let added = added(desired);
         let external: FxHashSet<ObjectId> = live
             .iter()
             .filter(|(id, object)| self.external_partitions && is_partition(object) && !desired.has(id))
@@ -71,9 +81,11 @@ impl Manage {
             .collect();
         let stays = |id: &ObjectId| of_schema(id) && id.schema().is_some_and(|schema| shared.contains(schema));
         live.objects_mut().retain(|id, _| {
-            self.covers(id)
+            let own = self.covers(id)
+                && !guests.contains(id)
                 && (external.is_empty() || !external.contains(id.root()))
-                && (shared.is_empty() || !stays(id))
+                && (shared.is_empty() || !stays(id));
+            own || !added.is_empty() && std::iter::once(id).chain(id.ancestors()).any(|id| added.contains(id))
         });
         live
     }
@@ -82,7 +94,8 @@ impl Manage {
     /// files leave out, and the privileges and owners that are left to others.
     pub fn desired(&self, desired: &State, live: &State, server: Version) -> State {
         let mut out = if self.roles.is_empty() { desired.clone() } else { roles::map(desired, &self.roles) };
-        out.objects_mut().retain(|id, _| self.covers(id));
+        let added = added(&out);
+        out.objects_mut().retain(|id, _| self.covers(id) || added.contains(id));
         let owner = self.owner.as_ref().map(|role| self.roles.get(role).unwrap_or(role));
         settle(live, &mut out, server, &Managed { owner, owners: self.owners, grants: self.grants });
         out
@@ -97,7 +110,9 @@ impl Manage {
 
     /// What the files declare although the project leaves it out, or to others: it is ignored, which has to be reported.
     pub fn left_out<'a>(&self, desired: &'a State) -> Vec<&'a ObjectId> {
-        let vain = |id: &&ObjectId| self.leaves(id.kind().word) || id.root() == *id && !self.covers(id);
+        let vain = |id: &&ObjectId| {
+            self.leaves(id.kind().word) || id.root() == *id && !self.covers(id) && !desired.is_apart(id)
+        };
         desired.iter().map(|(id, _)| id).filter(vain).collect()
     }
 
@@ -110,10 +125,10 @@ impl Manage {
         }
     }
 
-    /// A live state as files say it: with the roles of the files, without the owners that need not be said. With `adopt`, whoever
-    /// owns most of it becomes the owner of the project.
-    pub fn written(&self, live: State, session: &Session, adopt: bool) -> Written {
-        let mut state = self.apply(live, &State::default());
+    /// A live state as files say it: with the roles of the files, without the owners that need not be said, and with what was `declared`
+    /// so far on objects that are not managed. With `adopt`, whoever owns most of it becomes the owner of the project.
+    pub fn written(&self, live: State, declared: &State, session: &Session, adopt: bool) -> Written {
+        let mut state = self.apply(live, declared);
         let names = self.names_in_files();
         if !names.is_empty() {
             state = roles::map(&state, &names);
@@ -134,6 +149,15 @@ impl Manage {
             state.objects_mut().retain(|id, _| !self.leaves(id.kind().word));
         }
         Written { state, owner: found }
+    }
+
+    /// The rights on objects of extensions that are where the project manages everything else.
+    pub fn of_extensions(&self, live: &State) -> State {
+        let mut out = State::default();
+        for (id, object) in live.iter().filter(|(id, _)| live.is_apart(id) && self.covers(id)) {
+            out.put(id.clone(), object.clone());
+        }
+        out
     }
 
     /// Role names in the database at hand → role names in the files: of several, the first by name.
@@ -174,6 +198,14 @@ impl Manage {
         let own = (root.kind().within == Within::Schema || schema.is_none()).then(|| root.name().as_str());
         !self.exclude.iter().any(|pattern| pattern.matches(schema.map(Ident::as_str), own))
     }
+}
+
+/// What a state declares on objects that it does not declare, by its names and by those of before a rename.
+fn added(desired: &State) -> FxHashSet<ObjectId> {
+    let apart = desired.iter().filter(|(id, _)| desired.is_apart(id));
+    apart
+        .flat_map(|(id, object)| std::iter::once(id.clone()).chain(object.was.clone().map(|was| id.renamed(was))))
+        .collect()
 }
 
 /// True for a schema, and for what is said of it: its comment, its owner, its grants.

@@ -225,7 +225,7 @@ impl Prover {
         let lacks = rehearsal.step.is_some() && rehearsal.proof.up.lines().iter().any(|line| missing(line));
         if lacks && part.len() < scene.start.len() && scene.start.len() <= WHOLE {
             // Something is needed that cannot be determined.
-            return self.on_stage(plan, scene.start, scene).await;
+            return self.on_stage(plan, &stage::whole(scene.start, plan), scene).await;
         }
         Ok(rehearsal)
     }

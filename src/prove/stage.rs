@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::apply::stale;
 use crate::diff::lineage;
 use crate::kinds::{extension, inheritance, owner, schema};
-use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State};
+use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, State, Value};
 use crate::plan::{Action, Names, Plan};
 
 /// How many partitions are built of a table that is only needed by others.
@@ -52,6 +52,7 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
     if !made.is_empty() {
         let names = Names::new(scene.end);
         for (id, object) in made {
+            seeds.extend(keys_referred_to(object, scene.start));
             let needs = names.needs(id, object);
             let named = names.in_bodies(id, object);
             seeds.extend([needs.hard, needs.soft, needs.called, named].concat().iter().map(as_before));
@@ -61,6 +62,19 @@ pub fn of(scene: &Scene<'_>, plan: &Plan) -> State {
     // What extensions provide is not in the state, and what needs it is not known.
     seeds.extend(scene.start.iter().map(|(id, _)| id).filter(|id| id.is(&extension::KIND)).cloned());
     closure(scene, seeds)
+}
+
+/// The keys of a table of which a foreign key does not say which one it needs: files do not know the keys of what they do not declare.
+fn keys_referred_to(object: &Object, start: &State) -> Vec<ObjectId> {
+    let Some(Value::Ref(table)) = object.value("references").filter(|_| object.value("key").is_none()) else {
+        return Vec::new();
+    };
+    let unique = |id: &ObjectId| {
+        matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
+            || id.kind().address == Address::Beside && id.kind().namespace == Namespace::Relation
+    };
+    let inside = start.iter().map(|(id, _)| id).filter(|id| id.parent() == Some(table) && unique(id));
+    inside.cloned().collect()
 }
 
 /// What is in the parents that tables leave or join: they take it along, must have it, or share it from then on.
@@ -154,6 +168,16 @@ pub fn without_extensions(state: &State, available: &[String]) -> State {
     };
     let mut out = State::default();
     for (id, object) in state.iter().filter(|(id, _)| there(id)) {
+        out.put(id.clone(), object.clone());
+    }
+    out
+}
+
+/// The state without rights on objects of extensions, which only their owners may give: they matter where the plan has to do with them.
+pub fn whole(state: &State, plan: &Plan) -> State {
+    let said = |id: &ObjectId| plan.footprint.iter().any(|expected| expected.object == id.to_string());
+    let mut out = State::default();
+    for (id, object) in state.iter().filter(|(id, _)| !state.is_apart(id) || said(id)) {
         out.put(id.clone(), object.clone());
     }
     out

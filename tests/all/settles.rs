@@ -135,6 +135,84 @@ fn a_schema_with_what_is_left_out_is_left_alone() {
 }
 
 #[test]
+fn what_is_added_to_what_is_not_managed_comes_and_goes() {
+    let db = TestDb::with(
+        "CREATE SCHEMA auth; CREATE TABLE auth.users (id integer PRIMARY KEY, email text); INSERT INTO auth.users VALUES (1, 'a'); \
+         CREATE VIEW auth.emails AS SELECT email FROM auth.users; \
+         CREATE FUNCTION auth.me() RETURNS integer LANGUAGE sql STABLE AS 'SELECT 1'; \
+         CREATE TABLE profiles (id integer PRIMARY KEY); INSERT INTO profiles VALUES (1); CREATE EXTENSION citext; \
+         CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO profiles VALUES (new.id); RETURN new; END'; \
+         CREATE TRIGGER theirs AFTER UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION noted(); \
+         REVOKE EXECUTE ON FUNCTION citext_eq FROM PUBLIC",
+    );
+    let sandbox = Sandbox::new(&db).rehearsing();
+    sandbox.write("setpoint.kdl", "manage {\n    exclude \"auth.*\"\n}\n");
+    sandbox.ok(&["baseline", "--auto-approve"]);
+    let rights = sandbox.read("schema/on.kdl");
+    assert_eq!(
+        rights,
+        "on function \"public.citext_eq(public.citext, public.citext)\" {\n    revoke execute from=public\n}\n"
+    );
+    sandbox.exits(0, &["plan", "--exit-code"]);
+    let before = state(&db);
+    let mine = |trigger: &str| {
+        format!(
+            "on auth.users {{\n    {trigger} after insert for-each=row function=noted {{ comment \"mine\" }}\n    policy own for=select {{ using \"id = auth.me()\" }}\n    \
+             index users_email email\n    check named \"email <> ''\"\n    foreign-key id name=known {{ references profiles id initially-deferred=#true }}\n    \
+             grant select to=pg_monitor\n}}\non schema auth {{ grant usage to=pg_monitor\n}}\non view auth.emails {{ grant select to=pg_monitor\n}}\n"
+        )
+    };
+    sandbox.write("schema/mine.kdl", &mine("trigger signup"));
+    sandbox.write("schema/public/tables/profiles.kdl", "table profiles {\n    column id integer { references auth.users id on-delete=cascade\n }\n    primary-key id\n}\n");
+    sandbox.ok(&["plan", "--save", "mine"]);
+    let plan = std::fs::read_to_string(sandbox.path("plans/0002-mine.kdl")).unwrap_or_default();
+    assert!(plan.contains("proved") || plan.contains("proof"), "{plan}");
+    // What others change on their table in the meantime is no reason to make the plan again, and no drift.
+    db.execute("ALTER TABLE auth.users ADD COLUMN phone text");
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    sandbox.exits(0, &["plan", "--exit-code"]);
+    db.execute("ALTER TABLE auth.users DROP COLUMN phone; INSERT INTO auth.users VALUES (2, 'b')");
+    sandbox.exits(0, &["drift"]);
+    assert_eq!(db.query("SELECT count(*) FROM profiles"), ["2"]);
+    // It may be renamed, and somebody's change to it is drift.
+    sandbox.write("schema/mine.kdl", &mine("trigger welcome was=signup"));
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "renamed"]);
+    sandbox.exits(0, &["plan", "--exit-code"]);
+    db.execute("ALTER TABLE auth.users DISABLE TRIGGER welcome");
+    sandbox.exits(2, &["drift"]);
+    sandbox.ok(&["pull"]);
+    assert!(
+        sandbox.read("schema/mine.kdl").contains("enabled=disabled")
+            || sandbox.read("schema/mine.kdl").contains("enabled=")
+    );
+    db.execute("ALTER TABLE auth.users ENABLE TRIGGER welcome");
+    // What the last revision recorded goes when no file declares it any more; what is theirs stays.
+    sandbox.write("schema/mine.kdl", "");
+    sandbox.ok(&["push", "--auto-approve", "--allow", "all", "gone"]);
+    sandbox.exits(0, &["plan", "--exit-code"]);
+    assert_eq!(db.query("SELECT string_agg(tgname, ',') FROM pg_trigger WHERE NOT tgisinternal"), ["theirs"]);
+    sandbox.ok(&["rollback", "--to", "1", "--auto-approve", "--allow", "all"]);
+    let after = state(&db);
+    for (id, object) in before.iter() {
+        assert_eq!(after.get(id), Some(object), "{id}");
+    }
+    assert_eq!((before.len(), db.query("SELECT count(*) FROM auth.users")), (after.len(), vec!["2".to_string()]));
+}
+
+#[test]
+fn what_is_managed_is_not_declared_as_somebody_elses() {
+    let db = TestDb::with("CREATE TABLE t (a integer); CREATE SCHEMA auth; CREATE VIEW auth.v AS SELECT 1 AS a");
+    let sandbox = Sandbox::new(&db);
+    sandbox.write("setpoint.kdl", "manage {\n    exclude \"auth.*\"\n}\n");
+    sandbox.write("schema/a.kdl", "on t { grant select to=pg_monitor\n }\n");
+    let said = sandbox.exits(78, &["plan"]).stderr;
+    assert!(said.contains("table public.t is managed, and no file declares it"), "{said}");
+    sandbox.write("schema/a.kdl", "table t { column a integer\n }\non auth.v { grant select to=pg_monitor\n }\n");
+    let said = sandbox.exits(78, &["plan"]).stderr;
+    assert!(said.contains("auth.v is not a table, but a view"), "{said}");
+}
+
+#[test]
 fn an_index_whose_build_failed_is_adopted_and_named() {
     let db = TestDb::with("CREATE TABLE t (a integer); INSERT INTO t VALUES (1), (1)");
     assert!(db.try_execute("CREATE UNIQUE INDEX CONCURRENTLY t_a ON t (a)").is_err());

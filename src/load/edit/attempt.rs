@@ -77,12 +77,14 @@ impl<'a> Edit<'a> {
         let mut around: FxHashSet<&ObjectId> = FxHashSet::default();
         let mut changed: Vec<&ObjectId> = Vec::new();
         for (id, object) in files.iter() {
-            let inside = id.ancestors().any(|parent| !target.has(parent));
+            let inside = id.ancestors().any(|parent| files.has(parent) && !target.has(parent));
             match target.get(id) {
                 _ if anew.contains(home(id)) || inside => {}
                 Some(new) if new.attrs == object.attrs => {}
                 Some(_) => changed.push(id),
-                None if write::stands_alone(id) => self.remove(trees, id),
+                None if write::stands_alone(id) || id.parent().is_none_or(|parent| !files.has(parent)) => {
+                    self.remove(trees, id)
+                }
                 None => around.extend(id.parent()),
             }
         }
