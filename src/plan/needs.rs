@@ -90,6 +90,8 @@ impl<'a> Names<'a> {
                 push(&mut needs.hard, id, found);
             }
         }
+        refs.texts
+            .extend(object.by.iter().flat_map(|by| by.there.iter().chain(&by.back)).map(|text| text.as_str().into()));
         let own = id.schema().map_or("public", |s| s.name().as_str());
         for text in &refs.texts {
             self.in_text(text, own, &mut |found| {

@@ -1,6 +1,7 @@
 //! Columns of tables. An inherited column is listed in a table's node only if it differs from the parent's.
 
 mod catalog;
+pub mod convert;
 mod inherited;
 
 pub use catalog::unlike_parent;
@@ -13,7 +14,7 @@ use crate::model::{
     Shape, SqlType, State, Text, Value, Within, attr,
 };
 use crate::sql;
-use crate::sql::conversion::{self, Verdict};
+use crate::sql::conversion;
 
 use super::collated::{self, COLLATION, collation_attr};
 use super::scope::{Scope, Turn};
@@ -102,8 +103,12 @@ impl Room for Column {
             return short::number(node, &table, &column, scope);
         }
         let serial = short::is_serial(node);
-        let node = &short::unfold(node);
-        generic::parse(&KIND, node, scope);
+        let mut node = short::unfold(node);
+        let by = convert::take(&mut node, scope);
+        let node = &node;
+        if let Some(object) = generic::parse(&KIND, node, scope) {
+            object.by = by;
+        }
         let Some(name) = node.args.first().and_then(Arg::as_text) else { return };
         let id = scope.id(self, name.clone());
         if serial {
@@ -151,7 +156,7 @@ impl Room for Column {
         if inner.iter().any(|child| &*child.name == IDENTITY) {
             shown.attrs.remove(NOT_NULL.name);
         }
-        Some(generic::write(id, &shown, inner))
+        Some(convert::write(generic::write(id, &shown, inner), object))
     }
 
     fn query(&self, server: Version) -> Option<String> {
@@ -265,7 +270,7 @@ impl Room for Column {
                 let Some(new_type) = new.get(TYPE) else { continue };
                 let collation = collated::clause(new.get(COLLATION));
                 let using = match old.get(TYPE).filter(|_| !is_foreign(id)) {
-                    Some(old_type) => converted(id, old_type, new_type, None, cx.other, cx.state)?,
+                    Some(old_type) => converted(id, (old, old_type), (new, new_type), None, cx.other, cx.state)?,
                     None => String::new(),
                 };
                 format!("ALTER COLUMN {column} TYPE {}{collation}{using}", new_type.as_str())
@@ -332,7 +337,8 @@ impl Room for Column {
         }
         let collation = collated::clause(object.get(COLLATION));
         let old_type = cx.state.get(id).and_then(|object| object.get(TYPE)).unwrap_or(new_type);
-        let using = match converted(id, old_type, new_type, Some(aside), cx.state, cx.other) {
+        let plain = Object::default();
+        let using = match converted(id, (&plain, old_type), (&plain, new_type), Some(aside), cx.state, cx.other) {
             Ok(using) => using,
             Err(error) => return Some(Err(error)),
         };
@@ -354,8 +360,8 @@ impl Room for Column {
 /// The USING clause that converts a column's values, if one is needed. `aside` is a type that is rebuilt, and what it is called meanwhile.
 fn converted(
     id: &ObjectId,
-    old_type: &SqlType,
-    new_type: &SqlType,
+    (from, old_type): (&Object, &SqlType),
+    (to, new_type): (&Object, &SqlType),
     aside: Option<(&ObjectId, &ObjectId)>,
     before: &State,
     after: &State,
@@ -369,14 +375,11 @@ fn converted(
     if let Some((name, now)) = aside {
         old = old.called(name, now);
     }
-    if conversion::verdict(&old, &new) == Verdict::Impossible {
-        let why =
-            format!("{id} cannot become {}: no value of {} can be converted", new_type.as_str(), old_type.as_str());
-        return Err(Error::refused(why).remedy(
-            "add a column of the new type under another name, fill it in a plan written by hand (`setpoint plan --empty --save NAME`), \
-             then drop the old one",
-        ));
+    if let Some(said) = convert::said(from, to) {
+        return Ok(format!(" USING ({})", said.as_str()));
     }
+    let verdict = conversion::verdict(&old, &new);
+    convert::possible(id, &verdict, (from, to), [old_type.as_str(), new_type.as_str()])?;
     let place = id.parent().map_or_else(String::new, |table| format!("{}.{}", sql::path(table), id.name().as_str()));
     let using = conversion::using(&sql::name(id.name()).to_string(), is_domain, &place, &old, &new);
     Ok(using.map_or_else(String::new, |using| format!(" USING {using}")))

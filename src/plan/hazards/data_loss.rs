@@ -46,9 +46,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
     }
 }
 
-/// True if values come back unchanged when the step is rolled back: only their time zone was a guess.
+/// True if values come back when the step is rolled back: only their time zone was a guess, or a person says how.
 pub(super) fn comes_back(subject: &Subject<'_>) -> bool {
-    values::fate(subject).is_some_and(|fate| fate.verdict == Verdict::NeedsZone)
+    values::comes_back_by_hand(subject) || values::fate(subject).is_some_and(|fate| fate.verdict == Verdict::NeedsZone)
 }
 
 /// True if the table is unlogged once the step is done.

@@ -21,7 +21,8 @@ pub(super) fn rewritten<'a>(subject: &Subject<'a>) -> Option<(&'a ObjectId, Stri
     match (subject.action, id.kind().word) {
         (Action::Alter, "column") if subject.changed.contains(&"type") => {
             let (old, new) = changed_type(subject)?;
-            let kept = keeps_rows((subject.before, &old), (subject.after, &new));
+            let said = kinds::column::convert::said(subject.old?, subject.new?).is_some();
+            let kept = !said && keeps_rows((subject.before, &old), (subject.after, &new));
             (!kept).then(|| (table, format!("{table} is rewritten for the type {}", new.as_str())))
         }
         (Action::Alter, "attribute") if subject.changed.contains(&"type") => {

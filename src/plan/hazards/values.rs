@@ -1,7 +1,7 @@
 //! What other hazards need to know about values whose type changes.
 
 use super::{Finding, Hazard, Subject, data_loss, table_rewrite};
-use crate::kinds::values;
+use crate::kinds::{column, values};
 use crate::model::{Edges, ObjectId, SqlType, State, Value};
 use crate::plan::Action;
 use crate::sql::conversion::{self, Stands, Verdict};
@@ -19,11 +19,27 @@ pub(super) fn fate(subject: &Subject<'_>) -> Option<Fate> {
         return None;
     }
     let (old, new) = table_rewrite::changed_type(subject)?;
+    if let Some(fate) = said(subject) {
+        return Some(fate);
+    }
     let nobody_has_it = || subject.id.parent().is_none_or(|of| values::columns_of(subject.before, of).is_empty());
     if is_attribute(subject.id) && nobody_has_it() {
         return None;
     }
     Some(between(subject.id, (subject.before, &old), (subject.after, &new)))
+}
+
+/// The same where a person says it: nobody knows what an expression makes of the values.
+fn said(subject: &Subject<'_>) -> Option<Fate> {
+    let said = column::convert::said(subject.old?, subject.new?)?;
+    let why = format!("the values of {} become what this makes of them: {}", subject.id, said.as_str());
+    Some(Fate { verdict: Verdict::Loses(why.clone()), loss: Some(why) })
+}
+
+/// True if a person says how the old values come back.
+pub(super) fn comes_back_by_hand(subject: &Subject<'_>) -> bool {
+    let by = subject.new.and_then(|new| new.by.as_ref());
+    subject.changed.contains(&"type") && by.is_some_and(|by| by.there.is_some() && by.back.is_some())
 }
 
 /// What becomes of the values of a column or attribute whose type is rebuilt under it.

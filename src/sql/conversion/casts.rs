@@ -18,6 +18,41 @@ const NEVER: &[(&str, &str)] = &[
     ("uuid", "whole"),
 ];
 
+/// Casts that well-known extensions bring, between types of which the text form of one means nothing, or something else, to the other.
+const BROUGHT: &[(&str, &str)] = &[
+    ("hstore", "json"),
+    ("hstore", "jsonb"),
+    ("double precision", "cube"),
+    ("geometry", "geography"),
+    ("geography", "geometry"),
+    ("geometry", "json"),
+    ("geometry", "jsonb"),
+    ("geometry", "point"),
+    ("point", "geometry"),
+    ("geometry", "polygon"),
+    ("polygon", "geometry"),
+    ("geometry", "path"),
+    ("path", "geometry"),
+    ("geometry", "bytea"),
+    ("bytea", "geometry"),
+    ("vector", "halfvec"),
+    ("halfvec", "vector"),
+    ("vector", "sparsevec"),
+    ("sparsevec", "vector"),
+];
+
+/// True for one of those.
+fn brought(old: &Stands, new: &Stands) -> bool {
+    let (Stands::Scalar(old), Stands::Scalar(new)) = (old, new) else { return false };
+    // One of the two is an extension's: it is in a schema that files say, or in none where it is found by its name.
+    BROUGHT.contains(&(old.name.as_str(), new.name.as_str()))
+}
+
+/// True where an extension casts one to the other, and nothing leads back.
+pub(super) fn one_way(old: &Stands, new: &Stands) -> bool {
+    brought(old, new) && !brought(new, old)
+}
+
 /// True if no value of one type can be written in the other, nor the other way around.
 pub(super) fn never(old: &Stands, new: &Stands) -> bool {
     let (Some(old), Some(new)) = (family(old), family(new)) else { return false };
@@ -52,6 +87,7 @@ fn family(t: &Stands) -> Option<&'static str> {
 /// goes through its text form, which refuses what does not fit.
 pub(super) fn castable(old: &Stands, new: &Stands) -> bool {
     match (old, new) {
+        _ if brought(old, new) => true,
         (Stands::List(old), Stands::List(new)) => castable(old, new),
         (Stands::Scalar(old), Stands::Scalar(new)) => scalars(old, new),
         (Stands::Words(..) | Stands::Range(..) | Stands::Fields(..) | Stands::List(_), Stands::Scalar(text))

@@ -91,8 +91,11 @@ pub fn verdict(old: &Stands, new: &Stands) -> Verdict {
     if old == new {
         return Verdict::Keeps;
     }
-    if casts::never(old, new) {
+    if casts::never(old, new) || casts::one_way(new, old) {
         return Verdict::Impossible;
+    }
+    if casts::one_way(old, new) {
+        return Verdict::Loses(format!("a cast makes {} of {}, and none leads back", new.text(), old.text()));
     }
     match (old, new) {
         (List(old), List(new)) => verdict(old, new),
