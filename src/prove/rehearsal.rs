@@ -166,9 +166,14 @@ fn another(plan: &Plan, trip: &Trip, without: &mut Vec<String>) -> Option<Cargo>
     }
 }
 
-/// True for what a server says of values and constraints.
+/// True for what a server says of values and constraints. That NaN and infinity have no counterpart it calls a missing feature
+/// (`numeric_int4`, numeric.c).
 fn on_data(error: &Error) -> bool {
-    error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "P0001")
+    let not_finite =
+        || error.message.contains("cannot convert NaN") || error.message.contains("cannot convert infinity");
+    error.sqlstate.as_deref().is_some_and(|code| {
+        code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "0A000" && not_finite()
+    })
 }
 
 /// True if the plan says that the step may fail on rows. What is declared for an object is at its first step; errors at commit are about

@@ -393,6 +393,7 @@ fn bare(text: &str) -> &str {
 /// True if the text has the name as a word.
 pub fn mentions(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let name = &*name.replace('"', "\"\"");
     text.match_indices(name).any(|(at, _)| {
         let before = text.get(..at).and_then(|t| t.chars().next_back());
         let after = text.get(at + name.len()..).and_then(|t| t.chars().next());
@@ -416,5 +417,6 @@ mod tests {
     fn a_name_is_a_whole_word() {
         assert!(mentions("lower(email) <> ''", "email"));
         assert!(!mentions("lower(emails) <> ''", "email"));
+        assert!(mentions("(\"an \"\"odd\"\" one\" > 1)", "an \"odd\" one"));
     }
 }

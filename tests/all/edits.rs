@@ -374,8 +374,9 @@ async fn case(before: &str, dice: &mut Dice, tally: &mut Tally) -> Result<(), St
     let mut chain = Chain::read(dir.path()).map_err(shown)?;
     chain.append(plan).map_err(shown)?;
     let options = Options { allow: Allow { all: true, hazards: vec![] }, ..Options::default() };
-    let on_data =
-        |error: &Error| error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+    let on_data = |error: &Error| {
+        error.sqlstate.as_deref().is_some_and(|code| ["22", "23", "0A"].iter().any(|class| code.starts_with(class)))
+    };
     let may = |hazards: &[Hazard], steps: &[Step]| {
         steps.iter().any(|step| step.hazards.iter().any(|f| hazards.contains(&f.hazard)))
     };
