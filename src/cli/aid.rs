@@ -4,11 +4,12 @@ use std::cell::Cell;
 
 use super::App;
 use crate::catalog::{Session, Version};
+use crate::diff::swap::Done;
 use crate::introspect::Stored;
 use crate::ledger::{self, Ledger};
 use crate::model::{Result, State};
-use crate::plan::Step;
 use crate::plan::aid::{Aid, Built};
+use crate::plan::{Action, Step, file};
 use crate::prove::Workshop;
 use crate::sameness::memo::Known;
 
@@ -41,6 +42,17 @@ impl Aid for Help<'_> {
             0 => Ok(None),
             number => ledger::snapshot_of(self.session, number).await,
         }
+    }
+
+    async fn renames(&self) -> Result<Vec<Done>> {
+        let mut out = Vec::new();
+        for number in 1..=Ledger::read(self.session).await?.current() {
+            let Some(text) = ledger::plan_text(self.session, number).await? else { continue };
+            let plan = file::read(&format!("revision {number}"), &text)?;
+            let renames = plan.steps.iter().filter(|step| step.action == Action::Rename);
+            out.push(renames.filter_map(|step| Some((step.with.first()?.clone(), step.object.clone()))).collect());
+        }
+        Ok(out)
     }
 
     async fn build(&self, state: &State, then: &[Step], server: Version) -> Result<Built> {

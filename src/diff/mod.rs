@@ -4,6 +4,7 @@ pub mod lineage;
 pub mod rename;
 mod renamed_along;
 pub mod signature;
+pub mod swap;
 
 use rustc_hash::FxHashSet;
 

@@ -7,14 +7,20 @@ use crate::model::{
 };
 use crate::sql::{self, signature, types};
 
-use super::renamed_along;
+use super::{renamed_along, swap};
 
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
-/// A `was` whose old object is gone did its work and means nothing.
+/// A `was` whose old object is gone did its work and means nothing. `done` are the renames of the database's revisions: they count where names
+/// go around in a circle.
 ///
 /// # Errors
 /// `Config` where an old name is still there and the rename cannot be done, since the new one also exists.
-pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Edges, Vec<Change>)> {
+pub fn apply(
+    mut old: State,
+    mut edges: Edges,
+    new: &State,
+    done: &[swap::Done],
+) -> Result<(State, Edges, Vec<Change>)> {
     let mut changes = Vec::new();
     let first = new.renames().next().map(|_| old.clone());
     let mut wanted: Vec<(ObjectId, ObjectId)> =
@@ -22,17 +28,34 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
     // Outer objects first: the old id of a column is that of its table's new name. Where a name is to be reused, its owner goes
     // first.
     wanted.sort_by_key(|(_, to)| to.ancestors().count());
-    loop {
-        let free = |from: &ObjectId| {
-            !has(new, from)
-                || wanted
-                    .iter()
-                    .any(|(other, to)| to == from && (has(&old, other) || wanted.iter().any(|(_, to)| to == other)))
-        };
-        let next = wanted.iter().position(|(from, to)| has(&old, from) && !has(&old, to) && free(from));
-        let Some((from, to)) = next.map(|at| wanted.remove(at)) else { break };
-        (old, edges) = follow(old, edges, &from, &to);
-        changes.push(Change::Rename(from, to));
+    let depth = |id: &ObjectId| id.ancestors().count();
+    let mut depths: Vec<usize> = wanted.iter().map(|(_, to)| depth(to)).collect();
+    depths.dedup();
+    for level in depths {
+        let at_level: Vec<_> = wanted.iter().filter(|(_, to)| depth(to) == level).cloned().collect();
+        for circle in swap::circles(&at_level, &old) {
+            wanted.retain(|pair| !circle.contains(pair));
+            let steps =
+                if swap::is_done(&circle, &old, new, done) { Vec::new() } else { swap::steps(&circle, &old, new) };
+            for (from, to) in steps {
+                (old, edges) = follow(old, edges, &from, &to);
+                changes.push(Change::Rename(from, to));
+            }
+        }
+        loop {
+            let free = |from: &ObjectId| {
+                !has(new, from)
+                    || wanted
+                        .iter()
+                        .any(|(other, to)| to == from && (has(&old, other) || wanted.iter().any(|(_, to)| to == other)))
+            };
+            let ready = |(from, to): &(ObjectId, ObjectId)| {
+                depth(to) <= level && has(&old, from) && !has(&old, to) && free(from)
+            };
+            let Some((from, to)) = wanted.iter().position(ready).map(|at| wanted.remove(at)) else { break };
+            (old, edges) = follow(old, edges, &from, &to);
+            changes.push(Change::Rename(from, to));
+        }
     }
     refuse(&wanted, &old, new)?;
     let mut more = along(&old, new);
@@ -44,15 +67,18 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
         // Once more: a foreign key is the same only when the key that it references has its new name.
         // What a table inherits has followed its parent's already, and cannot be renamed by itself.
         let pairs = std::mem::take(&mut more);
-        let inherited = |(id, _): &(ObjectId, ObjectId)| {
+        let follows = |(id, _): &(ObjectId, ObjectId)| {
             let origins = inheritance::origins(&old, id);
             pairs.iter().any(|(from, _)| origins.contains(from))
         };
-        let inherited: Vec<bool> = pairs.iter().map(inherited).collect();
-        for ((from, to), inherited) in pairs.into_iter().zip(inherited) {
+        let (inherited, own): (Vec<_>, Vec<_>) = pairs.iter().cloned().partition(follows);
+        let own = swap::in_order(own, &old, new);
+        for ((from, to), own) in
+            own.into_iter().map(|pair| (pair, true)).chain(inherited.into_iter().map(|pair| (pair, false)))
+        {
             if has(&old, &from) {
                 (old, edges) = follow(old, edges, &from, &to);
-                changes.extend((!inherited).then_some(Change::Rename(from, to)));
+                changes.extend(own.then_some(Change::Rename(from, to)));
             }
         }
     }
@@ -68,19 +94,29 @@ pub fn apply(mut old: State, mut edges: Edges, new: &State) -> Result<(State, Ed
 /// What has no name of its own and belongs to the same object in both states: it is called after that one, which has another name.
 fn along(old: &State, new: &State) -> Vec<(ObjectId, ObjectId)> {
     let whose = |id: &ObjectId, state: &State| room(id.kind()).vanishes_with(id, state);
-    let made = new.iter().filter(|(id, object)| object.unnamed && !old.has(id));
-    let made = made.filter_map(|(id, _)| Some((id, whose(id, new).filter(|owner| old.has(owner))?)));
+    let unnamed = new.iter().filter(|(_, object)| object.unnamed);
+    let owned = unnamed.filter_map(|(id, _)| Some((id, whose(id, new).filter(|owner| old.has(owner))?)));
     let mut out: Vec<(ObjectId, ObjectId)> = Vec::new();
-    for (to, owner) in made {
-        let gone = |id: &&ObjectId| id.schema() == to.schema() && !new.has(id);
+    for (to, owner) in owned.filter(|(id, owner)| whose(id, old).as_ref() != Some(owner)) {
+        // Where names are exchanged, the old one is another one's.
+        let left = |id: &&ObjectId| {
+            id.schema() == to.schema()
+                && new.get(id).is_none_or(|now| now.unnamed && whose(id, new).as_ref() != Some(&owner))
+        };
         let mut theirs = old
             .of_kind(to.kind().word)
             .map(|(id, _)| id)
-            .filter(gone)
+            .filter(left)
             .filter(|id| whose(id, old).as_ref() == Some(&owner));
         if let (Some(from), None) = (theirs.next(), theirs.next()) {
             out.push((from.clone(), to.clone()));
         }
+    }
+    // A name that something keeps is not free.
+    loop {
+        let kept = |(_, to): &(ObjectId, ObjectId)| old.has(to) && !out.iter().any(|(from, _)| from == to);
+        let Some(at) = out.iter().position(kept) else { break };
+        out.remove(at);
     }
     out
 }
@@ -463,7 +499,7 @@ mod tests {
         let mut new = State::default();
         new.put(id("range", "brange"), Object { was: Some(Ident::from("arange")), ..Object::default() });
         let edges = [(column.clone(), vec![id("range", "arange")])].into_iter().collect();
-        let (state, edges, changes) = apply(old, edges, &new).unwrap();
+        let (state, edges, changes) = apply(old, edges, &new, &[]).unwrap();
         assert_eq!(changes.len(), 1);
         assert_eq!(state.get(&column), Some(&of("app.bmultirange[]")));
         assert!(state.has(&function("integer, app.brange")) && state.len() == 3);
@@ -499,7 +535,7 @@ mod tests {
             };
             let files = state(&["new"], Some("old"));
             let renames =
-                |there: &[&str]| apply(state(there, None), Edges::default(), &files).map(|(.., changes)| changes);
+                |there: &[&str]| apply(state(there, None), Edges::default(), &files, &[]).map(|(.., changes)| changes);
             assert_eq!(renames(&["old"]).unwrap(), [Change::Rename(id("old"), id("new"))], "{}", kind.word);
             assert_eq!(renames(&["new"]).unwrap(), [], "{}", kind.word);
             assert_eq!(renames(&[]).unwrap(), [], "{}", kind.word);

@@ -80,10 +80,17 @@ impl Names<'_> {
 
     /// What the column of the object's table is called now.
     fn renamed(&self, id: &ObjectId, column: &str) -> Option<String> {
-        let found = self.renames.iter().find_map(|change| match change {
-            Change::Rename(from, to) if to.parent() == id.parent() && from.name().as_str() == column => Some(to),
-            _ => None,
-        });
+        // Names that go around have a third one meanwhile.
+        let mut found: Option<&ObjectId> = None;
+        for change in self.renames {
+            let name = found.map_or(column, |found| found.name().as_str());
+            if let Change::Rename(from, to) = change
+                && to.parent() == id.parent()
+                && from.name().as_str() == name
+            {
+                found = Some(to);
+            }
+        }
         found.filter(|to| to.kind().address == Address::MemberOf).map(|to| to.name().as_str().to_owned())
     }
 }

@@ -215,16 +215,12 @@ fn values_of_columns(load: &mut Load) {
     }
 }
 
-/// Finds renames that cannot be meant: to the same name, of one object to two, of one that stays, and in a cycle, which would be
-/// done again and again.
+/// Finds renames that cannot be meant: to the same name, of one object to two, and of one that stays.
 fn renames(load: &mut Load) {
     let mut seen: FxHashMap<ObjectId, Option<Span>> = FxHashMap::default();
-    let old_name = |id: &ObjectId| Some(id.renamed(load.state.get(id)?.was.clone()?));
     for (id, was, said) in load.state.renames() {
         let old = id.renamed(was.clone());
         let place = said.unwrap_or_default();
-        let circle =
-            || std::iter::successors(Some(old.clone()), old_name).take(load.state.len()).any(|other| other == *id);
         if old == *id {
             let problem = Problem::new(place, format!("`was` of {id} is its own name")).label("renamed to itself");
             load.problems.push(problem.help("`was=` says the name before a rename: leave it out"));
@@ -243,12 +239,6 @@ fn renames(load: &mut Load) {
                 was.as_str()
             )));
         } else {
-            if circle() {
-                let message = format!("the old name of {id} is the new name of another one, in a cycle");
-                let problem = Problem::new(place, message).label("cannot tell whether this was already applied");
-                load.problems
-                    .push(problem.help("in one plan, give one of them a third name; in the next one, its new name"));
-            }
             seen.insert(old, said);
         }
     }

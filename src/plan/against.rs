@@ -215,7 +215,8 @@ async fn compare(
     let files = introspect::default_opclasses::settle(session, diff::signature::settle(&managed, desired)).await?;
     let mut new = manage.desired(&files, &managed, live.server);
     let first = diff::compare(&managed, &new);
-    if first.is_empty() {
+    let exchanges = diff::swap::asked(&managed, &new);
+    if first.is_empty() && !exchanges {
         live.state = managed;
         return Ok(None);
     }
@@ -226,7 +227,8 @@ async fn compare(
     } else {
         Some(introspect::edges(session, &live.dependencies, &apart::together(&managed, &around)).await?)
     };
-    let (mut old, mut edges, renames) = rename::apply(managed.clone(), edges, &new)?;
+    let done = if exchanges { aid.renames().await? } else { Vec::new() };
+    let (mut old, mut edges, renames) = rename::apply(managed.clone(), edges, &new, &done)?;
     if !renames.is_empty() {
         // What the files leave out is taken from the live objects under their new names.
         new = manage.desired(&files, &old, live.server);

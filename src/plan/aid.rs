@@ -1,6 +1,7 @@
 //! What a comparison may ask of others: a memory of what texts became, what the last revision left, and a place to build a whole state.
 
 use crate::catalog::Version;
+use crate::diff::swap::Done;
 use crate::introspect::Stored;
 use crate::model::{Error, Result, State};
 use crate::sameness::memo::Known;
@@ -29,6 +30,11 @@ pub trait Aid {
     /// What the last revision left in the database; `None` if there is none.
     fn recorded(&self) -> impl Future<Output = Result<Option<State>>> {
         async { Ok(None) }
+    }
+
+    /// The renames of the database's revisions, oldest first.
+    fn renames(&self) -> impl Future<Output = Result<Vec<Done>>> {
+        async { Ok(Vec::new()) }
     }
 
     /// Builds a state on a server of that version, runs the steps that follow, and reads it back. What fails is left out.

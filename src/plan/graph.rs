@@ -12,7 +12,7 @@ pub use node::{Act, Node, Placeholder, Side};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::diff::lineage;
+use crate::diff::{lineage, rename, swap};
 use crate::kinds::{self, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Within};
 
@@ -91,6 +91,11 @@ impl Graph {
     /// True if the plan creates the object.
     pub fn created(&self, id: &ObjectId) -> bool {
         self.creates.contains_key(id)
+    }
+
+    /// True if the plan gives something that name for a time: neither state has it.
+    pub fn is_meanwhile(&self, id: &ObjectId, old: &State, new: &State) -> bool {
+        self.renames.iter().any(|node| self.nodes[*node].id == *id) && ![old, new].iter().any(|s| rename::has(s, id))
     }
 
     fn before(&mut self, first: usize, then: usize) {
@@ -255,7 +260,11 @@ impl Graph {
             })
             .collect();
         for (at, (first, from, to)) in names.iter().enumerate() {
-            for (then, _, _) in names.iter().skip(at + 1).filter(|(_, other, taken)| taken == from || other == to) {
+            for (then, _, _) in names
+                .iter()
+                .skip(at + 1)
+                .filter(|(_, other, taken)| swap::shares_name(taken, from) || swap::shares_name(other, to))
+            {
                 self.before(*first, *then);
             }
         }

@@ -177,6 +177,7 @@ fn blocks<'a>(
             whose: whose(node).filter(|_| statements.iter().all(|statement| statement.mode == Mode::Normal)),
             fills: fills(node, wanted),
             guards_new: room(node.id.kind()).guards() && graph.created(node.id.root()),
+            exchanges: matches!(&node.act, Act::Rename(from) if [from, &node.id].iter().any(|id| graph.is_meanwhile(id, wanted.old, wanted.new))),
         }
     };
     turns.iter().zip(statements).map(block).collect()
@@ -348,7 +349,14 @@ impl<'a> Maker<'a> {
 
     /// The lock of a statement, and its locks on other things that are there before the plan.
     fn locks(&self, turn: &Turn, statement: &Statement, first: bool) -> (Option<Lock>, Vec<Lock>) {
-        let there = |(mode, on): &(LockMode, ObjectId)| self.is_there(on).then(|| (*mode, on.to_string()));
+        // Where names are exchanged, one of the objects has a name for a time that neither state knows.
+        let meanwhile = |on: &ObjectId| {
+            let node = &self.graph.nodes[turn.node];
+            matches!(&node.act, Act::Rename(from) if from == on || node.id == *on)
+                && self.graph.is_meanwhile(on, self.wanted.old, self.wanted.new)
+        };
+        let there =
+            |(mode, on): &(LockMode, ObjectId)| (self.is_there(on) || meanwhile(on)).then(|| (*mode, on.to_string()));
         let lock = statement.lock.as_ref().and_then(there);
         let mut others = if first { self.reached(turn) } else { Vec::new() };
         others.extend(statement.also.iter().filter_map(there));

@@ -109,7 +109,9 @@ impl<'a> Renames<'a> {
             Address::Part => quotes(text, from.name().as_str()),
             _ => mentions(text, from.name().as_str()),
         };
-        self.pairs().any(|(from, _)| !rename::has(self.old, from) && named(from))
+        // Where names go around, a name is there and means something else.
+        let other = |from: &ObjectId| self.pairs().any(|(_, to)| to == from);
+        self.pairs().any(|(from, _)| (!rename::has(self.old, from) || other(from)) && named(from))
     }
 
     /// The live state with the texts that PostgreSQL makes of these questions' once the renames are done; `None` where it cannot

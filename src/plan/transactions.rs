@@ -27,6 +27,8 @@ pub struct Block<'a> {
     pub fills: Option<ObjectId>,
     /// It lets people see rows of a table that the plan creates: until then they see none, so it may come later.
     pub guards_new: bool,
+    /// It gives or takes a name that something has only while names are exchanged: nobody sees them half exchanged.
+    pub exchanges: bool,
 }
 
 /// How a block belongs to the transaction of the block before it.
@@ -109,6 +111,10 @@ fn windows(blocks: &[Block<'_>]) -> Vec<Bond> {
     let mut seen: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut filled: FxHashMap<&ObjectId, usize> = FxHashMap::default();
     let mut together = vec![Bond::Free; blocks.len()];
+    let exchanges = |block: &Block<'_>| block.exchanges;
+    if let (Some(first), Some(last)) = (blocks.iter().position(exchanges), blocks.iter().rposition(exchanges)) {
+        together[first + 1..=last].fill(Bond::Must);
+    }
     for (i, block) in blocks.iter().enumerate() {
         let own = block.goes_on.then(|| first.get(block.id)).flatten();
         let around = || block.id.ancestors().filter(|_| !block.drops).find_map(|id| first.get(id));

@@ -273,7 +273,7 @@ fn a_renamed_column_does_not_change_its_expressions() {
                 desired.put(id.clone(), object);
             }
         }
-        let (old, _, _) = diff::rename::apply(live, Default::default(), &desired).unwrap();
+        let (old, _, _) = diff::rename::apply(live, Default::default(), &desired, &[]).unwrap();
         let open = diff::compare(&old, &desired).open;
         let settled = sameness::settle(&session, &old, &desired, &open).await.unwrap_or_else(|error| panic!("{error}"));
         (open, settled)
