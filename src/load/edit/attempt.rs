@@ -270,6 +270,8 @@ impl<'a> Edit<'a> {
             Some((file, Carrier::Entry(span))) => {
                 self.splice(file).remove_entry(span.start as usize, span.end as usize)
             }
+            // The node of another object stands for it: an operator class's for its family.
+            None if self.canonical(id, false).is_none() => {}
             None => self.lost.push(id.clone()),
         }
     }
