@@ -10,11 +10,13 @@ use crate::kinds::rights::Right;
 use crate::kinds::{Statement, room};
 use crate::model::{Change, Edges, Object, ObjectId, OnChange, Result, State};
 
+use super::claimed::reached;
 use super::fold::Turn;
 use super::graph::{Act, Node, Side};
 use super::hazards::{self, Bodies, Finding, Hazard, Subject};
-use super::make::{Maker, Wanted, path, reached, steps};
+use super::make::{Maker, path, steps};
 use super::needs::Names;
+use super::wanted::Wanted;
 use super::{Action, Step, rebuild};
 
 impl Maker<'_> {

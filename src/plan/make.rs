@@ -4,11 +4,8 @@ use std::cell::OnceCell;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::catalog::Version;
-use crate::diff::Open;
-use crate::diff::lineage::Completed;
-use crate::kinds::{Context, Folded, LockMode, Mode, Statement, inheritance, manage, room};
-use crate::model::{Address, Change, Digest, Edges, Ident, Namespace, Object, ObjectId, Result, State, Within};
+use crate::kinds::{Context, Folded, Mode, Statement, manage, room};
+use crate::model::{Address, Namespace, Object, ObjectId, Result, State, Within};
 
 use super::fold::{self, Turn};
 use super::graph::{Act, Graph, Node, Side};
@@ -17,59 +14,8 @@ use super::hazards::{self, Bodies, Finding, Hazard, Subject};
 use super::inverse::Current;
 use super::needs::{Names, Needs};
 use super::transactions::{self, Block};
-use super::{Action, Expected, Step, about, expand, rebuild, too_new, waiting};
-
-/// Where the plan starts, where it leads, and what it has to do.
-pub struct Wanted<'a> {
-    /// The state before, under the names that it has after the plan's renames.
-    pub old: &'a State,
-    /// The state after.
-    pub new: &'a State,
-    /// The state before as a comparison of names and texts finds it, where `old` has the texts that follow the plan's renames.
-    pub before: Option<&'a State>,
-    /// Dependencies of the state before.
-    pub edges: &'a Edges,
-    /// The complete state before, if `old` has only what the changes need.
-    pub beyond: Option<&'a State>,
-    /// What differs.
-    pub changes: Vec<Change>,
-    /// The server that it is for.
-    pub server: Version,
-    /// Who runs it: what this role's default privileges give unasked is revoked. `None`: they are left to others.
-    pub creator: Option<&'a Ident>,
-    /// Changed attributes that can be altered in place, there and back, although their kind says otherwise.
-    pub in_place: FxHashSet<Open>,
-    /// What the states were completed with; it is not an object of the database.
-    pub completed: Completed,
-    /// What the last revision left, if there is one: what is not in it was made by hand.
-    pub recorded: Option<&'a State>,
-}
-
-impl<'a> Wanted<'a> {
-    /// What has to be done, without reference to a role.
-    pub fn new(old: &'a State, new: &'a State, edges: &'a Edges, changes: Vec<Change>, server: Version) -> Self {
-        Self {
-            old,
-            new,
-            before: None,
-            edges,
-            beyond: None,
-            changes,
-            server,
-            creator: None,
-            in_place: FxHashSet::default(),
-            completed: Completed::default(),
-            recorded: None,
-        }
-    }
-
-    /// Sets who runs it.
-    #[must_use]
-    pub fn by(mut self, creator: Option<&'a Ident>) -> Self {
-        self.creator = creator;
-        self
-    }
-}
+use super::wanted::Wanted;
+use super::{Action, Expected, Step, about, expand, footprint, rebuild, too_new, waiting};
 
 /// The steps of a plan and its footprint.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +31,7 @@ pub struct Made {
 pub fn plan(wanted: &Wanted<'_>) -> Result<Made> {
     too_new::refuse(&wanted.changes, wanted.new, wanted.server)?;
     let steps = steps(wanted, true)?;
-    let footprint = footprint(wanted, &steps);
+    let footprint = footprint::of(wanted, &steps);
     Ok(Made { steps: steps.into_iter().map(|(_, step)| step).collect(), footprint })
 }
 
@@ -232,9 +178,6 @@ pub(super) struct Maker<'a> {
     arrivals: OnceCell<Arrivals<'a>>,
 }
 
-/// A mode, and what is locked.
-type Lock = (LockMode, String);
-
 impl<'a> Maker<'a> {
     fn new(wanted: &'a Wanted<'a>, graph: &'a Graph) -> Self {
         let mut seen: FxHashMap<(&ObjectId, &Object), usize> = FxHashMap::default();
@@ -318,50 +261,6 @@ impl<'a> Maker<'a> {
             Act::Alter(attrs) => room.alter(id, &before(), &after(), attrs, &new),
             Act::Rebuild(columns) => rebuild::statements(id, columns, &old, &new),
         }
-    }
-
-    /// The locks on other tables that the turn takes.
-    fn reached(&self, turn: &Turn) -> Vec<(LockMode, String)> {
-        let node = &self.graph.nodes[turn.node];
-        let (state, drops) = match node.act {
-            Act::Create => (self.wanted.new, false),
-            Act::Drop => (self.wanted.old, true),
-            _ => return Vec::new(),
-        };
-        let mut out =
-            reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, drops);
-        // A key that comes or goes with its table is on each partition of the table that it refers to. A key's own step claims these itself.
-        if node.id.root() == &node.id {
-            let keys = turn.with.iter().filter_map(|n| state.get(&self.graph.nodes[*n].id).zip(Some(*n)));
-            for (object, n) in keys {
-                let Some((mode, other)) = room(self.graph.nodes[n].id.kind()).reaches(object, drops) else { continue };
-                let parts = inheritance::partitions(state, &other).into_iter().filter(|part| self.is_there(part));
-                out.extend(parts.map(|part| (mode, part.to_string())).collect::<Vec<_>>());
-            }
-        }
-        out
-    }
-
-    /// True if the object is there before the plan, as far as that is known where only a part of the state is planned.
-    fn is_there(&self, id: &ObjectId) -> bool {
-        self.wanted.old.has(id) || self.wanted.new.has(id) && !self.made_new(id.root())
-    }
-
-    /// The lock of a statement, and its locks on other things that are there before the plan.
-    fn locks(&self, turn: &Turn, statement: &Statement, first: bool) -> (Option<Lock>, Vec<Lock>) {
-        // Where names are exchanged, one of the objects has a name for a time that neither state knows.
-        let meanwhile = |on: &ObjectId| {
-            let node = &self.graph.nodes[turn.node];
-            matches!(&node.act, Act::Rename(from) if from == on || node.id == *on)
-                && self.graph.is_meanwhile(on, self.wanted.old, self.wanted.new)
-        };
-        let there =
-            |(mode, on): &(LockMode, ObjectId)| (self.is_there(on) || meanwhile(on)).then(|| (*mode, on.to_string()));
-        let lock = statement.lock.as_ref().and_then(there);
-        let mut others = if first { self.reached(turn) } else { Vec::new() };
-        others.extend(statement.also.iter().filter_map(there));
-        others.retain(|other| Some(other) != lock.as_ref());
-        (lock, others)
     }
 
     /// What the turn does to its objects, for people. Drops have no description.
@@ -465,56 +364,4 @@ impl<'a> Maker<'a> {
     pub(super) fn made_new(&self, root: &ObjectId) -> bool {
         self.graph.created(root)
     }
-}
-
-/// The other tables that are locked when these objects are made or dropped.
-pub(super) fn reached<'i>(
-    ids: impl Iterator<Item = &'i ObjectId>,
-    state: &State,
-    drops: bool,
-) -> Vec<(LockMode, String)> {
-    let mut out: Vec<(LockMode, String)> = Vec::new();
-    for id in ids {
-        let other = state.get(id).and_then(|object| room(id.kind()).reaches(object, drops));
-        let other = other.filter(|(_, other)| other != id.root());
-        let Some(other) = other.map(|(mode, other)| (mode, other.to_string())) else { continue };
-        if !out.contains(&other) {
-            out.push(other);
-        }
-    }
-    out
-}
-
-/// The touched objects, their siblings and what depends on them, with what they must be before and after.
-fn footprint(wanted: &Wanted<'_>, steps: &[(Vec<ObjectId>, Step)]) -> Vec<Expected> {
-    let part = |id: &ObjectId| id.kind().address == Address::Part;
-    let ids = steps.iter().flat_map(|(ids, _)| ids);
-    let touched: FxHashSet<&ObjectId> =
-        ids.flat_map(|id| std::iter::once(id).chain(id.parent().filter(|_| part(id)))).collect();
-    let mut roots: FxHashSet<&ObjectId> = touched.iter().map(|id| id.root()).collect();
-    for (id, needs) in wanted.edges {
-        if needs.iter().any(|n| touched.contains(n)) {
-            roots.insert(id.root());
-        }
-    }
-    // What followed a rename, though it does not depend on what is renamed.
-    let followed = wanted.before.into_iter().flat_map(|before| before.iter());
-    roots.extend(followed.filter(|(id, object)| wanted.old.get(id) != Some(object)).map(|(id, _)| id.root()));
-    let mut out = Vec::new();
-    let inside = |id: &ObjectId| roots.contains(id.root());
-    let mut add = |id: &ObjectId| {
-        let real = |state: &'_ State, completed: &FxHashMap<ObjectId, Option<Object>>| match completed.get(id) {
-            Some(object) => object.clone(),
-            None => state.get(id).cloned(),
-        };
-        let before = real(wanted.before.unwrap_or(wanted.old), &wanted.completed.old)
-            .map(|object| Digest::of_object(id, &object, false));
-        let after = real(wanted.new, &wanted.completed.new).map(|object| Digest::of_object(id, &object, true));
-        if before.is_some() || after.is_some() {
-            out.push(Expected { object: id.to_string(), before, after });
-        }
-    };
-    wanted.new.iter().map(|(id, _)| id).filter(|id| inside(id)).for_each(&mut add);
-    wanted.old.iter().map(|(id, _)| id).filter(|id| inside(id) && !wanted.new.has(id)).for_each(&mut add);
-    out
 }

@@ -9,9 +9,11 @@ pub mod captured;
 pub mod carry;
 pub mod chain;
 mod circles;
+mod claimed;
 mod expand;
 pub mod file;
 mod fold;
+mod footprint;
 mod graph;
 #[cfg(test)]
 mod growth;
@@ -29,12 +31,14 @@ mod second_opinion;
 mod too_new;
 mod transactions;
 mod waiting;
+mod wanted;
 
 pub use apart::together;
 pub use hazards::{Finding, Hazard};
-pub use make::{Made, Wanted, plan};
+pub use make::{Made, plan};
 pub use needs::Names;
 pub use transactions::next as next_transaction;
+pub use wanted::Wanted;
 
 use crate::kinds::rights::Right;
 use crate::kinds::{LockMode, Mode};
