@@ -3,6 +3,8 @@
 pub mod lineage;
 pub mod rename;
 mod renamed_along;
+mod renamed_texts;
+mod renamed_types;
 pub mod signature;
 pub mod swap;
 

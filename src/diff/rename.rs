@@ -2,11 +2,13 @@
 
 use crate::kinds::{IS_TYPE, inheritance, room};
 use crate::model::{
-    Address, Attrs, Change, Edges, Error, Expr, Ident, InFiles, Namespace, Object, ObjectId, Result, Span, SqlType,
-    State, Text, Value, Wrong,
+    Address, Attrs, Change, Edges, Error, Expr, Ident, InFiles, Namespace, Object, ObjectId, Result, Span, State,
+    Value, Wrong,
 };
-use crate::sql::{self, signature, types};
+use crate::sql;
 
+use super::renamed_texts::{exchanged, exchanged_constant, exchanged_string};
+use super::renamed_types::retype;
 use super::{renamed_along, swap};
 
 /// The first state (and its edges) as it is once the renames that the second state asks for are done, and these renames.
@@ -293,62 +295,8 @@ fn respell(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-/// The state where the type `from` (or all types of that schema) is called `to` wherever something is of that type. Routines are told apart by types.
-fn retype(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
-    let mut state = State::default();
-    let mut moved: Vec<(ObjectId, ObjectId)> = Vec::new();
-    for (id, mut object) in old.into_objects() {
-        object.attrs.iter_mut().for_each(|(_, value)| retype_value(value, from, to));
-        if let Some(signature) = id.types().filter(|signature| signature.contains(from.name().as_str())) {
-            let list = signature::split(signature).into_iter();
-            let types: Vec<Text> = list.map(|t| retyped(t, from, to).unwrap_or_else(|| t.into())).collect();
-            let with = id.with_signature(Some(types.join(", ").into()));
-            if with != id {
-                moved.push((id.clone(), with));
-            }
-        }
-        state.put(id, object);
-    }
-    moved.into_iter().fold((state, edges), |(state, edges), (from, to)| rebase(state, edges, &from, &to))
-}
-
-fn retype_value(value: &mut Value, from: &ObjectId, to: &ObjectId) {
-    match value {
-        Value::Type(sql_type) => {
-            if let Some(text) = retyped(sql_type.as_str(), from, to) {
-                *sql_type = SqlType::new(text);
-            }
-        }
-        Value::List(list) => list.iter_mut().for_each(|v| retype_value(v, from, to)),
-        Value::Record(record) => record.iter_mut().for_each(|(_, v)| retype_value(v, from, to)),
-        _ => {}
-    }
-}
-
-/// The text of a type, if it is the one that is renamed, or is of the schema that is.
-fn retyped(text: &str, from: &ObjectId, to: &ObjectId) -> Option<Text> {
-    if !text.contains(from.name().as_str()) {
-        return None;
-    }
-    let (set, text) = text.strip_prefix("SETOF ").map_or(("", text), |text| ("SETOF ", text));
-    let parsed = types::parse(text).ok()?;
-    let to = if from.kind().address == Address::Schema {
-        let home = parsed.schema.as_deref().filter(|home| *home == from.name().as_str());
-        types::Parsed { schema: home.map(|_| to.name().as_str().to_string()), ..parsed.clone() }
-    } else {
-        let home = from.schema()?.name().as_str();
-        let ours = parsed.schema.as_deref() == Some(home) && parsed.name == from.name().as_str();
-        let schema = to.schema().filter(|_| ours).map(|schema| schema.name().as_str().to_string());
-        types::Parsed { schema, name: to.name().as_str().to_string(), ..parsed.clone() }
-    };
-    if parsed.schema.is_none() || to.schema.is_none() {
-        return None;
-    }
-    Some(format!("{set}{}", to.normalised(|_| None)).into())
-}
-
 /// The state and its edges with `from`, and everything inside it, under its new address.
-fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
+pub(super) fn rebase(old: State, edges: Edges, from: &ObjectId, to: &ObjectId) -> (State, Edges) {
     let id = |id: ObjectId| id.rebased(from, to).unwrap_or(id);
     let mut state = State::default();
     for (key, mut object) in old.into_objects() {
@@ -406,54 +354,11 @@ fn value(v: &mut Value, from: &ObjectId, to: &ObjectId) {
     }
 }
 
-/// The text with one qualified name in place of another, outside of literals and other names; `None` where it is not there.
-fn exchanged(text: &str, from: &str, to: &str) -> Option<String> {
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '.');
-    let (mut out, mut done) = (String::new(), 0);
-    for (at, _) in text.match_indices(from) {
-        let (before, after) = (text.get(..at)?, text.get(at + from.len()..)?);
-        let inside = |quote: char| before.matches(quote).count() % 2 == 1;
-        let apart = !before.ends_with(part) && !after.starts_with(part);
-        if at >= done && apart && !inside('\'') && !inside('"') {
-            out.push_str(text.get(done..at)?);
-            out.push_str(to);
-            done = at + from.len();
-        }
-    }
-    (done > 0).then(|| out + text.get(done..).unwrap_or_default())
-}
-
-/// The same for strings that are cast to a type of objects, as PostgreSQL prints its constants: `'app.en'::regconfig`.
-fn exchanged_string(text: &str, from: &str, to: &str) -> Option<String> {
-    let constant = |path: &str| format!("{}::reg", sql::literal(path));
-    exchanged_where(text, &constant(from), &constant(to), |_| true)
-}
-
-/// The same for whole constants: `'low'::app.mood`, but not `'low'::app.mood[]`.
-fn exchanged_constant(text: &str, from: &str, to: &str) -> Option<String> {
-    let more = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '[');
-    exchanged_where(text, from, to, |after| !after.starts_with(more))
-}
-
-/// The text with one piece in place of another, outside of literals, where what comes after it is right.
-fn exchanged_where(text: &str, from: &str, to: &str, right: impl Fn(&str) -> bool) -> Option<String> {
-    let (mut out, mut done) = (String::new(), 0);
-    for (at, _) in text.match_indices(from) {
-        let (before, after) = (text.get(..at)?, text.get(at + from.len()..)?);
-        if before.matches('\'').count() % 2 == 0 && right(after) {
-            out.push_str(text.get(done..at)?);
-            out.push_str(to);
-            done = at + from.len();
-        }
-    }
-    (done > 0).then(|| out + text.get(done..).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::{find, schema};
-    use crate::model::{Ident, Key};
+    use crate::model::{Ident, Key, SqlType};
 
     const TYPE: Key<SqlType> = Key::new("type");
 
