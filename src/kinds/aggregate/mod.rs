@@ -1,138 +1,22 @@
 //! Aggregates: `aggregate total sfunc=int4pl stype=integer initcond="0" { arg integer }`.
 
+mod attributes;
+mod ddl;
+
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::model::{
-    Address, Attr, Attrs, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape,
-    SqlType, Text, Within, attr,
+    Address, Attr, Attrs, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, SqlType, Text, Within,
 };
-use crate::sql;
 
+use self::attributes::*;
+use self::ddl::definition;
 use super::held::{self, Held};
 use super::rights::{self, Demand};
 use super::routine::{self, ARG_MODE, ARG_NAME, ARG_TYPE, ARGS};
 use super::scope::{Scope, Turn};
-use super::support::{self, function_attr};
-use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic, key_parts};
-
-const ORDER_BY: Key<Vec<Attrs>> = Key::new("order-by");
-const HYPOTHETICAL: Key<bool> = Key::new("hypothetical");
-const SFUNC: Key<ObjectId> = Key::new("sfunc");
-const STYPE: Key<SqlType> = Key::new("stype");
-const SSPACE: Key<i64> = Key::new("sspace");
-const FINALFUNC: Key<ObjectId> = Key::new("finalfunc");
-const FINALFUNC_EXTRA: Key<bool> = Key::new("finalfunc-extra");
-const FINALFUNC_MODIFY: Key<Text> = Key::new("finalfunc-modify");
-const COMBINEFUNC: Key<ObjectId> = Key::new("combinefunc");
-const SERIALFUNC: Key<ObjectId> = Key::new("serialfunc");
-const DESERIALFUNC: Key<ObjectId> = Key::new("deserialfunc");
-const INITCOND: Key<Text> = Key::new("initcond");
-const MSFUNC: Key<ObjectId> = Key::new("msfunc");
-const MINVFUNC: Key<ObjectId> = Key::new("minvfunc");
-const MSTYPE: Key<SqlType> = Key::new("mstype");
-const MSSPACE: Key<i64> = Key::new("msspace");
-const MFINALFUNC: Key<ObjectId> = Key::new("mfinalfunc");
-const MFINALFUNC_EXTRA: Key<bool> = Key::new("mfinalfunc-extra");
-const MFINALFUNC_MODIFY: Key<Text> = Key::new("mfinalfunc-modify");
-const MINITCOND: Key<Text> = Key::new("minitcond");
-const SORTOP: Key<Text> = Key::new("sortop");
-const PARALLEL: Key<Text> = Key::new("parallel");
-
-/// In the order of the catalog query.
-const FUNCTIONS: [Key<ObjectId>; 8] =
-    [SFUNC, FINALFUNC, COMBINEFUNC, SERIALFUNC, DESERIALFUNC, MSFUNC, MINVFUNC, MFINALFUNC];
-const FUNCTION_COLUMNS: [&str; 8] = [
-    "a.aggtransfn",
-    "a.aggfinalfn",
-    "a.aggcombinefn",
-    "a.aggserialfn",
-    "a.aggdeserialfn",
-    "a.aggmtransfn",
-    "a.aggminvtransfn",
-    "a.aggmfinalfn",
-];
-
-const MODIFIES: Shape = Shape::Word(&["read-only", "shareable", "read-write"]);
-
-static ARG: [Attr; 3] = [
-    attr(ARG_TYPE, Shape::Type, Form::Argument, OnChange::Replace, "Its type."),
-    attr(ARG_NAME, Shape::Name, Form::Property, OnChange::Replace, "Its name, before the type; optional."),
-    attr(
-        ARG_MODE,
-        Shape::Word(&["in", "variadic"]),
-        Form::Property,
-        OnChange::Replace,
-        "Whether it takes any number of values.",
-    )
-    .default("in"),
-];
-
-static ATTRS: [Attr; 24] = [
-    attr(
-        HYPOTHETICAL,
-        Shape::Flag,
-        Form::Flag,
-        OnChange::Replace,
-        "A hypothetical-set aggregate: its arguments are treated as one more row.",
-    ),
-    function_attr(SFUNC, OnChange::Alter, "The function that adds a row to the state."),
-    attr(STYPE, Shape::Type, Form::Property, OnChange::Replace, "The type of the state."),
-    attr(
-        SSPACE,
-        Shape::Int,
-        Form::Property,
-        OnChange::Alter,
-        "The planner's estimate of the size of the state, in bytes.",
-    )
-    .default("0"),
-    attr(INITCOND, Shape::Text, Form::Property, OnChange::Alter, "The initial state; NULL if omitted."),
-    function_attr(FINALFUNC, OnChange::Replace, "The function that computes the result from the final state."),
-    attr(FINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It also gets the arguments, as NULLs."),
-    attr(FINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "Whether it modifies the state."),
-    function_attr(COMBINEFUNC, OnChange::Alter, "The function that combines two states."),
-    function_attr(SERIALFUNC, OnChange::Alter, "The function that serializes a state for another process."),
-    function_attr(DESERIALFUNC, OnChange::Alter, "The function that deserializes it."),
-    function_attr(MSFUNC, OnChange::Alter, "Like `sfunc`, for windows whose start moves."),
-    function_attr(MINVFUNC, OnChange::Alter, "The function that removes a row from the state."),
-    attr(MSTYPE, Shape::Type, Form::Property, OnChange::Alter, "Like `stype`, for such windows."),
-    attr(MSSPACE, Shape::Int, Form::Property, OnChange::Alter, "Like `sspace`, for such windows.").default("0"),
-    attr(MINITCOND, Shape::Text, Form::Property, OnChange::Alter, "Like `initcond`, for such windows."),
-    function_attr(MFINALFUNC, OnChange::Alter, "Like `finalfunc`, for such windows."),
-    attr(MFINALFUNC_EXTRA, Shape::Flag, Form::Flag, OnChange::Alter, "It also gets the arguments."),
-    attr(MFINALFUNC_MODIFY, MODIFIES, Form::Property, OnChange::Alter, "Whether it modifies the state."),
-    attr(
-        SORTOP,
-        Shape::Text,
-        Form::Property,
-        OnChange::Alter,
-        "The sort operator by which the result is the first value: `<` for a minimum.",
-    ),
-    attr(
-        PARALLEL,
-        Shape::Word(&["safe", "restricted", "unsafe"]),
-        Form::Property,
-        OnChange::Alter,
-        "Whether it may run in parallel workers.",
-    )
-    .default("unsafe"),
-    attr(
-        ARGS,
-        Shape::Records(&ARG),
-        Form::Repeated,
-        OnChange::Alter,
-        "The arguments: `arg NAME TYPE`. An aggregate without arguments is called as `f(*)`.",
-    ),
-    attr(
-        ORDER_BY,
-        Shape::Records(&ARG),
-        Form::Repeated,
-        OnChange::Alter,
-        "The sorted arguments of an ordered-set aggregate: `order-by NAME TYPE`; the others are `arg`.",
-    ),
-    attr(ORDERED_SET, Shape::Flag, Form::Custom, OnChange::Replace, "It has sorted arguments."),
-];
-
-const ORDERED_SET: Key<bool> = Key::new("ordered-set");
+use super::support;
+use super::{Context, Evaluates, Folded, Room, Statement, constraint, generic};
 
 pub static KIND: Kind = Kind {
     word: "aggregate",
@@ -400,48 +284,6 @@ fn read_arguments(row: &mut Row) -> Vec<Attrs> {
             .with(ARG_MODE, variadic.then(|| Text::from("variadic")))
     };
     types.into_iter().enumerate().map(arg).collect()
-}
-
-fn definition(verb: &str, id: &ObjectId, object: &Object) -> String {
-    let arguments = |key| list(key, object).into_iter().map(argument).collect::<Vec<_>>().join(", ");
-    let (direct, sorted) = (arguments(ARGS), arguments(ORDER_BY));
-    let arguments = match (direct.as_str(), sorted.as_str()) {
-        ("", "") => "*".to_string(),
-        (direct, "") => direct.to_string(),
-        ("", sorted) => format!("ORDER BY {sorted}"),
-        (direct, sorted) => format!("{direct} ORDER BY {sorted}"),
-    };
-    let word = |name: &str| name.replace('-', "_").to_uppercase();
-    let mut parts: Vec<String> = Vec::new();
-    for attr in KIND.attrs {
-        let key = |key: &'static str| attr.name == key;
-        let function = FUNCTIONS.iter().find(|f| key(f.name)).and_then(|f| object.get(*f));
-        let value = match function {
-            Some(function) => Some(support::name(function)),
-            None => match attr.name {
-                "stype" | "mstype" => object.get(Key::<SqlType>::new(attr.name)).map(|t| t.as_str().to_string()),
-                "sspace" | "msspace" => object.get(Key::<i64>::new(attr.name)).map(|n| n.to_string()),
-                "initcond" | "minitcond" => object.get(Key::<Text>::new(attr.name)).map(|t| sql::literal(t)),
-                "finalfunc-modify" | "mfinalfunc-modify" | "parallel" => {
-                    object.get(Key::<Text>::new(attr.name)).map(|t| word(t))
-                }
-                "sortop" => object.get(SORTOP).map(|operator| key_parts::operator_sql(operator)),
-                "hypothetical" | "finalfunc-extra" | "mfinalfunc-extra" if object.is(Key::new(attr.name)) => {
-                    parts.push(word(attr.name));
-                    None
-                }
-                _ => None,
-            },
-        };
-        parts.extend(value.map(|value| format!("{} = {value}", word(attr.name))));
-    }
-    format!("{verb} AGGREGATE {}({arguments}) (\n    {}\n)", sql::schema_path(id, id.name()), parts.join(",\n    "))
-}
-
-fn argument(arg: &Attrs) -> String {
-    let variadic = if is_variadic(arg) { "VARIADIC " } else { "" };
-    let name = arg.get(ARG_NAME).map_or_else(String::new, |n| format!("{} ", sql::name(&Ident::new(n.clone()))));
-    format!("{variadic}{name}{}", arg.get(ARG_TYPE).map_or("", |t| t.as_str()))
 }
 
 #[cfg(test)]
