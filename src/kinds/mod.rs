@@ -1,6 +1,7 @@
 //! One room per kind of object. The list of rooms is the only place that knows all of them.
 
 pub mod acl;
+mod answers;
 pub mod choose_name;
 pub mod collated;
 pub mod constraint;
@@ -40,7 +41,8 @@ mod text_search;
 pub mod toast;
 pub mod values;
 
-pub use room::{BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, Need, Reaction, Room};
+pub use answers::{BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, Need, Reaction};
+pub use room::Room;
 pub use statement::{LockMode, Mode, Statement};
 
 use std::sync::LazyLock;
