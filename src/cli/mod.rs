@@ -4,6 +4,7 @@ mod advance;
 mod aid;
 mod app;
 mod apply;
+mod approval;
 mod baseline;
 mod check;
 mod completions;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::App;
-use super::app::{Approval, check_hazards};
+use super::approval::{Approval, check_hazards};
 use super::progress::Tell;
 use crate::apply::lineage::{self, Stranger};
 use crate::apply::{self, Target};
