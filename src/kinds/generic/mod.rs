@@ -1,9 +1,11 @@
 //! Reading and writing nodes by a kind's table of attributes: the default for every room.
 
 mod read;
+mod value;
 mod write;
 
-pub use read::{name_of, parse, parse_as, record, take_name};
+pub use read::{parse, parse_as, record, take_name};
+pub use value::name_of;
 pub use write::{arg_of, dotted, reference_text, type_text, write, write_record};
 
 use crate::model::{Attr, Attrs, Expr, Kind, Shape, Value};
