@@ -109,7 +109,7 @@ pub fn claimed<'a>(
     for step in steps {
         let room = step.object.split(' ').next().and_then(find);
         let goes_on = room.map_or(Heirs::None, |room| room.heirs(step.action == Action::Drop));
-        // What is done to a table as a whole is done to no other one's heirs, and what an index is told to no other index.
+        // What is done to a whole table does not reach the heirs of another one, and what is done to an index reaches no other index.
         let is_relation = room.is_some_and(|room| room.kind().namespace == Namespace::Relation);
         let goes_on = match goes_on {
             Heirs::Partitions if is_relation && step.action == Action::Alter => Heirs::None,

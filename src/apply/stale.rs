@@ -133,7 +133,7 @@ pub fn reached(plan: &Plan, live: &State, before: Option<&State>, manage: &Manag
     Err(listed(error, problems))
 }
 
-/// What is in the plan's tables now, although neither the plan nor the state before it has it.
+/// What is in the plan's tables now, although it is neither in the plan nor in the state before.
 fn unforeseen(plan: &Plan, live: &State, before: &State, manage: &Manage) -> Vec<String> {
     let strangers = find(&plan.footprint, live, manage, |e| e.after.or(e.before)).strangers.into_iter();
     strangers.filter(|id| !before.has(id)).map(|id| format!("{id} also exists")).collect()

@@ -67,8 +67,8 @@ const HASHES: &[(&str, Hash)] = &[
 /// `id-RSASSA-PSS`: its parameters name the hash function.
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 
-/// The digest of a certificate, and whether it is the one that its signature algorithm asks for. Where that has none
-/// (Ed25519, say), servers have none either and refuse the login; nothing is given away by trying.
+/// The digest of a certificate, and whether it is the one that its signature algorithm asks for. If that names none
+/// (Ed25519, for example), servers do not have one either and refuse the login; nothing is given away by trying.
 pub(super) fn end_point(certificate: &[u8]) -> (Vec<u8>, bool) {
     let known = algorithm(certificate).and_then(|algorithm| hash_of(&algorithm));
     (known.unwrap_or(hash::<Sha256>)(certificate), known.is_some())

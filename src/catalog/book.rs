@@ -86,7 +86,7 @@ impl Book {
     }
 
     /// Records a row that is created and dropped with an object, and is neither it nor a separate object: what depends on the one
-    /// depends on the other, but a comment on it is none on the object.
+    /// depends on the other, but a comment on it is not a comment on the object.
     pub fn add_part(&mut self, class: u32, oid: u32, id: ObjectId) {
         self.parts.insert((class, oid), id);
     }

@@ -1,4 +1,4 @@
-//! The user's cache folder, for files that can always be made anew.
+//! The user's cache folder, for files that can always be recreated.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

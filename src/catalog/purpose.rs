@@ -93,7 +93,7 @@ pub(super) fn signs_itself(certificate: &Certificate) -> bool {
     tbs.subject == tbs.issuer && may_issue(certificate, certificate)
 }
 
-/// True if the certificate, by the key identifiers in both, may be issued by that authority. Who has no identifier has none to differ.
+/// True if the certificate, by the key identifiers in both, may be issued by that authority. Without an identifier, nothing can differ.
 pub(super) fn may_issue(authority: &Certificate, certificate: &Certificate) -> bool {
     let own = authority.tbs_certificate.get::<SubjectKeyIdentifier>().ok().flatten().map(|(_, own)| own.0);
     let issuer = certificate.tbs_certificate.get::<AuthorityKeyIdentifier>().ok().flatten();

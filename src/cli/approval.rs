@@ -93,7 +93,7 @@ impl Approval {
             statement_timeout: (!self.statement_timeout.is_zero()).then_some(self.statement_timeout),
             allow: allowed(&self.allow)?,
             fills: self.fill.iter().map(|text| Fill::parse(text)).collect::<Result<_>>()?,
-            // Plans that cannot be read are none that could be compared with.
+            // Plans that cannot be read cannot be compared with.
             plans: Chain::read(&project.plans_dir).unwrap_or_default(),
             manage: project.manage.clone(),
             ..Options::default()

@@ -65,7 +65,7 @@ impl Seal {
             Err(error) => app.say(&format!("note: no database was asked whether it ran this plan ({})", error.message)),
         }
         plan.sealed = true;
-        // The plan's description of itself may no longer be what it does, and was not proved.
+        // The plan's description may no longer match what it does, and was not proved.
         plan.steps.iter_mut().for_each(|step| step.about.clear());
         plan.proof = None;
         by_hand::split(&mut plan)?;

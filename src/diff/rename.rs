@@ -217,7 +217,7 @@ pub fn done(old: &State, new: &State) -> Vec<ObjectId> {
     done.map(|(id, ..)| id.clone()).collect()
 }
 
-/// True if the state has the object, or a part of that name that is none.
+/// True if the state has the object, or a part of that name that is not an object.
 pub fn has(state: &State, id: &ObjectId) -> bool {
     match id.parent().filter(|_| id.kind().address == Address::Part) {
         Some(whole) => state.get(whole).is_some_and(|whole| room(id.kind()).is_in(id.name(), whole)),

@@ -11,7 +11,7 @@ use crate::model::{Address, Change, Namespace, Object, ObjectId, State};
 use super::records_alike;
 use super::rename::before;
 
-/// Pairs of an old and a new address. `renames` are those that are known, which `old` has followed already, and `first` has not.
+/// Pairs of an old and a new address. `renames` are those that are known, which `old` has followed already, and `first` has not followed yet.
 pub fn pairs(first: &State, old: &State, new: &State, renames: &[Change]) -> Vec<(ObjectId, ObjectId)> {
     let names = Names { first, old, new, renames };
     let mut gone: FxHashMap<(&ObjectId, &str), Vec<&ObjectId>> = FxHashMap::default();

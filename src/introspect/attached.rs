@@ -1,4 +1,4 @@
-//! Reads what the parts of a partitioned table's keys and indexes are called in some partitions: they are no objects of the state.
+//! Reads what the parts of a partitioned table's keys and indexes are called in some partitions: they are not objects of the state.
 
 use rustc_hash::FxHashMap;
 

@@ -73,7 +73,7 @@ impl Scatter<'_> {
             self.space();
             let way = self.one_of(4);
             self.out.push_str(["/-a=1", "/- \"b\"", "/-{ c; d }", "/-{}"][usize::from(way)]);
-            // After a block nothing but a block can come.
+            // Only a block can follow a block.
         }
         if !node.children.is_empty() || self.one_of(10) == 1 {
             if self.one_of(2) == 0 {

@@ -107,7 +107,7 @@ impl<'a> Splices<'a> {
         self.edits.push((at..at, lines));
     }
 
-    /// Puts nodes at the end of a node's block, which is made if there is none.
+    /// Puts nodes at the end of a node's block, which is created if it does not exist.
     pub fn insert_in(&mut self, parent: &Node, new: &[Node]) {
         let outer = self.indent(parent);
         let Some(close) = self.block(parent) else {
@@ -354,7 +354,7 @@ impl<'a> Splices<'a> {
     fn line_end(&self, at: usize) -> &'static str {
         let next = self.piece_from(at);
         let before = trivia(self.slice(next.start - next.gap.len()..at)).last().map(|(part, _)| *part);
-        // The line end behind `\` is none.
+        // The line end behind `\` does not count as one.
         match (self.slice(0..at).ends_with('\n'), matches!(before, Some(Trivia::Continuation(_)))) {
             (true, false) => "",
             (true, true) | (false, false) => "\n",
@@ -418,7 +418,7 @@ impl<'a> Splices<'a> {
 struct Tail {
     /// Behind its last byte, `;` included.
     core: usize,
-    /// Behind the end of its line, if nothing but comments follows on it.
+    /// Behind the end of its line, if only comments follow on it.
     end: usize,
     ends_line: bool,
 }

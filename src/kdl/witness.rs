@@ -111,7 +111,7 @@ fn same_value(theirs: &KdlValue, ours: &Scalar) -> bool {
         (KdlValue::String(theirs), Scalar::Text(ours)) => **theirs == **ours,
         (KdlValue::Integer(theirs), Scalar::Int(ours)) => *theirs == i128::from(*ours),
         (KdlValue::Integer(theirs), Scalar::Number(ours)) => ours.parse() == Ok(*theirs),
-        // Both are read from the same digits; a text of ours that is no number for Rust is one of theirs in other words.
+        // Both are read from the same digits; a text of ours that is not a number in Rust is a number of theirs in another spelling.
         (KdlValue::Float(theirs), Scalar::Number(ours)) => {
             ours.parse().is_ok_and(|ours: f64| ours == *theirs || ours.is_nan())
         }

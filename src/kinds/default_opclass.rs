@@ -103,7 +103,7 @@ fn stands(state: &State, column: &ObjectId) -> Option<Stands> {
 
 /// A class that is the default for its own type is what a column of that type gets, and one of a type that has no default of its own: it
 /// is the default of what the type is an array, an enum or another spelling of. What an expression returns is not known here: nobody
-/// names another type's class for it but where its own type has none.
+/// names another type's class for it unless its own type has none.
 fn is_default(method: &str, class: &Text, of: Option<&Stands>, defaults: &[Default]) -> bool {
     let usual = |default: &&Default| *default.method == *method;
     if !defaults.iter().filter(usual).any(|default| default.name == *class) {

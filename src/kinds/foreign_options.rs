@@ -63,7 +63,7 @@ pub fn is_secret(name: &str, mapping: bool) -> bool {
         "fetch_size",
     ];
     let name = name.to_lowercase();
-    // An identifier of a secret that is kept elsewhere is none.
+    // An identifier of a secret that is kept elsewhere is not a secret.
     let points_to_one = ["_id", "_name", "_required", "_file", "_path"].iter().any(|end| name.ends_with(end));
     match mapping {
         true => !HARMLESS.contains(&&*name),
@@ -129,7 +129,7 @@ pub fn same_secrets(old: &Object, new: &Object) -> bool {
     missing(old, new).is_empty() && missing(new, old).is_empty()
 }
 
-/// The secrets of `new` that are set from a variable, and that `old` has not.
+/// The secrets of `new` that are set from a variable, and that `old` does not have.
 fn missing<'a>(old: &Object, new: &'a Object) -> Vec<(Ident, &'a Text)> {
     let there: Vec<Ident> = old.get(SECRET).unwrap_or_default().into_iter().filter_map(|s| s.get(NAME)).collect();
     let said = new.get(SECRET).unwrap_or_default().into_iter().filter_map(|s| Some((s.get(NAME)?, s.get(ENV)?)));

@@ -60,7 +60,7 @@ impl Demand {
         Self { right, on: object.to_string() }
     }
 
-    /// A right on something that is no object of ours: `language plpgsql`.
+    /// A right on something that is not one of our objects: `language plpgsql`.
     fn beyond(right: Right, word: &str, name: &str) -> Self {
         let on = format!("{word} {}", sql::name(&Ident::from(name)));
         Self { right, on }

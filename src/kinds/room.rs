@@ -255,7 +255,7 @@ pub trait Room: Sync {
     }
 
     /// A placeholder for the object while others are created or dropped that need it and that it needs: the same for those that
-    /// name it, but it needs nothing of what its body or query names. It can be altered into the object, and the object into it.
+    /// name it, but it needs nothing that its body or query names. It can be altered into the object, and the object into it.
     fn placeholder(&self, _object: &Object) -> Option<Object> {
         None
     }

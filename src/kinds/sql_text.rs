@@ -58,7 +58,7 @@ fn begins(text: &str, clause: &str) -> bool {
     true
 }
 
-/// A default that is one bare word would be the name of a column, and a default can have none.
+/// A default that is one bare word would be the name of a column, which a default cannot use.
 pub fn no_column(arg: &Arg, scope: &mut Scope<'_>) {
     let Some(word) = arg.as_text().map(|text| text.trim()) else { return };
     let names = sql::names::find(word);

@@ -30,7 +30,7 @@ pub(super) async fn rows(session: &Session, table: &str, columns: &str) -> Resul
     Ok(text.lines().map(|line| line.split('\t').map(field).collect()).collect())
 }
 
-/// What the ledger says of itself.
+/// What the ledger says about itself.
 pub(super) async fn meta(session: &Session) -> Result<FxHashMap<String, String>> {
     let lines = rows(session, "meta", "key, value").await?;
     let pair = |line: Line| match <[Option<String>; 2]>::try_from(line) {

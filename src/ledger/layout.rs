@@ -328,7 +328,7 @@ async fn withdraw(session: &Session, tables: &[&str], schema: bool) -> Result<()
     if out.is_empty() { Ok(()) } else { session.batch(&out).await }
 }
 
-/// Makes sure that the ledger says of itself what its tables are like; one that a newer tool has written is refused.
+/// Makes sure that the ledger describes its own tables; one that a newer tool has written is refused.
 pub(super) fn check_format(said: Option<&str>, layout: i32) -> Result<()> {
     let format = said.unwrap_or_default();
     if format.parse() == Ok(layout) {

@@ -158,7 +158,7 @@ const PARTS: &[(&str, &str)] = &[
     ("with fillfactor=70", "with fillfactor=80 toast.autovacuum_enabled=\"false\""),
 ];
 
-/// Which form of each there is; 0 is none.
+/// Which form of each there is; 0 stands for none.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) tops: Vec<u8>,

@@ -88,7 +88,7 @@ fn to_end(line: &str, start: usize) -> Option<Range<usize>> {
     let rest = line.get(start..)?;
     let skipped = rest.len() - rest.trim_start_matches([' ', '"', '\'', '#', '=']).len();
     let kept = rest.trim_end_matches([' ', '{', '}', ';', '"', '\'', '\\', '#', ')', ',']).len();
-    // The name of a variable is none.
+    // The name of a variable is not one.
     let value = rest.get(skipped..kept.max(skipped))?;
     // `secret password env=VARIABLE` names one after the option.
     let named = value.split_whitespace().nth(1).is_some_and(|word| word.starts_with("env=SETPOINT_SECRET_"));

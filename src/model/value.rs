@@ -196,7 +196,7 @@ impl Field for Options {
 }
 
 impl Options {
-    /// Wraps a list; an empty one is none.
+    /// Wraps a list; `None` for an empty one.
     pub fn some(list: impl IntoIterator<Item = impl Into<Text>>) -> Option<Self> {
         let list: Vec<Text> = list.into_iter().map(Into::into).collect();
         (!list.is_empty()).then_some(Self(list))

@@ -82,7 +82,7 @@ mod tests {
     fn circles_come_after_what_they_lead_to() {
         assert_eq!(all(&[&[1], &[2], &[]], &[]), [[2], [1], [0]]);
         assert_eq!(all(&[&[1], &[2, 3], &[0], &[4], &[3, 5], &[]], &[]), [vec![5], vec![3, 4], vec![0, 1, 2]]);
-        // Two cycles with a node in common are one; what leads into one that is complete is none of it.
+        // Two cycles with a node in common are one; what leads into a complete one is not part of it.
         assert_eq!(all(&[&[1], &[0, 2], &[1], &[0]], &[]), [vec![0, 1, 2], vec![3]]);
         assert_eq!(all(&[&[1], &[0, 2], &[1], &[0]], &[1]), [[0], [2], [3]]);
     }

@@ -69,7 +69,7 @@ fn indexes_know_every_object() {
     assert_eq!(named(&state, "table public.whole", &["partition-of", "inherits"]), parts);
     assert_eq!(named(&state, "table public.whole", &["references"]).len(), 1);
     assert_eq!(named(&state, "table public.parent", &["inherits"]).len(), 3);
-    // What changes is found anew.
+    // What changes is determined again.
     let tables = |state: &State| *state.once(|state| state.of_kind("table").count());
     let before = tables(&state);
     state.objects_mut().retain(|id, _| id.to_string() != parts[1]);

@@ -31,7 +31,7 @@ pub fn refuse(changes: &[Change], new: &State, server: Version) -> Result<()> {
     let Some(first) = places.first() else { return Ok(()) };
     let mut error = Error::config(first.message.clone()).remedy(first.help.clone());
     error.details = places.iter().skip(1).map(|wrong| wrong.message.clone()).collect();
-    // What follows from several places has none of its own.
+    // What follows from several places has no place of its own.
     let known = |wrong: &Wrong| wrong.span.end > 0;
     error.in_files = places.iter().all(known).then(|| Box::new(InFiles(places)));
     Err(error)

@@ -12,7 +12,7 @@ use crate::catalog::{Row, Session};
 use crate::kinds::{Heirs, LockMode};
 use crate::model::Result;
 
-/// What is asked of a relation `c`, which may be gone; composite types are none.
+/// What is asked of a relation `c`, which may be gone; composite types are not relations.
 const COLUMNS: &str = "c.oid, n.nspname::text, c.relname::text, c.relkind, coalesce(i.indrelid, t.oid, d.refobjid, 0), \
          coalesce(pg_catalog.pg_relation_filenode(c.oid), 0), coalesce(pg_catalog.pg_stat_get_xact_numscans(c.oid), 0), \
          ARRAY(SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid), coalesce(c.relispartition, false), \
@@ -240,7 +240,7 @@ impl Relation {
     }
 }
 
-/// What `COLUMNS` say; nothing of what is gone.
+/// What `COLUMNS` say; nothing about what is gone.
 fn relation(row: &mut Row) -> Option<(u32, Relation)> {
     let (oid, schema, name) = (row.oid(), row.text_opt()?.to_string(), row.next());
     let (kind, whole, node, scans, parents) = (row.char(), row.oid(), row.oid(), row.next(), row.next());

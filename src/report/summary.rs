@@ -138,7 +138,7 @@ mod tests {
         let steps = [
             step(Action::Create, 1, Mode::Normal),
             Step { object: "table public.u".into(), ..step(Action::Alter, 2, Mode::Alone) },
-            // What it is made of first is none of its own.
+            // Its first component does not count as its own.
             step(Action::Alter, 1, Mode::Normal),
             step(Action::Manual, 3, Mode::Normal),
             step(Action::Manual, 3, Mode::Normal),

@@ -57,7 +57,7 @@ pub(super) fn private(place: Place) -> Result<PathBuf> {
         .remedy("remove the leftovers there"))
 }
 
-/// Root's own folder may be closed to the server's user, and a long path is none for sockets.
+/// Root's own folder may be closed to the server's user, and sockets cannot have a long path.
 fn on_disk() -> PathBuf {
     let own = std::env::temp_dir();
     if account::current_uid() == Some(0) || own.as_os_str().len() > 60 || !own.is_dir() {

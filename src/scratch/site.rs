@@ -198,7 +198,7 @@ impl Site {
         *role == self.builder || *role == self.owner || role.as_str() == self.server.superuser()
     }
 
-    /// Does for the builder what only a superuser may, where that runs nothing of the author's. False: it is not of that kind.
+    /// Does for the builder what only a superuser may, where that runs nothing of the author's. False if it is something else.
     ///
     /// # Errors
     /// The server's.

@@ -38,7 +38,7 @@ fn labelled(place: &Path, binaries: &Binaries) -> Option<Keeper> {
     (text == label(binaries, &keeper)).then_some(keeper)
 }
 
-/// Copies the kept cluster to `data`, and gives its superuser. `None`: there is none, or it could not be copied completely.
+/// Copies the kept cluster to `data`, and gives its superuser. `None` if there is none, or if it could not be copied completely.
 pub(super) fn copy_to(data: &Path, binaries: &Binaries, access: Access, account: Option<&Account>) -> Option<Keeper> {
     let place = place(binaries, access)?;
     if !cache::is_ours(place.parent()?) || !cache::is_ours(&place) {

@@ -191,7 +191,7 @@ fn comment(text: &str) -> Option<usize> {
     }
 }
 
-/// The `$tag$` with which the text begins, if it does; a parameter (`$1`) is none.
+/// The `$tag$` with which the text begins, if it does; a parameter (`$1`) is not one.
 fn opening_tag(text: &str) -> Option<&str> {
     let end = text[1..].find('$')? + 1;
     let tag = &text[1..end];

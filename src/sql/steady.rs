@@ -6,7 +6,7 @@ use super::types;
 /// Their names, a line each, in order; `tests/all/claims.rs` says how they are found in `pg_proc`, and holds the list against each version.
 const FUNCTIONS: &str = include_str!("steady.txt");
 
-/// What is written like a call, but is none.
+/// What is written like a call, but is not one.
 const SYNTAX: &[&str] = &["cast", "coalesce", "greatest", "least", "nullif", "row", "trim", "xmlelement", "xmlforest"];
 
 /// True if the name, as it is called, means only functions of that kind, if it means PostgreSQL's own. A type with a length counts.

@@ -8,7 +8,7 @@ use crate::model::{ObjectId, State};
 use crate::sql;
 
 /// Columns of files that leave out what they inherit. They are NOT NULL where a parent's is, since PostgreSQL allows nothing else; one of
-/// which nothing else is said is no object of its own.
+/// which nothing else is said is not a separate object.
 pub fn settle(state: &mut State) {
     let described: FxHashSet<ObjectId> = state.iter().filter_map(|(id, _)| id.parent()).cloned().collect();
     let bare = |state: &State, id: &ObjectId| {
@@ -63,7 +63,7 @@ pub fn drop(id: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
     out
 }
 
-/// True if an heir of the column's table has the column without this one. A partition has it only once it is none any more: PostgreSQL
+/// True if an heir of the column's table has the column without this one. A partition has it only once it is no longer a partition: PostgreSQL
 /// drops no column of a partitioned table alone.
 fn keeps(id: &ObjectId, before: &State, after: &State) -> bool {
     let Some(table) = id.parent() else { return false };

@@ -10,7 +10,7 @@ pub use write::{arg_of, dotted, reference_text, type_text, write, write_record};
 
 use crate::model::{Attr, Attrs, Expr, Kind, Shape, Value};
 
-/// The annotation of a name that has a dot and is none with a schema.
+/// The annotation of a name that contains a dot and does not begin with a schema.
 const NAME: &str = "name";
 
 /// True if the value is the one that is never stored.

@@ -106,7 +106,7 @@ pub(super) fn one(attr: &'static Attr, name: &str, arg: &Arg, scope: &mut Scope<
     }
 }
 
-/// An annotation that is not read is a mistake; `(name)` before an argument that would else be taken for a flag is none.
+/// An annotation that is not read is a mistake; `(name)` before an argument that would otherwise be taken for a flag is not.
 fn plain(arg: &Arg, allowed: &str, scope: &mut Scope<'_>) {
     if let Some(annotation) = arg.annotation.as_ref().filter(|a| &***a != allowed) {
         let problem = Problem::new(arg.span, format!("`({annotation})` has no meaning here"));

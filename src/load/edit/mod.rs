@@ -2,7 +2,7 @@
 //! that are gone are removed along with their comments.
 //!
 //! An edit is the difference between two canonical forms of an object, before and after; so it does not matter how the file spells the parts
-//! that stay. The edited files are read back: where they do not declare what they should, the surrounding object is written anew.
+//! that stay. The edited files are read back: where they do not declare what they should, the surrounding object is rewritten.
 
 mod attempt;
 

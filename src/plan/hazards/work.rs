@@ -130,7 +130,7 @@ fn scans<'a>(subject: &Subject<'a>) -> Vec<Task<'a>> {
 pub(super) fn gets_not_null(subject: &Subject<'_>) -> bool {
     let not_null = |id: &ObjectId| subject.after.get(id).is_some_and(|column| column.value("not-null").is_some());
     let (before, after) = [subject.before, subject.after].map(|state| inheritance::origins(state, subject.id)).into();
-    // A parent's column that is no object of its own before is there as what that table inherits, or it comes with this plan.
+    // A parent's column that was not a separate object before is there as what that table inherits, or it comes with this plan.
     let inherited = |id: &ObjectId| !subject.before.has(id) && !inheritance::origins(subject.before, id).is_empty();
     after.iter().any(|origin| not_null(origin) && (before.contains(origin) || inherited(origin)))
 }

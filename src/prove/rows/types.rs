@@ -39,7 +39,7 @@ pub(super) enum Shape {
     },
 }
 
-/// `{multi}` is the column of `pg_range` that version 13 has not.
+/// `{multi}` is the column of `pg_range` that version 13 does not have.
 const QUERY: &str = "WITH RECURSIVE w(oid) AS (SELECT DISTINCT unnest($1::oid[]) UNION \
      SELECT x.n FROM w JOIN pg_type y ON y.oid = w.oid, LATERAL (SELECT y.typbasetype UNION ALL \
        SELECT CASE WHEN y.typcategory = 'A' THEN y.typelem END UNION ALL \

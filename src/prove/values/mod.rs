@@ -92,7 +92,7 @@ impl Values {
     /// Reads what is in the tables that have rows, and in those that `also` names.
     ///
     /// # Errors
-    /// The server's. A table that cannot be read is none: it says why.
+    /// The server's. A table that cannot be read is missing here, with the reason.
     pub async fn read(session: &Session, also: &[u32]) -> Result<Self> {
         let mut tables = tables(session, also).await?;
         for table in &mut tables {

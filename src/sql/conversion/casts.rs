@@ -3,7 +3,7 @@
 use super::{Stands, keeps};
 use crate::sql::types::Parsed;
 
-/// Pairs of families of which none holds a value of the other, in neither direction: neither a cast nor the written form gets there.
+/// Pairs of families that have no value in common: neither a cast nor the written form leads from one to the other.
 /// Seen on a server, and only where that is so for all of their types and for the oddest values (`integer` 20240102 is a date).
 const NEVER: &[(&str, &str)] = &[
     ("array", "boolean date hardware interval money network number oid time uuid whole"),

@@ -81,7 +81,7 @@ fn is_text(t: &Stands) -> bool {
     matches!(t.element(), Stands::Scalar(t) if keeps::is_text(t))
 }
 
-/// The text form of a value, of each of the elements where both types are arrays: blanks that pad them are none of theirs.
+/// The text form of a value, of each of the elements where both types are arrays: blanks that pad them are not part of it.
 fn as_text(value: &str, t: &Stands, other: &Stands) -> String {
     let list = matches!((t, other), (Stands::List(_), Stands::List(_)));
     format!("{value}{}::text COLLATE \"C\"", if list { "::text[]" } else { "" })

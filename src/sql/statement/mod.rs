@@ -62,7 +62,7 @@ pub enum What {
     AddsKey,
     /// VALIDATE CONSTRAINT.
     Validates,
-    /// Its rows are written anew, perhaps with other values.
+    /// Its rows are rewritten, perhaps with other values.
     Rewrites,
     DropsColumn,
     /// A constraint, default, or another part without rows goes.
