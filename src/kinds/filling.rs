@@ -4,7 +4,7 @@ use crate::model::{Expr, Key, Namespace, Object, ObjectId, SqlType, State};
 use crate::sql::types;
 
 use super::scope::schema_id;
-use super::{Folded, find};
+use super::{Folded, find, inheritance};
 
 const TYPE: Key<SqlType> = Key::new("type");
 const NOT_NULL: Key<bool> = Key::new("not-null");
@@ -20,10 +20,18 @@ pub fn lacks_value(column: &ObjectId, object: &Object, folded: &[Folded], state:
     rows && wanted && !said && object.get(GENERATED).is_none() && !domain_default(object, state)
 }
 
-/// True if the column has a default or an identity.
+/// True if the column has a default, or an identity that numbers the rows when it is added.
 fn has_value(column: &ObjectId, state: &State) -> bool {
     let facet = |word: &str| find(word).is_some_and(|room| state.has(&ObjectId::facet(room.kind(), column.clone())));
-    facet("default") || facet("identity")
+    facet("default") || facet("identity") && !above_heirs(column, state)
+}
+
+/// True for a column of a table from which others inherit: an identity is that of one table.
+pub fn above_heirs(column: &ObjectId, state: &State) -> bool {
+    let table = column.parent().and_then(|table| Some((table, state.get(table)?)));
+    table.is_some_and(|(table, object)| {
+        object.value("partition-by").is_none() && inheritance::children(state, table).next().is_some()
+    })
 }
 
 /// The type under a column's domain that refuses NULL: a column of it can be added first.

@@ -10,7 +10,9 @@ use crate::sql;
 
 use super::scope::Scope;
 use super::sequence_options as options;
-use super::{Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, generic, numbering};
+use super::{
+    Context, Disturbance, Evaluates, Folded, Heirs, LockMode, Reaction, Room, Statement, filling, generic, numbering,
+};
 
 const GENERATED: Key<Text> = Key::new("generated");
 pub const SEQUENCE_NAME: Key<Ident> = Key::new("sequence-name");
@@ -130,20 +132,16 @@ impl Room for Identity {
         Evaluates::Constants
     }
 
+    /// PostgreSQL adds no column with numbers to a table that has heirs (`ATExecAddColumn`, tablecmds.c): they come when the column is there.
     fn clause(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Option<String> {
-        let mut words = Vec::new();
-        let now = numbering::name_for_now(id, cx).filter(|now| *now != sequence_name(id, object));
-        if let Some(name) = now.or_else(|| object.get(SEQUENCE_NAME)) {
-            words.push(format!("SEQUENCE NAME {}", sql::schema_path(id, &name)));
-        }
-        words.extend(options::create(&object.attrs));
-        let list = if words.is_empty() { String::new() } else { format!(" ({})", words.join(" ")) };
-        Some(format!("GENERATED {} AS IDENTITY{list}", generated(object)))
+        let column = id.parent()?;
+        let there = column.parent().is_some_and(|table| cx.across().is_some_and(|other| other.has(table)));
+        let apart = there && filling::above_heirs(column, cx.state);
+        (!apart).then(|| words(id, object, cx))
     }
 
-    fn create(&self, id: &ObjectId, object: &Object, folded: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
-        let clause = self.clause(id, object, folded, cx).unwrap_or_default();
-        let mut out = vec![alter_column(id, &format!("ADD {clause}"))];
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], cx: &Context<'_>) -> Result<Vec<Statement>> {
+        let mut out = vec![alter_column(id, &format!("ADD {}", words(id, object, cx)))];
         let Some(column) = id.parent() else { return Ok(out) };
         if let Some(sql_type) = numbering::type_of(column, cx.state) {
             let name = numbering::name_for_now(id, cx).unwrap_or_else(|| sequence_name(id, object));
@@ -241,6 +239,18 @@ fn usual_name(table: &str, column: &str) -> String {
         text.get(..at).unwrap_or(text).to_string()
     };
     format!("{}_{}_seq", cut(table, first), cut(column, second))
+}
+
+/// `GENERATED … AS IDENTITY (…)`.
+fn words(id: &ObjectId, object: &Object, cx: &Context<'_>) -> String {
+    let mut words = Vec::new();
+    let now = numbering::name_for_now(id, cx).filter(|now| *now != sequence_name(id, object));
+    if let Some(name) = now.or_else(|| object.get(SEQUENCE_NAME)) {
+        words.push(format!("SEQUENCE NAME {}", sql::schema_path(id, &name)));
+    }
+    words.extend(options::create(&object.attrs));
+    let list = if words.is_empty() { String::new() } else { format!(" ({})", words.join(" ")) };
+    format!("GENERATED {} AS IDENTITY{list}", generated(object))
 }
 
 fn alter_column(id: &ObjectId, what: &str) -> Statement {

@@ -1,7 +1,7 @@
 //! `may-fail-on-data`: existing rows have to satisfy a new rule.
 
 use super::{Finding, Hazard, Subject, data_loss, finding, table_rewrite, values, work};
-use crate::kinds::{self, inheritance};
+use crate::kinds::{self, filling, inheritance};
 use crate::model::{Object, ObjectId, Value};
 use crate::plan::Action;
 use crate::sql;
@@ -166,7 +166,7 @@ fn needs_a_value(subject: &Subject<'_>) -> bool {
         return false;
     }
     if facet("identity").is_some_and(|identity| after.has(&identity)) {
-        return false;
+        return filling::above_heirs(id, after);
     }
     let own = facet("default").and_then(|default| after.get(&default)).and_then(default_of);
     let default = own.or_else(|| domains.iter().find_map(|domain| default_of(domain)));
