@@ -7,7 +7,7 @@ use crate::kdl::{Node, Problem, format_nodes};
 use crate::kinds::scope::{Load, Scope, rooms_in, schema_id, split_signature};
 use crate::kinds::{self, Room, column, generic, meant};
 use crate::model::{Address, ObjectId, State, Text, Within};
-use crate::sql::reference;
+use crate::sql::{reference, signature, types};
 
 /// The node's name.
 pub const WORD: &str = "on";
@@ -88,11 +88,23 @@ fn address(node: &Node, scope: &mut Scope<'_>) -> Option<ObjectId> {
     };
     Some(match kind.address {
         Address::Routine => {
-            let signature = scope.signature(types.unwrap_or(""), node.span);
-            ObjectId::routine(kind, parent, last.clone(), signature)
+            let own = scope.signature(types.unwrap_or(""), node.span);
+            let own: Vec<String> =
+                signature::split(&own).into_iter().map(|text| at_home(text, parent.as_ref())).collect();
+            ObjectId::routine(kind, parent, last.clone(), own.join(", "))
         }
         _ => ObjectId::new(kind, parent, last.clone()),
     })
+}
+
+/// A type as a signature has it: one that no file declares is where the routine is, as the types of an extension are where its routines are.
+fn at_home(text: &str, home: Option<&ObjectId>) -> String {
+    match (types::parse(text), home) {
+        (Ok(parsed), Some(home)) if parsed.schema.is_none() && !parsed.is_built_in() => {
+            types::Parsed { schema: Some(home.name().as_str().to_owned()), ..parsed }.normalised(|_| None)
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Finds objects that files declare, and that something is declared on as if they were somebody else's.

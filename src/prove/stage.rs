@@ -173,6 +173,12 @@ pub fn without_extensions(state: &State, available: &[String]) -> State {
     out
 }
 
+/// True if the plan gives or takes rights on objects of extensions.
+pub fn has_guests(scene: &Scene<'_>, plan: &Plan) -> bool {
+    let apart = |state: &State| stale::in_footprint(plan, state).iter().any(|(id, _)| state.is_apart(id));
+    apart(scene.start) || apart(scene.end)
+}
+
 /// The state without rights on objects of extensions, which only their owners may give: they matter where the plan has to do with them.
 pub fn whole(state: &State, plan: &Plan) -> State {
     let said = |id: &ObjectId| plan.footprint.iter().any(|expected| expected.object == id.to_string());

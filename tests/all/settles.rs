@@ -186,6 +186,16 @@ fn what_is_added_to_what_is_not_managed_comes_and_goes() {
             || sandbox.read("schema/mine.kdl").contains("enabled=")
     );
     db.execute("ALTER TABLE auth.users ENABLE TRIGGER welcome");
+    // Rights on what belongs to an extension, which a plain role cannot rehearse.
+    let on = sandbox.read("schema/on.kdl");
+    sandbox.write(
+        "schema/on.kdl",
+        &(on + "on function \"citext_ne(citext, citext)\" {\n    revoke execute from=public\n}\n"),
+    );
+    let saved = sandbox.exits(0, &["plan", "--save", "rights"]).stderr;
+    assert!(saved.contains("not rehearsed: only the owner of an extension's objects"), "{saved}");
+    sandbox.ok(&["apply", "--auto-approve", "--allow", "all"]);
+    sandbox.exits(0, &["plan", "--exit-code"]);
     // What the last revision recorded goes when no file declares it any more; what is theirs stays.
     sandbox.write("schema/mine.kdl", "");
     sandbox.ok(&["push", "--auto-approve", "--allow", "all", "gone"]);
