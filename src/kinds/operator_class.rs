@@ -157,6 +157,10 @@ impl Room for OperatorClass {
         operator_members::family_of(id, object).into_iter().for_each(|family| refs.object(family));
     }
 
+    fn serves_queries(&self, object: &Object) -> bool {
+        object.is(DEFAULT)
+    }
+
     fn same(&self, attr: &'static Attr, old: &Object, new: &Object) -> bool {
         operator_members::same(attr, old, new)
     }

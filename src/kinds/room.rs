@@ -244,6 +244,11 @@ pub trait Room: Sync {
         false
     }
 
+    /// True if queries that never name the object fail without it: those that sort by a type's default operator class.
+    fn serves_queries(&self, _object: &Object) -> bool {
+        false
+    }
+
     /// True for what others use without naming it, in ways that PostgreSQL does not record: a cast.
     fn serves_unnamed(&self) -> bool {
         false

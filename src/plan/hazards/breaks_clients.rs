@@ -30,6 +30,9 @@ pub fn check(subject: &Subject<'_>) -> Option<Finding> {
             "table" | "column" | "view" | "materialized-view" | "foreign-table" | "function" | "procedure"
             | "aggregate",
         ) => finding(Hazard::BreaksClients, format!("anything that still uses {} fails", gone(subject))),
+        (Action::Drop, _) if subject.old.is_some_and(|object| room(id.kind()).serves_queries(object)) => {
+            finding(Hazard::BreaksClients, format!("queries that rely on {id} fail"))
+        }
         (Action::Create, "sequence") => cannot_insert(subject),
         (Action::Drop | Action::Rename, "publication") => {
             finding(Hazard::BreaksClients, format!("subscribers to {id} get no more changes"))
