@@ -1,6 +1,8 @@
 //! Tables that gain or lose a parent (a table or a type): the columns that they get from it are not objects of their own, but have to become
 //! objects on both sides to be compared with the columns that the tables declare themselves.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rename;
@@ -97,7 +99,9 @@ fn depend_alike(edges: &mut Edges, origin: &ObjectId, id: &ObjectId) {
 /// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
 fn move_along<'s>(here: &'s State, there: &'s State) -> impl Iterator<Item = &'s ObjectId> {
     let column = |id: &ObjectId| id.kind().address == Address::MemberOf && id.parent().is_some_and(|t| there.has(t));
-    let gone = here.iter().filter(move |(id, object)| !there.has(id) && object.value("type").is_some() && column(id));
+    let says_all = |object: &Object| object.value("type").is_some();
+    let gone =
+        here.iter().filter(move |(id, object)| says_all(object) && !there.get(id).is_some_and(says_all) && column(id));
     let own = |id: &ObjectId| room(id.kind()).inherited_from(id, here).is_empty();
     gone.map(|(id, _)| id).filter(move |id| own(id) && !room(id.kind()).inherited_from(id, there).is_empty())
 }
@@ -133,10 +137,46 @@ fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     Some(object)
 }
 
+/// An object of both states as it is compared: a column that a table declares by itself in one of them and only inherits in the other is a
+/// whole one in both. PostgreSQL keeps in mind which it is, and has no way to change it.
+pub fn alike<'a>(id: &ObjectId, old: &'a State, new: &'a State) -> Option<[Cow<'a, Object>; 2]> {
+    let objects = [old.get(id)?, new.get(id)?];
+    let says = objects.map(says_all);
+    let inherited = |state: &State| !room(id.kind()).inherited_from(id, state).is_empty();
+    if id.kind().address != Address::MemberOf || says[0] == says[1] || !inherited(old) || !inherited(new) {
+        return Some(objects.map(Cow::Borrowed));
+    }
+    let [before, after] = objects.map(Cow::Borrowed);
+    Some(match says[0] {
+        true => [before, Cow::Owned(whole(new, id)?)],
+        false => [Cow::Owned(whole(old, id)?), after],
+    })
+}
+
+/// A column that a table declares by itself, and inherits, too, as it would be if it were only inherited.
+pub fn reduced(id: &ObjectId, state: &State) -> Option<Object> {
+    let own = state.get(id).filter(|own| id.kind().address == Address::MemberOf && says_all(own))?;
+    let origin = room(id.kind()).inherited_from(id, state).into_iter().next()?;
+    let theirs = whole(state, &origin)?;
+    let mut out = own.clone();
+    for name in ["type", "collation", "generated", "virtual"] {
+        if own.value(name) != theirs.value(name) {
+            return None;
+        }
+        out.attrs.remove(name);
+    }
+    Some(out)
+}
+
+/// True for a column that leaves nothing to be inherited.
+fn says_all(object: &Object) -> bool {
+    object.value("type").is_some()
+}
+
 /// Where a part of a table gets what it does not declare itself: nowhere, if it declares everything, as a column with a type does.
 pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
-    let says_all = |own: &Object| own.value("type").is_some() || id.kind().address != Address::MemberOf;
-    if state.get(id).is_some_and(says_all) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }
+    let declares = |own: &Object| says_all(own) || id.kind().address != Address::MemberOf;
+    if state.get(id).is_some_and(declares) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }
 }
 
 /// The tables that a partition is a part of, nearest first; none unless it is one `here` and on its own `there`.

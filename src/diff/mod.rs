@@ -43,8 +43,8 @@ impl Comparison {
 /// Compares object by object, attribute by attribute.
 pub fn compare(old: &State, new: &State) -> Comparison {
     let mut out = Comparison::default();
-    for (id, object) in new.iter() {
-        let Some(before) = old.get(id) else {
+    for (id, _) in new.iter() {
+        let Some([before, object]) = lineage::alike(id, old, new) else {
             if !lineage::said_again(id, new, old) {
                 out.created.push(id.clone());
             }
@@ -61,7 +61,7 @@ pub fn compare(old: &State, new: &State) -> Comparison {
             match (before.value(attr.name), object.value(attr.name)) {
                 (a, b) if a == b => {}
                 (_, None) if attr.on_change == OnChange::AlterIfSaid => {}
-                _ if room(id.kind()).same(attr, before, object) => {}
+                _ if room(id.kind()).same(attr, &before, &object) => {}
                 (Some(a), Some(b)) if alike(a, b) => out.open.push(Open { id: id.clone(), attr: attr.name }),
                 _ => changed.push(attr.name),
             }

@@ -107,7 +107,7 @@ fn aside(sequence: &ObjectId, cx: &Context<'_>) -> Ident {
 /// The statements after which a sequence that was just made (`id`, called `path`, with these numbers) gives a column numbers that no row
 /// has. It was made in the same transaction, so that a rollback rolls back its position, too.
 pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
-    let Some(before) = cx.across().filter(|before| has_values(column, cx.state, before)) else { return Vec::new() };
+    let Some(before) = cx.across().filter(|before| has_values(id, column, cx.state, before)) else { return Vec::new() };
     let Some(table) = column.parent().filter(|table| table.kind().word == "table") else { return Vec::new() };
     let mut out = Vec::new();
     let source = predecessor(id, column, before).and_then(|source| place(&source, before, cx));
@@ -132,16 +132,16 @@ pub fn go_on(id: &ObjectId, path: &str, numbers: &Range, column: &ObjectId, cx: 
     out
 }
 
-/// True if rows may have values in the column before it is numbered: it is there on the other side of the plan, or it is filled first.
-fn has_values(column: &ObjectId, state: &State, other: &State) -> bool {
-    let there = column.parent().is_some_and(|table| other.has(table));
-    other.has(column) || there && filling::above_heirs(column, state)
+/// True if rows may have values in the column before `id` numbers it: it is there on the other side of the plan, or it is filled first.
+fn has_values(id: &ObjectId, column: &ObjectId, state: &State, other: &State) -> bool {
+    let there = || column.parent().is_some_and(|table| other.has(table));
+    other.has(column) || id.kind().word == "identity" && there() && filling::above_heirs(column, state)
 }
 
 /// The column whose rows must be searched for the last number when an identity or sequence is added to it, or starts again (`old`): none
 /// that is the first one of a key, and none that continues with every number that another sequence may have given.
 pub fn looks_at(id: &ObjectId, old: Option<&Object>, state: &State, other: &State) -> Option<ObjectId> {
-    let column = room(id.kind()).fills(id, state).filter(|column| has_values(column, state, other))?;
+    let column = room(id.kind()).fills(id, state).filter(|column| has_values(id, column, state, other))?;
     let own = state.get(id).filter(|_| matches!(id.kind().word, "identity" | "sequence"))?;
     let looks = match old {
         Some(old) => sequence_options::moves(&old.attrs, &own.attrs),
@@ -180,8 +180,10 @@ fn place(source: &ObjectId, other: &State, cx: &Context<'_>) -> Option<(String, 
 
 /// Puts a sequence behind the greatest value of a column, or the least where it descends. Nothing where nobody numbers such a column.
 pub fn behind(path: &str, numbers: &Range, column: &ObjectId, cx: &Context<'_>) -> Vec<Statement> {
-    let Some(before) = cx.across().filter(|before| has_values(column, cx.state, before)) else { return Vec::new() };
-    let Some(table) = column.parent().filter(|table| table.kind().word == "table") else { return Vec::new() };
+    let (Some(before), Some(table)) = (cx.across(), column.parent().filter(|table| table.kind().word == "table"))
+    else {
+        return Vec::new();
+    };
     let held = [if before.has(column) { before } else { cx.state }, cx.state].map(|state| type_of(column, state));
     let [Some(held), Some(_)] = held else { return Vec::new() };
     let name = sql::name(column.name());
