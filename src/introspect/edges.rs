@@ -14,7 +14,7 @@ pub(super) const DEPENDS: &str = "SELECT classid, objid, objsubid, refclassid, r
 #[derive(Debug)]
 pub enum Dependencies {
     /// Not asked for yet; where the rows of the reading are.
-    Unread(Book),
+    Unread(Box<Book>),
     /// Kept with an earlier reading.
     Known(Vec<(ObjectId, ObjectId)>),
 }

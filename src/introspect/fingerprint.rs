@@ -40,6 +40,7 @@ const CATALOGS: &[(&str, u32)] = &[
     ("pg_foreign_table", 0),
     ("pg_index", 0),
     ("pg_inherits", 0),
+    ("pg_init_privs", 0),
     ("pg_language", 0),
     ("pg_namespace", 0),
     ("pg_opclass", 0),

@@ -121,7 +121,7 @@ async fn read_rooms(session: &Session, keep: bool) -> Result<(Live, Option<Store
             edges::named(&book, rows.into_iter()).map(|(from, to)| (from.clone(), to.clone())).collect();
         stored = prints.map(|prints| Stored::new(&live, &depends, prints.all)).transpose()?;
     }
-    live.dependencies = Dependencies::Unread(book);
+    live.dependencies = Dependencies::Unread(Box::new(book));
     Ok((live, stored))
 }
 

@@ -16,6 +16,7 @@ function stamp returns=trigger language=plpgsql { body-exact "BEGIN RETURN NEW; 
 function seen returns=event_trigger language=plpgsql { body-exact "BEGIN END" }
 function one returns=integer language=sql volatility=immutable { arg pair; body-exact "SELECT 1" }
 function same returns=boolean language=sql { arg pair; arg pair; body-exact "SELECT true" }
+operator "~~~" left-arg=pair right-arg=pair function=same
 table base { column id bigint not-null; column r int4range; primary-key id }
 foreign-data-wrapper w
 server s wrapper=w
@@ -56,6 +57,11 @@ const TOPS: &[(&str, &str)] = &[
     (
         "operator \"===\" left-arg=pair right-arg=pair function=same",
         "operator \"===\" hashes left-arg=pair right-arg=pair function=same { comment x }",
+    ),
+    ("operator-family odd using=btree", "operator-family odd using=btree { comment x }"),
+    (
+        "operator-class pairs for-type=pair using=hash { operator 1 \"~~~\" }",
+        "operator-class pairs default for-type=pair using=hash { operator 1 \"~~~\"; comment x }",
     ),
     ("cast pair integer function=one", "cast pair integer assignment function=one { comment x }"),
     (
