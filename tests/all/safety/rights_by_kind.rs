@@ -41,6 +41,7 @@ const LATE: &[(&str, &str, &str)] = &[
         "permission denied for table",
         "the tables that refer to a partition are read, if there are any",
     ),
+    ("USER MAPPING", "is superuser-only", "what options mean is known to the wrapper's validator alone"),
     ("CREATE OPERATOR", "must be owner of operator", "an operator that another names is half made, by the same plan"),
 ];
 
