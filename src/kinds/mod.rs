@@ -1,49 +1,44 @@
-//! One room per kind of object. The list of rooms is the only place that knows all of them.
+//! One room per kind of object, in folders by subject. The list of rooms is the only place that knows all of them.
 
-pub mod acl;
+mod access;
+mod constraints;
+mod database;
+mod foreign;
+mod indexes;
+mod language;
+mod operators;
+mod replication;
+mod routines;
+mod sequences;
+mod tables;
+mod text_search;
+mod triggers;
+mod types;
+mod views;
+
 mod answers;
-pub mod choose_name;
-pub mod collated;
-pub mod constraint;
-pub mod default_opclass;
-pub mod domains;
-pub mod filling;
-pub mod firing;
-pub mod foreign_options;
-pub mod generic;
-pub mod habits;
-pub mod held;
-pub mod index_of;
-pub mod inheritance;
-pub mod key_constraint;
-pub mod key_parts;
-pub mod manage;
-pub mod meant;
-pub mod numbering;
-mod operator_members;
-pub mod query;
 pub mod refs;
-pub mod rights;
-pub mod roles;
 mod room;
-mod routine;
-pub mod scope;
-mod sequence_options;
-mod short;
-mod sql_text;
 mod statement;
-mod support;
-mod support_function;
 mod target;
 #[cfg(test)]
 pub mod testing;
-mod text_search;
-pub mod toast;
-pub mod values;
 
+// Whoever uses a module names it without the folder that it lies in.
+pub use access::{acl, held, manage, rights, roles};
 pub use answers::{BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, Need, Reaction};
+pub use constraints::{choose_name, constraint, key_constraint};
+pub use foreign::foreign_options;
+pub use indexes::key_parts;
+pub use language::{generic, habits, meant, scope};
+pub use operators::default_opclass;
 pub use room::Room;
+pub use sequences::numbering;
 pub use statement::{LockMode, Mode, Statement};
+pub use tables::{filling, index_of, inheritance, toast};
+pub use triggers::firing;
+pub use types::{collated, domains, values};
+pub use views::query;
 
 use std::sync::LazyLock;
 
@@ -51,73 +46,79 @@ use rustc_hash::FxHashMap;
 
 use crate::model::KindRef;
 
+use language::{short, sql_text};
+use operators::operator_members;
+use routines::{routine, support, support_function};
+use sequences::sequence_options;
+
 /// Kinds that are types of the same name.
 pub const IS_TYPE: &[&str] =
     &["enum", "domain", "type", "range", "table", "view", "materialized-view", "foreign-table"];
 
+/// Makes the list of rooms, and each of them known as `kinds::ROOM`, without its folder.
 macro_rules! rooms {
-    ($($room:ident),* $(,)?) => {
-        $(pub mod $room;)*
-        static ROOMS: &[&dyn Room] = &[$(&$room::ROOM),*];
+    ($($subject:ident::$room:ident),* $(,)?) => {
+        $(pub use $subject::$room;)*
+        static ROOMS: &[&dyn Room] = &[$(&$subject::$room::ROOM),*];
     };
 }
 
 // In the order of reading: what a row belongs or refers to is read before it.
 rooms![
-    schema,
-    extension,
-    collation,
-    enumeration,
-    value,
-    domain,
-    composite,
-    attribute,
-    sequence,
-    function,
-    procedure,
-    range,
-    foreign_data_wrapper,
-    server,
-    user_mapping,
-    aggregate,
-    operator,
-    cast,
-    operator_family,
-    operator_class,
-    text_search_parser,
-    text_search_template,
-    text_search_dictionary,
-    text_search_configuration,
-    table,
-    foreign_table,
-    view,
-    materialized_view,
-    column,
-    identity,
-    owned_by,
-    default,
-    primary_key,
-    unique,
-    check,
-    exclude,
-    index,
-    foreign_key,
-    trigger,
-    policy,
-    rule,
-    statistics,
-    publication,
-    publication_table,
-    publication_schema,
-    event_trigger,
-    replica_identity,
-    cluster,
-    comment,
-    index_comment,
-    default_privileges,
-    owner,
-    grant,
-    revoke,
+    database::schema,
+    database::extension,
+    types::collation,
+    types::enumeration,
+    types::value,
+    types::domain,
+    types::composite,
+    types::attribute,
+    sequences::sequence,
+    routines::function,
+    routines::procedure,
+    types::range,
+    foreign::foreign_data_wrapper,
+    foreign::server,
+    foreign::user_mapping,
+    routines::aggregate,
+    operators::operator,
+    types::cast,
+    operators::operator_family,
+    operators::operator_class,
+    text_search::text_search_parser,
+    text_search::text_search_template,
+    text_search::text_search_dictionary,
+    text_search::text_search_configuration,
+    tables::table,
+    foreign::foreign_table,
+    views::view,
+    views::materialized_view,
+    tables::column,
+    tables::identity,
+    sequences::owned_by,
+    tables::default,
+    constraints::primary_key,
+    constraints::unique,
+    constraints::check,
+    constraints::exclude,
+    indexes::index,
+    constraints::foreign_key,
+    triggers::trigger,
+    access::policy,
+    views::rule,
+    tables::statistics,
+    replication::publication,
+    replication::publication_table,
+    replication::publication_schema,
+    triggers::event_trigger,
+    tables::replica_identity,
+    tables::cluster,
+    database::comment,
+    indexes::index_comment,
+    access::default_privileges,
+    access::owner,
+    access::grant,
+    access::revoke,
 ];
 
 /// All rooms, in the order of reading.

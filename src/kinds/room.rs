@@ -2,17 +2,16 @@
 
 use crate::catalog::{Book, Row, Version};
 use crate::kdl::Node;
-use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Text};
-use crate::sql;
-
-use super::constraint::Naming;
-use super::held::Held;
-use super::rights::{self, Demand};
-use super::scope::Scope;
-use super::{
+use crate::kinds::constraint::Naming;
+use crate::kinds::held::Held;
+use crate::kinds::rights::{self, Demand};
+use crate::kinds::scope::Scope;
+use crate::kinds::{
     BuiltIns, Context, Direction, Disturbance, Evaluates, Folded, Heirs, Holds, LockMode, Need, Reaction, Statement,
     generic, refs::Refs,
 };
+use crate::model::{Attr, Ident, KindRef, Namespace, Object, ObjectId, OnChange, Result, State, Text};
+use crate::sql;
 
 /// One kind of object: how it is read, written, created, altered and dropped.
 pub trait Room: Sync {

@@ -1,9 +1,8 @@
 //! How statements name an object that has a name of its own only in its state: an identity is addressed by its sequence.
 
+use crate::kinds::{Context, numbering};
 use crate::model::ObjectId;
 use crate::sql;
-
-use super::{Context, numbering};
 
 /// As `sql::target`, but for what has another object behind it.
 pub fn target(id: &ObjectId, cx: &Context<'_>) -> String {

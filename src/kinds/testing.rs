@@ -2,10 +2,9 @@
 
 use crate::catalog::Version;
 use crate::kdl;
+use crate::kinds::scope::{Load, Scope, in_schema, schema_id};
+use crate::kinds::{Context, find, room, rooms};
 use crate::model::{Object, ObjectId, State, Text};
-
-use super::scope::{Load, Scope, in_schema, schema_id};
-use super::{Context, find, room, rooms};
 
 /// Reads one file; what is wrong comes as messages.
 pub fn load(text: &str) -> (State, Vec<String>) {
@@ -37,7 +36,7 @@ pub fn round_trip(text: &str) -> State {
 
 fn node(state: &State, id: &ObjectId, object: &Object) -> kdl::Node {
     let mut inner: Vec<(&ObjectId, &Object)> = state.iter().filter(|(child, _)| child.parent() == Some(id)).collect();
-    inner.sort_by_key(|(child, object)| (super::rank(child.kind()), object.place.map(|p| p.start)));
+    inner.sort_by_key(|(child, object)| (crate::kinds::rank(child.kind()), object.place.map(|p| p.start)));
     let inner = inner.into_iter().map(|(child, object)| node(state, child, object)).collect();
     room(id.kind()).write(id, object, inner).expect("the kind has a node of its own")
 }

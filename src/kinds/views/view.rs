@@ -1,0 +1,216 @@
+//! Views: `view open_orders { sql "SELECT …" }`.
+
+use crate::catalog::{Book, Row, Version};
+use crate::kinds::held::{self, Held};
+use crate::kinds::rights::{self, Demand};
+use crate::kinds::{Context, Folded, LockMode, Room, Statement};
+use crate::model::{
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
+    Text, Within, attr,
+};
+use crate::sql;
+
+use super::query::{stored, trimmed};
+
+const SECURITY_BARRIER: Key<bool> = Key::new("security-barrier");
+const SECURITY_INVOKER: Key<bool> = Key::new("security-invoker");
+const CHECK_OPTION: Key<Text> = Key::new("check-option");
+const SQL: Key<Expr> = Key::new("sql");
+
+static ATTRS: [Attr; 4] = [
+    attr(
+        SECURITY_BARRIER,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Alter,
+        "The view's conditions are evaluated before those of its users, so that no row leaks.",
+    ),
+    attr(
+        SECURITY_INVOKER,
+        Shape::Flag,
+        Form::Flag,
+        OnChange::Alter,
+        "Access is checked with the privileges of the user of the view, not of its owner (since 15).",
+    )
+    .since(15),
+    attr(
+        CHECK_OPTION,
+        Shape::Word(&["local", "cascaded"]),
+        Form::Property,
+        OnChange::Alter,
+        "Rows written through the view must be visible in it.",
+    ),
+    attr(SQL, Shape::Query, Form::Child, OnChange::Replace, "The query."),
+];
+
+pub static KIND: Kind = Kind {
+    word: "view",
+    sql: "VIEW",
+    address: Address::Qualified,
+    within: Within::Schema,
+    namespace: Namespace::Relation,
+    attrs: &ATTRS,
+    folds: false,
+    doc: "A named query.",
+};
+
+pub struct View;
+pub static ROOM: View = View;
+
+impl Room for View {
+    fn kind(&self) -> KindRef {
+        &KIND
+    }
+
+    fn held(&self) -> Option<&'static Held> {
+        Some(&held::PG_CLASS)
+    }
+
+    fn rights(&self, id: &ObjectId, _: &Object, changed: Option<&[&'static str]>) -> Vec<Demand> {
+        let replaces = changed.is_some_and(|changed| changed.contains(&SQL.name));
+        rights::create_beside(id).filter(|_| replaces).into_iter().collect()
+    }
+
+    fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
+        object.get(SQL).is_none().then(|| "it has no query: `view NAME { sql \"SELECT …\" }`".to_string())
+    }
+
+    fn query(&self, _: Version) -> Option<String> {
+        Some(
+            "SELECT c.oid, r.oid, c.reltype, t.typarray, c.relnamespace, c.relname, c.reloptions, pg_get_viewdef(c.oid) \
+             FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_rewrite r ON r.ev_class = c.oid AND r.rulename = '_RETURN' \
+             WHERE c.relkind = 'v' AND c.oid >= 16384 AND c.relpersistence <> 't' ORDER BY c.oid"
+                .into(),
+        )
+    }
+
+    fn name(&self, row: &mut Row, book: &mut Book) -> Option<ObjectId> {
+        super::query::name(&KIND, row, book)
+    }
+
+    fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
+        let options: Vec<String> = row.next();
+        let option = |name: &str| {
+            options.iter().find_map(|o| o.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
+        };
+        let is_on = |name: &str| {
+            option(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "1"))
+        };
+        let attrs = Attrs::new()
+            .with(SECURITY_BARRIER, is_on("security_barrier"))
+            .with(SECURITY_INVOKER, is_on("security_invoker"))
+            .with(CHECK_OPTION, option("check_option").map(Text::from))
+            .with(SQL, stored(&row.text()));
+        Some(Object::new(attrs))
+    }
+
+    fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![Statement::new(format!("CREATE VIEW {}", definition(id, object)))])
+    }
+
+    fn alter(
+        &self,
+        id: &ObjectId,
+        _: &Object,
+        new: &Object,
+        changed: &[&'static str],
+        _: &Context<'_>,
+    ) -> Result<Vec<Statement>> {
+        let alter = |what: String| {
+            Statement::new(format!("ALTER VIEW {} {what}", sql::path(id))).locks(LockMode::AccessExclusive, id)
+        };
+        if changed.contains(&SQL.name) {
+            // The whole definition, options included.
+            let sql = format!("CREATE OR REPLACE VIEW {}", definition(id, new));
+            return Ok(vec![Statement::new(sql).locks(LockMode::AccessExclusive, id)]);
+        }
+        let mut out = Vec::new();
+        for (flag, name) in FLAGS {
+            if changed.contains(&flag.name) {
+                out.push(alter(if new.is(flag) { format!("SET ({name}=true)") } else { format!("RESET ({name})") }));
+            }
+        }
+        if changed.contains(&CHECK_OPTION.name) {
+            out.push(alter(match new.get(CHECK_OPTION) {
+                Some(option) => format!("SET (check_option={})", sql::literal(option)),
+                None => "RESET (check_option)".into(),
+            }));
+        }
+        Ok(out)
+    }
+
+    fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
+        Ok(vec![Statement::new(format!("DROP {}", sql::target(id))).locks(LockMode::AccessExclusive, id)])
+    }
+}
+
+/// What follows `CREATE VIEW`.
+fn definition(id: &ObjectId, object: &Object) -> String {
+    let options: Vec<Text> =
+        FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
+    let query = object.get(SQL).map_or("", trimmed);
+    // On a separate line: the query may end with a comment.
+    let check =
+        object.get(CHECK_OPTION).map_or_else(String::new, |o| format!("\nWITH {} CHECK OPTION", o.to_uppercase()));
+    format!("{}{with} AS\n{query}{check}", sql::path(id))
+}
+
+const FLAGS: [(Key<bool>, &str); 2] = [(SECURITY_BARRIER, "security_barrier"), (SECURITY_INVOKER, "security_invoker")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::scope::schema_id;
+    use crate::model::State;
+
+    fn view() -> ObjectId {
+        ObjectId::new(&KIND, Some(schema_id("public")), "open_orders")
+    }
+
+    #[test]
+    fn the_check_option_stands_behind_the_query() {
+        let (state, query) = (State::default(), "SELECT id FROM orders -- open ones\n;");
+        let cx = Context::new(Version(150_000), &state);
+        let attrs = Attrs::new()
+            .with(SECURITY_BARRIER, true)
+            .with(CHECK_OPTION, Text::from("local"))
+            .with(SQL, Expr::new(query));
+        let sql = ROOM.create(&view(), &Object::new(attrs), &[], &cx).unwrap().remove(0).sql;
+        assert_eq!(
+            sql,
+            "CREATE VIEW public.open_orders WITH (security_barrier='true') AS\nSELECT id FROM orders -- open ones\nWITH LOCAL CHECK OPTION"
+        );
+    }
+
+    #[test]
+    fn a_new_query_takes_the_place_of_the_old_one() {
+        let state = State::default();
+        let cx = Context::new(Version(150_000), &state);
+        let old = Object::new(Attrs::new().with(SQL, Expr::new("SELECT 1 AS a")));
+        let new = Object::new(Attrs::new().with(SECURITY_BARRIER, true).with(SQL, Expr::new("SELECT 1 AS a, 2 AS b;")));
+        let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, SQL.name], &cx).unwrap();
+        let sql: Vec<&str> = out.iter().map(|s| s.sql.as_str()).collect();
+        assert_eq!(
+            sql,
+            ["CREATE OR REPLACE VIEW public.open_orders WITH (security_barrier='true') AS\nSELECT 1 AS a, 2 AS b"]
+        );
+    }
+
+    #[test]
+    fn options_are_altered_in_place() {
+        let state = State::default();
+        let cx = Context::new(Version(150_000), &state);
+        let old = Object::new(Attrs::new().with(SECURITY_BARRIER, true));
+        let new = Object::new(Attrs::new().with(CHECK_OPTION, Text::from("cascaded")));
+        let out = ROOM.alter(&view(), &old, &new, &[SECURITY_BARRIER.name, CHECK_OPTION.name], &cx).unwrap();
+        let sql: Vec<&str> = out.iter().map(|s| s.sql.as_str()).collect();
+        assert_eq!(
+            sql,
+            [
+                "ALTER VIEW public.open_orders RESET (security_barrier)",
+                "ALTER VIEW public.open_orders SET (check_option='cascaded')"
+            ]
+        );
+    }
+}
