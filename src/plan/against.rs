@@ -120,6 +120,7 @@ pub async fn against_loading<'a>(
     let creator = Ident::from(session.user.as_str());
     let mut wanted = Wanted::new(&old, &new, &edges, changes, live.server).by(manage.grants.then_some(&creator));
     wanted.in_place = found.and_back;
+    wanted.outdated = found.outdated;
     wanted.completed = completed;
     wanted.before = before.as_ref();
     let recorded = if wanted.changes.iter().any(|change| matches!(change, Change::Drop(_))) {

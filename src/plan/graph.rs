@@ -17,6 +17,7 @@ use crate::kinds::{self, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Within};
 
 use super::needs::Needs;
+use super::wanted::Wanted;
 
 /// Where a node comes if nothing else decides: renames, what is taken down to be put back, the rest by kind and place, drops.
 pub type Priority = (u8, usize, usize, usize, usize);
@@ -44,7 +45,8 @@ pub struct Graph {
 
 impl Graph {
     /// Builds the graph; `needs` says what a created or altered object needs in the new state.
-    pub fn new(nodes: Vec<Node>, old: &State, new: &State, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) -> Self {
+    pub fn new(nodes: Vec<Node>, wanted: &Wanted<'_>, needs: &dyn Fn(&ObjectId) -> Needs) -> Self {
+        let (old, new, edges) = (wanted.old, wanted.new, wanted.edges);
         let count = nodes.len();
         let mut graph = Self {
             priority: nodes.iter().map(|n| priority(n, old, new)).collect(),
@@ -77,7 +79,7 @@ impl Graph {
         graph.order_renames();
         graph.providers();
         graph.unnamed();
-        graph.siblings();
+        graph.siblings(wanted.outdated);
         graph.partitions(old, new);
         graph.constraints_of_wholes(old, new, edges, needs);
         graph.heirs(old, new);

@@ -28,6 +28,8 @@ pub(super) struct Found {
     pub and_back: FxHashSet<Open>,
     /// The state before with the texts that it has once the renames are done, if that was found out.
     pub followed: Option<State>,
+    /// True if it has texts that the renames change, and nobody could say how.
+    pub outdated: bool,
 }
 
 /// Renames, and the texts that follow them.
@@ -72,7 +74,7 @@ impl<A: Aid> Ladder<'_, A> {
         let open: Vec<Open> = open.iter().filter(|open| !same.contains(open)).cloned().collect();
         let asked: Vec<Open> = open.iter().filter(|open| !hidden(open)).cloned().collect();
         let mut settled = sameness::settle(self.session, old, new, &asked).await?;
-        let mut followed = None;
+        let (mut followed, mut outdated) = (None, false);
         if let Some(following) = self.following {
             // The database knows no new names yet: what it takes for different may only have followed a rename.
             let follows = |open: &Open| following.touches(open) && !settled.same.contains(open);
@@ -82,6 +84,7 @@ impl<A: Aid> Ladder<'_, A> {
             let texts: Vec<Open> = questions.iter().cloned().chain(dropped).collect();
             if !texts.is_empty() {
                 followed = following.renames.follow(self.aid, following.live, &texts, server).await?;
+                outdated = followed.is_none();
             }
             if followed.is_some() {
                 let touched = |u: &Unverified| following.touches(&Open { id: u.id.clone(), attr: u.attr });
@@ -96,6 +99,6 @@ impl<A: Aid> Ladder<'_, A> {
         // What could not be verified is left as it is: for the plan it counts as the same.
         same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
         let answers = Answers { same, in_place: settled.in_place };
-        Ok(Found { answers, unverified, and_back: settled.and_back, followed })
+        Ok(Found { answers, unverified, and_back: settled.and_back, followed, outdated })
     }
 }

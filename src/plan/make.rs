@@ -40,7 +40,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     let nodes = expand::nodes(&wanted.changes, wanted.old, wanted.new, wanted.edges)?;
     let names = Names::new(wanted.new);
     let all_needs = |id: &ObjectId| wanted.new.get(id).map_or_else(Needs::default, |object| names.needs(id, object));
-    let mut graph = Graph::new(nodes, wanted.old, wanted.new, wanted.edges, &all_needs);
+    let mut graph = Graph::new(nodes, wanted, &all_needs);
     graph.break_circles(wanted.old, wanted.new, &names);
     graph.wish_to_fold();
     let maker = Maker::new(wanted, &graph);

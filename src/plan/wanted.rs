@@ -29,6 +29,8 @@ pub struct Wanted<'a> {
     pub in_place: FxHashSet<Open>,
     /// What the states were completed with; it is not an object of the database.
     pub completed: Completed,
+    /// True if `old` has texts that the plan's renames change, and nobody could say how.
+    pub outdated: bool,
     /// What the last revision left, if there is one: what is not in it was made by hand.
     pub recorded: Option<&'a State>,
 }
@@ -47,6 +49,7 @@ impl<'a> Wanted<'a> {
             creator: None,
             in_place: FxHashSet::default(),
             completed: Completed::default(),
+            outdated: false,
             recorded: None,
         }
     }

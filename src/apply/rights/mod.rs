@@ -23,10 +23,14 @@ fn missing(session: &Session) -> String {
              LEFT JOIN pg_roles r ON r.rolname = u.role LEFT JOIN pg_namespace n ON n.nspname = u.schema), \
          owned AS ({owners}) \
          SELECT o.at::int4, pg_get_userbyid(h.holder)::text, COALESCE(w.super, (SELECT rolsuper FROM pg_roles WHERE oid = h.holder)) \
-         FROM owned o JOIN wanted w ON w.at = o.at CROSS JOIN LATERAL (SELECT CASE (SELECT rolname FROM pg_roles WHERE oid = o.owner) \
-             WHEN 'pg_database_owner' THEN (SELECT datdba FROM pg_database WHERE datname = current_database()) \
+         FROM owned o JOIN wanted w ON w.at = o.at CROSS JOIN LATERAL (SELECT CASE \
+             WHEN w.need = 'heirs' THEN (WITH RECURSIVE below (oid) AS (SELECT inhrelid FROM pg_inherits WHERE inhparent = o.oid \
+                 UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid) \
+                 SELECT min(c.relowner::int8)::oid FROM below JOIN pg_class c ON c.oid = below.oid WHERE NOT pg_has_role(c.relowner, 'USAGE')) \
+             WHEN (SELECT rolname FROM pg_roles WHERE oid = o.owner) = 'pg_database_owner' THEN (SELECT datdba FROM pg_database WHERE datname = current_database()) \
              ELSE o.owner END AS holder) h WHERE CASE w.need \
              WHEN 'owner' THEN NOT pg_has_role(owner, 'USAGE') \
+             WHEN 'heirs' THEN h.holder IS NOT NULL \
              WHEN 'of-type' THEN NOT pg_has_role(owner, 'USAGE') AND NOT pg_has_role((SELECT typowner FROM pg_type WHERE oid = 16), 'USAGE') \
              WHEN 'giver' THEN (owner <> w.who OR w.catalog = 'pg_class' AND (SELECT relkind FROM pg_class c WHERE c.oid = o.oid) <> 'c') AND NOT pg_has_role(owner, 'USAGE') \
              WHEN 'give' THEN owner <> w.who AND NOT pg_has_role(w.who, '{set}') \
@@ -159,6 +163,10 @@ fn line(wanted: &Wanted, (owner, is_super): (&str, bool), role: &str, database: 
         }
         "role" | "give" | "acts" => format!("{shown}: {role} may not act as {other}: GRANT {other} TO {role}"),
         "defaults" => format!("{shown}: they are those of {other}: GRANT {other} TO {role}"),
+        "heirs" if is_super => {
+            format!("a table that inherits from {shown} belongs to {owner}, a superuser: connect as {owner}")
+        }
+        "heirs" => format!("a table that inherits from {shown} belongs to {owner}: GRANT {owner} TO {role}"),
         _ if on.catalog == "pg_type" && on.schema == "pg_catalog" => {
             "a cast between types of PostgreSQL's own: only a superuser may create or drop it".into()
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kinds::rights::Right;
-use crate::kinds::{self, LockMode, Need, held};
+use crate::kinds::{self, Heirs, LockMode, Need, held};
 use crate::model::{Address, Ident, Namespace, Within, grantor};
 use crate::plan::{Action, Step};
 use crate::sql;
@@ -74,15 +74,17 @@ impl Made {
     /// What is still needed, after the steps so far.
     fn settled(&self, wanted: Wanted, user: &str) -> Option<Wanted> {
         let Wanted { need, on, role } = wanted;
-        let by_grant =
-            !matches!(need, "owner" | "of-type" | "dropper" | "giver" | "give" | "role" | "defaults" | "superuser");
+        let by_grant = !matches!(
+            need,
+            "owner" | "heirs" | "of-type" | "dropper" | "giver" | "give" | "role" | "defaults" | "superuser"
+        );
         if by_grant
             && (self.granted.contains(&key(&on)) || need == "holds" && self.granted.contains(&key(&schema(&on.schema))))
         {
             return None;
         }
         match (need, self.given.get(&key(&on))) {
-            ("owner" | "dropper" | "grantor" | "giver", Some(to)) if role.is_empty() || need == "giver" => {
+            ("owner" | "heirs" | "dropper" | "grantor" | "giver", Some(to)) if role.is_empty() || need == "giver" => {
                 return Some(Wanted::of("acts", on, to));
             }
             // It has no privileges left on what it created and gave away, except those that everybody has.
@@ -127,6 +129,8 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
         let lets = room.need() == Need::Grantor || room.need() == Need::Given && step.action == Action::Create;
         if !lets {
             here.extend(on_tables(room.need(), step, kind.address));
+            let reaches = room.heirs(step.action == Action::Drop) == Heirs::All;
+            here.extend(on_heirs(step, reaches && room.need() == Need::Owner));
         }
         let locked = step.lock.iter().chain(&step.locks).flat_map(|(_, on)| targets(on));
         // Without USAGE on its schema, a new object is of no use to the role that creates it.
@@ -358,6 +362,21 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
         // The owner of a schema may drop what is in it.
         (_, Action::Drop) if in_schema => all("dropper"),
         _ => all("owner"),
+    }
+}
+
+/// What is done to a table is done to those that inherit from it: PostgreSQL asks for their owners' rights, too. To inherit from a table
+/// takes its owner's rights, to leave it does not.
+fn on_heirs(step: &Step, reaches: bool) -> Vec<Wanted> {
+    let all = |need: &'static str, locks: &[(LockMode, String)]| -> Vec<Wanted> {
+        let tables = locks.iter().flat_map(|(_, on)| targets(on));
+        tables.map(|on| Wanted::new(need, on)).collect()
+    };
+    let says = |words: &str| step.sql.split(['"', '\'']).next().is_some_and(|head| head.contains(words));
+    match step.lock.as_slice() {
+        _ if says(" INHERIT ") && !says(" NO INHERIT ") => all("owner", &step.locks),
+        own if reaches && !says(" ONLY ") => all("heirs", own),
+        _ => Vec::new(),
     }
 }
 

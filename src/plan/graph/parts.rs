@@ -138,13 +138,19 @@ impl Graph {
     }
 
     /// Within a table: columns change (by more than their names) before constraints, indexes and triggers are created, and after those are dropped.
-    pub(super) fn siblings(&mut self) {
+    /// `outdated`: what is dropped still has texts with the names from before the renames, and has to come back after these are undone.
+    pub(super) fn siblings(&mut self, outdated: bool) {
         let column = |id: &ObjectId| id.kind().address == Address::MemberOf;
+        let changes = |act: &Act| match act {
+            Act::Create | Act::Alter(_) => true,
+            Act::Rename(_) => outdated,
+            Act::Drop | Act::Rebuild(_) => false,
+        };
         let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate() {
             let Some(parent) = node.id.parent().filter(|p| p.kind().address != Address::Schema) else { continue };
             let (columns, others) = by_parent.entry(parent.clone()).or_default();
-            if column(&node.id) && matches!(node.act, Act::Create | Act::Alter(_)) {
+            if column(&node.id) && changes(&node.act) {
                 columns.push(i);
             } else if !column(&node.id) && node.id.kind().address != Address::Facet {
                 others.push(i);
