@@ -26,7 +26,12 @@ impl Maker<'_> {
             let keys = turn.with.iter().filter_map(|n| state.get(&self.graph.nodes[*n].id).zip(Some(*n)));
             for (object, n) in keys {
                 let Some((mode, other)) = room(self.graph.nodes[n].id.kind()).reaches(object, drops) else { continue };
-                let parts = inheritance::partitions(state, &other).into_iter().filter(|part| self.is_there(part));
+                let parts = inheritance::partitions(state, &other);
+                if drops && !parts.is_empty() && !self.wanted.server.at_least(15) {
+                    // Only the partitions have triggers for the key (since 15 those have the whole's above them).
+                    out.retain(|(_, on)| *on != other.to_string());
+                }
+                let parts = parts.into_iter().filter(|part| self.is_there(part));
                 out.extend(parts.map(|part| (mode, part.to_string())).collect::<Vec<_>>());
             }
         }
