@@ -6,7 +6,7 @@ use crate::kinds::refs::Refs;
 use crate::kinds::{self, Direction, room};
 use crate::model::{Address, Edges, Namespace, ObjectId, State, Text};
 
-use super::{Act, Graph, keys};
+use super::{Act, Graph, Node, keys};
 use crate::plan::needs::Needs;
 
 impl Graph {
@@ -146,15 +146,27 @@ impl Graph {
             Act::Rename(_) => outdated,
             Act::Drop | Act::Rebuild(_) => false,
         };
+        // A column that comes back is filled before the triggers do that would fire.
+        let fires =
+            |node: &Node| node.id.kind().address == Address::NamedOn && node.id.kind().namespace == Namespace::Own;
         let mut by_parent: FxHashMap<ObjectId, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
+        let mut gone: Vec<usize> = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
             let Some(parent) = node.id.parent().filter(|p| p.kind().address != Address::Schema) else { continue };
             let (columns, others) = by_parent.entry(parent.clone()).or_default();
             if column(&node.id) && changes(&node.act) {
                 columns.push(i);
+            } else if column(&node.id) && node.act == Act::Drop && self.into[i].is_none() {
+                gone.push(i);
             } else if !column(&node.id) && node.id.kind().address != Address::Facet {
                 others.push(i);
             }
+        }
+        for column in gone {
+            let of_table = self.nodes[column].id.parent().and_then(|table| by_parent.get(table));
+            let triggers = of_table.into_iter().flat_map(|(_, others)| others);
+            let first = triggers.filter(|i| self.nodes[**i].act == Act::Drop && fires(&self.nodes[**i]));
+            first.copied().collect::<Vec<_>>().into_iter().for_each(|trigger| self.rather_before(trigger, column));
         }
         for (columns, others) in by_parent.into_values() {
             if columns.len() * others.len() > 100_000 {
