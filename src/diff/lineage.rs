@@ -99,7 +99,6 @@ fn depend_alike(edges: &mut Edges, origin: &ObjectId, id: &ObjectId) {
 /// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
 fn move_along<'s>(here: &'s State, there: &'s State) -> impl Iterator<Item = &'s ObjectId> {
     let column = |id: &ObjectId| id.kind().address == Address::MemberOf && id.parent().is_some_and(|t| there.has(t));
-    let says_all = |object: &Object| object.value("type").is_some();
     let gone =
         here.iter().filter(move |(id, object)| says_all(object) && !there.get(id).is_some_and(says_all) && column(id));
     let own = |id: &ObjectId| room(id.kind()).inherited_from(id, here).is_empty();

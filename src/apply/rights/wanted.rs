@@ -365,6 +365,12 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
     }
 }
 
+/// What a statement says before its first string, without quoted names.
+fn unquoted(sql: &str) -> String {
+    let outside: String = sql.split('"').step_by(2).collect();
+    outside.split('\'').next().unwrap_or_default().to_owned()
+}
+
 /// What is done to a table is done to those that inherit from it: PostgreSQL asks for their owners' rights, too. To inherit from a table
 /// takes its owner's rights, to leave it does not.
 fn on_heirs(step: &Step, reaches: bool) -> Vec<Wanted> {
@@ -372,7 +378,8 @@ fn on_heirs(step: &Step, reaches: bool) -> Vec<Wanted> {
         let tables = locks.iter().flat_map(|(_, on)| targets(on));
         tables.map(|on| Wanted::new(need, on)).collect()
     };
-    let says = |words: &str| step.sql.split(['"', '\'']).next().is_some_and(|head| head.contains(words));
+    let head = unquoted(&step.sql);
+    let says = |words: &str| head.contains(words);
     match step.lock.as_slice() {
         _ if says(" INHERIT ") && !says(" NO INHERIT ") => all("owner", &step.locks),
         own if reaches && !says(" ONLY ") => all("heirs", own),
@@ -400,4 +407,15 @@ fn on_tables(need: Need, step: &Step, address: Address) -> Vec<Wanted> {
     let refers = step.action == Action::Create && step.lock.as_ref().is_none_or(|(_, on)| is_own(on));
     let reached = step.locks.iter().filter(|_| refers);
     claimed.chain(reached.flat_map(|(_, on)| targets(on)).map(|on| Wanted::new("references", on))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_names_and_strings_do_not_count() {
+        assert_eq!(unquoted("ALTER TABLE a.\"T\" INHERIT b.\"it's ONLY\""), "ALTER TABLE a. INHERIT b.");
+        assert_eq!(unquoted("ALTER TABLE t ADD CHECK (v <> ' ONLY ')"), "ALTER TABLE t ADD CHECK (v <> ");
+    }
 }
