@@ -172,6 +172,11 @@ fn says_all(object: &Object) -> bool {
     object.value("type").is_some()
 }
 
+/// True for a column that something else makes, such as a parent, a type or a view's query: here stands only what more there is to it.
+pub fn is_only_described(id: &ObjectId, state: &State) -> bool {
+    id.kind().address == Address::MemberOf && state.get(id).is_some_and(|own| !says_all(own))
+}
+
 /// Where a part of a table gets what it does not declare itself: nowhere, if it declares everything, as a column with a type does.
 pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
     let declares = |own: &Object| says_all(own) || id.kind().address != Address::MemberOf;

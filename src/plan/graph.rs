@@ -125,12 +125,13 @@ impl Graph {
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
-            // A column that its table has from elsewhere is not dropped when nothing more is said of it: what it had of its own goes by
-            // itself, and before the column does that it comes from.
+            // A column that its table has from elsewhere, or a view's, is not dropped when nothing more is said of it: what it had of its
+            // own goes by itself, and before the column does that it comes from.
             let origins = parent.map(|column| lineage::completed_by(column, old)).unwrap_or_default();
             let from_elsewhere: Vec<usize> = origins.iter().filter_map(|o| self.drops.get(o).copied()).collect();
             from_elsewhere.into_iter().for_each(|origin| self.before(*node, origin));
-            let parent = if origins.is_empty() { parent } else { parent.and_then(ObjectId::parent) };
+            let stays = |column: &&ObjectId| !origins.is_empty() || lineage::is_only_described(column, old);
+            let parent = if parent.as_ref().is_some_and(stays) { parent.and_then(ObjectId::parent) } else { parent };
             let into = with.iter().chain(parent).find_map(|p| self.drops.get(p).copied());
             match into {
                 Some(parent) if room(id.kind()).goes_first() => self.before(*node, parent),
