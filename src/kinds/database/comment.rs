@@ -1,13 +1,16 @@
 //! Comments on any object: `comment "…"`.
 
 use crate::catalog::{Book, Row, Version, class};
-use crate::kinds::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, room, target};
+use crate::kinds::{Context, Disturbance, Folded, LockMode, Reaction, Room, Statement, acl, room, target};
 use crate::model::{
     Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Text, Within, attr,
 };
 use crate::sql;
 
 const TEXT: Key<Text> = Key::new("text");
+
+/// What initdb says of schema public. It is template0's state, so files leave it out, and it comes back once they say nothing else.
+const OF_PUBLIC: &str = "standard public schema";
 
 static ATTRS: [Attr; 1] = [attr(TEXT, Shape::Text, Form::Argument, OnChange::Alter, "The comment.")];
 
@@ -55,9 +58,7 @@ impl Room for Comment {
 
     fn read(&self, row: &mut Row, id: &ObjectId, _: &Book) -> Option<Object> {
         let text = row.text();
-        // initdb's own comment on schema public is template0's state.
-        let initial =
-            &*text == "standard public schema" && id.parent().is_some_and(|p| p.kind().address == Address::Schema);
+        let initial = id.parent().is_some_and(acl::is_initial) && &*text == OF_PUBLIC;
         let mut object = Object::default();
         object.attrs.set(TEXT, text);
         (!initial).then_some(object)
@@ -85,6 +86,7 @@ impl Room for Comment {
     fn drop(&self, id: &ObjectId, _: &Object, cx: &Context<'_>) -> Result<Vec<Statement>> {
         match id.parent().filter(|parent| room(parent.kind()).provides_unknown()) {
             Some(extension) => Ok(vec![control_file(extension)]),
+            None if id.parent().is_some_and(acl::is_initial) => Ok(vec![statement(id, &sql::literal(OF_PUBLIC), cx)]),
             None => Ok(vec![statement(id, "NULL", cx)]),
         }
     }
