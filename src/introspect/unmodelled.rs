@@ -68,6 +68,24 @@ const ENTRIES: &[Entry] = &[
          JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgenabled <> p.tgenabled AND NOT p.tgisinternal",
     ),
     part(
+        "index",
+        "attached to an index that not all partitions have",
+        "SELECT 1259::oid, c.oid, c.relnamespace, NULL::text FROM pg_index i JOIN pg_inherits h ON h.inhparent = i.indexrelid \
+         JOIN pg_class c ON c.oid = h.inhrelid WHERE NOT i.indisvalid",
+    ),
+    part(
+        "primary-key",
+        "not all partitions have it",
+        "SELECT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_index i JOIN pg_constraint n ON n.conindid = i.indexrelid \
+         JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND c.relkind = 'I' AND n.contype = 'p'",
+    ),
+    part(
+        "unique",
+        "not all partitions have it",
+        "SELECT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_index i JOIN pg_constraint n ON n.conindid = i.indexrelid \
+         JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND c.relkind = 'I' AND n.contype = 'u'",
+    ),
+    part(
         "foreign-key",
         "its triggers were disabled or enabled by hand",
         "SELECT DISTINCT 2606::oid, n.oid, n.connamespace, NULL::text FROM pg_trigger t JOIN pg_constraint n ON n.oid = t.tgconstraint \

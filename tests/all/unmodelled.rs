@@ -41,6 +41,22 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["foreign-key c_a_fkey on public.c (its triggers were disabled or enabled by hand)"],
     ),
     (
+        "indexes and keys of some partitions",
+        "CREATE TABLE whole (a int NOT NULL, b int NOT NULL) PARTITION BY LIST (a);
+         CREATE TABLE one PARTITION OF whole FOR VALUES IN (1); CREATE TABLE two PARTITION OF whole FOR VALUES IN (2);
+         CREATE INDEX all_b ON whole (b); CREATE INDEX few_b ON ONLY whole (b); CREATE INDEX own_b ON one (b); CREATE INDEX two_b ON two (b);
+         ALTER INDEX few_b ATTACH PARTITION own_b; CREATE INDEX done ON ONLY whole (b, a); CREATE INDEX one_ba ON one (b, a);
+         CREATE INDEX two_ba ON two (b, a); ALTER INDEX done ATTACH PARTITION one_ba; ALTER INDEX done ATTACH PARTITION two_ba;
+         ALTER TABLE ONLY whole ADD PRIMARY KEY (a); ALTER TABLE ONLY whole ADD UNIQUE (a, b); ALTER TABLE one ADD UNIQUE (a, b);
+         ALTER INDEX whole_a_b_key ATTACH PARTITION one_a_b_key; ALTER TABLE whole ADD UNIQUE (b, a)",
+        &[
+            "index public.one_a_b_key (attached to an index that not all partitions have)",
+            "index public.own_b (attached to an index that not all partitions have)",
+            "primary-key whole_pkey on public.whole (not all partitions have it)",
+            "unique whole_a_b_key on public.whole (not all partitions have it)",
+        ],
+    ),
+    (
         "what goes with an extension",
         "CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
          ALTER INDEX i DEPENDS ON EXTENSION plpgsql; ALTER FUNCTION f() DEPENDS ON EXTENSION plpgsql",
