@@ -21,7 +21,7 @@ const TIMES: u32 = 20;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static HEEDED: AtomicBool = AtomicBool::new(false);
-static PROMPTING: AtomicBool = AtomicBool::new(false);
+static PROMPTING: Mutex<Option<&str>> = Mutex::new(None);
 static WRITING: AtomicU32 = AtomicU32::new(0);
 static NOTICE: Notify = Notify::const_new();
 static SESSIONS: Mutex<Vec<(u64, Canceller)>> = Mutex::new(Vec::new());
@@ -47,11 +47,12 @@ pub fn error() -> Error {
     Error::new(Class::Interrupted, "interrupted")
 }
 
-/// While a question is on the terminal nothing runs: a signal ends the command then.
-pub fn while_prompting<T>(ask: impl FnOnce() -> T) -> T {
-    PROMPTING.store(true, Ordering::SeqCst);
+/// While a question is on the terminal nothing runs: a signal ends the command then, with `farewell` as its last line.
+pub fn while_prompting<T>(farewell: &'static str, ask: impl FnOnce() -> T) -> T {
+    let prompting = |farewell| *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner) = farewell;
+    prompting(Some(farewell));
     let answer = ask();
-    PROMPTING.store(false, Ordering::SeqCst);
+    prompting(None);
     answer
 }
 
@@ -153,7 +154,11 @@ async fn end() {
 }
 
 async fn first() {
-    if PROMPTING.load(Ordering::SeqCst) || !HEEDED.load(Ordering::SeqCst) {
+    let farewell = *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(farewell) = farewell {
+        eprintln!("\n{farewell}");
+    }
+    if farewell.is_some() || !HEEDED.load(Ordering::SeqCst) {
         end().await;
     }
     ASKED.store(true, Ordering::SeqCst);

@@ -317,7 +317,9 @@ impl App {
         }
         anstream::eprint!("{} [y/N] ", finish(question));
         let mut answer = String::new();
-        let read = interrupt::while_prompting(|| std::io::stdin().lock().read_line(&mut answer));
+        let read = interrupt::while_prompting("error: interrupted; nothing was changed", || {
+            std::io::stdin().lock().read_line(&mut answer)
+        });
         match (read, answer.trim()) {
             (Ok(_), "y" | "Y" | "yes") => Ok(()),
             _ => Err(Error::refused("not approved; nothing was changed")),

@@ -53,8 +53,9 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
     let mut put: [Vec<(ObjectId, Object)>; 2] = Default::default();
     let mut origins: Vec<(ObjectId, ObjectId)> = Vec::new();
     for id in parts {
-        let inherited = [&*old, &*new].map(|state| !room(id.kind()).inherited_from(&id, state).is_empty());
-        if inherited[0] != inherited[1] {
+        let from = [&*old, &*new].map(|state| room(id.kind()).inherited_from(&id, state));
+        if from[0] != from[1] {
+            let inherited = from.map(|origins| !origins.is_empty());
             origins.extend(room(id.kind()).inherited_from(&id, old).into_iter().next().map(|from| (from, id.clone())));
             let whole = [&*old, &*new].map(|state| whole(state, &id));
             for (side, object) in whole.into_iter().enumerate().filter(|(side, _)| inherited[*side]) {

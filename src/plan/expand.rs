@@ -132,6 +132,11 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                     if matches!(fates.get(dependent), Some(Fate::Alter(attrs)) if attrs.contains(&"type")) {
                         continue;
                     }
+                    // "cannot alter inherited column": the parent's takes it along.
+                    if [old, new].iter().all(|state| !room.inherited_from(dependent, state).is_empty()) {
+                        disturbed.push(Disturbance::Retyped(dependent.clone()));
+                        continue;
+                    }
                     let rebuilt = match fates.get_mut(id) {
                         Some(Fate::Rebuild(columns)) => columns,
                         Some(fate) => {

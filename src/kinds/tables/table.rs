@@ -130,7 +130,12 @@ impl Room for Table {
         match () {
             () if inheritance::leaves(old, new) => Direction::Takes,
             () if inheritance::leaves(new, old) => Direction::Gives,
-            () => Direction::Any,
+            // "cannot rewrite table used as a catalog table": whatever may rewrite it comes while it is none.
+            () => match [old, new].map(|table| is_catalog(&table.get(WITH).unwrap_or_default()).is_some_and(says_true)) {
+                [true, false] => Direction::Takes,
+                [false, true] => Direction::Gives,
+                _ => Direction::Any,
+            },
         }
     }
 
@@ -246,6 +251,12 @@ impl Room for Table {
 /// The one storage parameter of tables whose change keeps readers waiting (src/backend/access/common/reloptions.c).
 fn is_catalog<'a>(options: &[&'a Text]) -> Option<&'a Text> {
     options.iter().find(|option| option.starts_with("user_catalog_table=")).copied()
+}
+
+/// True for an option that is switched on, in any spelling that PostgreSQL takes (src/backend/utils/adt/bool.c).
+fn says_true(option: &Text) -> bool {
+    let value = option.split_once('=').map_or("", |(_, value)| value).to_ascii_lowercase();
+    value == "on" || ["1", "t", "y"].iter().any(|first| value.starts_with(first))
 }
 
 /// True if a foreign key points to the partitioned table, or to one that it is a part of: such a key holds every partition.

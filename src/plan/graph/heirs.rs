@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diff::lineage;
-use crate::kinds::inheritance;
+use crate::kinds::{inheritance, room};
 use crate::model::{Address, Namespace, ObjectId, State};
 
 use super::{Act, Graph, is_inheritable};
@@ -17,9 +17,6 @@ impl Graph {
             if let Some(table) = part.parent().filter(|_| is_inheritable(part)) {
                 by_table.entry(table.clone()).or_default().push(i);
             }
-        }
-        if by_table.is_empty() {
-            return;
         }
         let heirs = [old, new].map(inheritance::heirs);
         let mut found = Vec::new();
@@ -50,6 +47,27 @@ impl Graph {
         }
         for (heir, node) in gone {
             self.rather_before(heir, node);
+        }
+        self.types_of_heirs(old, new);
+    }
+
+    /// A type is made again while a column of it is nobody's but its table's: after that leaves its parent, before it gets one.
+    fn types_of_heirs(&mut self, old: &State, new: &State) {
+        let mut found = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let Act::Rebuild(columns) = &node.act else { continue };
+            for column in columns {
+                let Some(table) = column.parent().and_then(|table| self.alters.get(table)) else { continue };
+                let inherited = |state: &State| !room(column.kind()).inherited_from(column, state).is_empty();
+                match (inherited(old), inherited(new)) {
+                    (true, false) => found.push((*table, i)),
+                    (false, true) => found.push((i, *table)),
+                    _ => {}
+                }
+            }
+        }
+        for (first, then) in found {
+            self.before(first, then);
         }
     }
 
