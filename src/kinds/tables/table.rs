@@ -131,7 +131,8 @@ impl Room for Table {
             () if inheritance::leaves(old, new) => Direction::Takes,
             () if inheritance::leaves(new, old) => Direction::Gives,
             // "cannot rewrite table used as a catalog table": whatever may rewrite it comes while it is none.
-            () => match [old, new].map(|table| is_catalog(&table.get(WITH).unwrap_or_default()).is_some_and(says_true)) {
+            () => match [old, new].map(|table| is_catalog(&table.get(WITH).unwrap_or_default()).is_some_and(says_true))
+            {
                 [true, false] => Direction::Takes,
                 [false, true] => Direction::Gives,
                 _ => Direction::Any,
