@@ -1,6 +1,8 @@
 //! Splits SQL text into tokens by PostgreSQL's lexical rules (src/backend/parser/scan.l), without a grammar, so that no text can make it
 //! fail.
 
+use super::escapes;
+
 /// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -36,19 +38,38 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The text between the quotes, doubled ones made single.
+    /// What the quotes mean: doubled ones are single, and escapes are what they stand for. `U&` has its escapes behind a backslash, if no
+    /// UESCAPE says otherwise (`escaped_by`).
     pub fn content(&self) -> String {
+        self.escaped_by('\\')
+    }
+
+    /// As `content`, with what UESCAPE says.
+    pub fn escaped_by(&self, unicode: char) -> String {
         let Some((prefix, quote)) = self.text.find(['\'', '"']).and_then(|at| Some((at, self.text.get(at..=at)?)))
         else {
             return self.text.to_string();
         };
         let inside = self.text.get(prefix + 1..self.text.len() - usize::from(self.closed)).unwrap_or("");
-        let backslash = is_escape(&self.text[..prefix]);
+        let escape = match &self.text[..prefix] {
+            prefix if is_escape(prefix) => Some('\\'),
+            prefix if prefix.eq_ignore_ascii_case("u&") => Some(unicode),
+            _ => None,
+        };
         let mut out = String::with_capacity(inside.len());
         let mut chars = inside.chars();
         while let Some(c) = chars.next() {
-            if c == '\\' && backslash {
-                out.extend(chars.next());
+            if Some(c) == escape {
+                let (meant, used) = match is_escape(&self.text[..prefix]) {
+                    true => escapes::in_string(chars.as_str()),
+                    false => escapes::in_unicode(chars.as_str(), c),
+                };
+                out.extend(meant);
+                chars = chars.as_str().get(used..).unwrap_or("").chars();
+            } else if quote.starts_with(c) && !chars.as_str().starts_with(c) {
+                // Another part of the string begins.
+                let rest = chars.as_str();
+                chars = continuation(rest).and_then(|at| rest.get(at + 1..)).unwrap_or("").chars();
             } else {
                 out.push(c);
                 if quote.starts_with(c) {
@@ -120,8 +141,8 @@ fn first(rest: &str) -> Option<(Kind, Option<usize>)> {
     let c = rest.chars().next()?;
     let until = |ends: &dyn Fn(char) -> bool| Some(rest.find(ends).unwrap_or(rest.len()));
     Some(match c {
-        _ if c.is_whitespace() => (Kind::Space, until(&|c| !c.is_whitespace())),
-        '-' if rest.starts_with("--") => (Kind::Comment, until(&|c| c == '\n')),
+        _ if is_space(c) => (Kind::Space, until(&|c| !is_space(c))),
+        '-' if rest.starts_with("--") => (Kind::Comment, until(&is_newline)),
         '/' if rest.starts_with("/*") => (Kind::Comment, comment(rest)),
         '\'' => (Kind::String, quoted(rest, '\'', false)),
         '"' => (Kind::Quoted, quoted(rest, '"', false)),
@@ -129,12 +150,43 @@ fn first(rest: &str) -> Option<(Kind, Option<usize>)> {
             Some(tag) => (Kind::Dollars, rest[tag.len()..].find(tag).map(|end| end + 2 * tag.len())),
             None => (Kind::Symbol, Some(1)),
         },
-        // `1..10` and `1.e` cannot precede a name, so a greedy number loses none.
-        '0'..='9' => (Kind::Number, until(&|c| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))),
+        '0'..='9' => (Kind::Number, Some(number(rest))),
         _ if is_start(c) => word(rest),
         ':' if rest.starts_with("::") => (Kind::Symbol, Some(2)),
         _ => (Kind::Symbol, Some(c.len_utf8())),
     })
+}
+
+/// White space to PostgreSQL, which takes every character beyond ASCII for a letter.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+fn is_newline(c: char) -> bool {
+    matches!(c, '\n' | '\r')
+}
+
+/// The length of a number. What follows it directly is a word (before 15) or an error: `1E'…'` is a number and a string with escapes.
+fn number(text: &str) -> usize {
+    let digits = |from: usize| {
+        let rest = text.get(from..).unwrap_or("");
+        from + rest.find(|c: char| !(c.is_ascii_digit() || c == '_')).unwrap_or(rest.len())
+    };
+    let radix =
+        text.get(..2).filter(|prefix| ["0x", "0o", "0b"].iter().any(|known| prefix.eq_ignore_ascii_case(known)));
+    if radix.is_some() && text[2..].starts_with(|c: char| c.is_ascii_hexdigit() || c == '_') {
+        return 2 + text[2..].find(|c: char| !(c.is_ascii_hexdigit() || c == '_')).unwrap_or(text.len() - 2);
+    }
+    let mut end = digits(0);
+    while text[end..].starts_with('.') {
+        end = digits(end + 1);
+    }
+    let exponent = text[end..].starts_with(['e', 'E']).then(|| end + 1);
+    let exponent = exponent.map(|at| at + usize::from(text[at..].starts_with(['+', '-'])));
+    match exponent {
+        Some(at) if text[at..].starts_with(|c: char| c.is_ascii_digit()) => digits(at),
+        _ => end,
+    }
 }
 
 fn is_start(c: char) -> bool {
@@ -159,9 +211,37 @@ fn word(text: &str) -> (Kind, Option<usize>) {
         ("u" | "U", Some("&'")) => (Kind::String, with(1, quoted(&after[1..], '\'', false))),
         ("u" | "U", Some("&\"")) => (Kind::Quoted, with(1, quoted(&after[1..], '"', false))),
         ("e" | "E" | "b" | "B" | "x" | "X" | "n" | "N", _) if after.starts_with('\'') => {
-            (Kind::String, with(0, quoted(after, '\'', is_escape(word))))
+            (Kind::String, with(0, continued(after, is_escape(word))))
         }
         _ => (Kind::Word, Some(end)),
+    }
+}
+
+/// The length of a string with all that continues it: after white space with a newline, another one is a part of it, and has its escapes.
+fn continued(text: &str, backslash: bool) -> Option<usize> {
+    let mut end = quoted(text, '\'', backslash)?;
+    while let Some(next) = continuation(&text[end..]).filter(|_| backslash) {
+        end += next + quoted(&text[end + next..], '\'', backslash)?;
+    }
+    Some(end)
+}
+
+/// How far it is to the quote that continues a string, if one does (`quotecontinue` of scan.l): there is a newline in between, and nothing
+/// but white space and comments that end with a line.
+fn continuation(text: &str) -> Option<usize> {
+    let mut at = 0;
+    let mut newline = false;
+    loop {
+        let rest = &text[at..];
+        let c = rest.chars().next()?;
+        if rest.starts_with("--") {
+            at += rest.find(is_newline)?;
+        } else if is_space(c) {
+            newline |= is_newline(c);
+            at += 1;
+        } else {
+            return (c == '\'' && newline).then_some(at);
+        }
     }
 }
 
@@ -255,11 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn pieces_end_where_postgresql_ends_them() {
+        let last = |text: &str| pieces(text).last().map(|piece| (piece.kind, piece.text.to_string())).unwrap();
+        for (text, kind, end) in [
+            ("-- a\r;", Kind::Symbol, ";"),
+            ("E'a' \n -- x\r 'b\\''", Kind::String, "E'a' \n -- x\r 'b\\''"),
+            ("E'a' 'b\\'", Kind::String, "'b\\'"),
+            ("'a'\n'b\\'", Kind::String, "'b\\'"),
+            ("E'a' /* \n */\n'b\\'", Kind::String, "'b\\'"),
+            ("1E'\\''", Kind::String, "E'\\''"),
+            ("1.5e-3", Kind::Number, "1.5e-3"),
+            ("0xfe", Kind::Number, "0xfe"),
+            ("1or", Kind::Word, "or"),
+            ("a\u{a0}", Kind::Word, "a\u{a0}"),
+        ] {
+            assert_eq!(last(text), (kind, end.to_string()), "{text:?}");
+        }
+    }
+
+    #[test]
     fn content_is_what_the_quotes_mean() {
         let content = |text: &str| pieces(text).next().unwrap().content();
         assert_eq!(
-            ["'a''b'", "\"a\"\"\"", "E'it\\'s '''", "'\\'", "U&\"d\\0061t\"", "'open"].map(content),
-            ["a'b", "a\"", "it's '", "\\", "d\\0061t", "open"]
+            ["'a''b'", "\"a\"\"\"", "E'it\\'s '''", "'\\'", "U&\"d\\0061t\"", "'open", "E'a'\n'b'''"].map(content),
+            ["a'b", "a\"", "it's '", "\\", "dat", "open", "ab'"]
         );
     }
 

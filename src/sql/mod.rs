@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod conversion;
+mod escapes;
 pub mod lex;
 pub mod names;
 pub mod operators;

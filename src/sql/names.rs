@@ -264,22 +264,44 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 
 /// Tokens with the places where they begin.
 pub(super) fn spans(text: &str) -> Vec<(Token, usize)> {
-    let token = |piece: Piece<'_>| {
-        Some(match (piece.kind, piece.text) {
-            (Kind::Space | Kind::Comment, _) => return None,
-            (Kind::String, _) => Token::String(piece.content()),
-            (Kind::Quoted, _) => Token::Word { text: piece.content(), quoted: true },
-            (Kind::Word, word) => Token::Word { text: word.to_ascii_lowercase(), quoted: false },
-            (Kind::Symbol, ".") => Token::Dot,
-            (Kind::Symbol, "(") => Token::Open,
-            (Kind::Symbol, ")") => Token::Close,
-            (Kind::Symbol, ",") => Token::Comma,
-            (Kind::Symbol, "*") => Token::Star,
-            (Kind::Symbol, "::") => Token::Cast,
-            (Kind::Symbol | Kind::Dollars | Kind::Number, _) => Token::Other,
-        })
+    let pieces: Vec<Piece<'_>> =
+        lex::pieces(text).filter(|piece| !matches!(piece.kind, Kind::Space | Kind::Comment)).collect();
+    let token = |at: usize, piece: &Piece<'_>| match (piece.kind, piece.text) {
+        (Kind::String, _) => Token::String(content(piece, &pieces[at + 1..])),
+        (Kind::Quoted, _) => Token::Word { text: truncated(content(piece, &pieces[at + 1..])), quoted: true },
+        (Kind::Word, word) => Token::Word { text: truncated(word.to_ascii_lowercase()), quoted: false },
+        (Kind::Symbol, ".") => Token::Dot,
+        (Kind::Symbol, "(") => Token::Open,
+        (Kind::Symbol, ")") => Token::Close,
+        (Kind::Symbol, ",") => Token::Comma,
+        (Kind::Symbol, "*") => Token::Star,
+        (Kind::Symbol, "::") => Token::Cast,
+        _ => Token::Other,
     };
-    lex::pieces(text).filter_map(|piece| Some((token(piece)?, piece.at))).collect()
+    pieces.iter().enumerate().map(|(at, piece)| (token(at, piece), piece.at)).collect()
+}
+
+/// What a string or name stands for; `UESCAPE '!'` may follow one with Unicode escapes.
+fn content(piece: &Piece<'_>, then: &[Piece<'_>]) -> String {
+    match then {
+        [word, escape, ..]
+            if piece.text.starts_with(['U', 'u'])
+                && word.text.eq_ignore_ascii_case("uescape")
+                && escape.kind == Kind::String =>
+        {
+            piece.escaped_by(escape.content().chars().next().unwrap_or('\\'))
+        }
+        _ => piece.content(),
+    }
+}
+
+/// The longest name that PostgreSQL keeps, in bytes (NAMEDATALEN - 1).
+const LONGEST: usize = 63;
+
+/// A name as PostgreSQL cuts it: silently, before it looks for the object.
+pub(super) fn truncated(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(LONGEST));
+    name
 }
 
 #[cfg(test)]
@@ -300,7 +322,9 @@ mod tests {
     #[test]
     fn strings_comments_and_bodies_hold_no_names() {
         assert_eq!(found("'a.b' -- c\n + /* d /* e */ f */ g || $x$ h $x$ || E'it\\'s i' || $1"), ["g"]);
-        assert_eq!(found("U&\"d\\0061t\" || B'101'"), ["d\\0061t"]);
+        assert_eq!(found("U&\"d\\0061t\" || B'101'"), ["dat"]);
+        assert_eq!(found("m.U&\"t!0074\" UESCAPE '!' || 1"), ["m.tt", "uescape"]);
+        assert_eq!(found(&"t".repeat(70)), ["t".repeat(63)]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ pub fn find(text: &str) -> Vec<Name> {
     let tokens = spans(text);
     let mut out = Vec::new();
     let mut at = 0;
-    while let Some((_, start)) = tokens.get(at) {
+    while let Some((token, start)) = tokens.get(at) {
+        out.extend(implied(token).iter().map(|name| Name { parts: vec![(*name).to_string()], call: false }));
         let mut end = *start;
         // Symbols without a gap are one operator: comments were left out, and make a gap.
         let mut next = at;
@@ -37,6 +38,23 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
+/// The operators that a keyword stands for, which PostgreSQL looks up along the path (src/backend/parser/gram.y, parse_expr.c and
+/// parse_clause.c).
+fn implied(token: &Token) -> &'static [&'static str] {
+    match token {
+        Token::Word { text, quoted: false } => match text.as_str() {
+            "between" => &[">=", "<=", "<", ">"],
+            "case" | "distinct" | "natural" | "nullif" | "using" => &["="],
+            "ilike" => &["~~*", "!~~*"],
+            "in" => &["=", "<>"],
+            "like" => &["~~", "!~~"],
+            "similar" => &["~", "!~"],
+            _ => &[],
+        },
+        _ => &[],
+    }
+}
+
 /// True for the characters that operators are made of.
 pub fn is_operator(c: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(c)
@@ -56,6 +74,13 @@ mod tests {
         assert_eq!(found("a === b AND c OPERATOR(app.@>) -d"), ["===", "app.@>", "-"]);
         assert_eq!(found("a<-1 or b @- c or d --e\n* f/* g */<h"), ["<", "@-", "*", "<"]);
         assert_eq!(found("'a = b' || $x$ + $x$ || 1.5 :: int"), ["||", "||"]);
+    }
+
+    #[test]
+    fn keywords_stand_for_operators() {
+        let found = |text: &str| find(text).iter().map(|n| n.parts.join(".")).collect::<Vec<_>>();
+        assert_eq!(found("a NOT IN (b) OR \"in\" LIKE 'in'"), ["=", "<>", "~~", "!~~"]);
+        assert_eq!(found("CASE a WHEN b THEN 1 END BETWEEN c AND d"), ["=", ">=", "<=", "<", ">"]);
     }
 
     #[test]
