@@ -22,7 +22,7 @@ use crate::catalog::{Connect, Session, interrupt};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
 use crate::model::{Class, Error, ObjectId, Result, State};
 use crate::plan::chain::Chain;
-use crate::plan::{Finding, Hazard, Plan, Step, captured};
+use crate::plan::{Finding, Hazard, Plan, Step, beyond, captured};
 use crate::project::Manage;
 
 pub use fill::Fill;
@@ -214,6 +214,15 @@ fn label(number: u32, name: &str) -> String {
 fn under_way(run: &Run) -> String {
     let what = if run.direction == Direction::Up { "applying" } else { "rolling back" };
     format!("{what} {} was begun by {} at {} and has not finished", label(run.number, &run.name), run.by, run.at)
+}
+
+/// Refuses hazards of steps to come that were not allowed, whether the steps name them or their texts tell. Each plan's come with all of it.
+fn refuse_remaining(remaining: &[(Vec<&Step>, &[Step])], allow: &Allow) -> Result<()> {
+    let unnamed: Vec<(&str, Finding)> =
+        remaining.iter().flat_map(|(steps, all)| beyond::findings(steps.iter().copied(), all)).collect();
+    let named = remaining.iter().flat_map(|(steps, _)| steps);
+    let named = named.flat_map(|step| step.hazards.iter().map(|finding| (step.object.as_str(), finding)));
+    refuse_hazards(named.chain(unnamed.iter().map(|(object, finding)| (*object, finding))), allow)
 }
 
 /// Refuses hazards that were not allowed.

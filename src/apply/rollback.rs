@@ -11,7 +11,7 @@ use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_hazards, rights, stale, under_way};
+use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_remaining, rights, stale, under_way};
 
 /// How far to roll back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -366,8 +366,9 @@ fn allowed(way: &Way, options: &Options) -> Result<()> {
             return Err(error.remedy("undo it by hand if necessary, then add `--allow irreversible` to go past it"));
         }
     }
-    let units: Vec<Unit<'_>> = way.undo.iter().flat_map(Undo::to_come).collect();
-    let findings =
-        units.iter().flat_map(|unit| unit.step.hazards.iter().map(|finding| (unit.step.object.as_str(), finding)));
-    refuse_hazards(findings, &options.allow)
+    let remaining = way.undo.iter().map(|undo| {
+        let steps: Vec<&Step> = undo.to_come().map(|unit| unit.step).collect();
+        (steps, undo.plan.steps.as_slice())
+    });
+    refuse_remaining(&remaining.collect::<Vec<_>>(), &options.allow)
 }

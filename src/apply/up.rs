@@ -14,7 +14,7 @@ use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
 use super::{
-    Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_hazards, rights, stale, under_way,
+    Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_remaining, rights, stale, under_way,
 };
 
 /// How far to go.
@@ -119,11 +119,8 @@ async fn apply(
     }
     let read = links.iter().map(|link| chain.plan_and_text(link)).collect::<Result<Vec<_>>>()?;
     let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
-    let findings = plans.iter().flat_map(|plan| {
-        let steps = to_come(under_way.as_ref(), plan);
-        steps.flat_map(|step| step.hazards.iter().map(|finding| (step.object.as_str(), finding)))
-    });
-    refuse_hazards(findings, &options.allow)?;
+    let remaining = plans.iter().map(|plan| (to_come(under_way.as_ref(), plan).collect(), plan.steps.as_slice()));
+    refuse_remaining(&remaining.collect::<Vec<_>>(), &options.allow)?;
     refuse_captured(session, &ledger, &plans).await?;
     let steps: Vec<&Step> = plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan)).collect();
     Lender::new(session).await?.refuse(&steps, &options.allow).await?;

@@ -11,7 +11,7 @@ use crate::sql::reference;
 use crate::sql::statement::{self, Calls, Effect, Reading, Run, Statement, What};
 use crate::sql::steady;
 
-use super::{Action, Finding, Hazard, Plan, Step};
+use super::{Action, Finding, Hazard, Plan, Step, beyond};
 
 /// Built-in functions that give another value each time and change nothing that anybody else sees.
 const ONLY_VALUES: &[&str] =
@@ -61,7 +61,11 @@ pub fn split(plan: &mut Plan) -> Result<()> {
 fn split_steps(steps: Vec<Step>) -> Result<Vec<Step>> {
     let mut out = Vec::new();
     for mut step in steps {
+        if step.action != Action::Manual && !beyond::agrees(&step) {
+            step = Step { action: Action::Manual, object: String::new(), with: Vec::new(), fill: None, ..step };
+        }
         if step.action != Action::Manual {
+            step.inverse = split_steps(std::mem::take(&mut step.inverse))?;
             out.push(step);
             continue;
         }
@@ -180,9 +184,26 @@ fn made(plan: &Plan, kinds: &[&str]) -> BTreeSet<String> {
 
 /// Adds to each step that people wrote the locks and hazards that its text tells.
 pub fn claim(plan: &mut Plan, known: &Known) {
-    let new: BTreeSet<String> =
-        plan.steps.iter().filter(|step| step.action == Action::Create).map(|step| step.object.clone()).collect();
+    let new = created(&plan.steps);
     claim_all(&mut plan.steps, known, &new);
+}
+
+/// What a text asks leave for, whatever its step says. Nothing is asked of a server: what it calls counts as harmless.
+pub(super) fn of_text(step: &Step, all: &[Step]) -> Vec<Finding> {
+    let known = Known::Strange { functions: BTreeSet::new(), operators: BTreeSet::new(), views: BTreeSet::new() };
+    let mut alone = Step { action: Action::Manual, hazards: Vec::new(), inverse: Vec::new(), ..step.clone() };
+    let statements = statement::split(&step.sql);
+    let mut found = Vec::new();
+    for sql in statements {
+        alone.sql = sql.to_string();
+        claim_all(std::slice::from_mut(&mut alone), &known, &created(all));
+        found.append(&mut alone.hazards);
+    }
+    found
+}
+
+fn created(steps: &[Step]) -> BTreeSet<String> {
+    steps.iter().filter(|step| step.action == Action::Create).map(|step| step.object.clone()).collect()
 }
 
 fn claim_all(steps: &mut [Step], known: &Known, new: &BTreeSet<String>) {

@@ -4,6 +4,7 @@ pub mod about;
 pub mod against;
 pub mod aid;
 mod apart;
+pub mod beyond;
 pub mod by_hand;
 pub mod captured;
 pub mod carry;

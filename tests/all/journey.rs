@@ -11,6 +11,7 @@ use setpoint::diff::{self, Comparison};
 use setpoint::model::{Class, Error, State};
 use setpoint::plan::against::against;
 use setpoint::plan::aid::{Aid, Built};
+use setpoint::plan::beyond;
 use setpoint::plan::chain::Chain;
 use setpoint::plan::{Plan, Step};
 use setpoint::project::Manage;
@@ -145,6 +146,14 @@ async fn run(here: &TestDb, there: &TestDb, watch: &Watch<'_>) -> Result<Seen, F
     let dir = TempDir::new();
     let mut chain = Chain::read(&dir.path().join("plans")).map_err(wrong("the chain"))?;
     let plan = Plan::new(&chain, "journey", load::files_hash(&desired), session.version.major(), difference.made);
+    let steps = plan.steps.iter().flat_map(|step| std::iter::once(step).chain(&step.inverse));
+    let edited: Vec<String> = steps
+        .filter(|step| !beyond::agrees(step))
+        .map(|step| format!("{} {}: {}", step.action.word(), step.object, step.sql))
+        .collect();
+    if !edited.is_empty() {
+        return Err(Failure::Wrong(format!("taken for edited: {}", edited.join("\n"))));
+    }
     let path = chain.append(&plan).map_err(wrong("saving"))?;
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Wrong(error.to_string()))?;
     let options = Options { allow: Allow { all: true, hazards: vec![] }, ..Options::default() };

@@ -15,7 +15,7 @@ use crate::kinds::{self, Evaluates, Mode};
 use crate::ledger::lock;
 use crate::model::{Address, Error, Ident, Namespace, Result};
 use crate::plan::hazards::runs_as_you;
-use crate::plan::{Action, Finding, Hazard, Step};
+use crate::plan::{Action, Finding, Hazard, Step, beyond};
 use crate::sql::lex;
 use crate::sql::names::find as names_in;
 
@@ -182,6 +182,7 @@ impl<'a> Lender<'a> {
 pub fn evaluates(step: &Step) -> Evaluates {
     let evaluates = match (step.action, room_of(&step.object)) {
         (Action::Manual, _) | (_, None) => return Evaluates::Query,
+        _ if !beyond::agrees(step) => return Evaluates::Query,
         (Action::Rename, _) => return Evaluates::Nothing,
         (action, Some(room)) => room.evaluates(action == Action::Create),
     };

@@ -93,7 +93,7 @@ impl Room for Comment {
 }
 
 /// Without a comment of the files, an extension has the one that CREATE EXTENSION gave it.
-fn control_file(extension: &ObjectId) -> Statement {
+pub fn control_file(extension: &ObjectId) -> Statement {
     let (name, target) = (sql::literal(extension.name().as_str()), sql::literal(&sql::target(extension)));
     let body = format!(
         "BEGIN EXECUTE (SELECT format('COMMENT ON %s IS %L', {target}, comment) FROM pg_available_extensions WHERE name = {name}); END"

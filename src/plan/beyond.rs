@@ -1,0 +1,98 @@
+//! What the text of a step does beyond what the step says: plans are files, and whoever wrote one may have changed a text and not what is
+//! said of it.
+
+use crate::kinds::{self, comment};
+use crate::model::{Ident, ObjectId};
+use crate::sql::statement::{self, Reading, What};
+use crate::sql::{lex, names, reference};
+
+use super::by_hand;
+use super::{Action, Finding, Hazard, Step};
+
+/// What steps have to ask leave for and do not name: that rows or values go, or that nobody can say what they do. `all` are those of the
+/// whole plan, whose new objects have nothing to lose.
+pub fn findings<'a>(steps: impl Iterator<Item = &'a Step>, all: &[Step]) -> Vec<(&'a str, Finding)> {
+    let mut out = Vec::new();
+    for step in steps.filter(|step| step.action == Action::Manual || !agrees(step)) {
+        let named = |hazard| step.hazards.iter().any(|known| known.hazard == hazard);
+        let found = by_hand::of_text(step, all).into_iter();
+        let found = found.filter(|finding| matches!(finding.hazard, Hazard::DataLoss | Hazard::UnreadSql));
+        out.extend(found.filter(|finding| !named(finding.hazard)).map(|finding| (step.object.as_str(), finding)));
+    }
+    out
+}
+
+/// True if a step that was computed has a text that may come from what it does, and to what. A text that somebody changed is one that a
+/// person wrote, whatever else the step says.
+pub fn agrees(step: &Step) -> bool {
+    let kind = step.object.split(' ').next().unwrap_or("");
+    let words = words(&step.sql);
+    let first = words.first().map_or("", String::as_str);
+    let says = |text: &[&str]| words.iter().zip(text).filter(|(word, wanted)| word == wanted).count() == text.len();
+    let begins = match (step.action, kind) {
+        (Action::Manual, _) => return false,
+        (Action::Rename, _) => first == "alter" && words.iter().any(|word| word == "rename"),
+        (_, "comment" | "index-comment") => says(&["comment", "on"]) || restores_comment(step),
+        (_, "grant" | "revoke" | "default-privileges") => {
+            matches!(first, "grant" | "revoke")
+                || says(&["alter", "default", "privileges"])
+                || says(&["set", "local", "role"])
+                || says(&["reset", "role"])
+        }
+        // Default privileges that it would have.
+        (Action::Create, _) if first == "revoke" => true,
+        (_, "owner") => first == "alter" && words.iter().any(|word| word == "owner"),
+        (Action::Drop, "table") => first == "drop" || words.iter().any(|word| word == "detach"),
+        (
+            _,
+            "view" | "function" | "procedure" | "aggregate" | "schema" | "extension" | "policy" | "statistics" | "cast",
+        ) => matches!(first, "create" | "alter" | "drop") && !says(&["alter", "table"]),
+        _ => {
+            matches!(first, "create" | "alter" | "drop" | "refresh" | "update")
+                || says(&["select", "pg_catalog", "setval"])
+        }
+    };
+    let one = statement::split(&step.sql).len() == 1;
+    begins && one && !matches!(statement::read(&step.sql), Reading::Read(read) if destroys(step, kind, &read.effects))
+}
+
+/// True if rows or values go that are not those of the step's object.
+fn destroys(step: &Step, kind: &str, effects: &[statement::Effect]) -> bool {
+    let path = step.object.split_once(' ').map_or("", |(_, path)| path);
+    let parts = reference::split(path).unwrap_or_default();
+    let part = |from_end: usize| parts.iter().rev().nth(from_end).map_or("", |part| &**part);
+    let (name, parent) = (part(0), part(1));
+    let on = |effect: &statement::Effect, wanted: &str| effect.on.last().is_some_and(|last| last == wanted);
+    effects.iter().any(|effect| match &effect.what {
+        What::Inserts | What::Deletes | What::Truncates | What::Sorts | What::Vacuums { .. } => true,
+        What::Overwrites(columns) => {
+            step.fill.is_none()
+                && !(kind == "column" && on(effect, parent) && columns.as_deref() == Some(&[name.to_string()]))
+        }
+        What::Drops => !on(effect, name),
+        What::DropsColumn => kind != "column" || !on(effect, parent) || !drops_only(&step.sql, name),
+        _ => false,
+    })
+}
+
+/// True if a text drops one thing, and of this name.
+fn drops_only(sql: &str, name: &str) -> bool {
+    let named = names::find(sql);
+    let drops = named.iter().filter(|found| found.parts == ["drop"]).count();
+    drops == 1 && named.last().is_some_and(|found| found.last() == name || found.parts == ["cascade"])
+}
+
+/// True for the statement that gives an extension the comment that came with it, and for no other.
+fn restores_comment(step: &Step) -> bool {
+    let name = step.object.strip_prefix("comment on extension ").and_then(|name| reference::split(name).ok());
+    let extension = name
+        .zip(kinds::find("extension"))
+        .and_then(|(name, room)| Some(ObjectId::new(room.kind(), None, Ident::from(&**name.first()?))));
+    extension.is_some_and(|extension| comment::control_file(&extension).sql == step.sql)
+}
+
+/// The words of a text that are not in quotes, as PostgreSQL folds them.
+fn words(sql: &str) -> Vec<String> {
+    let words = lex::pieces(sql).filter(|piece| piece.kind == lex::Kind::Word);
+    words.map(|piece| piece.text.to_ascii_lowercase()).collect()
+}
