@@ -111,7 +111,10 @@ impl<'a> Uses<'a> {
 }
 
 fn captured(step: &Step, name: &str, id: ObjectId, rather: Vec<ObjectId>, owner: &str) -> Captured {
-    let line = step.sql.lines().find(|line| line.to_lowercase().contains(&name.to_lowercase()));
+    let written = |line: &&str| line.to_lowercase().contains(&name.to_lowercase());
+    // `IN` stands for an operator that is not written.
+    let implied = |line: &&str| operators::find(line).iter().any(|operator| operator.last() == name);
+    let line = step.sql.lines().find(written).or_else(|| step.sql.lines().find(implied));
     let text = line.unwrap_or_default().trim().chars().take(200).collect();
     Captured { name: name.to_owned(), id, rather, owner: owner.to_owned(), object: step.object.clone(), text }
 }

@@ -56,6 +56,14 @@ const CASES: &[Case] = &[
         printed_whole: false,
     },
     Case {
+        make: "CREATE FUNCTION app.differ(varchar, varchar) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true'; \
+            CREATE OPERATOR app.<> (FUNCTION = app.differ, LEFTARG = varchar, RIGHTARG = varchar)",
+        drop: "DROP FUNCTION app.differ(varchar, varchar) CASCADE",
+        text: "a NOT IN ('x', 'y')",
+        told: r#"`<>` may mean operator app."<>"(character varying, character varying) of"#,
+        printed_whole: false,
+    },
+    Case {
         make: "CREATE DOMAIN app.word AS text CHECK (value <> 'never')",
         drop: "DROP DOMAIN app.word",
         text: "a::word <> ''",

@@ -6,6 +6,7 @@ mod captured_names;
 mod certs;
 mod chains;
 mod conninfo;
+mod edited_plans;
 mod ends;
 mod evaluated_steps;
 pub mod fake;
