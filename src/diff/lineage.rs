@@ -77,6 +77,7 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
         put[1].extend(theirs.into_iter().map(|(_, id, object)| (id, object)));
     }
     origins.iter().for_each(|(from, to)| depend_alike(edges, from, to));
+    depend_on(edges, &origins);
     let [before, after] = put;
     for (state, list, was) in [(old, before, &mut done.old), (new, after, &mut done.new)] {
         for (id, object) in list {
@@ -95,6 +96,19 @@ fn depend_alike(edges: &mut Edges, origin: &ObjectId, id: &ObjectId) {
     let list = list.iter().filter(|needed| *needed != theirs);
     let list = list.map(|needed| needed.rebased(theirs, table).unwrap_or_else(|| needed.clone())).collect();
     edges.insert(id.clone(), list);
+}
+
+/// Lets what stands on a table depend on its own columns, where it depends on those that they come from.
+fn depend_on(edges: &mut Edges, origins: &[(ObjectId, ObjectId)]) {
+    let columns = origins.iter().filter(|(_, to)| to.kind().address == Address::MemberOf);
+    let mut completed: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
+    columns.for_each(|(from, to)| completed.entry(from).or_default().push(to));
+    for (id, list) in edges.iter_mut() {
+        let theirs = list.iter().filter_map(|needed| completed.get(needed)).flatten();
+        let own = theirs.filter(|column| column.parent() == id.parent() && **column != id && !list.contains(column));
+        let own: Vec<ObjectId> = own.map(|column| (*column).clone()).collect();
+        list.extend(own);
+    }
 }
 
 /// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
