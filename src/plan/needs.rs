@@ -98,6 +98,13 @@ impl<'a> Names<'a> {
                 needs.itself |= found == id && id.kind().namespace == Namespace::Routine;
                 push(&mut needs.soft, id, found);
             });
+            // What a column is generated from is written without the table.
+            let beside = id.parent().filter(|_| id.kind().address == Address::MemberOf);
+            for column in beside.and_then(|table| self.columns.get(table)).into_iter().flatten() {
+                if names::find(text).iter().any(|name| name.parts == [column.name().as_str()]) {
+                    push(&mut needs.soft, id, column);
+                }
+            }
         }
         for body in &refs.bodies {
             self.in_text(body, own, &mut |found| {
