@@ -18,22 +18,24 @@ const CONNECT: Duration = Duration::from_secs(3);
 const LOCK: Duration = Duration::from_secs(30);
 
 /// Runs `work` with the lock held. If the connection is lost before it is known whether something was committed, that is looked up:
-/// if it was, the work continues from there on a new connection, for which `work` is called again.
+/// if it was, the work continues from there on a new connection, for which `work` is called again. `before` comes before the first wait for
+/// the lock: what a relative command means is settled there.
 ///
 /// # Errors
-/// Those of `work`, with what is known about what was under way, and of connecting.
+/// Those of `before` and `work`, with what is known about what was under way, and of connecting.
 pub(super) async fn through(
     connect: &Connect,
     trip: &Trip,
     options: &Options,
     progress: &mut dyn Progress,
+    before: impl AsyncFnOnce(&Session) -> Result<()>,
     mut work: impl AsyncFnMut(&Opened, &mut dyn Progress) -> Result<()>,
 ) -> Result<()> {
     let purpose = match trip.direction {
         Direction::Up => "apply",
         Direction::Down => "rollback",
     };
-    let mut opened = open(connect, purpose, options, progress).await?;
+    let mut opened = open(connect, purpose, options, progress, before).await?;
     loop {
         let result = work(&opened, progress).await;
         let doubt = trip.doubt.take();
@@ -95,7 +97,7 @@ async fn reopen(connect: &Connect, purpose: &str, options: &Options, progress: &
     let options = Options { wait: options.wait.max(LOCK), ..options.clone() };
     let (begun, mut pause) = (Instant::now(), Duration::from_millis(100));
     loop {
-        let error = match open(connect, purpose, &options, progress).await {
+        let error = match open(connect, purpose, &options, progress, async |_| Ok(())).await {
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };

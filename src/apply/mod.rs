@@ -1,5 +1,6 @@
 //! Applies saved plans to a database, and rolls them back.
 
+mod aim;
 mod alone;
 mod blockers;
 mod executor;
@@ -25,14 +26,15 @@ use crate::plan::chain::Chain;
 use crate::plan::{Finding, Hazard, Plan, Step, beyond, captured};
 use crate::project::Manage;
 
+pub use aim::{Goal, Target, pending};
 pub use fill::Fill;
 pub use learn::learn;
 pub use lent::evaluates;
 pub use locks::claimed;
 pub use rights::check as check_rights;
-pub use rollback::{Target, Undo, Way, preview, rollback};
+pub use rollback::{Undo, Way, preview, rollback};
 pub use trip::{apply_to, revision, rollback_to};
-pub use up::{Goal, has_begun, pending, run, to_come};
+pub use up::{has_begun, run, to_come};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -132,8 +134,14 @@ struct Opened {
     watch: Session,
 }
 
-/// Opens the sessions and takes the lock.
-async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mut dyn Progress) -> Result<Opened> {
+/// Opens the sessions and takes the lock, `before` which something can be read.
+async fn open(
+    connect: &Connect,
+    purpose: &str,
+    options: &Options,
+    progress: &mut dyn Progress,
+    before: impl AsyncFnOnce(&Session) -> Result<()>,
+) -> Result<Opened> {
     let session = Session::open(connect, purpose).await?;
     if session.standby {
         return Err(Error::refused("the server is a standby, which is read-only").remedy("connect to the primary"));
@@ -146,6 +154,7 @@ async fn open(connect: &Connect, purpose: &str, options: &Options, progress: &mu
     let session = session.unlisted();
     let watch = session.another(&format!("{purpose} (watching)")).await?.unlisted();
     lock::refuse_pooler(&session, &watch).await?;
+    before(&session).await?;
     lock::take(&session, options.wait, &mut |message| progress.waiting(message)).await?;
     Ok(Opened { session, watch })
 }

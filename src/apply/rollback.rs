@@ -1,26 +1,20 @@
 //! `rollback`: runs the recorded inverse steps, newest first, and unwinds an unfinished run.
 
+use std::cell::Cell;
+
 use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, Headed, How, Ledger, NewRun, Pen, Revision, Run};
 use crate::model::{Class, Error, Result, State};
 use crate::plan::{Hazard, Plan, Step, file};
 
+use super::aim::{self, Target};
 use super::executor::{Executor, Unit};
 use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
 use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_remaining, rights, stale, under_way};
-
-/// How far to roll back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// To that revision; 0 is the empty database.
-    To(u32),
-    /// That many revisions; an unfinished run counts as one.
-    Back(u32),
-}
 
 /// A plan that is to be rolled back.
 #[derive(Debug, Clone)]
@@ -79,12 +73,38 @@ pub struct Way {
     pub floor: Option<Revision>,
 }
 
+impl Way {
+    /// This way and no longer one, whatever happens before the lock is taken.
+    pub fn seen(&self) -> Target {
+        let newest = self.undo.first().map(|undo| (undo.plan.number, undo.plan.hash()));
+        Target::Seen { goal: self.asked, newest }
+    }
+
+    /// Refuses to take back what came after the command was given.
+    fn refuse_newer(&self, target: Target) -> Result<()> {
+        let Target::Seen { goal, newest } = target else { return Ok(()) };
+        let known = |undo: &Undo| match newest {
+            Some((number, hash)) => undo.plan.number < number || undo.plan.number == number && undo.plan.hash() == hash,
+            None => false,
+        };
+        match self.undo.first().filter(|undo| !known(undo)) {
+            None => Ok(()),
+            Some(undo) => Err(Error::stale("the database went on while this command waited")
+                .detail(format!(
+                    "{} was applied meanwhile; nothing was taken back",
+                    label(undo.plan.number, &undo.plan.name)
+                ))
+                .remedy(format!("if that is to be taken back, too, run {}", rollback_to(goal)))),
+        }
+    }
+}
+
 /// Finds out what a rollback will do.
 ///
 /// # Errors
 /// `Usage` for a target that does not exist, and the server's.
 pub async fn preview(session: &Session, ledger: &Ledger, target: Target) -> Result<Way> {
-    let asked = goal(ledger, target)?;
+    let asked = aim::revision(ledger, target)?;
     let goal = asked;
     let floor = ledger.revisions.iter().rev().find(|revision| revision.how != How::Applied && revision.number > goal);
     let goal = floor.map_or(goal, |floor| floor.number);
@@ -112,35 +132,6 @@ fn read(number: u32, name: &str, text: &str) -> Result<Plan> {
     file::read(&format!("the ledger's {}", file::file_name(number, name)), text)
 }
 
-/// The revision that the target means.
-fn goal(ledger: &Ledger, target: Target) -> Result<u32> {
-    let usage = |message: String| {
-        Error::new(Class::Usage, message).remedy("`setpoint history` lists the revisions that this database has")
-    };
-    let mut stack: Vec<u32> = std::iter::once(0).chain(ledger.revisions.iter().map(|r| r.number)).collect();
-    let run = ledger.run.as_ref();
-    stack.extend(run.filter(|run| !run.recorded).map(|run| run.number));
-    match (target, run) {
-        // A rollback that was interrupted knows where its command was going.
-        (Target::Back(_), Some(run)) if run.direction == Direction::Down => Ok(run.goal),
-        (Target::Back(_), _) if headed(ledger).is_some() => Ok(headed(ledger).unwrap_or_default()),
-        (Target::Back(count), _) => {
-            let kept = stack.len().checked_sub(count as usize).filter(|kept| *kept > 0);
-            let goal = kept.and_then(|kept| stack.get(kept - 1)).copied();
-            goal.ok_or_else(|| usage(format!("this database has only {} revisions", stack.len() - 1)))
-        }
-        (Target::To(number), _) if number == 0 || ledger.revision(number).is_some() => Ok(number),
-        (Target::To(number), _) => Err(usage(format!("this database has no revision {number}"))),
-    }
-}
-
-/// The goal of an earlier relative command that has not learned that it finished.
-fn headed(ledger: &Ledger) -> Option<u32> {
-    let headed = ledger.headed.filter(|headed| headed.direction == Direction::Down)?;
-    let known = headed.goal == 0 || ledger.revision(headed.goal).is_some();
-    known.then_some(headed.goal)
-}
-
 /// Rolls plans back. Each is recorded in the journal like an apply, and can be resumed like one.
 ///
 /// # Errors
@@ -152,12 +143,13 @@ pub async fn rollback(
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
     let trip = Trip::new(Direction::Down);
-    let (mut target, mut all) = (target, Summary::default());
-    lost::through(connect, &trip, options, progress, async |opened, progress| {
-        let result = take_back(opened, target, &trip, options, &mut all, progress).await;
-        if let Some(goal) = trip.goal.get() {
-            target = Target::To(goal);
-        }
+    let (target, mut all) = (Cell::new(target), Summary::default());
+    let before = async |session: &Session| {
+        target.set(aim::back(session, target.get()).await?);
+        Ok(())
+    };
+    lost::through(connect, &trip, options, progress, before, async |opened, progress| {
+        let result = take_back(opened, target.get(), &trip, options, &mut all, progress).await;
         result.map_err(|error| trip.advise(error))
     })
     .await?;
@@ -184,7 +176,8 @@ async fn take_back(
     }
     let mut way = preview(session, &ledger, target).await?;
     way.undo.iter().try_for_each(|undo| lineage::own(&ledger, &undo.plan, &options.plans))?;
-    trip.goal.set(Some(way.asked));
+    let goes_on = trip.goal.replace(Some(way.asked)).is_some();
+    way.refuse_newer(target)?;
     allowed(&way, options)?;
     let to_come: Vec<Unit<'_>> = way.undo.iter().flat_map(Undo::to_come).collect();
     let to_come: Vec<&Step> = to_come.iter().map(|unit| unit.step).collect();
@@ -196,7 +189,13 @@ async fn take_back(
     summary.resumed |= run.is_some();
     summary.current = ledger.current();
     refuse_other_way(run.as_ref(), &way)?;
-    head(pen, &ledger, target, &way, progress).await?;
+    match target {
+        // After the connection was lost: the command is still the same one.
+        _ if goes_on => {}
+        Target::To(_) if ledger.headed.is_some() => ledger::arrived(pen).await?,
+        Target::To(_) => {}
+        Target::Back(_) | Target::Seen { .. } => head(pen, &ledger, target, &way, progress).await?,
+    }
     if let Some(run) = run.as_ref().filter(|run| run.direction == Direction::Up && run.number > way.goal) {
         let top = way.undo.first().map_or(0, |undo| undo.top);
         ledger::turn_down(pen, run.number, top, way.goal).await?;
@@ -234,7 +233,7 @@ async fn take_back(
         summary.plans.push((one.plan.number, one.plan.name.clone()));
         summary.current = before.unwrap_or(0);
     }
-    if matches!(target, Target::Back(_)) || ledger.headed.is_some() {
+    if !matches!(target, Target::To(_)) || ledger.headed.is_some() {
         let _ = ledger::arrived(pen).await; // if it stays, the next relative command only finds out that nothing is left
     }
     way.floor.map_or(Ok(()), |floor| Err(never_ran(&floor)))
@@ -289,25 +288,23 @@ fn refuse_other_way(run: Option<&Run>, way: &Way) -> Result<()> {
     }
 }
 
-/// Records the goal of a relative command, so that the same command goes no further after a fault.
+/// Records the goal of a relative command, so that the same command goes no further after a fault; or says why there is nothing to do.
 async fn head(pen: Pen<'_>, ledger: &Ledger, target: Target, way: &Way, progress: &mut dyn Progress) -> Result<()> {
-    match (target, ledger.headed) {
-        (Target::Back(_), noted) => {
-            if way.undo.is_empty() && noted.is_some() {
-                progress.note(&format!(
-                    "an earlier rollback to revision {} was cut off before it learned that it had finished: nothing remains to be done",
-                    way.goal
-                ));
-            } else if !way.undo.is_empty() {
-                ledger::head_for(pen, Headed { direction: Direction::Down, goal: way.asked }).await?;
-            }
-            Ok(())
-        }
-        // Going on after the connection was lost: the command is still the relative one.
-        (Target::To(goal), Some(noted)) if noted == (Headed { direction: Direction::Down, goal }) => Ok(()),
-        (Target::To(_), Some(_)) => ledger::arrived(pen).await,
-        (Target::To(_), None) => Ok(()),
+    if !way.undo.is_empty() {
+        return ledger::head_for(pen, Headed { direction: Direction::Down, goal: way.asked }).await;
     }
+    if ledger.headed.is_some() {
+        progress.note(&format!(
+            "an earlier rollback to revision {} was cut off before it learned that it had finished: nothing remains to be done",
+            way.goal
+        ));
+    } else if matches!(target, Target::Seen { newest: Some((newest, _)), .. } if newest > way.goal) {
+        progress.note(&format!(
+            "another rollback led to revision {} while this one waited: nothing remains to be done",
+            way.goal
+        ));
+    }
+    Ok(())
 }
 
 /// The snapshot of a revision that a rollback leads to; none if it cannot be read, or was not known when it was recorded: the

@@ -1,5 +1,7 @@
 //! `apply`: runs the pending plans in order, and resumes an unfinished run.
 
+use std::cell::Cell;
+
 use crate::catalog::{Connect, Session};
 use crate::introspect;
 use crate::ledger::{self, Direction, EventTriggers, Headed, How, Ledger, NewRevision, NewRun, Pen, Run};
@@ -8,53 +10,13 @@ use crate::plan::chain::{Chain, Link};
 use crate::plan::{Hazard, Plan, Step};
 use crate::project::Manage;
 
+use super::aim::{self, Goal, pending};
 use super::executor::{Executor, Unit};
 use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{
-    Opened, Options, Progress, Summary, label, last_snapshot, lineage, refuse_remaining, rights, stale, under_way,
-};
-
-/// How far to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Goal {
-    /// The newest plan.
-    #[default]
-    Head,
-    /// That revision.
-    To(u32),
-    /// That many plans.
-    Plus(u32),
-}
-
-/// The saved plans up to the goal that the database does not have. Those that it has must be the same ones.
-///
-/// # Errors
-/// `Stale` if a revision is not one of the project's plans, `Usage` for a goal that cannot be reached.
-pub fn pending<'a>(ledger: &Ledger, chain: &'a Chain, goal: Goal) -> Result<Vec<&'a Link>> {
-    lineage::check(ledger, chain)?;
-    let current = ledger.current();
-    let head = chain.head().map_or(0, |link| link.number);
-    let goal = match (goal, &ledger.run) {
-        (Goal::Head, _) => head,
-        // A run that was interrupted knows where its command was going, and so does a command that has not heard of its end.
-        (Goal::Plus(_), Some(run)) if run.direction == Direction::Up => run.goal.min(head),
-        (Goal::Plus(count), _) => headed(ledger).unwrap_or_else(|| current.saturating_add(count)).min(head),
-        (Goal::To(number), _) => number,
-    };
-    if goal > head && goal > current {
-        return Err(Error::new(Class::Usage, format!("there is no plan {goal}"))
-            .detail(format!("the newest plan is {head}"))
-            .remedy("`setpoint status` lists the plans that are pending"));
-    }
-    if goal < current && goal < head {
-        return Err(Error::new(Class::Usage, format!("the database is at revision {current} already"))
-            .remedy(format!("to go back, use `setpoint rollback --to {goal}`")));
-    }
-    Ok(chain.links.iter().filter(|link| link.number > current && link.number <= goal).collect())
-}
+use super::{Opened, Options, Progress, Summary, label, last_snapshot, refuse_remaining, rights, stale, under_way};
 
 /// Applies the pending plans. The ledger and the live state are read once the lock is held, so of several that start at once
 /// one does the work, and the others find nothing left to do.
@@ -69,21 +31,20 @@ pub async fn run(
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
     let trip = Trip::new(Direction::Up);
-    let (mut goal, mut all) = (goal, Summary::default());
-    lost::through(connect, &trip, options, progress, async |opened, progress| {
-        let result = apply(opened, chain, goal, &trip, options, &mut all, progress).await;
-        if let Some(absolute) = trip.goal.get() {
-            goal = Goal::To(absolute);
+    let (goal, mut all) = (Cell::new(goal), Summary::default());
+    let before = async |session: &Session| {
+        goal.set(aim::up(session, chain, goal.get()).await?);
+        Ok(())
+    };
+    lost::through(connect, &trip, options, progress, before, async |opened, progress| {
+        let result = apply(opened, chain, goal.get(), &trip, options, &mut all, progress).await;
+        if let (Some(absolute), Goal::Head) = (trip.goal.get(), goal.get()) {
+            goal.set(Goal::To(absolute));
         }
         result.map_err(|error| trip.advise(error))
     })
     .await?;
     Ok(all)
-}
-
-/// The goal of an earlier relative command that has not learned that it finished.
-fn headed(ledger: &Ledger) -> Option<u32> {
-    ledger.headed.filter(|headed| headed.direction == Direction::Up).map(|headed| headed.goal.max(ledger.current()))
 }
 
 /// Refuses names that would bind to what somebody else made since the plan was saved.
@@ -105,7 +66,14 @@ async fn apply(
     let mut ledger = Ledger::read(session).await?;
     let links = pending(&ledger, chain, asked)?;
     let goal = links.last().map_or(ledger.current(), |link| link.number);
-    trip.goal.set(Some(goal));
+    let goes_on = trip.goal.replace(Some(goal)).is_some();
+    if let Goal::Seen { goal, from } = asked
+        && links.is_empty()
+        && from < goal
+        && !goes_on
+    {
+        progress.note(&format!("revision {goal} was reached while this command waited: nothing remains to be done"));
+    }
     trip.before.set(ledger.current());
     summary.current = ledger.current();
     if ledger.run.is_none() && ledger.headed.is_none() && links.is_empty() {
@@ -115,7 +83,7 @@ async fn apply(
     ledger.warning().iter().for_each(|warning| progress.warning(warning));
     let mut under_way = unfinished(pen, &mut ledger, &links).await?;
     if links.is_empty() {
-        return arrived(pen, &ledger, asked, progress).await;
+        return arrived(pen, &ledger, asked, goes_on, progress).await;
     }
     let read = links.iter().map(|link| chain.plan_and_text(link)).collect::<Result<Vec<_>>>()?;
     let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
@@ -187,7 +155,7 @@ async fn apply(
         before = Some(live);
         snapshot = Some(recorded);
     }
-    if matches!(asked, Goal::Plus(_)) || ledger.headed.is_some() {
+    if matches!(asked, Goal::Seen { .. }) || ledger.headed.is_some() {
         let _ = ledger::arrived(pen).await; // if it stays, the next relative command only finds out that nothing is left
     }
     summary.reached = plans.pop().zip(before);
@@ -213,9 +181,13 @@ fn units(plan: &Plan) -> Vec<Unit<'_>> {
 }
 
 /// Nothing is pending: an earlier relative command has reached its goal without learning of it.
-async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, progress: &mut dyn Progress) -> Result<()> {
+async fn arrived(pen: Pen<'_>, ledger: &Ledger, asked: Goal, goes_on: bool, progress: &mut dyn Progress) -> Result<()> {
     let Some(noted) = ledger.headed else { return Ok(()) };
-    if matches!(asked, Goal::Plus(_)) && noted.direction == Direction::Up && noted.goal == ledger.current() {
+    if !goes_on
+        && matches!(asked, Goal::Seen { .. })
+        && noted.direction == Direction::Up
+        && noted.goal == ledger.current()
+    {
         progress.note(&format!(
             "an earlier apply to revision {} was cut off before it learned that it had finished: nothing remains to be done",
             noted.goal
@@ -239,7 +211,7 @@ async fn begin(
     }
     let ours = Headed { direction: Direction::Up, goal };
     match (asked, ledger.headed) {
-        (Goal::Plus(_), _) => ledger::head_for(pen, ours).await?,
+        (Goal::Seen { .. }, _) => ledger::head_for(pen, ours).await?,
         // Going on after the connection was lost: the command is still the relative one.
         (_, Some(noted)) if noted != ours => ledger::arrived(pen).await?,
         _ => {}

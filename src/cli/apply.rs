@@ -64,7 +64,7 @@ impl Apply {
             app.confirm(&format!("Apply this to database {}?", target.database()), false)?;
             // What was approved is what was shown, even if somebody else was faster meanwhile.
             if let Some(last) = plans.last() {
-                goal = Goal::To(last.number);
+                goal = Goal::Seen { goal: last.number, from: ledger.current() };
             }
         }
         // What the files say is learnt from afterwards, and read meanwhile.

@@ -53,7 +53,7 @@ impl Rollback {
             if !way.undo.is_empty() {
                 app.confirm(&format!("Run this on database {}?", database.database()), false)?;
                 // What was approved is what was shown, even if somebody else was faster meanwhile.
-                target = Target::To(way.asked);
+                target = way.seen();
             }
         }
         note_strangers(app, &project);

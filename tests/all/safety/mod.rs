@@ -19,6 +19,7 @@ mod login_triggers;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;
+mod overlapping;
 mod own_certificate;
 mod parsed_literals;
 mod parsed_steps;
