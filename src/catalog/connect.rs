@@ -14,6 +14,7 @@ use super::methods::Methods;
 use super::parameters::{self, Lookup, Parameters, Resolved};
 use super::passfile::{self, Passfile};
 use super::place::{self, Place, invalid};
+use super::sources::Sources;
 use super::tls::{SslMode, TlsSettings};
 use super::wanted::Wanted;
 
@@ -54,6 +55,8 @@ pub struct Connect {
     peer: Option<String>,
     password_from: Option<String>,
     open_passfile: Option<String>,
+    withheld: Option<String>,
+    passed_over: Vec<String>,
     said_by: Option<String>,
     direct_in: Option<String>,
     startup: Option<Startup>,
@@ -81,7 +84,15 @@ impl Connect {
 
     /// As `parse`, with the environment as a function.
     pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Self> {
-        Self::from_parameters(parameters::resolve(text, env)?, env)
+        Self::from_sources(&Sources::of_process(text, env))
+    }
+
+    /// The same where files of a project have a say.
+    ///
+    /// # Errors
+    /// `Config` for what cannot be understood or honoured.
+    pub fn from_sources(sources: &Sources<'_>) -> Result<Self> {
+        Self::from_parameters(sources.resolve()?, sources.process)
     }
 
     /// True if the connection string itself holds a password, where process lists and shell histories show it.
@@ -90,7 +101,7 @@ impl Connect {
     }
 
     fn from_parameters(resolved: Resolved, env: Lookup<'_>) -> Result<Self> {
-        let Resolved { parameters: found, password, mut password_from } = resolved;
+        let Resolved { parameters: found, password, mut password_from, by_address, withheld, passed_over } = resolved;
         let get = |key: &str| found.get(key).map(String::as_str);
         let mut places = place::places(&found)?;
         let user =
@@ -106,7 +117,9 @@ impl Connect {
                 Passfile::Open(file) => open_passfile = Some(file.display().to_string()),
                 Passfile::Read(file, text) => {
                     for place in &mut places {
-                        place.password = passfile::pgpass(&text, place.in_passfile(), place.port, &database, &user)
+                        let address = place.address.filter(|_| by_address).map(|address| address.to_string());
+                        let host = address.as_deref().unwrap_or(place.in_passfile());
+                        place.password = passfile::pgpass(&text, host, place.port, &database, &user)
                             .filter(|password| !password.is_empty());
                     }
                     if places.iter().any(|place| place.password.is_some()) {
@@ -135,6 +148,7 @@ impl Connect {
         target.methods = get("require_auth").map(Methods::parse).transpose()?.unwrap_or_default();
         target.peer = get("requirepeer").map(str::to_owned);
         (target.password_from, target.open_passfile) = (password_from, open_passfile);
+        (target.withheld, target.passed_over) = (withheld, passed_over);
         Ok(target)
     }
 
@@ -174,6 +188,8 @@ impl Connect {
             peer: None,
             password_from: None,
             open_passfile: None,
+            withheld: None,
+            passed_over: Vec::new(),
             said_by: None,
             direct_in: None,
             startup: None,
@@ -293,6 +309,16 @@ impl Connect {
     /// The password file that was passed over, since others may read it.
     pub(super) fn ignored_passfile(&self) -> Option<&str> {
         self.open_passfile.as_deref()
+    }
+
+    /// A password that is not for this place, because a project's file says where it is.
+    pub(super) fn withheld(&self) -> Option<&str> {
+        self.withheld.as_deref()
+    }
+
+    /// Variables of `.env` that do not count, because the process says where to connect to.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
     }
 
     /// The target and who named it, for errors.

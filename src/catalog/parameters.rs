@@ -1,11 +1,10 @@
-//! libpq's parameters: knows every one of them, and combines the connection string, the service and the environment.
+//! libpq's parameters: knows every one of them, and what it does here.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Error, Result};
 
 use super::conninfo::{self, Pairs};
-use super::service;
 
 /// Parameter names as libpq spells them, and their values; the password is kept apart.
 pub type Parameters = BTreeMap<String, String>;
@@ -14,7 +13,7 @@ pub type Parameters = BTreeMap<String, String>;
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What a parameter does here.
-enum Does {
+pub(super) enum Does {
     /// The same as in libpq.
     Works,
     /// Nothing: it does not change which server is connected to, nor how protected the connection is.
@@ -26,7 +25,7 @@ enum Does {
 use Does::{Harm, Nothing, Works};
 
 /// libpq's parameters, their variables, and what they do here.
-const LIBPQ: &[(&str, Option<&str>, Does)] = &[
+pub(super) const LIBPQ: &[(&str, Option<&str>, Does)] = &[
     ("service", Some("PGSERVICE"), Works),
     ("servicefile", Some("PGSERVICEFILE"), Works),
     ("user", Some("PGUSER"), Works),
@@ -129,6 +128,12 @@ pub struct Resolved {
     pub password: Option<Vec<u8>>,
     /// Where the password comes from, if it was not written with the rest.
     pub password_from: Option<String>,
+    /// True if a file of the project says to which address a host's name leads: then the address counts in `.pgpass`.
+    pub by_address: bool,
+    /// A password that was given for another place.
+    pub withheld: Option<String>,
+    /// Variables of `.env` that do not count, because the process says where to connect to.
+    pub passed_over: Vec<String>,
 }
 
 /// True for libpq's names of parameters.
@@ -136,49 +141,10 @@ pub(super) fn is_libpq(key: &str) -> bool {
     LIBPQ.iter().any(|(name, ..)| *name == key)
 }
 
-/// Resolves what was written (a URL, `key=value` pairs, a database name, or nothing), then the service file, then libpq's
-/// variables, each filling in what those before it left out.
-pub fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Resolved> {
-    let pairs = text.map_or_else(|| Ok(Pairs::new()), conninfo::read)?;
-    let (mut parameters, mut password) = known(pairs)?;
-    let mut password_from = None;
-    if let Some(service) = parameters.get("service").cloned().or_else(|| set(env("PGSERVICE"))) {
-        let (pairs, file) = service::find(&service, parameters.get("servicefile").map(String::as_str), env)?;
-        let in_file = |error: Error| error.detail(format!("in {}, service {service}", file.display()));
-        let (found, secret) = known(pairs).map_err(in_file)?;
-        if password.is_none() && secret.is_some() {
-            password_from = Some(format!("the connection service “{service}”"));
-            password = secret;
-        }
-        found.into_iter().for_each(|(key, value)| _ = parameters.entry(key).or_insert(value));
-    }
-    for (key, variable, does) in LIBPQ {
-        let Some(value) = variable.and_then(|name| set(env(name))) else { continue };
-        match does {
-            Works if *key == "password" => {
-                if password.is_none() {
-                    (password_from, password) = (Some("PGPASSWORD".to_owned()), Some(value.into_bytes()));
-                }
-            }
-            Works => _ = parameters.entry((*key).to_owned()).or_insert(value),
-            Nothing => {}
-            Harm(harmless, instead) if !parameters.contains_key(*key) => {
-                serve(variable.unwrap_or(key), &value, harmless, instead)?;
-            }
-            Harm(..) => {}
-        }
-    }
-    // As in libpq, only where nothing else says how much protection there must be.
-    if env("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
-        parameters.entry("sslmode".to_owned()).or_insert_with(|| "require".to_owned());
-    }
-    if parameters.get("dbname").is_some_and(|name| name.contains("://")) {
-        return Err(Error::config("the connection's database is an address, not a name")
-            .detail("it is not repeated here, because it may hold a password")
-            .remedy("give the address to DATABASE_URL, and a name alone to dbname and PGDATABASE"));
-    }
-    parameters.retain(|_, value| !value.is_empty());
-    Ok(Resolved { parameters, password: password.filter(|password| !password.is_empty()), password_from })
+/// Resolves what was written, completed by what the process's environment says.
+#[cfg(test)]
+fn resolve(text: Option<&str>, env: Lookup<'_>) -> Result<Resolved> {
+    super::sources::Sources::of_process(text, env).resolve()
 }
 
 /// True if a connection string holds a password itself.
@@ -187,11 +153,7 @@ pub(super) fn holds_password(text: &str) -> bool {
     conninfo::read(text).is_ok_and(|pairs| pairs.iter().any(|(key, value)| secret(key) && !value.is_empty()))
 }
 
-fn set(value: Option<String>) -> Option<String> {
-    value.filter(|value| !value.is_empty())
-}
-
-fn serve(name: &str, value: &str, harmless: &[&str], instead: &str) -> Result<()> {
+pub(super) fn serve(name: &str, value: &str, harmless: &[&str], instead: &str) -> Result<()> {
     if value.is_empty() || harmless.contains(&value) {
         return Ok(());
     }
@@ -201,7 +163,7 @@ fn serve(name: &str, value: &str, harmless: &[&str], instead: &str) -> Result<()
 }
 
 /// Keeps the parameters that work, refuses those that are unknown or cannot be honoured, and takes the password out.
-fn known(pairs: Pairs) -> Result<(Parameters, Option<Vec<u8>>)> {
+pub(super) fn known(pairs: Pairs) -> Result<(Parameters, Option<Vec<u8>>)> {
     let (mut parameters, mut password) = (Parameters::new(), None);
     for (position, (key, value)) in pairs.into_iter().enumerate() {
         let key = match key.to_ascii_lowercase().as_str() {

@@ -380,6 +380,11 @@ fn broken(error: &tokio_postgres::Error, target: &Connect, place: &Place) -> Err
                 format!("the server asks {} for a password, and none was given", target.user()),
                 "set PGPASSWORD, add a line to ~/.pgpass, or put the password into the URL that DATABASE_URL holds",
             );
+            if let Some(password) = target.withheld() {
+                return error
+                    .detail(format!("{password} is not sent where a file of the project says to connect to"))
+                    .remedy("let one place say both: the address by DATABASE_URL of the environment, or the password by .env or ~/.pgpass");
+            }
             match target.ignored_passfile() {
                 Some(file) => error
                     .detail(format!("{file} is ignored, because other users can read it"))

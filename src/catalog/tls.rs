@@ -18,7 +18,7 @@ use super::signature;
 use super::stream::Tls;
 
 /// How much protection the connection must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// No TLS.
     Disable,
@@ -47,7 +47,7 @@ impl SslMode {
         }
     }
 
-    fn named(word: &str) -> Result<Self> {
+    pub(super) fn named(word: &str) -> Result<Self> {
         let modes = [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
         match modes.into_iter().find(|mode| mode.word() == word) {
             Some(mode) => Ok(mode),

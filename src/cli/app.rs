@@ -119,6 +119,11 @@ impl App {
             self.warn("the password in --url is visible to everyone on this machine; use DATABASE_URL or .pgpass");
         }
         let target = project.target(self.globals.url.as_deref(), self.globals.env.as_deref())?;
+        for name in target.passed_over() {
+            self.warn(&format!(
+                "{name} in .env is not used: the environment or the command line says where to connect to"
+            ));
+        }
         Ok(target.untested(self.globals.untested_server))
     }
 

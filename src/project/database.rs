@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::catalog::Connect;
+use crate::catalog::{By, Connect, Sources};
 use crate::model::{Error, Result};
 
 use super::{Environment, Project, Source};
@@ -35,7 +35,7 @@ impl Project {
     /// `Config` if the environment does not exist.
     pub fn enter(&mut self, url: Option<&str>, env: Option<&str>) -> Result<()> {
         let process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        if let Some(env) = self.chosen(url, env, &|name| self.variable(name, &process))? {
+        if let Some(env) = self.chosen(url, env, &process)? {
             self.manage.roles = env.roles.clone();
         }
         Ok(())
@@ -46,14 +46,28 @@ impl Project {
         &self,
         url: Option<&str>,
         env: Option<&str>,
-        variable: &dyn Fn(&str) -> Result<Option<String>>,
+        process: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<&Environment>> {
-        let said = if url.is_none() && env.is_none() { variable(ENVIRONMENT)? } else { None };
+        let said = if url.is_none() && env.is_none() { self.said(process)? } else { None };
         match (env.or(said.as_deref()), &self.default_env) {
             (Some(name), _) => self.environment(name).map(Some),
-            (None, Some(name)) if url.is_none() && variable(VARIABLE)?.is_none() => self.environment(name).map(Some),
+            (None, Some(name)) if url.is_none() && self.variable(VARIABLE, process)?.is_none() => {
+                self.environment(name).map(Some)
+            }
             _ => Ok(None),
         }
+    }
+
+    /// What `SETPOINT_ENV` says. That of `.env` replaces no address that the process gives but by another one of the process.
+    fn said(&self, process: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>> {
+        let Some(name) = self.variable(ENVIRONMENT, process)? else { return Ok(None) };
+        let by_process = process(ENVIRONMENT).is_some() || process(VARIABLE).is_none();
+        let counts = by_process
+            || match &self.environment(&name)?.source {
+                Source::Url(_) => false,
+                Source::Variable(variable) => process(variable).is_some(),
+            };
+        Ok(Some(name).filter(|_| counts))
     }
 
     fn target_with(
@@ -65,27 +79,29 @@ impl Project {
         let file = dot_env(&self.root)?;
         let known = |name: &str| process(name).or_else(|| file.get(name).filter(|value| !value.is_empty()).cloned());
         // What libpq reads may appear in `.env`, too.
-        let libpq = |name: &str| if name.starts_with("PG") { known(name) } else { process(name) };
-        let resolve = |text: Option<&str>| -> Result<Connect> {
-            Ok(Connect::resolve(text, &libpq)?.direct_in(known(DIRECT).map(|_| DIRECT.to_owned())))
+        let dot_env = |name: &str| file.get(name).filter(|_| name.starts_with("PG")).cloned();
+        let resolve = |text: Option<&str>, by: By| -> Result<Connect> {
+            let sources = Sources { text, by, process, dot_env: &dot_env };
+            Ok(Connect::from_sources(&sources)?.direct_in(known(DIRECT).map(|_| DIRECT.to_owned())))
         };
         let from = |name: &str| match process(name) {
             Some(_) => name.to_owned(),
             None => format!("{name} in {}", self.root.join(".env").display()),
         };
         let resolve_variable = |name: &str, text: &str| {
+            let by = if process(name).is_some() { By::Process } else { By::DotEnv };
             let target =
-                resolve(Some(text)).map_err(|error| error.detail(format!("in the variable {}", from(name))))?;
+                resolve(Some(text), by).map_err(|error| error.detail(format!("in the variable {}", from(name))))?;
             Ok(target
                 .said_by(from(name))
                 .direct_in(known(DIRECT).filter(|_| name != DIRECT).map(|_| DIRECT.to_owned())))
         };
         if let Some(url) = url {
-            return Ok(resolve(Some(url))?.said_by("--url"));
+            return Ok(resolve(Some(url), By::Process)?.said_by("--url"));
         }
-        match self.chosen(url, env, &|name| Ok(known(name)))? {
+        match self.chosen(url, env, process)? {
             Some(Environment { name, source: Source::Url(text), .. }) => {
-                Ok(resolve(Some(text))?.said_by(format!("env {name} in {}", self.file.display())))
+                Ok(resolve(Some(text), By::Project)?.said_by(format!("env {name} in {}", self.file.display())))
             }
             Some(Environment { name, source: Source::Variable(variable), .. }) => match known(variable) {
                 Some(text) => resolve_variable(variable, &text),
@@ -96,9 +112,8 @@ impl Project {
             },
             None => match known(VARIABLE) {
                 Some(text) => resolve_variable(VARIABLE, &text),
-                None => {
-                    Ok(resolve(None)?.said_by(format!("libpq's variables and defaults, because {VARIABLE} is not set")))
-                }
+                None => Ok(resolve(None, By::Process)?
+                    .said_by(format!("libpq's variables and defaults, because {VARIABLE} is not set"))),
             },
         }
     }
@@ -175,7 +190,14 @@ mod tests {
         assert!(host(None, Some("test"), &none).unwrap_err().to_string().contains("local, prod"));
         std::fs::write(dir.join(".env"), "PGUSER=filed\nPGHOST=unused\n").unwrap();
         let target = project.target_with(Some("postgresql://line/x"), None, &none).unwrap();
-        assert_eq!((target.user(), target.hosts().join(",").as_str()), ("filed", "line"));
+        assert_eq!((target.user() == "filed", target.hosts().join(",").as_str()), (false, "line"));
+        assert_eq!(target.passed_over(), ["PGUSER"]);
+        let target = project.target_with(None, Some("local"), &none).unwrap();
+        assert_eq!((target.user(), target.hosts().join(",").as_str()), ("me", "local"));
+        std::fs::write(dir.join(".env"), "SETPOINT_ENV=local\n").unwrap();
+        assert_eq!(host(None, None, &set).unwrap(), "variable");
+        std::fs::write(dir.join(".env"), "SETPOINT_ENV=prod\n").unwrap();
+        assert_eq!(host(None, None, &set).unwrap(), "prod");
         std::fs::write(dir.join(".env"), "DATABASE_URL=postgresql://me@file/app\n").unwrap();
         assert_eq!(host(None, None, &none).unwrap(), "file");
         assert_eq!(host(None, None, &set).unwrap(), "variable");
