@@ -11,7 +11,7 @@ use super::pull::witnessed;
 use crate::kdl::{self, Sources, witness};
 use crate::load::{self, whole};
 use crate::model::{Class, Error, Result};
-use crate::project::Project;
+use crate::project::{Project, links};
 
 /// Give schema files and setpoint.kdl one layout; their meaning and every comment stay
 #[derive(Args, Debug)]
@@ -79,8 +79,12 @@ impl Fmt {
     fn targets(&self, app: &App) -> Result<Vec<Target>> {
         let dir = app.directory()?;
         let mut out = Vec::new();
+        let root = Project::root_around(&dir);
         for file in &self.files {
             let path = dir.join(file);
+            if let Some(root) = root.as_ref().filter(|root| path.starts_with(root)) {
+                links::refuse_outside(root, &path)?;
+            }
             if path.is_dir() {
                 out.extend(load::find(&path, file)?.into_iter().map(|(shown, path)| Target { shown, path }));
             } else {

@@ -3,6 +3,7 @@
 mod database;
 mod file;
 mod init;
+pub mod links;
 mod manage;
 
 use std::fs;
@@ -66,14 +67,20 @@ impl Project {
     /// # Errors
     /// `Config` if there is none, or if it is wrong.
     pub fn find(start: &Path) -> Result<Self> {
-        let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_path_buf());
-        match absolute.ancestors().map(|dir| dir.join(FILE)).find(|file| file.is_file()) {
-            Some(file) => Self::read(&file),
+        match Self::root_around(start) {
+            Some(root) => Self::read(&root.join(FILE)),
             None => {
+                let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_path_buf());
                 Err(Error::config(format!("there is no project here: no {FILE} in {} or above it", absolute.display()))
                     .remedy("begin one with `setpoint init`, or name its directory: `setpoint -C DIR …`"))
             }
         }
+    }
+
+    /// The folder of the project that a directory is in.
+    pub fn root_around(start: &Path) -> Option<PathBuf> {
+        let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_path_buf());
+        absolute.ancestors().find(|dir| dir.join(FILE).is_file()).map(Path::to_path_buf)
     }
 
     /// The project of that file.
@@ -81,16 +88,18 @@ impl Project {
     /// # Errors
     /// `Config` if it cannot be read or is wrong.
     pub fn read(path: &Path) -> Result<Self> {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let root = absolute.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        let (schema_dir, plans_dir) = (root.join("schema"), root.join("plans"));
+        links::refuse_outward(&root, &absolute, &[&schema_dir, &plans_dir])?;
         let text = fs::read_to_string(path).map_err(|error| {
             Error::config(format!("cannot read {}: {error}", path.display()))
                 .remedy("begin a project with `setpoint init`")
         })?;
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        let root = absolute.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let contents = file::parse(path, text)?;
         Ok(Self {
-            schema_dir: root.join("schema"),
-            plans_dir: root.join("plans"),
+            schema_dir,
+            plans_dir,
             root,
             file: absolute,
             environments: contents.environments,

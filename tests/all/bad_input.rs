@@ -138,8 +138,12 @@ fn folders_and_links() {
     refused(&sandbox, &["cannot read schema/gone.kdl", "if it is a link"]);
     fs::remove_file(sandbox.path("schema/gone.kdl")).expect("it is there");
     symlink("/dev/zero", sandbox.path("schema/zero.kdl")).expect("a link can be made");
-    refused(&sandbox, &["schema/zero.kdl is not a regular file"]);
+    refused(&sandbox, &["schema/zero.kdl leads outside of the project", "a link to /dev/zero"]);
     fs::remove_file(sandbox.path("schema/zero.kdl")).expect("it is there");
+    let socket = std::os::unix::net::UnixListener::bind(sandbox.path("schema/socket.kdl")).expect("it can be made");
+    refused(&sandbox, &["schema/socket.kdl is not a regular file"]);
+    drop(socket);
+    fs::remove_file(sandbox.path("schema/socket.kdl")).expect("it is there");
     let closed = sandbox.path("schema/closed.kdl");
     fs::write(&closed, "table b\n").expect("can be written");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("it is ours");

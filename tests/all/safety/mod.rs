@@ -19,6 +19,10 @@ mod login_triggers;
 #[cfg(unix)]
 mod lost_answers;
 mod newer_server;
+#[cfg(unix)]
+mod one_source;
+#[cfg(unix)]
+mod outward_links;
 mod overlapping;
 mod own_certificate;
 mod parsed_literals;
