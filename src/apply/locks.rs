@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::kinds::{Heirs, LockMode, find};
-use crate::model::{Ident, Namespace, Result, Within};
+use crate::kinds::{Heirs, LockMode};
+use crate::model::{Ident, Result};
 use crate::plan::{Action, Step};
 use crate::sql;
 
@@ -107,18 +107,8 @@ pub fn claimed<'a>(
     };
     let mut claimed: BTreeMap<(Vec<String>, Heirs), LockMode> = BTreeMap::new();
     for step in steps {
-        let room = step.object.split(' ').next().and_then(find);
-        let goes_on = room.map_or(Heirs::None, |room| room.heirs(step.action == Action::Drop));
-        // What is done to a whole table does not reach the heirs of another one, and what is done to an index reaches no other index.
-        let is_relation = room.is_some_and(|room| room.kind().namespace == Namespace::Relation);
-        let goes_on = match goes_on {
-            Heirs::Partitions if is_relation && step.action == Action::Alter => Heirs::None,
-            heirs => heirs,
-        };
-        let in_schema = is_relation && room.is_some_and(|room| room.kind().within == Within::Schema);
-        let whole = in_schema && goes_on != Heirs::All;
         for (mode, on) in step.lock.iter().chain(&step.locks) {
-            let heirs = if whole && *on != step.object { Heirs::None } else { goes_on };
+            let heirs = step.heirs(on);
             // A lock that does not block writers is nearly always acquired at once, and `LOCK TABLE` needs more privileges.
             if *mode < LockMode::ShareUpdateExclusive {
                 continue;

@@ -1,11 +1,12 @@
 //! Which locks a step claims.
 
-use crate::kinds::{LockMode, Statement, inheritance, room};
-use crate::model::{ObjectId, State};
+use crate::kinds::{Heirs, LockMode, Statement, find, inheritance, room};
+use crate::model::{Namespace, ObjectId, State, Within};
 
 use super::fold::Turn;
 use super::graph::Act;
 use super::make::Maker;
+use super::{Action, Step};
 
 /// A mode, and what is locked.
 pub(super) type Lock = (LockMode, String);
@@ -58,6 +59,23 @@ impl Maker<'_> {
         others.extend(statement.also.iter().filter_map(there));
         others.retain(|other| Some(other) != lock.as_ref());
         (lock, others)
+    }
+}
+
+impl Step {
+    /// Which heirs of a table the step locks with that table.
+    pub fn heirs(&self, on: &str) -> Heirs {
+        let Some(room) = self.object.split(' ').next().and_then(find) else { return Heirs::None };
+        let heirs = room.heirs(self.action == Action::Drop);
+        // What is done to a whole table does not reach the heirs of another one, and what is done to an index reaches no other index.
+        let is_relation = room.kind().namespace == Namespace::Relation;
+        let in_schema = is_relation && room.kind().within == Within::Schema;
+        match heirs {
+            Heirs::Partitions if is_relation && self.action == Action::Alter => Heirs::None,
+            Heirs::All => Heirs::All,
+            _ if in_schema && on != self.object => Heirs::None,
+            heirs => heirs,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Who waits for a transaction: its locks are taken first, in the strongest modes that its steps claim, so that one step may keep readers
 //! waiting while another one builds an index.
 
-use rustc_hash::FxHashSet;
+use std::cell::OnceCell;
 
-use crate::kinds::LockMode;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::kinds::{Heirs, LockMode, inheritance};
 use crate::model::{Edges, ObjectId, State};
 
 use super::{Action, Finding, Hazard, Step, Wanted, hazards};
@@ -15,15 +17,16 @@ type LockedOut = FxHashSet<(u32, String)>;
 /// on the way back.
 pub(super) fn readers(steps: &mut [(Vec<ObjectId>, Step)], wanted: &Wanted<'_>) {
     let (mut there, mut back) = (LockedOut::default(), LockedOut::default());
+    let heirs = Lineage { wanted, known: OnceCell::new() };
     for (_, step) in &*steps {
-        note(step, step.transaction, &mut there);
-        step.inverse.iter().for_each(|inverse| note(inverse, step.transaction, &mut back));
+        note(step, step.transaction, &heirs, &mut there);
+        step.inverse.iter().for_each(|inverse| note(inverse, step.transaction, &heirs, &mut back));
     }
     for (_, step) in &mut *steps {
         let number = step.transaction;
-        say(&mut step.inverse.iter_mut().map(|inverse| (number, inverse)).collect::<Vec<_>>(), &back);
+        say(&mut step.inverse.iter_mut().map(|inverse| (number, inverse)).collect::<Vec<_>>(), &heirs, &back);
     }
-    say(&mut steps.iter_mut().map(|(_, step)| (step.transaction, step)).collect::<Vec<_>>(), &there);
+    say(&mut steps.iter_mut().map(|(_, step)| (step.transaction, step)).collect::<Vec<_>>(), &heirs, &there);
     if wanted.edges.keys().any(filled) {
         for (_, step) in steps {
             let number = step.transaction;
@@ -66,16 +69,53 @@ fn fills(step: &mut Step, transaction: u32, out: &LockedOut, (edges, state): (&E
     }
 }
 
-fn note(step: &Step, transaction: u32, out: &mut LockedOut) {
-    let locks = step.lock.iter().chain(&step.locks).filter(|(mode, _)| *mode == LockMode::AccessExclusive);
-    out.extend(locks.map(|(_, on)| (transaction, on.clone())));
+/// The heirs of tables, before and after: a lock on a table is often one on them.
+struct Lineage<'w> {
+    wanted: &'w Wanted<'w>,
+    /// All of them, and those that are partitions; found once somebody asks.
+    known: OnceCell<[FxHashMap<String, Vec<String>>; 2]>,
+}
+
+impl Lineage<'_> {
+    fn known(&self) -> &[FxHashMap<String, Vec<String>>; 2] {
+        self.known.get_or_init(|| {
+            let mut known: [FxHashMap<String, Vec<String>>; 2] = Default::default();
+            for state in [self.wanted.old, self.wanted.new] {
+                for (table, heirs) in inheritance::heirs(state) {
+                    for heir in heirs {
+                        let is_partition = state.get(&heir).and_then(inheritance::partition_of).is_some();
+                        for list in known.iter_mut().take(1 + usize::from(is_partition)) {
+                            list.entry(table.to_string()).or_default().push(heir.to_string());
+                        }
+                    }
+                }
+            }
+            known
+        })
+    }
+
+    /// What a step locks in at least this mode.
+    fn locked<'s>(&'s self, step: &'s Step, least: LockMode) -> impl Iterator<Item = &'s String> {
+        let locks = step.lock.iter().chain(&step.locks).filter(move |(mode, _)| *mode >= least);
+        locks.flat_map(|(_, on)| {
+            let heirs = match step.heirs(on) {
+                Heirs::None => None,
+                Heirs::All => self.known()[0].get(on),
+                Heirs::Partitions => self.known()[1].get(on),
+            };
+            std::iter::once(on).chain(heirs.into_iter().flatten())
+        })
+    }
+}
+
+fn note(step: &Step, transaction: u32, heirs: &Lineage<'_>, out: &mut LockedOut) {
+    out.extend(heirs.locked(step, LockMode::AccessExclusive).map(|on| (transaction, on.clone())));
 }
 
 /// What several steps do to one object is said at the first.
-fn say(steps: &mut [(u32, &mut Step)], out: &LockedOut) {
+fn say(steps: &mut [(u32, &mut Step)], heirs: &Lineage<'_>, out: &LockedOut) {
     let locked_out = |(number, step): &(u32, &mut Step)| {
-        let mut locks = step.lock.iter().chain(&step.locks).filter(|(mode, _)| *mode >= LockMode::Share);
-        locks.any(|(_, on)| out.contains(&(*number, on.clone())))
+        heirs.locked(step, LockMode::Share).any(|on| out.contains(&(*number, on.clone())))
     };
     for turn in steps.chunk_by_mut(|(_, first), (_, next)| next.goes_on_with(first)) {
         if !turn.iter().any(locked_out) {

@@ -48,6 +48,14 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "CREATE TABLE t (a numeric(9,2))",
         &["data-loss", "table-rewrite", "may-fail-on-data", "blocks-reads", "irreversible"],
     ),
+    // The partition is locked until its key is there again, so that an index of the whole keeps its readers waiting, too.
+    (
+        "CREATE TABLE t (a int NOT NULL, b int NOT NULL) PARTITION BY LIST (a); CREATE TABLE u PARTITION OF t FOR VALUES IN (1); \
+            ALTER TABLE u ADD PRIMARY KEY (a)",
+        "CREATE TABLE t (a int NOT NULL, b int NOT NULL) PARTITION BY LIST (a); CREATE TABLE u PARTITION OF t FOR VALUES IN (1); \
+            ALTER TABLE u ADD PRIMARY KEY (a, b); CREATE INDEX ON t (b)",
+        &["may-fail-on-data", "full-scan-under-lock", "blocks-reads"],
+    ),
     // Times whose zone nobody said.
     (
         "CREATE TABLE t (a timetz)",

@@ -18,6 +18,10 @@ impl Graph {
                 by_table.entry(table.clone()).or_default().push(i);
             }
         }
+        self.types_of_heirs(old, new);
+        if by_table.is_empty() {
+            return;
+        }
         let heirs = [old, new].map(inheritance::heirs);
         let mut found = Vec::new();
         for (table, nodes) in &by_table {
@@ -48,7 +52,6 @@ impl Graph {
         for (heir, node) in gone {
             self.rather_before(heir, node);
         }
-        self.types_of_heirs(old, new);
     }
 
     /// A type is made again while a column of it is nobody's but its table's: after that leaves its parent, before it gets one.
