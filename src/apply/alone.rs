@@ -17,6 +17,7 @@ use crate::sql;
 use super::Progress;
 use super::executor::{Executor, Unit, subject};
 use super::lent::{self, Lender};
+use super::secrets::Lent as Secret;
 use super::{blockers, stale};
 
 /// How often the blocking session is reported.
@@ -25,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Runs one step, the `number`th of its run, outside of transactions. It has no timeouts, which would only leave an invalid index, but a limit on waiting.
 pub async fn run(
     executor: &Executor<'_>,
-    lender: &Lender<'_>,
+    (lender, lent): (&Lender<'_>, Option<&Secret<'_>>),
     journal: &Journal,
     unit: Unit<'_>,
     number: usize,
@@ -39,6 +40,9 @@ pub async fn run(
         format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", unit.step.search_path());
     session.batch(&settings).await.map_err(at_step)?;
     let (mut since, mut last) = (None, None);
+    if let Some(lent) = lent {
+        lent.give_now(session, unit.step).await.map_err(at_step)?;
+    }
     let work = session.client.batch_execute(&unit.step.sql);
     let result = blockers::watched(executor, work, LOOK, async |seen| {
         let since = *since.get_or_insert_with(Instant::now);
@@ -47,6 +51,9 @@ pub async fn run(
         since.elapsed() > executor.options.concurrent_budget
     })
     .await;
+    if let Some(lent) = lent {
+        lent.clear_now(session, unit.step).await;
+    }
     let error = match result {
         Ok(()) => {
             session.batch(PIN_PATH).await.map_err(at_step)?;

@@ -93,8 +93,8 @@ impl Executor<'_> {
             self.trip.sent(in_doubt(label, run.number, now, done));
             let lent = secrets.lend(self.session, now.iter().map(|unit| unit.step)).await?;
             let result = match first.step.mode {
-                Mode::Alone => alone::run(self, &lender, &journal, *first, done + 1, progress).await,
-                _ => self.transaction(&lender, &journal, now, done, progress).await,
+                Mode::Alone => alone::run(self, (&lender, lent.as_ref()), &journal, *first, done + 1, progress).await,
+                _ => self.transaction((&lender, lent.as_ref()), &journal, now, done, progress).await,
             };
             if let Some(lent) = lent {
                 lent.take_back(self.session).await;
@@ -151,7 +151,7 @@ impl Executor<'_> {
     /// Runs units in one transaction, retrying while locks cannot be acquired and time is left.
     async fn transaction(
         &self,
-        lender: &Lender<'_>,
+        (lender, lent): (&Lender<'_>, Option<&secrets::Lent<'_>>),
         journal: &Journal,
         units: &[Unit<'_>],
         done: usize,
@@ -163,7 +163,7 @@ impl Executor<'_> {
         loop {
             let mut blocked = None;
             let claims = locks::claims(self, units, refused.as_deref()).await.map_err(|error| (None, error))?;
-            let attempt = self.attempt(lender, journal, units, &claims, done, progress);
+            let attempt = self.attempt((lender, lent), journal, units, &claims, done, progress);
             let look = (self.options.lock_timeout / 2).clamp(Duration::from_millis(20), Duration::from_secs(2));
             let result = blockers::watched(self, attempt, look, async |seen| {
                 blocked = Some(seen);
@@ -172,6 +172,10 @@ impl Executor<'_> {
             .await;
             let Err(failure) = result? else { return Ok(()) };
             let error = lent::explain(self.session.error(&failure.error), failure.ran_as.as_ref());
+            let error = match lent {
+                Some(lent) => lent.without(error),
+                None => error,
+            };
             if interrupt::is_asked() && !failure.error.is_closed() {
                 return Err((None, interrupt::error()));
             }
@@ -210,7 +214,7 @@ impl Executor<'_> {
     /// Sends one transaction as a whole, the journal's rows included.
     async fn attempt(
         &self,
-        lender: &Lender<'_>,
+        (lender, lent): (&Lender<'_>, Option<&secrets::Lent<'_>>),
         journal: &Journal,
         units: &[Unit<'_>],
         claims: &Claims,
@@ -239,9 +243,15 @@ impl Executor<'_> {
                 path = Some(wanted);
             }
             let way = ways.get(at).unwrap_or(&Way::Plain);
+            if let Some(lent) = lent {
+                sent.extend(vec![At::Unit(at); lent.give(&mut pipeline, unit.step).await]);
+            }
             let filled = fill::filled(&steps, at, &self.options.fills);
             pipeline.batch(lent::sql(filled.as_ref().unwrap_or(unit.step), way, done + at)).await;
             sent.push(At::Unit(at));
+            if let Some(lent) = lent {
+                sent.extend(vec![At::Unit(at); lent.clear(&mut pipeline, unit.step).await]);
+            }
             if let Some(check) = lender.afterwards(unit.step, way, &self.settings()) {
                 pipeline.batch(check).await;
                 sent.push(At::Unit(at));

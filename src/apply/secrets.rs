@@ -1,7 +1,9 @@
 //! Secrets that statements need: passed to the session as settings, so that no statement contains one, and only while nothing that the
 //! session does is logged.
 
-use crate::catalog::Session;
+use tokio_postgres::Statement;
+
+use crate::catalog::{Pipeline, Session};
 use crate::kinds;
 use crate::kinds::foreign_options::{PREFIX, SECRET, setting};
 use crate::model::{Error, Result};
@@ -49,10 +51,13 @@ pub struct Secrets {
     silenced: Vec<(String, String, &'static str)>,
 }
 
-/// What is lent for a while.
+/// What is silent for a while, so that secrets can be lent. Each is lent around the one statement that takes it: whatever else runs, others'
+/// code included, finds nothing.
 pub struct Lent<'a> {
     lender: &'a Secrets,
     settings: Vec<String>,
+    /// Sets a setting until the end of the transaction, or of the session outside of any.
+    give: Statement,
 }
 
 impl Secrets {
@@ -128,7 +133,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// Lends the secrets that these steps require.
+    /// Gets ready to lend the secrets that these steps require.
     ///
     /// # Errors
     /// What the server reports; nothing is lent then.
@@ -142,23 +147,67 @@ impl Secrets {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let mut lent = Lent { lender: self, settings: Vec::new() };
         set(session, self.silenced.iter().map(|(name, _, silent)| (name.as_str(), *silent))).await?;
-        for (name, value) in wanted {
-            let setting = setting(name);
-            // As parameters: neither the server's list of running queries nor an error shows them.
-            let given = session.rows("SELECT pg_catalog.set_config($1, $2, false)", &[&setting, value]).await;
-            lent.settings.push(setting);
-            if let Err(error) = given {
-                lent.take_back(session).await;
-                return Err(without(error, value));
-            }
-        }
-        Ok(Some(lent))
+        // As parameters: neither the server's list of running queries nor an error shows them.
+        let give = session.client.prepare("SELECT pg_catalog.set_config($1, $2, false)").await;
+        let give = give.map_err(|error| session.error(&error))?;
+        Ok(Some(Lent { lender: self, settings: wanted.iter().map(|(name, _)| setting(name)).collect(), give }))
     }
 }
 
 impl Lent<'_> {
+    fn of(&self, step: &Step) -> impl Iterator<Item = &(String, String)> {
+        self.lender.variables.iter().filter(move |(name, _)| asks_for(step, name))
+    }
+
+    /// Sends what the step takes; the number of answers to come.
+    pub async fn give(&self, pipeline: &mut Pipeline<'_>, step: &Step) -> usize {
+        let mut sent = 0;
+        for (name, value) in self.of(step) {
+            pipeline.execute(&self.give, vec![Box::new(setting(name)), Box::new(value.clone())]).await;
+            sent += 1;
+        }
+        sent
+    }
+
+    /// Sends that it is taken back, right after the step; the number of answers to come.
+    pub async fn clear(&self, pipeline: &mut Pipeline<'_>, step: &Step) -> usize {
+        let settings: Vec<String> = self.of(step).map(|(name, _)| setting(name)).collect();
+        let cleared = calls(settings.iter().map(|name| (name.as_str(), "")));
+        match cleared {
+            Some(sql) => pipeline.batch(sql).await,
+            None => return 0,
+        }
+        1
+    }
+
+    /// The same outside of a transaction, where each waits for its answer.
+    ///
+    /// # Errors
+    /// What the server reports; nothing is lent then.
+    pub async fn give_now(&self, session: &Session, step: &Step) -> Result<()> {
+        for (name, value) in self.of(step) {
+            if let Err(error) =
+                session.rows("SELECT pg_catalog.set_config($1, $2, false)", &[&setting(name), value]).await
+            {
+                self.clear_now(session, step).await;
+                return Err(without(error, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes it back. If the connection is gone, so is it.
+    pub async fn clear_now(&self, session: &Session, step: &Step) {
+        let settings: Vec<String> = self.of(step).map(|(name, _)| setting(name)).collect();
+        let _ = set(session, settings.iter().map(|name| (name.as_str(), ""))).await;
+    }
+
+    /// An error without the secrets in it.
+    pub fn without(&self, error: Error) -> Error {
+        self.lender.variables.iter().fold(error, |error, (_, value)| without(error, value))
+    }
+
     /// Removes the secrets, and turns logging back on. If the connection is gone, so are they.
     pub async fn take_back(self, session: &Session) {
         let taken = set(session, self.settings.iter().map(|name| (name.as_str(), ""))).await;
@@ -180,13 +229,20 @@ fn asks_for(step: &Step, variable: &str) -> bool {
     may && step.sql.contains(&format!("'{}'", setting(variable)))
 }
 
-async fn set(session: &Session, settings: impl Iterator<Item = (&str, &str)>) -> Result<()> {
+async fn set<'a>(session: &Session, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    match calls(settings) {
+        Some(sql) => session.batch(&sql).await,
+        None => Ok(()),
+    }
+}
+
+fn calls<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let calls: Vec<String> = settings
         .map(|(name, value)| {
             format!("pg_catalog.set_config({}, {}, false)", crate::sql::literal(name), crate::sql::literal(value))
         })
         .collect();
-    if calls.is_empty() { Ok(()) } else { session.batch(&format!("SELECT {}", calls.join(", "))).await }
+    (!calls.is_empty()).then(|| format!("SELECT {}", calls.join(", ")))
 }
 
 /// The error without the secret in it.

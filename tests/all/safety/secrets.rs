@@ -166,3 +166,41 @@ fn diagnostics_paint_secrets_over() {
         assert!(!format!("{said:?}").contains(SECRET), "{options}: {}", said.stderr);
     }
 }
+
+/// Code of another role that runs in the same transaction finds nothing.
+#[test]
+fn a_lent_secret_is_not_read_by_what_runs_beside_it() {
+    let db = TestDb::new();
+    let mallory = format!("reads_{}_{}", std::process::id(), db.connect.database());
+    db.execute(&format!(
+        "CREATE ROLE {mallory}; CREATE SCHEMA m AUTHORIZATION {mallory}; SET ROLE {mallory}; \
+         CREATE TABLE m.t (id int); INSERT INTO m.t VALUES (1); CREATE TABLE m.got (s text); \
+         CREATE FUNCTION m.steal(i int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO m.got \
+         SELECT name || '=' || setting FROM pg_catalog.pg_settings WHERE name LIKE 'setpoint.%' \
+         UNION ALL SELECT 'now ' || coalesce(pg_catalog.current_setting('setpoint.secret_far', true), ''); RETURN true; END $$; \
+         RESET ROLE; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w"
+    ));
+    let mut sandbox = Sandbox::new(&db);
+    sandbox.write("setpoint.kdl", "manage { schema m public }\n");
+    sandbox.set("SETPOINT_SECRET_FAR", SECRET);
+    sandbox.ok(&["baseline", "--auto-approve"]);
+    let servers = sandbox.read("schema/servers.kdl");
+    let mapping = "{\n    user-mapping public {\n        options user=reader\n        secret password env=SETPOINT_SECRET_FAR\n    }\n";
+    sandbox.write("schema/servers.kdl", &servers.replacen('{', mapping, 1));
+    sandbox.write(
+        "schema/m/tables/t.kdl",
+        "schema m {\n    table t {\n        column id integer\n        check c \"m.steal(id)\"\n    }\n}\n",
+    );
+    sandbox.ok(&["plan", "--save", "n"]);
+    let file = "plans/0002-n.kdl";
+    let one = sandbox.read(file).replace("transaction=2", "transaction=1");
+    assert!(one.matches("transaction=1").count() > 1, "{one}");
+    sandbox.write(file, &one);
+    sandbox.run(&["seal", "2"]);
+    let said = sandbox.exits(0, &["apply", "--auto-approve", "--allow", "all"]);
+    let got = db.query("SELECT DISTINCT s FROM m.got").join(" ");
+    let options = db.value("SELECT array_to_string(umoptions, ';') FROM pg_user_mappings");
+    db.execute(&format!("DROP OWNED BY {mallory} CASCADE; DROP ROLE {mallory}"));
+    assert!(got.contains("now") && !got.contains(SECRET), "{got}\n{}", said.stderr);
+    assert_eq!(options, format!("user=reader;password={SECRET}"));
+}
