@@ -5,6 +5,7 @@ pub mod default_opclasses;
 mod edges;
 mod encoding;
 mod fingerprint;
+pub mod packed;
 mod stored;
 pub mod unmodelled;
 pub mod untested;

@@ -2,10 +2,10 @@
 //! modelled.
 
 use crate::catalog::Version;
-use crate::model::{Error, ObjectId, Result};
+use crate::model::{ObjectId, Result};
 
-use super::encoding::broken;
 use super::fingerprint::Fingerprint;
+use super::packed;
 use super::{Decoder, Dependencies, Encoder, Live};
 
 /// An earlier reading, and how the catalog was then.
@@ -32,8 +32,7 @@ impl Stored {
             encoder.id(from);
             encoder.id(to);
         }
-        let reading = zstd::encode_all(encoder.finish().as_slice(), 1)
-            .map_err(|e| Error::failed(format!("the reading cannot be compressed: {e}")))?;
+        let reading = packed::pack(&encoder.finish(), 1)?;
         Ok(Self { fingerprint, reading })
     }
 
@@ -42,7 +41,7 @@ impl Stored {
     /// # Errors
     /// If its bytes are not of this tool's making.
     pub(super) fn live(&self, server: Version) -> Result<Live> {
-        let bytes = zstd::decode_all(self.reading.as_slice()).map_err(|e| broken(&e.to_string()))?;
+        let bytes = packed::unpack(&self.reading, packed::MOST)?;
         let mut decoder = Decoder::new(&bytes)?;
         let unmodelled = (0..decoder.number()?).map(|_| decoder.text().map(|name| name.to_string()));
         let unmodelled = unmodelled.collect::<Result<Vec<_>>>()?;

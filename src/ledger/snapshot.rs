@@ -1,7 +1,7 @@
 //! A revision's state as the ledger stores it: encoded, compressed, prefixed with the version of the format.
 
 use crate::catalog::Version;
-use crate::introspect::{Decoder, Encoder};
+use crate::introspect::{Decoder, Encoder, packed};
 use crate::model::{Error, Result, State};
 
 /// The version of this form and of the model behind it.
@@ -16,8 +16,7 @@ pub fn encode(state: &State, server: Version) -> Result<Vec<u8>> {
     encoder.text(env!("CARGO_PKG_VERSION"));
     encoder.number(u64::from(server.0));
     encoder.state(state);
-    let packed = zstd::encode_all(encoder.finish().as_slice(), 3)
-        .map_err(|e| Error::failed(format!("the snapshot cannot be compressed: {e}")))?;
+    let packed = packed::pack(&encoder.finish(), 3)?;
     Ok([vec![MODEL], packed].concat())
 }
 
@@ -35,7 +34,8 @@ pub fn decode(bytes: &[u8]) -> Result<State> {
         }
         _ => return Err(broken("it has no known form")),
     };
-    let bytes = zstd::decode_all(packed).map_err(|e| broken(&e.to_string()))?;
+    let bytes = packed::unpack(packed, packed::MOST)
+        .map_err(|error| Error::failed("a snapshot in the ledger cannot be read").detail(error.message))?;
     let mut decoder = Decoder::new(&bytes)?;
     decoder.text()?;
     decoder.number()?;

@@ -272,3 +272,25 @@ fn whoever_holds_the_lock_is_named() {
     });
     db.execute(&format!("DROP ROLE {role}"));
 }
+
+/// A snapshot that would become gigabytes is refused before it does.
+#[test]
+fn a_snapshot_that_is_a_bomb() {
+    let db = TestDb::new();
+    let sandbox = Sandbox::new(&db);
+    sandbox.write("schema/a.kdl", "table t {\n    column id int\n}\n");
+    sandbox.ok(&["push", "one", "--auto-approve"]);
+    // A frame of Zstandard: 4 GiB of zeros, 128 KiB in each block of four bytes.
+    let mut bomb = String::from("0228b52ffd0038");
+    for last in (0..32_768).map(|at| at == 32_767) {
+        let head = u32::from(last) | 1 << 1 | (128 * 1024) << 3;
+        bomb.push_str(&head.to_le_bytes()[..3].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        bomb.push_str("00");
+    }
+    db.execute(&format!("UPDATE setpoint.revision SET snapshot = '\\x{bomb}'"));
+    for command in [&["status"][..], &["drift"]] {
+        let outcome = sandbox.run(command);
+        assert!(outcome.stderr.contains("too large to be unpacked"), "{command:?}: {outcome:?}");
+        assert!((0..=5).contains(&outcome.code), "{command:?}: {outcome:?}");
+    }
+}
