@@ -19,7 +19,7 @@ use super::neighbour;
 use super::pins;
 use super::place::Place;
 use super::refusal::{Failure, connect_error, unbindable};
-use super::remembered;
+use super::refused;
 use super::stream::Tls;
 use super::tls::SslMode;
 use super::wire::Wire;
@@ -132,22 +132,17 @@ async fn protected(target: &Connect, place: &Place, purpose: &str) -> Result<Lin
 /// Connects with the full startup message, and with a shorter one if the full one is refused.
 async fn marked(target: &Connect, place: &Place, purpose: &str, way: Way, tls: Option<&Tls>) -> Result<Line, Failure> {
     let config = configured(target, place, purpose, way);
-    let known = if target.is_unwatched() { Some(false) } else { remembered::takes_quiet(target, place) };
-    let mut startup = target.startup().unwrap_or(if known == Some(false) { Startup::Pinned } else { Startup::Quiet });
+    let pinned = target.is_unwatched() || refused::lately(target, place);
+    let mut startup = target.startup().unwrap_or(if pinned { Startup::Pinned } else { Startup::Quiet });
     let mark = target.startup().is_none().then(fresh_mark);
     loop {
         let refused = match attempt(target, place, &config, tls, startup, mark.as_ref()).await {
             Err(failure) if target.startup().is_none() => failure,
-            outcome => {
-                if target.startup().is_none() && known.is_none() && outcome.is_ok() && startup == Startup::Quiet {
-                    remembered::keep(target, place, Some(true));
-                }
-                return outcome;
-            }
+            outcome => return outcome,
         };
         startup = match startup {
             Startup::Quiet if refused.is_about_event_triggers() => {
-                remembered::keep(target, place, Some(false));
+                refused::note(target, place);
                 Startup::Pinned
             }
             Startup::Quiet | Startup::Pinned if refused.is_about_options() => Startup::Bare,

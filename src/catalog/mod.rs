@@ -25,7 +25,7 @@ mod place;
 mod pooler;
 mod purpose;
 mod refusal;
-mod remembered;
+mod refused;
 mod revoked;
 pub mod row;
 mod service;

@@ -8,7 +8,7 @@ use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::model::{Error, Ident, Result};
 
-use super::connect::{Connect, Startup};
+use super::connect::Connect;
 use super::dial::{LastWords, Line, Refused, cancel, dial};
 use super::failure::{server_error, statement_error};
 use super::interrupt::{self, Listed};
@@ -19,7 +19,7 @@ use super::refusal::{Failure, connect_error};
 use super::stream::Tls;
 use super::version::NEWEST;
 use super::wanted::Wanted;
-use super::{Row, Version, remembered};
+use super::{Row, Version};
 
 /// The oldest major version that is served.
 pub const OLDEST: u32 = 13;
@@ -97,10 +97,6 @@ impl Session {
             return Err(Refused { error, next: false });
         }
         let superuser = text(&row, 4) == "on";
-        if superuser && version.at_least(17) && line.startup == Startup::Pinned && target.startup().is_none() {
-            // What is remembered is from when this user was not a superuser.
-            remembered::keep(target, place, None);
-        }
         let Line { client, task, last_words, tls, place: at, .. } = line;
         let session = Self {
             client,
