@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::kdl::MAX_BYTES;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, in_line};
 
 /// The texts of all files below `dir`, with their paths as seen from the directory around it.
 pub(super) fn read(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
@@ -98,6 +98,14 @@ fn walk(
         let mut kind = entry.file_type().map_err(|e| unreadable(&shown, &e))?;
         if name.as_encoded_bytes().starts_with(b".") || (kind.is_symlink() && !links) {
             continue; // names with a dot are editors' and Git's own
+        }
+        if name.to_string_lossy().contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+            return Err(Error::config(format!(
+                "{} has a character in its name that is none of a text",
+                in_line(&shown.to_string_lossy())
+            ))
+            .detail("names of files are shown in lists and logs, where such a character would draw lines of its own")
+            .remedy("give it another name: which file declares an object does not matter"));
         }
         if kind.is_symlink() {
             kind = fs::metadata(&path).map_err(|e| unreadable(&shown, &e))?.file_type();

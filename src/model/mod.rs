@@ -18,6 +18,6 @@ pub use ident::{Ident, MAX_NAME_BYTES};
 #[cfg(test)]
 pub use index::work;
 pub use kind::{Address, Attr, Form, Key, Kind, KindRef, Namespace, OnChange, Shape, Within, attr};
-pub use shown::{harmless, in_json, in_line, is_obeyed, without_passwords};
+pub use shown::{begins_command, harmless, in_json, in_line, is_obeyed, without_passwords};
 pub use state::{By, Change, Edges, Object, Part, Span, State};
 pub use value::{Attrs, Expr, Field, Options, SqlType, Text, Value};

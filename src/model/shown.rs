@@ -57,6 +57,12 @@ pub fn in_line(text: &str) -> Cow<'_, str> {
     named(text, |c| is_obeyed(c) || matches!(c, '\n' | '\t'))
 }
 
+/// True for a line that a CI system takes for a command, wherever it comes from: `::error::…`, after white space too.
+pub fn begins_command(line: &str) -> bool {
+    let line = line.lines().next().unwrap_or_default();
+    line.trim_start().strip_prefix("::").is_some_and(|rest| rest.contains("::"))
+}
+
 fn named(text: &str, obeyed: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&obeyed) {
         return text.into();
@@ -148,6 +154,12 @@ mod tests {
         assert_eq!(harmless("⚠\u{fe0f} 👨\u{200d}👩"), "⚠\u{fe0f} 👨\u{200d}👩");
         assert_eq!(harmless("a\u{fe0f}b\u{200d}c"), "a<U+FE0F>b<U+200D>c");
         assert_eq!(in_json("\"a\u{202e}\u{e0041}\""), "\"a\\u202e\\udb40\\udc41\"");
+    }
+
+    #[test]
+    fn commands_begin_lines() {
+        assert!(begins_command("::error::x") && begins_command(" \t::stop-commands::x\n"));
+        assert!(!begins_command("a::b::c") && !begins_command("  ::text AS a\n::b::"));
     }
 
     #[test]

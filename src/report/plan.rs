@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::kinds::{LockMode, Mode};
+use crate::model::in_line;
 use crate::plan::proof::{Leg, Proof, Verdict};
 use crate::plan::{Plan, Step};
 use crate::sql;
@@ -245,8 +246,8 @@ fn in_order(out: &mut String, steps: &[Step], whole: bool) {
         }
         let (mark, style) = sign(mark(step.action));
         let object = if step.object.is_empty() { "by hand" } else { &step.object };
-        let _ = writeln!(out, "  {} {object}", paint(style, mark));
-        for text in step.sql.lines() {
+        let _ = writeln!(out, "  {} {}", paint(style, mark), in_line(object));
+        for text in sql::respelled(&step.sql).lines() {
             let _ = writeln!(out, "      {text}");
         }
         if whole {
@@ -257,16 +258,21 @@ fn in_order(out: &mut String, steps: &[Step], whole: bool) {
 
 fn in_whole(out: &mut String, step: &Step) {
     for finding in &step.hazards {
-        let _ = writeln!(out, "      {} {}", paint(REMOVE, &format!("! {}:", finding.hazard.word())), finding.reason);
+        let _ = writeln!(
+            out,
+            "      {} {}",
+            paint(REMOVE, &format!("! {}:", finding.hazard.word())),
+            in_line(&finding.reason)
+        );
     }
     for inverse in &step.inverse {
-        for (i, text) in inverse.sql.lines().enumerate() {
+        for (i, text) in sql::respelled(&inverse.sql).lines().enumerate() {
             let _ =
                 writeln!(out, "      {}", paint(DIM, &format!("{} {text}", if i == 0 { "back:" } else { "     " })));
         }
         for finding in &inverse.hazards {
             let word = paint(REMOVE, &format!("! back: {}:", finding.hazard.word()));
-            let _ = writeln!(out, "      {word} {}", finding.reason);
+            let _ = writeln!(out, "      {word} {}", in_line(&finding.reason));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The colours; whether they are used is decided where the text is printed.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::harmless;
+use crate::model::{begins_command, harmless};
 use crate::plan::Action;
 
 use super::tree::Mark;
@@ -31,8 +32,10 @@ fn key() -> &'static str {
     KEY.get_or_init(|| format!("\u{1b}{:016x}", RandomState::new().build_hasher().finish()))
 }
 
-/// A text that people are to see, with its styles; whatever else a terminal would obey is named.
+/// A text that people are to see, with its styles; whatever else a terminal would obey is named, and so is what begins a line that a
+/// CI system would obey: `::error::…`, `::stop-commands::…`.
 pub fn finish(text: &str) -> String {
+    let text = uncommanded(text);
     let mut parts = text.split(key());
     let mut out = harmless(parts.next().unwrap_or_default()).into_owned();
     for part in parts {
@@ -41,6 +44,27 @@ pub fn finish(text: &str) -> String {
         out.push_str(&harmless(rest));
     }
     out
+}
+
+/// The text without commands to CI systems: their first colon is named.
+fn uncommanded(text: &str) -> Cow<'_, str> {
+    if !text.contains("::") {
+        return text.into();
+    }
+    // Styles come to nothing in a log.
+    let plain = |line: &str| {
+        let mut parts = line.split(key());
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |out, part| out + part.split_once(KEY_END).map_or(part, |(_, rest)| rest))
+    };
+    let lines = text.split_inclusive('\n').map(|line| {
+        if begins_command(line) || line.contains(key()) && begins_command(&plain(line)) {
+            line.replacen("::", "<U+003A>:", 1)
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<String>().into()
 }
 
 /// The sign of what happens to an object: `+ ~ -`, `>` for renames, `±` for what is recreated, `*` for steps by hand.

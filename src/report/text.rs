@@ -1,14 +1,17 @@
 //! Errors and lists as a terminal shows them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::model::Error;
+use crate::model::{Class, Error, in_line};
 
 use super::style::{ADD, BOLD, CHANGE, DIM, REMOVE, paint};
 
 /// An error with its places and its remedy.
 pub fn error(error: &Error) -> String {
-    let mut out = format!("{} {}", paint(REMOVE.bold(), "error:"), error.message);
+    // Problems of files have lines of their own; nothing else has.
+    let message = if error.class == Class::Config { Cow::from(&error.message) } else { in_line(&error.message) };
+    let mut out = format!("{} {message}", paint(REMOVE.bold(), "error:"));
     for line in &error.details {
         for (i, part) in line.lines().enumerate() {
             let _ = write!(out, "\n  {}{part}", if i == 0 { "" } else { "  " });

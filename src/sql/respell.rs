@@ -2,20 +2,31 @@
 
 use std::borrow::Cow;
 
-use crate::model::{harmless, is_obeyed};
+use crate::model::{begins_command, harmless, is_obeyed};
 
-use super::lex::{Kind, pieces};
+use super::lex::{Kind, Piece, pieces};
 
 /// The statement with such characters written as `U&'\202E'` in strings and `U&"\202E"` in names, and named in comments.
 pub fn respelled(sql: &str) -> Cow<'_, str> {
     // A carriage return is how lines end on Windows, also in bodies.
     let hidden = |text: &str| matches!(harmless(text), Cow::Owned(named) if named != text);
-    if !hidden(sql) {
+    let commands = sql.lines().any(begins_command);
+    // A name draws no lines of its own, and no line is a command to a CI system.
+    let odd = |piece: &Piece<'_>| {
+        hidden(piece.text)
+            || piece.kind == Kind::Quoted && piece.text.contains('\n')
+            || commands && piece.text.lines().skip(1).any(|line| line.trim_start().starts_with("::"))
+    };
+    if !hidden(sql) && !commands && !pieces(sql).any(|piece| odd(&piece)) {
         return sql.into();
     }
     let mut out = String::with_capacity(sql.len() + 64);
     for piece in pieces(sql) {
-        if !hidden(piece.text) || !piece.closed {
+        if commands && piece.text.starts_with("::") && out.lines().next_back().is_none_or(|line| line.trim().is_empty())
+        {
+            out.push_str("/**/");
+        }
+        if !odd(&piece) || !piece.closed {
             out.push_str(&harmless(piece.text));
             continue;
         }
@@ -39,6 +50,7 @@ pub fn respelled(sql: &str) -> Cow<'_, str> {
                     _ => out.push_str(&harmless(piece.text)),
                 }
             }
+            Kind::Comment => out.push_str(&harmless(&piece.text.replace("::", ": :"))),
             Kind::Word => out.push_str(&escaped(&piece.text.to_ascii_lowercase(), '"')),
             _ => out.push_str(&harmless(piece.text)),
         }
@@ -56,12 +68,15 @@ fn unicode(c: char) -> String {
 /// `U&'…'` or `U&"…"` with that content.
 fn escaped(content: &str, quote: char) -> String {
     let doubled = content.replace('\\', "\\\\").replace(quote, &format!("{quote}{quote}"));
-    format!("U&{quote}{}{quote}", within(&doubled, unicode))
+    within(&format!("U&{quote}{doubled}{quote}"), unicode)
 }
 
+/// The content of a string or name with such characters spelled so, the ends of lines in names and before commands among them.
 fn within(text: &str, spell: impl Fn(char) -> String) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if is_obeyed(c) {
+    let name = text.starts_with(['"', 'u', 'U']) && text.ends_with('"');
+    text.char_indices().fold(String::with_capacity(text.len()), |mut out, (at, c)| {
+        let next = || text.get(at + 1..).is_some_and(|rest| rest.trim_start().starts_with("::"));
+        if is_obeyed(c) || c == '\n' && (name || next()) {
             out.push_str(&spell(c))
         } else {
             out.push(c)
@@ -83,6 +98,11 @@ mod tests {
             respelled("ALTER TABLE \"a\"\"\u{200b}\" RENAME TO B\u{200b}"),
             "ALTER TABLE U&\"a\"\"\\200B\" RENAME TO U&\"b\\200B\""
         );
+        assert_eq!(respelled("SELECT \"a\n::b::c\""), "SELECT U&\"a\\000A::b::c\"");
+        assert_eq!(respelled("SELECT 'a\nb\n ::b::c'"), "SELECT U&'a\nb\\000A ::b::c'");
+        assert_eq!(respelled("SELECT 1\n  ::text, 2"), "SELECT 1\n  ::text, 2");
+        assert_eq!(respelled("SELECT 1\n::error::text"), "SELECT 1\n/**/::error::text");
+        assert_eq!(respelled("/* \n::error::a */"), "/* \n: :error: :a */");
         assert_eq!(respelled("E'\\n\u{e0041}' -- \u{202e}\n"), "E'\\n\\U000E0041' -- <U+202E>\n");
     }
 }

@@ -181,3 +181,57 @@ fn a_ledger_is_not_obeyed() {
         ],
     );
 }
+
+/// Lines of a log that a CI system obeys.
+fn commands(outcome: &Outcome) -> Vec<String> {
+    let all = format!("{}\n{}", outcome.stdout, outcome.stderr);
+    all.lines().filter(|line| line.trim_start().starts_with("::")).map(str::to_owned).collect()
+}
+
+/// A name, a comment or a body with the end of a line in it begins no line that a CI system would obey.
+#[test]
+fn no_line_is_a_command_to_a_ci_system() {
+    let db = TestDb::new();
+    let sandbox = Sandbox::new(&db);
+    let odd = sandbox.path("schema/a\n::stop-commands::x\n::error title=fake::b.kdl");
+    std::fs::write(&odd, "bogus 1\n").expect("such names are possible");
+    for command in [&["check"][..], &["plan"], &["fmt"], &["sql"], &["plan", "--json"], &["push", "--auto-approve"]] {
+        let outcome = sandbox.exits(78, command);
+        assert_eq!(commands(&outcome), [""; 0], "{command:?}");
+    }
+    std::fs::remove_file(&odd).expect("it is there");
+    let names = "table \"x\\n::error::y\" {\n    column \"a\\n::stop-commands::z\" integer\n    comment \"k\\n::error::c\"\n    \
+                 check \"c\\n::error::d\" \"\\\"a\\n::stop-commands::z\\\" > 0\"\n}\n\
+                 function f \"\" returns=int language=sql {\n    body \"SELECT 1\\n  ::error::int\"\n}\n";
+    sandbox.write("schema/a.kdl", names);
+    for command in [
+        &["check"][..],
+        &["plan"],
+        &["plan", "--verbose"],
+        &["plan", "--markdown"],
+        &["plan", "--json"],
+        &["sql"],
+        &["plan", "--save", "x\n::error::p"],
+        &["plan", "--save", "x"],
+        &["show", "1"],
+        &["show", "1", "--sql"],
+        &["apply", "--auto-approve"],
+        &["status"],
+        &["history"],
+        &["drift"],
+        &["rollback", "-1", "--auto-approve"],
+    ] {
+        let outcome = sandbox.run(command);
+        assert_eq!(commands(&outcome), [""; 0], "{command:?}: {outcome:?}");
+    }
+    // The script does what the files say.
+    sandbox.write("schema/a.kdl", names.split("function").next().unwrap_or_default());
+    let script = sandbox.ok(&["sql"]);
+    assert!(script.contains("U&\"x\\000A::error::y\""), "{script}");
+    db.execute(&script);
+    assert_eq!(db.query("SELECT attname FROM pg_attribute WHERE attrelid = (SELECT oid FROM pg_class WHERE relname = E'x\\n::error::y') AND attnum > 0").len(), 1);
+    assert_eq!(
+        db.value("SELECT obj_description(oid) FROM pg_class WHERE relname = E'x\\n::error::y'"),
+        "k\n::error::c"
+    );
+}
