@@ -21,7 +21,7 @@ const ITS_OWN: [&str; 1] = ["owner"];
 /// The file of the canonical layout.
 const FILE: &str = "on.kdl";
 
-const HELP: &str = "write `on SCHEMA.TABLE { … }`, or `on KIND NAME { … }` for what is no table";
+const HELP: &str = "write `on SCHEMA.TABLE { … }`, or `on KIND NAME { … }` for what is not a table";
 
 /// Reads the node.
 pub fn parse(node: &Node, scope: &mut Scope<'_>) {
@@ -63,7 +63,7 @@ fn address(node: &Node, scope: &mut Scope<'_>) -> Option<ObjectId> {
     };
     let Some(room) = kinds::find(word).filter(stands) else {
         let mut problem =
-            Problem::new(node.span, format!("`{word}` is no kind of object that something can be added to"));
+            Problem::new(node.span, format!("`{word}` is not a kind of object that something can be added to"));
         let known = kinds::rooms().iter().filter(|room| stands(room)).map(|room| room.kind().word);
         problem.help = meant::nearest(word, known).map(|near| format!("did you mean `{near}`?")).or(Some(HELP.into()));
         scope.problem(problem);
