@@ -34,7 +34,8 @@ pub async fn run(
 ) -> Result<(), (Option<usize>, Error)> {
     let at_step = |error| (Some(0), error);
     let session = executor.session;
-    let ways = lender.ways(&[unit.step], &executor.options.allow).await?;
+    let steps = [unit.step];
+    let judged = lender.ways(&steps, &executor.options.allow, executor.meant).await?;
     journal.begun(executor.pen, unit.index, unit.sub).await.map_err(at_step)?;
     let settings =
         format!("SET lock_timeout = 0; SET statement_timeout = 0; SET search_path TO {}", unit.step.search_path());
@@ -57,7 +58,7 @@ pub async fn run(
     let error = match result {
         Ok(()) => {
             session.batch(PIN_PATH).await.map_err(at_step)?;
-            if let Some(check) = ways.first().and_then(|way| lender.afterwards(unit.step, way, "")) {
+            if let Some(check) = lender.afterwards(unit.step, judged.way(0), "") {
                 session.batch(&check).await.map_err(|error| at_step(lent::explain(error, None)))?;
             }
             journal.done_alone(executor.pen, unit.index, unit.sub).await.map_err(at_step)?;

@@ -12,10 +12,10 @@ use crate::plan::{self, Step};
 use crate::sql;
 
 use super::fill;
-use super::lent::{self, Lender, Way};
+use super::lent::{self, Judged, Lender, Way};
 use super::locks::{self, Claims};
 use super::trip::{Doubt, Trip, Witness};
-use super::{Options, Progress, alone, blockers, secrets};
+use super::{Meant, Options, Progress, alone, blockers, secrets};
 
 /// One statement to run: a plan's step, or a step of its inverse.
 #[derive(Clone, Copy)]
@@ -42,6 +42,8 @@ pub struct Executor<'a> {
     pub options: &'a Options,
     /// The command that this is part of.
     pub trip: &'a Trip,
+    /// What names in its steps mean.
+    pub meant: &'a Meant,
 }
 
 /// Why a transaction did not commit.
@@ -225,8 +227,8 @@ impl Executor<'_> {
         let mut sent = self.open(&mut pipeline, claims).await;
         // Asked after taking the locks: from here on nothing is added to what they lock.
         let steps: Vec<&Step> = units.iter().map(|unit| unit.step).collect();
-        let ways = match lender.ways(&steps, &self.options.allow).await {
-            Ok(ways) => ways,
+        let judged = match lender.ways(&steps, &self.options.allow, self.meant).await {
+            Ok(judged) => judged,
             Err(refused) => {
                 // If the transaction did not get that far, that is what to report.
                 let failed = first_failure(&mut pipeline, sent).await;
@@ -235,14 +237,33 @@ impl Executor<'_> {
             }
         };
         let mut path = None;
+        let mut shown = Shown { judged, units, done, last: None };
         for (at, unit) in units.iter().enumerate() {
+            if shown.judged.is_due(at) {
+                pipeline.batch(PIN_PATH).await;
+                sent.push(At::Frame);
+                path = None;
+                // In one go: what is asked is sent before any answer is waited for.
+                let answers = shown.answers(&mut pipeline, std::mem::take(&mut sent), progress);
+                let (ended, failed) = futures_util::future::join(lender.ended(), answers).await;
+                let known = (&self.options.allow, self.meant);
+                let judged = match (failed, ended) {
+                    (Some(failure), _) => Ok(Err(failure)),
+                    (None, Err(error)) => Err((Some(at), error)),
+                    (None, Ok(ended)) => lender.again(&mut shown.judged, at, ended, known).await.map(Ok),
+                };
+                if !matches!(judged, Ok(Ok(()))) {
+                    let _ = self.session.batch("ROLLBACK").await;
+                    return judged;
+                }
+            }
             let wanted = unit.step.search_path();
             if path.as_ref() != Some(&wanted) {
                 pipeline.batch(format!("SET LOCAL search_path TO {wanted}")).await;
                 sent.push(At::Unit(at));
                 path = Some(wanted);
             }
-            let way = ways.get(at).unwrap_or(&Way::Plain);
+            let way = shown.judged.way(at);
             if let Some(lent) = lent {
                 sent.extend(vec![At::Unit(at); lent.give(&mut pipeline, unit.step).await]);
             }
@@ -261,7 +282,6 @@ impl Executor<'_> {
         // The journal's statements are looked up by the path of the moment, also where they were prepared under another one.
         pipeline.batch(PIN_PATH).await;
         sent.push(At::Frame);
-        let mut shown = Shown { ways: &ways, units, done, last: None };
         if self.pen.is_careful() {
             let failure = shown.answers(&mut pipeline, std::mem::take(&mut sent), progress).await;
             let sealed = match failure {
@@ -313,7 +333,7 @@ impl Executor<'_> {
 
 /// How much of a transaction was shown.
 struct Shown<'a> {
-    ways: &'a [Way],
+    judged: Judged<'a>,
     units: &'a [Unit<'a>],
     /// How many units of the run were done before.
     done: usize,
@@ -338,7 +358,7 @@ impl Shown<'_> {
             }
             match answer {
                 Err(error) => {
-                    let way = at.unit().and_then(|at| self.ways.get(at));
+                    let way = at.unit().map(|at| self.judged.way(at));
                     failure = Some(Failure { error, at, ran_as: way.and_then(Way::role).cloned() });
                 }
                 Ok(()) if at.unit().is_some() && at.unit() != self.last => {

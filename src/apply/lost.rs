@@ -9,7 +9,7 @@ use crate::model::{Class, Error, Result};
 
 use super::executor::Executor;
 use super::trip::{Doubt, Trip, Witness};
-use super::{Opened, Options, Progress, alone, open};
+use super::{Meant, Opened, Options, Progress, alone, open};
 
 /// The minimum time to keep trying to connect again.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -119,7 +119,8 @@ async fn committed(opened: &Opened, options: &Options, trip: &Trip, doubt: &Doub
     }
     let Witness::Catalog(step, index, sub) = &doubt.by else { return Ok(false) };
     let pen = ledger.pen(&opened.session)?;
-    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip };
+    let meant = Meant::default();
+    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip, meant: &meant };
     let happened = alone::settle(&executor, step).await?;
     if happened {
         let journal = Journal::open(&opened.session, doubt.number, trip.direction).await?;

@@ -19,9 +19,11 @@ mod up;
 
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use crate::catalog::{Connect, Session, interrupt};
 use crate::ledger::{self, Direction, Ledger, Run, lock};
-use crate::model::{Class, Error, ObjectId, Result, State};
+use crate::model::{Class, Error, Result, State};
 use crate::plan::chain::Chain;
 use crate::plan::{Finding, Hazard, Plan, Step, beyond, captured};
 use crate::project::Manage;
@@ -196,22 +198,40 @@ async fn last_snapshot(session: &Session, ledger: &Ledger) -> Result<Option<Stat
     }
 }
 
+/// What the names in the steps of a command may mean of what others made: what was there when it began, and what its steps make.
+#[derive(Default)]
+pub struct Meant(FxHashSet<String>);
+
+impl Meant {
+    /// Refuses names in the steps that would bind to anything else by now.
+    ///
+    /// # Errors
+    /// `Refused`; the server's.
+    pub async fn refuse(&self, session: &Session, steps: &[&Step]) -> Result<()> {
+        let found = captured::find(session, steps.iter().copied()).await?;
+        captured::refuse(found, |id| self.0.contains(&id.to_string()))
+    }
+}
+
 /// Refuses names in the steps that would bind to what somebody else made. Objects of the revision's state, or made by the steps, are meant.
-async fn refuse_captured(session: &Session, steps: &[&Step], revision: u32) -> Result<()> {
+async fn refuse_captured(session: &Session, steps: &[&Step], revision: u32) -> Result<Meant> {
+    let made = steps.iter().flat_map(|step| std::iter::once(&step.object).chain(&step.with)).cloned();
+    let mut meant = Meant(made.collect());
     let found = captured::find(session, steps.iter().copied()).await?;
     if found.is_empty() {
-        return Ok(());
+        return Ok(meant);
     }
     let recorded = match revision {
         0 => None,
         // One that cannot be read declares nothing.
         number => ledger::snapshot_of(session, number).await.ok().flatten(),
     };
-    let made = |id: &ObjectId| {
-        let id = id.to_string();
-        steps.iter().any(|step| step.object == id || step.with.contains(&id))
-    };
-    captured::refuse(found, |id| recorded.as_ref().is_some_and(|state| state.has(id)) || made(id))
+    let there: Vec<String> = found.iter().map(|captured| captured.id.to_string()).collect();
+    captured::refuse(found, |id| {
+        recorded.as_ref().is_some_and(|state| state.has(id)) || meant.0.contains(&id.to_string())
+    })?;
+    meant.0.extend(there);
+    Ok(meant)
 }
 
 /// How messages refer to a plan.

@@ -14,7 +14,9 @@ use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, alone, label, lineage, refuse_remaining, rights, stale, under_way};
+use super::{
+    Meant, Opened, Options, Progress, Summary, alone, label, lineage, refuse_remaining, rights, stale, under_way,
+};
 
 /// A plan that is to be rolled back.
 #[derive(Debug, Clone)]
@@ -184,7 +186,7 @@ async fn take_back(
     Lender::new(session).await?.refuse(&to_come, &options.allow).await?;
     rights::check(session, true, to_come.iter().copied()).await?;
     fill::check(session, &to_come, &options.fills).await?;
-    super::refuse_captured(session, &to_come, ledger.current()).await?;
+    let meant = super::refuse_captured(session, &to_come, ledger.current()).await?;
     let run = ledger.run.take();
     summary.resumed |= run.is_some();
     summary.current = ledger.current();
@@ -224,7 +226,7 @@ async fn take_back(
             ledger::start(pen, &new).await?;
         }
         let run = taken_up.unwrap_or_else(|| super::up::begun(&new));
-        let executor = Executor { session, pen, watch: &opened.watch, options, trip };
+        let executor = Executor { session, pen, watch: &opened.watch, options, trip, meant: &meant };
         let label = label(one.plan.number, &one.plan.name);
         executor.run(&label, &run, &one.units(), progress).await?;
         let next = undo.get(at + 1).map(|next| new_run(next, way.goal));
@@ -332,7 +334,8 @@ fn new_run(undo: &Undo, goal: u32) -> NewRun<'_> {
 /// Finds out about steps of the way up that were begun outside transactions with unknown outcome.
 async fn settle(opened: &Opened, pen: Pen<'_>, options: &Options, trip: &Trip, run: &mut Run) -> Result<()> {
     let plan = read(run.number, &run.name, &run.plan)?;
-    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip };
+    let meant = Meant::default();
+    let executor = Executor { session: &opened.session, pen, watch: &opened.watch, options, trip, meant: &meant };
     let journal = ledger::Journal::open(&opened.session, run.number, Direction::Up).await?;
     let mut kept = Vec::new();
     for mut entry in std::mem::take(&mut run.entries) {

@@ -16,7 +16,9 @@ use super::fill;
 use super::lent::Lender;
 use super::lost;
 use super::trip::{Doubt, Trip, Witness, rollback_to};
-use super::{Opened, Options, Progress, Summary, label, last_snapshot, refuse_remaining, rights, stale, under_way};
+use super::{
+    Meant, Opened, Options, Progress, Summary, label, last_snapshot, refuse_remaining, rights, stale, under_way,
+};
 
 /// Applies the pending plans. The ledger and the live state are read once the lock is held, so of several that start at once
 /// one does the work, and the others find nothing left to do.
@@ -48,7 +50,7 @@ pub async fn run(
 }
 
 /// Refuses names that would bind to what somebody else made since the plan was saved.
-async fn refuse_captured(session: &Session, ledger: &Ledger, plans: &[Plan]) -> Result<()> {
+async fn refuse_captured(session: &Session, ledger: &Ledger, plans: &[Plan]) -> Result<Meant> {
     let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
     super::refuse_captured(session, &steps, ledger.current()).await
 }
@@ -89,7 +91,7 @@ async fn apply(
     let (mut plans, texts): (Vec<Plan>, Vec<String>) = read.into_iter().unzip();
     let remaining = plans.iter().map(|plan| (to_come(under_way.as_ref(), plan).collect(), plan.steps.as_slice()));
     refuse_remaining(&remaining.collect::<Vec<_>>(), &options.allow)?;
-    refuse_captured(session, &ledger, &plans).await?;
+    let meant = refuse_captured(session, &ledger, &plans).await?;
     let steps: Vec<&Step> = plans.iter().flat_map(|plan| to_come(under_way.as_ref(), plan)).collect();
     Lender::new(session).await?.refuse(&steps, &options.allow).await?;
     rights::check(session, ledger.exists, steps.iter().copied()).await?;
@@ -127,7 +129,7 @@ async fn apply(
             begin(pen, &ledger, asked, goal, resumed.is_none().then_some(new), options).await?;
         }
         let run = resumed.unwrap_or_else(|| begun(new));
-        let executor = Executor { session, pen, watch: &opened.watch, options, trip };
+        let executor = Executor { session, pen, watch: &opened.watch, options, trip, meant: &meant };
         let label = label(plan.number, &plan.name);
         if let Err(error) = executor.run(&label, &run, &units(plan), progress).await {
             return Err(forget_if_undone(session, trip, plan.number, error).await);

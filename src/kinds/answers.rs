@@ -171,6 +171,8 @@ pub enum Evaluates {
     Constants,
     /// Expressions over the rows of the relation, those that it has and those that it gets.
     Rows,
+    /// Options, which the validator of a foreign-data wrapper checks.
+    Options,
     /// An extension's script, which looks names up in the extension's schema and in those of the extensions that it needs.
     Script,
     /// A query, with the views and functions that it uses.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{Row, Session, is_lesser};
@@ -20,14 +21,17 @@ fn lesser(session: &Session) -> String {
 }
 
 /// What is asked about one step.
+#[derive(Clone)]
 pub struct Question(Value);
 
 impl Question {
     /// The question about the step at that place of its list, which uses these names.
     pub fn new(at: usize, step: &Step, evaluates: Evaluates, names: &Names) -> Self {
-        let target = super::target(step).map(|(schema, name)| [schema, name]);
+        let target =
+            super::target(step).filter(|_| evaluates != Evaluates::Options).map(|(schema, name)| [schema, name]);
+        let object: Vec<String> = super::stale::names(&step.object).unwrap_or_default();
         Self(json!({
-            "unit": at, "target": target, "parses": evaluates == Evaluates::Parses,
+            "unit": at, "target": target, "object": object, "parses": evaluates == Evaluates::Parses,
             "script": evaluates == Evaluates::Script, "as_owner": evaluates == Evaluates::AsOwner, "deep": evaluates == Evaluates::Query,
             "path": step.path, "names": names.used, "checks": names.checks, "text": step.sql,
         }))
@@ -48,15 +52,24 @@ pub struct Facts {
     pub found: Vec<String>,
 }
 
-/// Asks about all steps in one query.
-pub async fn ask(session: &Session, questions: impl Iterator<Item = &Question>) -> Result<HashMap<usize, Facts>> {
-    let questions = Value::Array(questions.map(|question| question.0.clone()).collect()).to_string();
+/// The query, which takes longer to plan than to run.
+pub async fn prepared(session: &Session) -> Result<Statement> {
     let query = FACTS
         .replace("{set}", if session.version.at_least(16) { "SET" } else { "MEMBER" })
         .replace("MULTIRANGE(r)", if session.version.at_least(14) { "r.rngmultitypid" } else { "r.rngtypid" })
+        .replace("STATISTICS(s)", if session.version.at_least(14) { "s.stxexprs::text" } else { "NULL" })
         .replace("IS_LESSER(s.stands)", &is_lesser(session.version, "s.stands"));
-    let rows = session.client.query_typed(&query, &[(&questions, Type::TEXT)]).await;
-    let rows = rows.map_err(|error| session.error(&error))?;
+    session.client.prepare_typed(&query, &[Type::TEXT]).await.map_err(|error| session.error(&error))
+}
+
+/// Asks about all steps in one query.
+pub async fn ask(
+    session: &Session,
+    query: &Statement,
+    questions: impl Iterator<Item = &Question>,
+) -> Result<HashMap<usize, Facts>> {
+    let questions = Value::Array(questions.map(|question| question.0.clone()).collect()).to_string();
+    let rows = session.client.query(query, &[&questions]).await.map_err(|error| session.error(&error))?;
     let read = |row| {
         let mut row = Row::new(row);
         let at = usize::try_from(row.next::<i32>()).unwrap_or_default();

@@ -4,22 +4,25 @@
 //! more privileges than the owner, that would hand the owner the difference. Such a step runs as the owner (`restricted.rs`); where that is
 //! impossible, it has the hazard `runs-as-you`.
 
+mod again;
 mod facts;
 mod names;
 mod restricted;
 
-use std::collections::HashMap;
+use tokio::sync::OnceCell;
+use tokio_postgres::Statement;
 
 use crate::catalog::{Session, event_triggers_of_lesser_roles};
 use crate::kinds::{self, Evaluates, Mode};
 use crate::ledger::lock;
 use crate::model::{Address, Error, Ident, Namespace, Result};
 use crate::plan::hazards::runs_as_you;
-use crate::plan::{Action, Finding, Hazard, Step, beyond};
+use crate::plan::{Action, Finding, Step, beyond};
 use crate::sql::lex;
 use crate::sql::names::find as names_in;
 
 use super::{Allow, refuse_hazards, stale};
+pub use again::Judged;
 use facts::{Facts, Question};
 use names::Made;
 
@@ -68,6 +71,8 @@ pub struct Lender<'a> {
     session: &'a Session,
     /// True if there are roles that have fewer privileges; otherwise no role can gain anything.
     above_others: bool,
+    /// The question about steps.
+    facts: OnceCell<Statement>,
 }
 
 impl<'a> Lender<'a> {
@@ -76,7 +81,7 @@ impl<'a> Lender<'a> {
     /// # Errors
     /// The server's.
     pub async fn new(session: &'a Session) -> Result<Self> {
-        Ok(Self { session, above_others: facts::above_others(session).await? })
+        Ok(Self { session, above_others: facts::above_others(session).await?, facts: OnceCell::new() })
     }
 
     /// Refuses what would run as the session's user without permission, as far as that is known before the first step.
@@ -92,35 +97,9 @@ impl<'a> Lender<'a> {
         if let (false, Some(first)) = (by_event.is_empty(), steps.first()) {
             findings.push((&first.object, runs_as_you::event_triggers(&by_event)));
         }
-        findings.extend(self.judge(steps).await?.into_iter().zip(steps).filter_map(|(judged, step)| {
-            let finding = judged.err()?;
-            Some((step.object.as_str(), finding))
-        }));
+        let judged = self.judge(steps).await?.into_iter();
+        findings.extend(judged.filter_map(|(at, finding)| Some((steps.get(at)?.object.as_str(), finding))));
         refuse_hazards(findings.iter().map(|(object, finding)| (*object, finding)), allow)
-    }
-
-    /// How each of the steps of a transaction is to be sent; asked once the transaction holds its locks.
-    ///
-    /// # Errors
-    /// `Refused` with the place of the step that would run as the session's user without permission; the server's.
-    pub async fn ways(&self, steps: &[&Step], allow: &Allow) -> Result<Vec<Way>, (Option<usize>, Error)> {
-        let plain = |_: &&Step| Way::Plain;
-        if !self.above_others || !steps.iter().any(|step| evaluates(step) != Evaluates::Nothing) {
-            return Ok(steps.iter().map(plain).collect());
-        }
-        let judged = self.judge(steps).await.map_err(|error| (None, error))?;
-        let mut ways = Vec::with_capacity(steps.len());
-        for (at, (judged, step)) in judged.into_iter().zip(steps).enumerate() {
-            ways.push(match judged {
-                Ok(way) => way,
-                Err(_) if allow.covers(Hazard::RunsAsYou) => Way::Trusting,
-                Err(finding) => {
-                    let refused = refuse_hazards(std::iter::once((step.object.as_str(), &finding)), allow);
-                    return Err((Some(at), refused.err().unwrap_or_else(|| Error::refused(finding.reason))));
-                }
-            });
-        }
-        Ok(ways)
     }
 
     /// What is sent after a step that may have run code of others or statements of any kind: the settings that it may have
@@ -134,48 +113,53 @@ impl<'a> Lender<'a> {
         }
     }
 
-    /// What has to be asked about which steps.
-    async fn questions(&self, steps: &[&Step]) -> Result<Vec<(usize, Evaluates, Question)>> {
-        let mut asked: Vec<(usize, &Step, Evaluates)> =
-            steps.iter().enumerate().map(|(at, step)| (at, *step, evaluates(step))).collect();
-        asked.retain(|(.., evaluates)| *evaluates != Evaluates::Nothing);
+    /// What the catalog says of the steps that these questions, some of those of `steps`, are about.
+    async fn ask(
+        &self,
+        questions: &[(usize, Evaluates, Question)],
+        steps: &[&Step],
+    ) -> Result<Vec<(usize, Evaluates, Facts)>> {
+        let mut asked: Vec<_> = questions.iter().collect();
         let needs = |evaluates: Evaluates| matches!(evaluates, Evaluates::Parses | Evaluates::AsOwner);
-        if asked.iter().any(|(.., evaluates)| needs(*evaluates)) {
+        if asked.iter().any(|(_, evaluates, _)| needs(*evaluates)) {
             let (domains, functions) = facts::any_of_others(self.session).await?;
             let domains = domains || names::any_checks_domain(steps);
-            asked.retain(|(.., evaluates)| match evaluates {
+            asked.retain(|(_, evaluates, _)| match evaluates {
                 Evaluates::Parses => domains,
                 Evaluates::AsOwner => domains || functions,
                 _ => true,
             });
         }
-        let (mut made, mut so_far) = (Made::default(), steps.iter());
-        let mut questions = Vec::with_capacity(asked.len());
-        let mut at_before = 0;
-        for (at, step, evaluates) in asked {
-            so_far.by_ref().take(at - at_before).for_each(|before| made.add(before));
-            at_before = at;
-            questions.push((at, evaluates, Question::new(at, step, evaluates, &made.names(step))));
+        if asked.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(questions)
+        let query = self.facts.get_or_try_init(|| facts::prepared(self.session)).await?;
+        let mut answers = facts::ask(self.session, query, asked.iter().map(|(.., question)| question)).await?;
+        Ok(asked.iter().filter_map(|(at, evaluates, _)| Some((*at, *evaluates, answers.remove(at)?))).collect())
     }
 
-    /// How each step is sent, or the hazard that it has.
-    async fn judge(&self, steps: &[&Step]) -> Result<Vec<Result<Way, Finding>>> {
-        let mut out: Vec<Result<Way, Finding>> = steps.iter().map(|_| Ok(Way::Plain)).collect();
-        let asked = self.questions(steps).await?;
-        if asked.is_empty() {
-            return Ok(out);
-        }
-        let mut answers: HashMap<usize, Facts> = facts::ask(self.session, asked.iter().map(|(.., q)| q)).await?;
-        for (at, evaluates, _) in &asked {
-            let (Some(slot), Some(step), Some(facts)) = (out.get_mut(*at), steps.get(*at), answers.remove(at)) else {
-                continue;
-            };
-            *slot = way(step, *evaluates, facts, gives_away(steps, *at));
-        }
-        Ok(out)
+    /// The hazards of the steps, each with its step's place.
+    async fn judge(&self, steps: &[&Step]) -> Result<Vec<(usize, Finding)>> {
+        let answers = self.ask(&questions(steps), steps).await?;
+        let judge = |(at, evaluates, facts): (usize, Evaluates, Facts)| {
+            Some((at, way(steps.get(at)?, evaluates, facts, gives_away(steps, at)).err()?))
+        };
+        Ok(answers.into_iter().filter_map(judge).collect())
     }
+}
+
+/// What has to be asked about which steps.
+fn questions(steps: &[&Step]) -> Vec<(usize, Evaluates, Question)> {
+    let mut made = Made::default();
+    let mut questions = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let evaluates = evaluates(step);
+        if evaluates != Evaluates::Nothing {
+            questions.push((at, evaluates, Question::new(at, step, evaluates, &made.names(step))));
+        }
+        made.add(step);
+    }
+    questions
 }
 
 /// What code of others a step evaluates, with the privileges of the role that sends it. A step written by hand may evaluate anything.
@@ -190,7 +174,7 @@ pub fn evaluates(step: &Step) -> Evaluates {
         Evaluates::Constants if target(step).is_none() && !computes(step) => parses(step),
         Evaluates::Rows if target(step).is_none() => parses(step),
         Evaluates::Parses => parses(step),
-        Evaluates::Script if step.action == Action::Drop => Evaluates::Nothing,
+        Evaluates::Options | Evaluates::Script if step.action == Action::Drop => Evaluates::Nothing,
         evaluates => evaluates,
     }
 }
@@ -200,12 +184,14 @@ fn parses(step: &Step) -> Evaluates {
     if lex::has_literal(&step.sql) { Evaluates::Parses } else { Evaluates::Nothing }
 }
 
-/// True if the table that a step makes may have a generated column, a key of partitions or an exclusion constraint: what they call
-/// with constants is called when the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c,
+/// True if the table that a step makes may have a server, whose wrapper has a validator, or a generated column, a key of partitions or an
+/// exclusion constraint: what they call with constants is called when the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c,
 /// RelationBuildPartitionKey; src/backend/utils/cache/relcache.c, RelationGetIndexExpressions).
 fn computes(step: &Step) -> bool {
     step.action == Action::Create
-        && names_in(&step.sql).iter().any(|name| matches!(name.last(), "generated" | "partition" | "exclude"))
+        && names_in(&step.sql)
+            .iter()
+            .any(|name| matches!(name.last(), "server" | "generated" | "partition" | "exclude"))
 }
 
 fn room_of(object: &str) -> Option<&'static dyn kinds::Room> {
@@ -227,11 +213,13 @@ fn target(step: &Step) -> Option<(String, String)> {
     Some((names.next()?, names.next()?))
 }
 
-/// True if an earlier step of the list gives the target of this one another owner.
+/// True if an earlier step of the list gives the target of this one, or what it makes a part of, another owner.
 fn gives_away(steps: &[&Step], at: usize) -> bool {
-    let Some(target) = steps.get(at).and_then(|step| target(step)) else { return false };
+    let Some(step) = steps.get(at) else { return false };
+    let target = target(step).map(|(schema, name)| vec![schema, name]);
+    let whole = stale::names(&step.object).map(|names| names.into_iter().take(2).collect());
     let owned = |step: &&Step| stale::names(step.object.strip_prefix("owner on ")?);
-    steps.iter().take(at).filter_map(owned).any(|names| names.iter().eq([&target.0, &target.1]))
+    steps.iter().take(at).filter_map(owned).any(|names| [&target, &whole].into_iter().flatten().any(|of| *of == names))
 }
 
 /// True if the step makes, or recreates, something that has a name in the schema of the table.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::kinds::Room;
+use crate::kinds::{Evaluates, Room};
 use crate::model::{Address, Namespace};
 use crate::plan::{Action, Step};
 use crate::sql::{lex, names};
 
-use super::{room_of, stale};
+use super::{evaluates, room_of, stale};
 
 /// Qualifier, name, and whether it is a call.
 type Used = (Option<String>, String, bool);
@@ -67,10 +67,11 @@ fn checks_domain(room: &dyn Room, step: &Step) -> bool {
         && (word == "domain" || word == "check" && step.lock.is_none())
 }
 
-/// True if the step makes or changes a type, rows, or what takes and gives them.
+/// True if the step makes or changes a type, rows, what takes and gives them, or what has a validator.
 fn makes_type(room: &dyn Room, step: &Step) -> bool {
     let kind = room.kind();
     let is_one = matches!(kind.namespace, Namespace::Relation | Namespace::Type | Namespace::Routine)
+        || room.evaluates(true) == Evaluates::Options
         || kind.address == Address::MemberOf
         || checks_domain(room, step);
     is_one && matches!(step.action, Action::Create | Action::Alter)
@@ -79,6 +80,10 @@ fn makes_type(room: &dyn Room, step: &Step) -> bool {
 /// The names in a step's text.
 fn used(step: &Step) -> BTreeSet<Used> {
     let mut found = names::find(&step.sql);
+    if evaluates(step) == Evaluates::Options {
+        // A validator is named as it is.
+        found.iter_mut().for_each(|name| name.call = true);
+    }
     if step.action == Action::Manual {
         // Bodies of DO, and SQL that is put together.
         found.extend(lex::strings(&step.sql).iter().flat_map(|text| names::find(text)));

@@ -4,7 +4,7 @@ use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Arg, Node, Prop};
 use crate::kinds::held::Held;
 use crate::kinds::scope::{Scope, schema_id};
-use crate::kinds::{Context, Folded, Need, Room, Statement, generic, support_function};
+use crate::kinds::{Context, Evaluates, Folded, Need, Room, Statement, generic, support_function};
 use crate::model::{
     Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr,
 };
@@ -137,6 +137,10 @@ impl Room for Wrapper {
 
     fn same(&self, attr: &'static Attr, old: &Object, new: &Object) -> bool {
         attr.name == SECRET.name && options::same_secrets(old, new)
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Options
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -6,7 +6,7 @@ use crate::kinds::held::Held;
 use crate::kinds::refs::Refs;
 use crate::kinds::rights::{self, Demand};
 use crate::kinds::scope::Scope;
-use crate::kinds::{Context, Folded, Room, Statement, find, generic};
+use crate::kinds::{Context, Evaluates, Folded, Room, Statement, find, generic};
 use crate::model::{
     Address, Attr, Form, Ident, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State, Text,
     Within, attr,
@@ -106,6 +106,10 @@ impl Room for Server {
 
     fn same(&self, attr: &'static Attr, old: &Object, new: &Object) -> bool {
         attr.name == SECRET.name && options::same_secrets(old, new)
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Options
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

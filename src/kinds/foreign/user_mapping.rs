@@ -3,7 +3,7 @@
 use crate::catalog::{Book, Row, Version, class};
 use crate::kdl::{Node, Problem};
 use crate::kinds::scope::Scope;
-use crate::kinds::{Context, Folded, Need, Room, Statement, generic};
+use crate::kinds::{Context, Evaluates, Folded, Need, Room, Statement, generic};
 use crate::model::{
     Address, Attr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, Within, attr,
 };
@@ -91,6 +91,10 @@ impl Room for UserMapping {
 
     fn goes_first(&self) -> bool {
         true
+    }
+
+    fn evaluates(&self, _: bool) -> Evaluates {
+        Evaluates::Options
     }
 
     fn create(&self, id: &ObjectId, object: &Object, _: &[Folded], _: &Context<'_>) -> Result<Vec<Statement>> {

@@ -48,6 +48,7 @@ BEGIN
             'ALTER TABLE %s ADD COLUMN w_value int DEFAULT w.value(''default'')',
             'ALTER TABLE %s ADD COLUMN w_words w.word[] DEFAULT ''{default}''',
             'CREATE INDEX ON %s ((w.number(''index''))) WHERE w.constant(''predicate'')',
+            'CREATE STATISTICS w.w_' || t.name::oid || ' ON (w.number(''statistics'')) FROM %s',
             'CREATE POLICY w_policy ON %s USING (w.constant(''policy''))',
             'CREATE RULE w_rule AS ON UPDATE TO %s WHERE w.constant(''rule'') DO ALSO NOTHING'];
         FOREACH what IN ARRAY wheres LOOP
@@ -123,7 +124,7 @@ async fn run(session: &Session, step: &Step, told: &mut Told) -> Result<(), Stri
     let says = apply::evaluates(step);
     for place in places {
         let within = match says {
-            Evaluates::Nothing => false,
+            Evaluates::Nothing | Evaluates::Options => false,
             Evaluates::Parses => place.starts_with("parsed: "),
             Evaluates::Constants => !place.starts_with("row: "),
             // Whatever ran was not the owner's: the table is that of whoever runs the step.

@@ -79,7 +79,7 @@ impl Scene {
     }
 
     /// Saves a plan with a step by hand.
-    fn plan_by_hand(&self, sql: &str, back: &str) {
+    pub fn plan_by_hand(&self, sql: &str, back: &str) {
         self.sandbox.ok(&["plan", "--save", "next", "--empty"]);
         write_steps(&self.sandbox, "plans/0002-next.kdl", &by_hand(sql, back));
         self.sandbox.ok(&["seal", "2"]);

@@ -10,8 +10,10 @@ mod edited_plans;
 mod ends;
 mod evaluated_steps;
 pub mod fake;
+mod folded_expressions;
 #[cfg(unix)]
 mod interrupted;
+mod judged_again;
 mod keys;
 mod lent_rights;
 mod locks_first;
