@@ -142,7 +142,7 @@ async fn marked(target: &Connect, place: &Place, purpose: &str, way: Way, tls: O
         };
         startup = match startup {
             Startup::Quiet if refused.is_about_event_triggers() => {
-                refused::note(target, place);
+                refused::note(target, place, refused.is_about_an_older_server());
                 Startup::Pinned
             }
             Startup::Quiet | Startup::Pinned if refused.is_about_options() => Startup::Bare,

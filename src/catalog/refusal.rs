@@ -85,6 +85,11 @@ impl Failure {
         self.answer().is_some_and(|db| codes.contains(db.code()) && db.message().contains("event_triggers"))
     }
 
+    /// True if the server has no setting of that name: it is older than 17.
+    pub(super) fn is_about_an_older_server(&self) -> bool {
+        self.is_about_event_triggers() && self.answer().is_some_and(|db| *db.code() == SqlState::UNDEFINED_OBJECT)
+    }
+
     /// Puts the failures of two attempts together; `later` was made with TLS, or without.
     pub(super) fn or_rather(self, later: Self, later_with_tls: bool) -> Self {
         let (first, second) = (self.short(), later.short());

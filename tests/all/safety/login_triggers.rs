@@ -116,6 +116,29 @@ fn whoever_becomes_a_superuser_is_protected_at_once() {
     }
 }
 
+/// What an older server does not know is not tried at every command, which would fill its log; another server at its place is tried.
+#[test]
+fn an_older_server_refuses_once() {
+    let majors = installed();
+    let Some(older) = majors.iter().find(|binaries| binaries.major < 17) else {
+        return skipped("an older server refuses once", "it takes a PostgreSQL before 17");
+    };
+    let db = TestDb::on(older.major);
+    let mut sandbox = Sandbox::new(&db);
+    let cache = sandbox.path("cache");
+    sandbox.set("XDG_CACHE_HOME", &cache.display().to_string());
+    sandbox.ok(&["status"]);
+    let kept = sandbox.read("cache/setpoint/older-servers");
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+    sandbox.ok(&["status"]);
+    assert_eq!(sandbox.read("cache/setpoint/older-servers"), kept, "it was tried again");
+    let line = kept.split(' ').next().expect("a server");
+    let long_ago = format!("{line} 1000000000\n");
+    sandbox.write("cache/setpoint/older-servers", &long_ago);
+    sandbox.ok(&["status"]);
+    assert_ne!(sandbox.read("cache/setpoint/older-servers"), long_ago, "it was not tried again");
+}
+
 /// Databases may be called anything: what is said about one of that name is not about the setting.
 #[test]
 fn a_name_does_not_turn_the_protection_off() {
