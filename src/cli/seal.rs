@@ -9,6 +9,7 @@ use super::rehearse::Rehearse;
 use crate::catalog::Session;
 use crate::ledger::Ledger;
 use crate::model::{Class, Error, Result};
+use crate::plan::beyond;
 use crate::plan::by_hand::{self, Known};
 use crate::plan::chain::{Chain, Link};
 use crate::plan::proof::{Proof, Verdict};
@@ -71,6 +72,12 @@ impl Seal {
         by_hand::split(&mut plan)?;
         self.look(app, &chain, session.as_ref().ok(), &mut plan)?;
         chain.replace(&plan)?;
+        // An edited step is still held to what it says; whoever runs it is asked for the rest.
+        let inverse = plan.steps.iter().flat_map(|step| &step.inverse);
+        for (object, finding) in beyond::findings(plan.steps.iter().chain(inverse), &plan.steps) {
+            let hazard = finding.hazard.word();
+            app.warn(&format!("{object}: its text does more than the step says: {hazard}: {}", finding.reason));
+        }
         app.say(&format!("sealed {shown}: {}", plan.hash()));
         Ok(0)
     }

@@ -11,7 +11,7 @@ use crate::sql::reference;
 use crate::sql::statement::{self, Calls, Effect, Reading, Run, Statement, What};
 use crate::sql::steady;
 
-use super::{Action, Finding, Hazard, Plan, Step, beyond};
+use super::{Action, Finding, Hazard, Plan, Step};
 
 /// Built-in functions that give another value each time and change nothing that anybody else sees.
 const ONLY_VALUES: &[&str] =
@@ -61,11 +61,7 @@ pub fn split(plan: &mut Plan) -> Result<()> {
 fn split_steps(steps: Vec<Step>) -> Result<Vec<Step>> {
     let mut out = Vec::new();
     for mut step in steps {
-        if step.action != Action::Manual && !beyond::agrees(&step) {
-            step = Step { action: Action::Manual, object: String::new(), with: Vec::new(), fill: None, ..step };
-        }
         if step.action != Action::Manual {
-            step.inverse = split_steps(std::mem::take(&mut step.inverse))?;
             out.push(step);
             continue;
         }
