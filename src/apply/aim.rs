@@ -86,6 +86,7 @@ fn headed_up(ledger: &Ledger) -> Option<u32> {
 /// What a relative goal means, by the ledger as it is before the wait for the lock: commands that overlap mean the same revision.
 pub(super) async fn up(session: &Session, chain: &Chain, goal: Goal) -> Result<Goal> {
     let Goal::Plus(_) = goal else { return Ok(goal) };
+    session.may_change()?;
     let ledger = Ledger::read(session).await?;
     let (links, from) = (pending(&ledger, chain, goal)?, ledger.current());
     Ok(Goal::Seen { goal: links.last().map_or(from, |link| link.number), from })
@@ -129,6 +130,7 @@ fn headed_down(ledger: &Ledger) -> Option<u32> {
 /// What a relative target means, by the ledger as it is before the wait for the lock: commands that overlap mean the same revision.
 pub(super) async fn back(session: &Session, target: Target) -> Result<Target> {
     let Target::Back(_) = target else { return Ok(target) };
+    session.may_change()?;
     let ledger = Ledger::read(session).await?;
     let revisions = ledger.revisions.iter().map(|revision| (revision.number, revision.plan_hash));
     let newest = revisions.chain(ledger.run.iter().map(|run| (run.number, run.plan_hash))).max_by_key(|one| one.0);
