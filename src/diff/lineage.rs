@@ -54,8 +54,10 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
     let mut origins: Vec<(ObjectId, ObjectId)> = Vec::new();
     for id in parts {
         let from = [&*old, &*new].map(|state| room(id.kind()).inherited_from(&id, state));
-        if from[0] != from[1] {
-            let inherited = from.map(|origins| !origins.is_empty());
+        let inherited = from.each_ref().map(|origins| !origins.is_empty());
+        // A column stays when its table exchanges its parent; a constraint goes with the one, and comes with the other.
+        let exchanged = id.kind().address == Address::MemberOf && from[0] != from[1];
+        if inherited[0] != inherited[1] || exchanged {
             origins.extend(room(id.kind()).inherited_from(&id, old).into_iter().next().map(|from| (from, id.clone())));
             let whole = [&*old, &*new].map(|state| whole(state, &id));
             for (side, object) in whole.into_iter().enumerate().filter(|(side, _)| inherited[*side]) {
