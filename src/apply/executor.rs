@@ -225,7 +225,7 @@ impl Executor<'_> {
     ) -> Result<Result<(), Failure>, (Option<usize>, Error)> {
         let mut pipeline = Pipeline::new(&self.session.client);
         let mut sent = self.open(&mut pipeline, claims).await;
-        // Asked after taking the locks: from here on nothing is added to what they lock.
+        // Asked after taking the locks, which keep the tables as they are; what can still change is judged again further on.
         let steps: Vec<&Step> = units.iter().map(|unit| unit.step).collect();
         let judged = match lender.ways(&steps, &self.options.allow, self.meant).await {
             Ok(judged) => judged,
