@@ -46,7 +46,9 @@ fn replace(path: &Path, text: &str) -> Result<()> {
 
 /// Writes a file of which nothing is lost once it has its name.
 fn lasting(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = fs::File::create(path)?;
+    // One may be left by a run that was killed, or be a link that somebody put there to have another file overwritten.
+    let _ = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -71,6 +73,20 @@ pub fn remove(path: &Path, root: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn nothing_is_written_through_a_link_under_the_name_of_what_is_being_written() {
+        let dir = std::env::temp_dir().join(format!("setpoint-planted-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let (file, other) = (dir.join("a.kdl"), dir.join("other"));
+        fs::write(&other, "theirs").unwrap();
+        std::os::unix::fs::symlink(&other, dir.join(".a.kdl.new")).unwrap();
+        write(&file, "ours\n").unwrap();
+        assert_eq!([&file, &other].map(|path| fs::read_to_string(path).unwrap()), ["ours\n", "theirs"]);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     #[cfg(unix)]
