@@ -187,7 +187,7 @@ mod tests {
             ("table users { column id integer\n }\non users { grant select to=app\n }", "declared in a file"),
             ("on auth.users { column id integer\n }", "has itself"),
             ("on auth.users { owner app\n }", "has itself"),
-            ("on nothing auth.users", "no kind of object"),
+            ("on nothing auth.users", "is not a kind of object"),
             ("on a.b.c", "does not name a table"),
             ("on", "does not name an object"),
         ] {

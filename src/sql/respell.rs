@@ -22,8 +22,8 @@ pub fn respelled(sql: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(sql.len() + 64);
     for piece in pieces(sql) {
-        if commands && piece.text.starts_with("::") && out.lines().next_back().is_none_or(|line| line.trim().is_empty())
-        {
+        let line = || out.rsplit(['\n', '\r']).next().unwrap_or_default();
+        if commands && piece.text.starts_with("::") && line().trim().is_empty() {
             out.push_str("/**/");
         }
         if !odd(&piece) || !piece.closed {
