@@ -31,7 +31,7 @@ pub use constraints::{choose_name, constraint, key_constraint};
 pub use foreign::foreign_options;
 pub use indexes::key_parts;
 pub use language::{generic, habits, meant, scope};
-pub use operators::default_opclass;
+pub use operators::{default_opclass, operator_members};
 pub use room::Room;
 pub use sequences::numbering;
 pub use statement::{LockMode, Mode, Statement};
@@ -47,7 +47,6 @@ use rustc_hash::FxHashMap;
 use crate::model::KindRef;
 
 use language::{short, sql_text};
-use operators::operator_members;
 use routines::{routine, support, support_function};
 use sequences::sequence_options;
 

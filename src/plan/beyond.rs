@@ -1,7 +1,7 @@
 //! What the text of a step does beyond what the step says: plans are files, and whoever wrote one may have changed a text and not what is
 //! said of it.
 
-use crate::kinds::{self, comment};
+use crate::kinds::{self, comment, foreign_options, operator_members};
 use crate::model::{Ident, ObjectId};
 use crate::sql::statement::{self, Reading, What};
 use crate::sql::{lex, names, reference};
@@ -26,7 +26,9 @@ pub fn findings<'a>(steps: impl Iterator<Item = &'a Step>, all: &[Step]) -> Vec<
 /// person wrote, whatever else the step says.
 pub fn agrees(step: &Step) -> bool {
     let kind = step.object.split(' ').next().unwrap_or("");
-    let words = words(&step.sql);
+    let put_in = foreign_options::put_in(&step.sql);
+    let text = put_in.as_deref().unwrap_or(&step.sql);
+    let words = words(text);
     let first = words.first().map_or("", String::as_str);
     let says = |text: &[&str]| words.iter().zip(text).filter(|(word, wanted)| word == wanted).count() == text.len();
     let begins = match (step.action, kind) {
@@ -50,10 +52,11 @@ pub fn agrees(step: &Step) -> bool {
         _ => {
             matches!(first, "create" | "alter" | "drop" | "refresh" | "update")
                 || says(&["select", "pg_catalog", "setval"])
+                || kind == "operator-class" && operator_members::removes_added(&step.sql)
         }
     };
-    let one = statement::split(&step.sql).len() == 1;
-    begins && one && !matches!(statement::read(&step.sql), Reading::Read(read) if destroys(step, kind, &read.effects))
+    let one = statement::split(text).len() == 1;
+    begins && one && !matches!(statement::read(text), Reading::Read(read) if destroys(step, kind, &read.effects))
 }
 
 /// True if rows or values go that are not those of the step's object.

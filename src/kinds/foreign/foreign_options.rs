@@ -179,44 +179,96 @@ fn statement(head: &str, mut entries: Vec<String>, verb: &str, secrets: &[(Ident
     entries
         .extend(secrets.iter().map(|(name, _)| format!("{verb}{} %L", sql::name(name).to_string().replace('%', "%%"))));
     let format = whole(&entries).replacen(head, &head.replace('%', "%%"), 1);
+    let variables: Vec<Text> = secrets.iter().map(|(_, variable)| (*variable).clone()).collect();
+    Statement { secrets: variables.clone(), ..Statement::new(block(&format, &variables)) }
+}
+
+/// The block that executes `format` with the values of the variables.
+fn block(format: &str, variables: &[Text]) -> String {
     let mut body = String::from("\nBEGIN\n");
-    for (_, variable) in secrets {
+    for variable in variables {
         let setting = sql::literal(&setting(variable));
         body.push_str(&format!(
             "    IF pg_catalog.current_setting({setting}, true) IS NULL THEN\n        \
-             RAISE EXCEPTION 'the environment variable {variable} is not set';\n    END IF;\n"
+             RAISE EXCEPTION '{UNSET_BEFORE}{variable}{UNSET_BEHIND}';\n    END IF;\n"
         ));
     }
-    let values: Vec<String> = secrets
+    let values: Vec<String> = variables
         .iter()
-        .map(|(_, variable)| format!("pg_catalog.current_setting({})", sql::literal(&setting(variable))))
+        .map(|variable| format!("pg_catalog.current_setting({})", sql::literal(&setting(variable))))
         .collect();
     body.push_str(&format!(
-        "    EXECUTE pg_catalog.format({}, {});\nEXCEPTION WHEN OTHERS OR query_canceled THEN\n    \
+        "{RUN}{}, {});\nEXCEPTION WHEN OTHERS OR query_canceled THEN\n    \
          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;\nEND\n",
-        sql::literal(&format),
+        sql::literal(format),
         values.join(", ")
     ));
     const TAG: &str = "$setpoint$";
     let body = if body.contains(TAG) { sql::literal(&body) } else { format!("{TAG}{body}{TAG}") };
-    let variables = secrets.iter().map(|(_, variable)| (*variable).clone()).collect();
-    Statement { secrets: variables, ..Statement::new(format!("DO {body}")) }
+    format!("DO {body}")
+}
+
+const UNSET_BEFORE: &str = "the environment variable ";
+const UNSET_BEHIND: &str = " is not set";
+const RUN: &str = "    EXECUTE pg_catalog.format(";
+
+/// What the server runs in the end, each secret painted over, if the statement is a block that puts secrets in and nothing but that.
+pub fn put_in(statement: &str) -> Option<String> {
+    let body = lex::strings(statement);
+    let strings = lex::strings(body.first()?);
+    // Of each variable its setting, the message without it, and its setting again behind the format.
+    let count = strings.len().checked_sub(1)? / 3;
+    let messages = strings.iter().take(2 * count).skip(1).step_by(2);
+    let variables: Option<Vec<Text>> =
+        messages.map(|message| Some(message.strip_prefix(UNSET_BEFORE)?.strip_suffix(UNSET_BEHIND)?.into())).collect();
+    let format = strings.get(2 * count)?;
+    let mut parts = format.split('%').skip(1);
+    // `%%` leaves nothing in between, and then the text behind.
+    let mut literals = true;
+    while let Some(part) = parts.next() {
+        literals &= part.starts_with('L') || part.is_empty() && parts.next().is_some();
+    }
+    (count > 0 && literals && statement == block(format, &variables?)).then(|| painted_over(format))
+}
+
+fn painted_over(format: &str) -> String {
+    format.split("%%").map(|part| part.replace("%L", "'******'")).collect::<Vec<_>>().join("%")
 }
 
 /// A statement that puts secrets in, as people may see it: what the server runs in the end, with each secret painted over. Another
 /// statement is what it is.
 pub fn shown(statement: &str) -> Cow<'_, str> {
-    const RUN: &str = "    EXECUTE pg_catalog.format(";
     let lent = format!("pg_catalog.current_setting('{}", setting(PREFIX));
     let run = statement.find(RUN).filter(|_| statement.starts_with("DO $setpoint$") && statement.contains(&lent));
     let Some(rest) = run.and_then(|at| statement.get(at + RUN.len()..)) else { return statement.into() };
     let Some(text) = lex::strings(rest).into_iter().next() else { return statement.into() };
-    text.replace("%L", "'******'").replace("%%", "%").into()
+    painted_over(&text).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_that_puts_secrets_in_is_known_by_all_of_its_text() {
+        let names = [Ident::from("password"), Ident::from("to%ken")];
+        let variables: [Text; 2] = ["SETPOINT_SECRET_A".into(), "SETPOINT_SECRET_B".into()];
+        let secrets: Vec<_> = names.into_iter().zip(&variables).collect();
+        let block = statement("CREATE SERVER \"50%L\"", vec!["host '100%'".into()], "ADD ", &secrets).sql;
+        let whole = "CREATE SERVER \"50%L\" OPTIONS (host '100%', ADD password '******', ADD \"to%ken\" '******')";
+        assert_eq!(put_in(&block).as_deref(), Some(whole));
+        for (from, to) in [
+            ("\nBEGIN\n", "\nBEGIN\n    DELETE FROM t;\n"),
+            ("%L, ADD", "%s, ADD"),
+            ("'setpoint.secret_a'", "'setpoint.secret_c'"),
+            ("CREATE SERVER", "DROP SERVER s; CREATE SERVER '"),
+            ("DO ", "DO LANGUAGE l "),
+        ] {
+            let other = block.replacen(from, to, 1);
+            assert!(other != block && put_in(&other).is_none(), "{other}");
+        }
+        assert_eq!(put_in("CREATE SERVER s"), None);
+    }
 
     #[test]
     fn names_tell_secrets() {

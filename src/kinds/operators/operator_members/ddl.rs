@@ -2,7 +2,7 @@
 
 use crate::kinds::support;
 use crate::model::{Attr, Attrs, Object, ObjectId};
-use crate::sql;
+use crate::sql::{self, lex};
 
 use super::{FOR_ORDER_BY, FUNCTION, FUNCTIONS, NUMBER, OPERATOR, OPERATORS, list, operands, place};
 
@@ -101,6 +101,28 @@ pub fn remove_added(family: &ObjectId, class: &ObjectId, object: &Object) -> Str
     }
     let method = class.signature().map_or("", |s| s);
     let home = class.schema().map_or("", |schema| schema.name().as_str());
+    added(&format!("ALTER {} DROP ", sql::target(family)), [method, home, class.name().as_str()], &members.join(", "))
+}
+
+/// True for a text of `remove_added`, for whichever class it is: what it executes can only take members from an operator family.
+pub fn removes_added(text: &str) -> bool {
+    let body = lex::strings(text);
+    let [body] = body.as_slice() else { return false };
+    let strings = lex::strings(body);
+    let [drop, _, _, _, method, home, class, members @ .., _] = strings.as_slice() else { return false };
+    let members: Vec<String> = members.iter().map(|member| sql::literal(member)).collect();
+    let mut pieces = lex::pieces(drop);
+    let harmless = pieces.all(|piece| match piece.kind {
+        lex::Kind::Space | lex::Kind::Word => true,
+        lex::Kind::Quoted => piece.closed,
+        _ => piece.text == ".",
+    });
+    let alters = drop.starts_with("ALTER OPERATOR FAMILY ") && drop.ends_with(" DROP ") && harmless;
+    alters && text == added(drop, [method, home, class], &members.join(", "))
+}
+
+/// Executes `drop` with those of the members, a list of literals, that the class does not hold: they were added to its family.
+fn added(drop: &str, [method, home, class]: [&str; 3], members: &str) -> String {
     let body = format!(
         "BEGIN EXECUTE coalesce((SELECT {} || string_agg(m.item, ', ') FROM \
          (SELECT 2602::oid, oid, amopfamily, format('OPERATOR %s (%s, %s)', amopstrategy, format_type(amoplefttype, NULL), \
@@ -108,13 +130,36 @@ pub fn remove_added(family: &ObjectId, class: &ObjectId, object: &Object) -> Str
          format('FUNCTION %s (%s, %s)', amprocnum, format_type(amproclefttype, NULL), format_type(amprocrighttype, NULL)) \
          FROM pg_amproc) m (class, oid, family, item) JOIN pg_opclass c ON c.opcfamily = m.family JOIN pg_am a ON a.oid = c.opcmethod \
          JOIN pg_namespace n ON n.oid = c.opcnamespace WHERE a.amname = {} AND n.nspname = {} AND c.opcname = {} \
-         AND m.item IN ({}) AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = m.class AND d.objid = m.oid \
+         AND m.item IN ({members}) AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = m.class AND d.objid = m.oid \
          AND d.refclassid = 2616)), 'SELECT 1'); END",
-        sql::literal(&format!("ALTER {} DROP ", sql::target(family))),
+        sql::literal(drop),
         sql::literal(method),
         sql::literal(home),
-        sql::literal(class.name().as_str()),
-        members.join(", ")
+        sql::literal(class),
     );
     format!("DO {}", sql::literal(&body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::scope::schema_id;
+    use crate::kinds::{operator_class, operator_family};
+
+    #[test]
+    fn a_block_that_drops_members_is_known_by_all_of_its_text() {
+        let class =
+            ObjectId::new(&operator_class::KIND, Some(schema_id("app")), "it's").with_signature(Some("gist".into()));
+        let family =
+            ObjectId::new(&operator_family::KIND, Some(schema_id("app")), "f;\"").with_signature(Some("gist".into()));
+        let block = remove_added(&family, &class, &Object::default());
+        assert!(removes_added(&block), "{block}");
+        for (from, to) in
+            [("DROP '", "DROP FUNCTION f; '"), ("''gist''", "''gist'' OR true"), ("BEGIN ", "BEGIN DELETE FROM t; ")]
+        {
+            let other = block.replacen(from, to, 1);
+            assert!(other != block && !removes_added(&other), "{other}");
+        }
+        assert!(!removes_added("DO 'BEGIN END'") && !removes_added("DROP OPERATOR CLASS c USING gist"));
+    }
 }

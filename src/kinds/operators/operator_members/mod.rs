@@ -9,7 +9,7 @@ mod ddl;
 mod files;
 
 pub use catalog::{MEMBERS, NAMING, joins, name, read};
-pub use ddl::{Member, add, clauses, only_adds, remove, remove_added, same};
+pub use ddl::{Member, add, clauses, only_adds, remove, remove_added, removes_added, same};
 pub use files::{address, family_named, family_text, members, rest, write};
 
 use crate::kinds::find;
