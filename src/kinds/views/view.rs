@@ -1,12 +1,15 @@
 //! Views: `view open_orders { sql "SELECT …" }`.
 
 use crate::catalog::{Book, Row, Version};
+use crate::kdl::Node;
+use crate::kinds::generic;
 use crate::kinds::held::{self, Held};
 use crate::kinds::rights::{self, Demand};
+use crate::kinds::scope::Scope;
 use crate::kinds::{Context, Folded, LockMode, Room, Statement};
 use crate::model::{
-    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Result, Shape, State,
-    Text, Within, attr,
+    Address, Attr, Attrs, Expr, Form, Key, Kind, KindRef, Namespace, Object, ObjectId, OnChange, Options, Result,
+    Shape, State, Text, Within, attr,
 };
 use crate::sql;
 
@@ -15,9 +18,10 @@ use super::query::{stored, trimmed};
 const SECURITY_BARRIER: Key<bool> = Key::new("security-barrier");
 const SECURITY_INVOKER: Key<bool> = Key::new("security-invoker");
 const CHECK_OPTION: Key<Text> = Key::new("check-option");
+const WITH: Key<Options> = Key::new("with");
 const SQL: Key<Expr> = Key::new("sql");
 
-static ATTRS: [Attr; 4] = [
+static ATTRS: [Attr; 5] = [
     attr(
         SECURITY_BARRIER,
         Shape::Flag,
@@ -39,6 +43,13 @@ static ATTRS: [Attr; 4] = [
         Form::Property,
         OnChange::Alter,
         "Rows written through the view must be visible in it.",
+    ),
+    attr(
+        WITH,
+        Shape::Options,
+        Form::Child,
+        OnChange::Alter,
+        "Options with another value than the words above give them: `security_barrier=on`, `security_invoker=false`.",
     ),
     attr(SQL, Shape::Query, Form::Child, OnChange::Replace, "The query."),
 ];
@@ -71,6 +82,12 @@ impl Room for View {
         rights::create_beside(id).filter(|_| replaces).into_iter().collect()
     }
 
+    fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
+        let Some(object) = generic::parse(&KIND, node, scope) else { return };
+        let with = object.get(WITH).unwrap_or_default().into_iter().cloned().collect();
+        say(with, &mut object.attrs);
+    }
+
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
         object.get(SQL).is_none().then(|| "it has no query: `view NAME { sql \"SELECT …\" }`".to_string())
     }
@@ -90,17 +107,9 @@ impl Room for View {
 
     fn read(&self, row: &mut Row, _: &ObjectId, _: &Book) -> Option<Object> {
         let options: Vec<String> = row.next();
-        let option = |name: &str| {
-            options.iter().find_map(|o| o.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
-        };
-        let is_on = |name: &str| {
-            option(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "1"))
-        };
-        let attrs = Attrs::new()
-            .with(SECURITY_BARRIER, is_on("security_barrier"))
-            .with(SECURITY_INVOKER, is_on("security_invoker"))
-            .with(CHECK_OPTION, option("check_option").map(Text::from))
-            .with(SQL, stored(&row.text()));
+        let mut attrs = Attrs::new();
+        say(options.into_iter().map(Text::from).collect(), &mut attrs);
+        attrs.set(SQL, stored(&row.text()));
         Some(Object::new(attrs))
     }
 
@@ -111,32 +120,20 @@ impl Room for View {
     fn alter(
         &self,
         id: &ObjectId,
-        _: &Object,
+        old: &Object,
         new: &Object,
         changed: &[&'static str],
         _: &Context<'_>,
     ) -> Result<Vec<Statement>> {
-        let alter = |what: String| {
-            Statement::new(format!("ALTER VIEW {} {what}", sql::path(id))).locks(LockMode::AccessExclusive, id)
-        };
+        let alter = |sql: String| Statement::new(sql).locks(LockMode::AccessExclusive, id);
         if changed.contains(&SQL.name) {
             // The whole definition, options included.
-            let sql = format!("CREATE OR REPLACE VIEW {}", definition(id, new));
-            return Ok(vec![Statement::new(sql).locks(LockMode::AccessExclusive, id)]);
+            return Ok(vec![alter(format!("CREATE OR REPLACE VIEW {}", definition(id, new)))]);
         }
-        let mut out = Vec::new();
-        for (flag, name) in FLAGS {
-            if changed.contains(&flag.name) {
-                out.push(alter(if new.is(flag) { format!("SET ({name}=true)") } else { format!("RESET ({name})") }));
-            }
-        }
-        if changed.contains(&CHECK_OPTION.name) {
-            out.push(alter(match new.get(CHECK_OPTION) {
-                Some(option) => format!("SET (check_option={})", sql::literal(option)),
-                None => "RESET (check_option)".into(),
-            }));
-        }
-        Ok(out)
+        let check = |object: &Object| object.get(CHECK_OPTION).map(|value| Text::from(format!("check_option={value}")));
+        let all = |object: &Object| options(object).chain(check(object)).collect::<Vec<_>>();
+        let changes = sql::option_changes(&all(old).iter().collect::<Vec<_>>(), &all(new).iter().collect::<Vec<_>>());
+        Ok(changes.into_iter().map(|what| alter(format!("ALTER VIEW {} {what}", sql::path(id)))).collect())
     }
 
     fn drop(&self, id: &ObjectId, _: &Object, _: &Context<'_>) -> Result<Vec<Statement>> {
@@ -146,8 +143,7 @@ impl Room for View {
 
 /// What follows `CREATE VIEW`.
 fn definition(id: &ObjectId, object: &Object) -> String {
-    let options: Vec<Text> =
-        FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, name)| format!("{name}=true").into()).collect();
+    let options: Vec<Text> = options(object).collect();
     let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", sql::options(options.iter())) };
     let query = object.get(SQL).map_or("", trimmed);
     // On a separate line: the query may end with a comment.
@@ -156,7 +152,32 @@ fn definition(id: &ObjectId, object: &Object) -> String {
     format!("{}{with} AS\n{query}{check}", sql::path(id))
 }
 
-const FLAGS: [(Key<bool>, &str); 2] = [(SECURITY_BARRIER, "security_barrier"), (SECURITY_INVOKER, "security_invoker")];
+/// The flags, and the options that they stand for.
+const FLAGS: [(Key<bool>, &str); 2] =
+    [(SECURITY_BARRIER, "security_barrier=true"), (SECURITY_INVOKER, "security_invoker=true")];
+
+/// The options of a view as the catalog keeps them, but for its check option.
+fn options(object: &Object) -> impl Iterator<Item = Text> + use<> {
+    let flags: Vec<Text> =
+        FLAGS.iter().filter(|(flag, _)| object.is(*flag)).map(|(_, option)| Text::from(*option)).collect();
+    let with: Vec<Text> = object.get(WITH).unwrap_or_default().into_iter().cloned().collect();
+    flags.into_iter().chain(with)
+}
+
+/// Says each option as files do: in a word of its own, or in `with` if the word would give it another value.
+fn say(options: Vec<Text>, attrs: &mut Attrs) {
+    let mut with = Vec::new();
+    for option in options {
+        if let Some((flag, _)) = FLAGS.iter().find(|(_, said)| **said == *option) {
+            attrs.set(*flag, true);
+        } else if let Some(value @ ("local" | "cascaded")) = option.strip_prefix("check_option=") {
+            attrs.set(CHECK_OPTION, Text::from(value));
+        } else {
+            with.push(option);
+        }
+    }
+    attrs.set(WITH, Options::some(with));
+}
 
 #[cfg(test)]
 mod tests {
@@ -208,8 +229,8 @@ mod tests {
         assert_eq!(
             sql,
             [
-                "ALTER VIEW public.open_orders RESET (security_barrier)",
-                "ALTER VIEW public.open_orders SET (check_option='cascaded')"
+                "ALTER VIEW public.open_orders SET (check_option='cascaded')",
+                "ALTER VIEW public.open_orders RESET (security_barrier)"
             ]
         );
     }
