@@ -29,7 +29,7 @@ pub type Attached = FxHashMap<(ObjectId, ObjectId), Ident>;
 /// The partitions that leave their whole.
 pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
     let leaves = |(id, after): &(&ObjectId, &Object)| {
-        moves(id, old.get(id), after)
+        moves(id, old, after)
             && old.get(id).is_some_and(|before| room(id.kind()).shares_parts_of(before).is_some())
     };
     new.iter().filter(leaves).map(|(id, _)| id).collect()
@@ -39,8 +39,12 @@ pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
 /// state: what it is completed with depends on the same parts of its table as the origin does on its own table's.
 pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &mut Edges) -> Completed {
     let mut done = Completed::default();
+    // The commonest case costs one look at each table.
+    if !has_heirs(old) && !has_heirs(new) {
+        return done;
+    }
     let tables: Vec<ObjectId> =
-        new.iter().filter(|(id, after)| moves(id, old.get(id), after)).map(|(id, _)| id.clone()).collect();
+        new.iter().filter(|(id, after)| moves(id, old, after)).map(|(id, _)| id.clone()).collect();
     let mut parts: FxHashSet<ObjectId> = move_along(old, new).chain(move_along(new, old)).cloned().collect();
     if tables.is_empty() && parts.is_empty() {
         return done;
@@ -122,9 +126,16 @@ fn move_along<'s>(here: &'s State, there: &'s State) -> impl Iterator<Item = &'s
     gone.map(|(id, _)| id).filter(move |id| own(id) && !room(id.kind()).inherited_from(id, there).is_empty())
 }
 
+/// True if a table of the state gets columns from elsewhere.
+fn has_heirs(state: &State) -> bool {
+    let mut tables = state.iter().filter(|(id, _)| id.kind().address == Address::Qualified);
+    tables.any(|(_, table)| !inheritance::parents(table).is_empty())
+}
+
 /// True if a table that stays gets its columns from elsewhere than before. A recreated table is created in its final form.
-fn moves(id: &ObjectId, before: Option<&Object>, after: &Object) -> bool {
-    let Some(before) = before.filter(|_| id.kind().address == Address::Qualified) else { return false };
+fn moves(id: &ObjectId, old: &State, after: &Object) -> bool {
+    let before = (id.kind().address == Address::Qualified).then(|| old.get(id)).flatten();
+    let Some(before) = before else { return false };
     let replaced = |object: &Object| {
         let differs = id.kind().attrs.iter().filter(|attr| before.value(attr.name) != object.value(attr.name));
         differs.into_iter().any(|attr| room(id.kind()).on_change(attr, before, object) == OnChange::Replace)
@@ -153,10 +164,9 @@ fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     Some(object)
 }
 
-/// An object of both states as it is compared: a column that a table declares by itself in one of them and only inherits in the other is a
+/// An object of both states, before and after, as it is compared: a column that a table declares by itself in one of them and only inherits in the other is a
 /// whole one in both. PostgreSQL keeps in mind which it is, and has no way to change it.
-pub fn alike<'a>(id: &ObjectId, old: &'a State, new: &'a State) -> Option<[Cow<'a, Object>; 2]> {
-    let objects = [old.get(id)?, new.get(id)?];
+pub fn alike<'a>(id: &ObjectId, objects: [&'a Object; 2], old: &State, new: &State) -> Option<[Cow<'a, Object>; 2]> {
     let says = objects.map(says_all);
     let inherited = |state: &State| !room(id.kind()).inherited_from(id, state).is_empty();
     if id.kind().address != Address::MemberOf || says[0] == says[1] || !inherited(old) || !inherited(new) {

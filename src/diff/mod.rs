@@ -43,8 +43,9 @@ impl Comparison {
 /// Compares object by object, attribute by attribute.
 pub fn compare(old: &State, new: &State) -> Comparison {
     let mut out = Comparison::default();
-    for (id, _) in new.iter() {
-        let Some([before, object]) = lineage::alike(id, old, new) else {
+    for (id, object) in new.iter() {
+        let both = old.get(id).and_then(|before| lineage::alike(id, [before, object], old, new));
+        let Some([before, object]) = both else {
             if !lineage::said_again(id, new, old) {
                 out.created.push(id.clone());
             }

@@ -85,8 +85,9 @@ pub fn apply(
         }
     }
     // A type that is created with an object of another name may get a new one automatically.
-    let other = |id: &ObjectId, state: &State| room(id.kind()).other_type(id, state.get(id)?);
-    let renamed: Vec<_> = new.iter().filter_map(|(id, _)| Some((other(id, &old)?, other(id, new)?))).collect();
+    let other = |id: &ObjectId, object: &Object| room(id.kind()).other_type(id, object);
+    let now = new.iter().filter_map(|(id, object)| Some((id, other(id, object)?)));
+    let renamed: Vec<_> = now.filter_map(|(id, to)| Some((other(id, old.get(id)?)?, to))).collect();
     for (from, to) in renamed.into_iter().filter(|(from, to)| from != to) {
         (old, edges) = retype(old, edges, &from, &to);
     }

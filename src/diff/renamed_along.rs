@@ -20,6 +20,9 @@ pub fn pairs(first: &State, old: &State, new: &State, renames: &[Change]) -> Vec
             gone.entry((table, id.kind().word)).or_default().push(id);
         }
     }
+    if gone.is_empty() {
+        return Vec::new();
+    }
     let mut taken: FxHashSet<&ObjectId> = FxHashSet::default();
     let mut out = Vec::new();
     for (to, object) in new.iter().filter(|(id, object)| object.was.is_none() && !old.has(id)) {
