@@ -29,8 +29,7 @@ pub type Attached = FxHashMap<(ObjectId, ObjectId), Ident>;
 /// The partitions that leave their whole.
 pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
     let leaves = |(id, after): &(&ObjectId, &Object)| {
-        moves(id, old, after)
-            && old.get(id).is_some_and(|before| room(id.kind()).shares_parts_of(before).is_some())
+        moves(id, old, after) && old.get(id).is_some_and(|before| room(id.kind()).shares_parts_of(before).is_some())
     };
     new.iter().filter(leaves).map(|(id, _)| id).collect()
 }
