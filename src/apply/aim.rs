@@ -1,5 +1,5 @@
-//! How far a command goes. Relative targets become absolute by the ledger as it is before the command waits for the lock, so that two
-//! commands that overlap go to the same revision.
+//! How far a command goes. A relative target is resolved against the ledger before the command waits for the lock, so that two
+//! overlapping commands go to the same revision.
 
 use crate::catalog::Session;
 use crate::ledger::{Direction, Ledger};
@@ -19,7 +19,7 @@ pub enum Goal {
     To(u32),
     /// That many plans.
     Plus(u32),
-    /// What one of these meant by the ledger as it was read before the lock was taken: to `goal`, from there on or from what came after.
+    /// A relative target, resolved against the ledger before the lock was taken: to `goal`, from the revision then or a later one.
     Seen {
         /// The revision that it leads to.
         goal: u32,
@@ -35,11 +35,11 @@ pub enum Target {
     To(u32),
     /// That many revisions; an unfinished run counts as one.
     Back(u32),
-    /// What one of these meant by the ledger as it was read before the lock was taken: to `goal`, taking back nothing newer than `newest`.
+    /// A relative target, resolved against the ledger before the lock was taken: to `goal`, rolling back nothing newer than `newest`.
     Seen {
         /// The revision that it leads to.
         goal: u32,
-        /// The number and hash of the newest plan that there was to take back.
+        /// The number and hash of the newest plan that could be rolled back then.
         newest: Option<(u32, Digest)>,
     },
 }
@@ -83,7 +83,7 @@ fn headed_up(ledger: &Ledger) -> Option<u32> {
     ledger.headed.filter(|headed| headed.direction == Direction::Up).map(|headed| headed.goal.max(ledger.current()))
 }
 
-/// What a relative goal means, by the ledger as it is before the wait for the lock: commands that overlap mean the same revision.
+/// Resolves a relative goal against the ledger before the wait for the lock, so that overlapping commands mean the same revision.
 pub(super) async fn up(session: &Session, chain: &Chain, goal: Goal) -> Result<Goal> {
     let Goal::Plus(_) = goal else { return Ok(goal) };
     session.may_change()?;
@@ -127,7 +127,7 @@ fn headed_down(ledger: &Ledger) -> Option<u32> {
     known.then_some(headed.goal)
 }
 
-/// What a relative target means, by the ledger as it is before the wait for the lock: commands that overlap mean the same revision.
+/// Resolves a relative target against the ledger before the wait for the lock, so that overlapping commands mean the same revision.
 pub(super) async fn back(session: &Session, target: Target) -> Result<Target> {
     let Target::Back(_) = target else { return Ok(target) };
     session.may_change()?;

@@ -1,8 +1,8 @@
-//! Remembers that a server has refused to turn event triggers off, so that what it refused is not tried again, and again fills its log.
+//! Remembers that a server refused to turn event triggers off, so that setpoint does not ask again and fill the server's log.
 //!
-//! A role that may not do that is no superuser, for whom alone it matters. It may be one the next time: that is remembered for the other sessions of
-//! the command only. A server that knows no such setting is older than 17, and has no login triggers. Other commands may rely on
-//! that for a while: as long as it takes nobody by surprise that the server was replaced by a newer one.
+//! Only superusers need it. A role that may not do it is not a superuser now, but may become one, so a refusal for lack of privileges counts only
+//! for the sessions of one command. A server that does not know the setting is older than 17 and has no login triggers. Later commands
+//! rely on that for a while, but not so long that an upgrade of the server would go unnoticed.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,10 +17,10 @@ use crate::model::Digest;
 use super::place::Place;
 use super::{Connect, cache};
 
-/// For how long a role is taken to be what it was.
+/// How long a role's lack of privileges is remembered.
 const ROLE: Duration = Duration::from_secs(10);
 
-/// For how long a server is taken to be of the version that it was. The socket of one that was started again is another one.
+/// How long it is remembered that a server is older. A server that restarts makes a new socket, which counts as another server.
 const SERVER: Duration = Duration::from_secs(60 * 60);
 
 /// How many servers are remembered.
@@ -35,14 +35,14 @@ fn key(target: &Connect, place: &Place) -> Key {
     (place.host.clone(), place.port, target.user().to_owned(), target.database().to_owned())
 }
 
-/// True if that server refused it a moment ago, or had no such setting lately.
+/// True if that server refused it a moment ago, or recently did not know the setting.
 pub(super) fn lately(target: &Connect, place: &Place) -> bool {
     let all = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
     let role = all.as_ref().and_then(|all| all.get(&key(target, place))).is_some_and(|at| at.elapsed() < ROLE);
     role || is_older(place)
 }
 
-/// It refused it now; `unknown`: because it has no such setting.
+/// Remembers that it refused; `unknown`: because it does not know the setting.
 pub(super) fn note(target: &Connect, place: &Place, unknown: bool) {
     let mut all = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
     all.get_or_insert_default().insert(key(target, place), Instant::now());
@@ -55,7 +55,7 @@ fn file() -> Option<PathBuf> {
     Some(cache::folder()?.join("older-servers"))
 }
 
-/// Who is called the same and is not the same one is another one: a server makes its socket when it starts.
+/// Tells servers with the same address apart: a server makes its socket when it starts.
 fn server(place: &Place) -> String {
     let made = fs::metadata(place.socket_file()).ok().filter(|_| place.is_socket());
     let made = made.map_or_else(String::new, |meta| format!("{} {} {}", meta.ino(), meta.ctime(), meta.ctime_nsec()));
@@ -71,7 +71,7 @@ fn is_older(place: &Place) -> bool {
     let Some(file) = file().filter(|file| file.parent().is_some_and(cache::is_ours)) else { return false };
     let (text, server) = (fs::read_to_string(file).unwrap_or_default(), server(place));
     let seen = text.lines().rev().find_map(|line| line.strip_prefix(&server)?.trim().parse::<u64>().ok());
-    // A clock that was set back says nothing.
+    // If the clock was set back, the age is unknown.
     seen.and_then(|seen| now().checked_sub(seen)).is_some_and(|age| age < SERVER.as_secs())
 }
 

@@ -15,13 +15,13 @@ use super::tls::SslMode;
 pub enum By {
     /// Whoever runs the program: its command line or environment.
     Process,
-    /// `setpoint.kdl`, which leaves the password to others.
+    /// `setpoint.kdl`; the password comes from elsewhere.
     Project,
-    /// `.env`, which holds passwords itself.
+    /// `.env`, which may hold passwords.
     DotEnv,
 }
 
-/// All that says something about a connection.
+/// Everything that says something about a connection.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
     /// The address: a URL, `key=value` pairs, a database name, or nothing.
@@ -34,7 +34,7 @@ pub struct Sources<'a> {
     pub dot_env: Lookup<'a>,
 }
 
-/// What does not decide where a password goes, nor how well it is protected on the way.
+/// Parameters that decide neither where a password goes nor how well it is protected on the way.
 const ELSEWHERE: &[&str] =
     &["dbname", "passfile", "connect_timeout", "options", "target_session_attrs", "load_balance_hosts"];
 
@@ -70,7 +70,7 @@ impl<'a> Sources<'a> {
         let dot_env = |name: &str| set((self.dot_env)(name)).filter(|_| !given);
         let env = |name: &str| set((self.process)(name)).or_else(|| dot_env(name));
         let is_filed = |name: &str| set((self.process)(name)).is_none() && dot_env(name).is_some();
-        // What `.env` says about where, though the rest is somebody else's.
+        // `.env` names the server, although somebody else gives the rest.
         let mut completed = self.by == By::DotEnv;
         if let Some(service) = parameters.get("service").cloned().or_else(|| env("PGSERVICE")) {
             let named = parameters.get("servicefile").map(String::as_str);
@@ -134,7 +134,7 @@ impl<'a> Sources<'a> {
             password_from = found.as_ref().map(|_| "PGPASSWORD".to_owned());
             password = found.map(String::into_bytes);
         }
-        // As in libpq, only where nothing else says how much protection there must be.
+        // As in libpq, only if nothing else sets the level of protection.
         if env("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
             parameters.entry("sslmode".to_owned()).or_insert_with(|| "require".to_owned());
         }

@@ -9,7 +9,7 @@ use super::rename;
 use crate::kinds::{choose_name, inheritance, room};
 use crate::model::{Address, Edges, Ident, Namespace, Object, ObjectId, OnChange, State};
 
-/// What two states were completed with: what they were before, if they were any.
+/// The objects that completed two states, each with what it was before, if it existed.
 #[derive(Debug, Default)]
 pub struct Completed {
     pub old: FxHashMap<ObjectId, Option<Object>>,
@@ -17,16 +17,16 @@ pub struct Completed {
 }
 
 impl Completed {
-    /// True if nothing was.
+    /// True if nothing was added or changed.
     pub fn is_empty(&self) -> bool {
         self.old.is_empty() && self.new.is_empty()
     }
 }
 
-/// What the parts of a whole's keys and indexes are called in its partitions: the partition and the key → the name.
+/// The names that a partitioned table's keys and indexes have in its partitions: the partition and the key → the name.
 pub type Attached = FxHashMap<(ObjectId, ObjectId), Ident>;
 
-/// The partitions that leave their whole.
+/// The partitions that leave their partitioned table.
 pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
     let leaves = |(id, after): &(&ObjectId, &Object)| {
         moves(id, old, after) && old.get(id).is_some_and(|before| room(id.kind()).shares_parts_of(before).is_some())
@@ -34,11 +34,11 @@ pub fn leaving<'s>(old: &'s State, new: &'s State) -> Vec<&'s ObjectId> {
     new.iter().filter(leaves).map(|(id, _)| id).collect()
 }
 
-/// Completes two states with what tables have from elsewhere in one of them and by themselves in the other. `edges` are those of the first
-/// state: what it is completed with depends on the same parts of its table as the origin does on its own table's.
+/// Completes two states with the parts that tables inherit in one of them and declare in the other. `edges` are the dependencies of the first
+/// state: an added part depends on the same parts of its table as its origin does on those of its own table.
 pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &mut Edges) -> Completed {
     let mut done = Completed::default();
-    // The commonest case costs one look at each table.
+    // Most schemas have no inheritance; for them, this costs one look at each table.
     if !has_heirs(old) && !has_heirs(new) {
         return done;
     }
@@ -58,7 +58,7 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
     for id in parts {
         let from = [&*old, &*new].map(|state| room(id.kind()).inherited_from(&id, state));
         let inherited = from.each_ref().map(|origins| !origins.is_empty());
-        // A column stays when its table exchanges its parent; a constraint goes with the one, and comes with the other.
+        // A column stays when its table changes parents. A constraint goes with the old parent, and comes with the new one.
         let exchanged = id.kind().address == Address::MemberOf && from[0] != from[1];
         if inherited[0] != inherited[1] || exchanged {
             origins.extend(room(id.kind()).inherited_from(&id, old).into_iter().next().map(|from| (from, id.clone())));
@@ -93,17 +93,17 @@ pub fn complete(old: &mut State, new: &mut State, attached: &Attached, edges: &m
     done
 }
 
-/// Lets what is completed depend on what its origin depends on, and on the same parts of its own table.
+/// Gives an added part the dependencies of its origin, on the same parts of its own table.
 fn depend_alike(edges: &mut Edges, origin: &ObjectId, id: &ObjectId) {
     let (Some(theirs), Some(table)) = (origin.parent(), id.parent()) else { return };
     let Some(list) = edges.get(origin).filter(|_| !edges.contains_key(id)) else { return };
-    // Not on the table itself: what is left behind goes when that has left.
+    // Not on the table itself: what stays behind is dropped after the table has left.
     let list = list.iter().filter(|needed| *needed != theirs);
     let list = list.map(|needed| needed.rebased(theirs, table).unwrap_or_else(|| needed.clone())).collect();
     edges.insert(id.clone(), list);
 }
 
-/// Lets what stands on a table depend on its own columns, where it depends on those that they come from.
+/// Makes the parts of a table depend on its own columns where they depend on the columns these come from.
 fn depend_on(edges: &mut Edges, origins: &[(ObjectId, ObjectId)]) {
     let columns = origins.iter().filter(|(_, to)| to.kind().address == Address::MemberOf);
     let mut completed: FxHashMap<&ObjectId, Vec<&ObjectId>> = FxHashMap::default();
@@ -116,7 +116,7 @@ fn depend_on(edges: &mut Edges, origins: &[(ObjectId, ObjectId)]) {
     }
 }
 
-/// Columns that tables have by themselves in one state, and from parents in the other: these merge with them, and leave them when they go.
+/// Columns that tables declare in one state and inherit in the other. PostgreSQL merges them with the parent's, and separates them again.
 fn move_along<'s>(here: &'s State, there: &'s State) -> impl Iterator<Item = &'s ObjectId> {
     let column = |id: &ObjectId| id.kind().address == Address::MemberOf && id.parent().is_some_and(|t| there.has(t));
     let gone =
@@ -142,17 +142,17 @@ fn moves(id: &ObjectId, old: &State, after: &Object) -> bool {
     inheritance::parents(before) != inheritance::parents(after) && !replaced(after)
 }
 
-/// What a column without attributes of its own gets from elsewhere: its default.
+/// What a column without attributes of its own inherits: its default.
 fn facets(state: &State, id: &ObjectId) -> Vec<(ObjectId, Object)> {
     let origins = room(id.kind()).inherited_from(id, state);
     let Some(origin) = origins.first().filter(|_| !state.has(id)) else { return Vec::new() };
     let folded = state.inside(origin).filter(|(facet, _)| facet.kind().folds);
     let own = folded.map(|(facet, object)| (facet.moved(Some(id.clone())), object.clone()));
-    // Whoever numbers a column numbers that of one table.
+    // An identity numbers the column of one table only.
     own.filter(|(facet, _)| !room(facet.kind()).inherited_from(facet, state).is_empty()).collect()
 }
 
-/// A column or constraint with all that it has from elsewhere.
+/// A column or constraint with everything that it inherits.
 fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     let own = state.get(id);
     let Some(origin) = completed_by(id, state).into_iter().next() else { return own.cloned() };
@@ -163,8 +163,8 @@ fn whole(state: &State, id: &ObjectId) -> Option<Object> {
     Some(object)
 }
 
-/// An object of both states, before and after, as it is compared: a column that a table declares by itself in one of them and only inherits in the other is a
-/// whole one in both. PostgreSQL keeps in mind which it is, and has no way to change it.
+/// An object of both states, before and after, in the form in which the two are compared. A column that a table declares in one state and only
+/// inherits in the other is completed in both. PostgreSQL records which it is, and has no command to change that.
 pub fn alike<'a>(id: &ObjectId, objects: [&'a Object; 2], old: &State, new: &State) -> Option<[Cow<'a, Object>; 2]> {
     let says = objects.map(says_all);
     let inherited = |state: &State| !room(id.kind()).inherited_from(id, state).is_empty();
@@ -178,7 +178,7 @@ pub fn alike<'a>(id: &ObjectId, objects: [&'a Object; 2], old: &State, new: &Sta
     })
 }
 
-/// A column that a table declares by itself, and inherits, too, as it would be if it were only inherited.
+/// A column that a table both declares and inherits, as it would be if the table only inherited it.
 pub fn reduced(id: &ObjectId, state: &State) -> Option<Object> {
     let own = state.get(id).filter(|own| id.kind().address == Address::MemberOf && says_all(own))?;
     let origin = room(id.kind()).inherited_from(id, state).into_iter().next()?;
@@ -193,23 +193,23 @@ pub fn reduced(id: &ObjectId, state: &State) -> Option<Object> {
     Some(out)
 }
 
-/// True for a column that leaves nothing to be inherited.
+/// True for a column that inherits nothing.
 fn says_all(object: &Object) -> bool {
     object.value("type").is_some()
 }
 
-/// True for a column that something else makes, such as a parent, a type or a view's query: here stands only what more there is to it.
+/// True for a column that comes from a parent, a type or a view's query: the state holds only its additional attributes.
 pub fn is_only_described(id: &ObjectId, state: &State) -> bool {
     id.kind().address == Address::MemberOf && state.get(id).is_some_and(|own| !says_all(own))
 }
 
-/// Where a part of a table gets what it does not declare itself: nowhere, if it declares everything, as a column with a type does.
+/// The objects from which a part of a table inherits what it does not declare. None if it declares everything, as a column with a type does.
 pub fn completed_by(id: &ObjectId, state: &State) -> Vec<ObjectId> {
     let declares = |own: &Object| says_all(own) || id.kind().address != Address::MemberOf;
     if state.get(id).is_some_and(declares) { Vec::new() } else { room(id.kind()).inherited_from(id, state) }
 }
 
-/// The tables that a partition is a part of, nearest first; none unless it is one `here` and on its own `there`.
+/// The partitioned tables above a partition, nearest first. None unless it is a partition `here` and a table of its own `there`.
 fn wholes(table: &ObjectId, here: &State, there: &State) -> Vec<ObjectId> {
     let whole = |state: &State, table: &ObjectId| {
         state.get(table).and_then(|object| room(table.kind()).shares_parts_of(object))
@@ -223,8 +223,8 @@ fn is_key(id: &ObjectId) -> bool {
         || matches!(id.kind().namespace, Namespace::IndexConstraint | Namespace::PrimaryKey)
 }
 
-/// The keys and indexes that a partition has as parts of the whole's (`here`), each after that one: PostgreSQL leaves them to it, and takes
-/// over those that it has by itself before.
+/// The keys and indexes that a partition has as parts of its partitioned table's (`here`), each after that one. When the partition leaves, PostgreSQL
+/// leaves them to it; when it joins, PostgreSQL attaches the partition's own.
 fn left_behind(
     table: &ObjectId,
     here: &State,
@@ -251,12 +251,12 @@ fn left_behind(
     out
 }
 
-/// True if a table declares by itself what it inherits in both states: PostgreSQL keeps that in mind, and has no way to change it.
+/// True if a table declares what it also inherits, in both states. PostgreSQL records that, and has no command to change it.
 pub fn said_again(id: &ObjectId, here: &State, there: &State) -> bool {
     repeats(id, here) && !room(id.kind()).inherited_from(id, there).is_empty()
 }
 
-/// True if a table declares by itself just what it inherits.
+/// True if a table declares exactly what it inherits.
 pub fn repeats(id: &ObjectId, state: &State) -> bool {
     let origins = room(id.kind()).inherited_from(id, state);
     state.get(id).is_some_and(|own| origins.first().and_then(|origin| state.get(origin)) == Some(own))

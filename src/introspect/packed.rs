@@ -1,16 +1,16 @@
-//! Compressed bytes: what the ledger keeps was perhaps written by others, so that it is unpacked only up to a limit.
+//! Compresses bytes, and unpacks them up to a limit: somebody else may have written what the ledger holds.
 
 use std::io::Read;
 
 use crate::model::{Error, Result};
 
-/// Bytes that a state may have: many times what the largest known database takes.
+/// The largest state in bytes: many times what the largest known database needs.
 pub const MOST: u64 = 256 << 20;
 
 /// Compresses bytes.
 ///
 /// # Errors
-/// None in practice: the compressor's.
+/// If the compressor fails, which does not happen in practice.
 pub fn pack(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     zstd::encode_all(bytes, level).map_err(|error| Error::failed(format!("a state cannot be compressed: {error}")))
 }
@@ -18,7 +18,7 @@ pub fn pack(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
 /// Unpacks bytes.
 ///
 /// # Errors
-/// If they are not compressed ones, or become more than `most`.
+/// If they are not compressed, or unpack to more than `most`.
 pub fn unpack(packed: &[u8], most: u64) -> Result<Vec<u8>> {
     let broken = |error: std::io::Error| {
         Error::failed("what the ledger keeps of the database cannot be unpacked").detail(error.to_string())

@@ -11,7 +11,7 @@ use crate::model::{Error, Result};
 /// keeps its permissions.
 ///
 /// # Errors
-/// What kept it from being written; the file is as it was.
+/// If it cannot be written; the file is unchanged then.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     interrupt::undivided(|| replace(path, text))
 }
@@ -38,29 +38,29 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         None => Ok(()),
     });
     made.and_then(|()| fs::rename(&new, real)).map_err(|error| {
-        // Half a file is of no use.
+        // A partial file is useless.
         let _ = fs::remove_file(&new);
         failed(error)
     })
 }
 
-/// Writes a file of which nothing is lost once it has its name.
+/// Writes a file and syncs it, so that nothing is lost after the rename.
 fn lasting(path: &Path, text: &str) -> std::io::Result<()> {
-    // One may be left by a run that was killed, or be a link that somebody put there to have another file overwritten.
+    // A killed run may have left one, or somebody may have put a link here so that another file is overwritten.
     let _ = fs::remove_file(path);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-/// Removes a file, and the folders around it that are empty then, up to `root`, which stays.
+/// Removes a file, and the parent folders that are now empty, up to but not including `root`.
 ///
 /// # Errors
-/// What kept it from being removed.
+/// If it cannot be removed.
 pub fn remove(path: &Path, root: &Path) -> Result<()> {
     fs::remove_file(path)
         .map_err(|error| Error::failed(format!("cannot remove {}", path.display())).detail(error.to_string()))?;
-    // A folder meant nothing but its files.
+    // A folder has no meaning apart from its files.
     let folders = path.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
     for folder in folders {
         if fs::remove_dir(folder).is_err() {

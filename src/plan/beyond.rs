@@ -1,5 +1,5 @@
-//! What the text of a step does beyond what the step says: plans are files, and whoever wrote one may have changed a text and not what is
-//! said of it.
+//! Finds steps whose SQL does more than the step says. Plans are files: somebody may have changed a step's SQL and left its hazards as they
+//! were.
 
 use crate::kinds::{self, comment, foreign_options, operator_members};
 use crate::model::{Ident, ObjectId};
@@ -9,8 +9,8 @@ use crate::sql::{lex, names, reference};
 use super::by_hand;
 use super::{Action, Finding, Hazard, Step};
 
-/// What steps have to ask leave for and do not name: that rows or values go, or that nobody can say what they do. `all` are those of the
-/// whole plan, whose new objects have nothing to lose.
+/// The hazards that steps have and do not name: rows or values are lost, or it is unknown what the SQL does. `all` are the steps of the whole
+/// plan: the objects it creates have nothing to lose.
 pub fn findings<'a>(steps: impl Iterator<Item = &'a Step>, all: &[Step]) -> Vec<(&'a str, Finding)> {
     let mut out = Vec::new();
     for step in steps.filter(|step| step.action == Action::Manual || !agrees(step)) {
@@ -22,8 +22,8 @@ pub fn findings<'a>(steps: impl Iterator<Item = &'a Step>, all: &[Step]) -> Vec<
     out
 }
 
-/// True if a step that was computed has a text that may come from what it does, and to what. A text that somebody changed is one that a
-/// person wrote, whatever else the step says.
+/// True if the SQL of a computed step fits the step's action and object. If it does not, somebody changed it, and the step counts as written
+/// by hand.
 pub fn agrees(step: &Step) -> bool {
     let kind = step.object.split(' ').next().unwrap_or("");
     let put_in = foreign_options::put_in(&step.sql);
@@ -41,7 +41,7 @@ pub fn agrees(step: &Step) -> bool {
                 || says(&["set", "local", "role"])
                 || says(&["reset", "role"])
         }
-        // Default privileges that it would have.
+        // Privileges that the new object would have by default.
         (Action::Create, _) if first == "revoke" => true,
         (_, "owner") => first == "alter" && words.iter().any(|word| word == "owner"),
         (Action::Drop, "table") => first == "drop" || words.iter().any(|word| word == "detach"),
@@ -59,7 +59,7 @@ pub fn agrees(step: &Step) -> bool {
     begins && one && !matches!(statement::read(text), Reading::Read(read) if destroys(step, kind, &read.effects))
 }
 
-/// True if rows or values go that are not those of the step's object.
+/// True if rows or values are lost that do not belong to the step's object.
 fn destroys(step: &Step, kind: &str, effects: &[statement::Effect]) -> bool {
     let path = step.object.split_once(' ').map_or("", |(_, path)| path);
     let parts = reference::split(path).unwrap_or_default();
@@ -78,14 +78,14 @@ fn destroys(step: &Step, kind: &str, effects: &[statement::Effect]) -> bool {
     })
 }
 
-/// True if a text drops one thing, and of this name.
+/// True if the text drops exactly one thing, and that has this name.
 fn drops_only(sql: &str, name: &str) -> bool {
     let named = names::find(sql);
     let drops = named.iter().filter(|found| found.parts == ["drop"]).count();
     drops == 1 && named.last().is_some_and(|found| found.last() == name || found.parts == ["cascade"])
 }
 
-/// True for the statement that gives an extension the comment that came with it, and for no other.
+/// True for exactly the statement that gives an extension its original comment.
 fn restores_comment(step: &Step) -> bool {
     let name = step.object.strip_prefix("comment on extension ").and_then(|name| reference::split(name).ok());
     let extension = name
@@ -94,7 +94,7 @@ fn restores_comment(step: &Step) -> bool {
     extension.is_some_and(|extension| comment::control_file(&extension).sql == step.sql)
 }
 
-/// The words of a text that are not in quotes, as PostgreSQL folds them.
+/// The unquoted words of a text, folded to lower case as PostgreSQL does.
 fn words(sql: &str) -> Vec<String> {
     let words = lex::pieces(sql).filter(|piece| piece.kind == lex::Kind::Word);
     words.map(|piece| piece.text.to_ascii_lowercase()).collect()

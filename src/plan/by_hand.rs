@@ -1,4 +1,4 @@
-//! Steps that people write: one statement each, with the locks and hazards that its text tells, and those that were seen.
+//! Steps that people write: one statement each, with the locks and hazards that follow from its text, and those that were observed.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const ONLY_VALUES: &[&str] =
 pub enum Known {
     /// No server was asked.
     Nothing,
-    /// The functions and operators of these names that are not PostgreSQL's own, or change more than the value they give.
+    /// The functions and operators of these names that are not PostgreSQL's own, or have side effects.
     /// Views of these names use such functions, or may.
     Strange { functions: BTreeSet<String>, operators: BTreeSet<String>, views: BTreeSet<String> },
 }
@@ -79,7 +79,7 @@ fn split_steps(steps: Vec<Step>) -> Result<Vec<Step>> {
                     .remedy("remove the statement; steps in a row with the same `transaction=` share a transaction"));
             }
         }
-        // Taking back the last one takes back all: the whole step is one unit for those who wrote it.
+        // The inverse of the last one undoes them all: to its author, the whole step is one unit.
         let last = statements.len() - 1;
         for (at, sql) in statements.into_iter().enumerate() {
             let inverse = if at == last { inverse.clone() } else { Vec::new() };
@@ -89,7 +89,7 @@ fn split_steps(steps: Vec<Step>) -> Result<Vec<Step>> {
     Ok(out)
 }
 
-/// Keeps steps that run outside of transactions, and those that need a commit behind them, from sharing one.
+/// Numbers the transactions again: a step that runs outside transactions, or needs a commit after it, shares its number with no later step.
 fn number(steps: &mut [Step]) {
     let (mut last, mut now, mut ended) = (None, 0, true);
     for step in steps {
@@ -127,7 +127,7 @@ fn manual(steps: &[Step]) -> Vec<&Step> {
     steps.iter().filter(|step| step.action == Action::Manual).chain(inverse).collect()
 }
 
-/// Asks a server what the names mean that the steps call. What the plan itself makes is strange, too.
+/// Asks a server what the names mean that the steps call. Objects that the plan itself creates count as other people's code, too.
 ///
 /// # Errors
 /// The server's.
@@ -166,7 +166,7 @@ fn is_value(name: &str) -> bool {
         || matches!(name, "session_user" | "user" | "extract" | "exists" | "array")
 }
 
-/// The names of what the plan makes of these kinds: nothing on a server says yet what they do.
+/// The names of objects of these kinds that the plan creates: no server knows yet what they do.
 fn made(plan: &Plan, kinds: &[&str]) -> BTreeSet<String> {
     let ids = plan.steps.iter().flat_map(|step| std::iter::once(&step.object).chain(&step.with));
     let name = |id: &String| {
@@ -178,13 +178,13 @@ fn made(plan: &Plan, kinds: &[&str]) -> BTreeSet<String> {
     ids.filter_map(name).collect()
 }
 
-/// Adds to each step that people wrote the locks and hazards that its text tells.
+/// Adds to each step that people wrote the locks and hazards that follow from its text.
 pub fn claim(plan: &mut Plan, known: &Known) {
     let new = created(&plan.steps);
     claim_all(&mut plan.steps, known, &new);
 }
 
-/// What a text asks leave for, whatever its step says. Nothing is asked of a server: what it calls counts as harmless.
+/// The hazards of a text, whatever its step says. No server is asked: functions that it calls count as harmless.
 pub(super) fn of_text(step: &Step, all: &[Step]) -> Vec<Finding> {
     let known = Known::Strange { functions: BTreeSet::new(), operators: BTreeSet::new(), views: BTreeSet::new() };
     let mut alone = Step { action: Action::Manual, hazards: Vec::new(), inverse: Vec::new(), ..step.clone() };
@@ -296,7 +296,7 @@ fn object(kind: &str, parent: Option<ObjectId>, name: &str) -> Option<ObjectId> 
     Some(ObjectId::new(kinds::find(kind)?.kind(), parent, Ident::from(name)))
 }
 
-/// The relation that a statement means: where it names no schema, the first in its path.
+/// The relation that a statement means; without a schema, the one in the first schema of its path.
 fn relation(step: &Step, effect: &Effect) -> Option<ObjectId> {
     let kind = match &effect.what {
         What::Refreshes { .. } => "materialized-view",
@@ -353,7 +353,7 @@ const REWRITES: (Hazard, &str) = (Hazard::TableRewrite, "this rewrites {}");
 const SCANS: (Hazard, &str) = (Hazard::FullScanUnderLock, "this reads all rows of {} under a lock");
 const BREAKS: (Hazard, &str) = (Hazard::BreaksClients, "clients that use what this removes or changes in {} will fail");
 
-/// The least that a statement has to ask leave for.
+/// The hazards that a statement has at least.
 const fn hazards(what: &What) -> Hazards {
     match what {
         What::Inserts => &[(Hazard::MayFailOnData, "what it inserts into {} has to satisfy its constraints")],
@@ -394,7 +394,7 @@ const fn hazards(what: &What) -> Hazards {
     }
 }
 
-/// Adds what a step was seen to do.
+/// Adds what a step was observed to do.
 pub fn observed(plan: &mut Plan, sql: &str, locks: &[(LockMode, [String; 2])], findings: &[Finding]) {
     observed_in(&mut plan.steps, sql, locks, findings);
 }
@@ -406,7 +406,7 @@ fn observed_in(steps: &mut [Step], sql: &str, locks: &[(LockMode, [String; 2])],
             continue;
         }
         for (mode, [schema, name]) in locks {
-            // What is locked as a view or a materialized view is not locked as a table.
+            // A lock on a view or a materialized view is not one on a table.
             let kinds = ["view", "materialized-view", "table"];
             let all: Vec<String> = kinds
                 .iter()

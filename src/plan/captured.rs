@@ -17,9 +17,9 @@ pub struct Captured {
     pub name: String,
     /// What it may mean.
     pub id: ObjectId,
-    /// What it means instead where a file declares one of these: what comes earlier in the path.
+    /// What it means instead if a file declares one of these: objects that come earlier in the path.
     pub rather: Vec<ObjectId>,
-    /// Whose it is.
+    /// Its owner.
     pub owner: String,
     /// The object whose statement uses the name; empty for a step by hand.
     pub object: String,
@@ -73,7 +73,7 @@ const KINDS: [&[&str]; 4] = [
     &["text-search-configuration", "text-search-dictionary"],
 ];
 
-/// The query with the condition filled in.
+/// The query with its condition.
 fn query(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -112,14 +112,14 @@ impl<'a> Uses<'a> {
 
 fn captured(step: &Step, name: &str, id: ObjectId, rather: Vec<ObjectId>, owner: &str) -> Captured {
     let written = |line: &&str| line.to_lowercase().contains(&name.to_lowercase());
-    // `IN` stands for an operator that is not written.
+    // `IN` uses an operator without naming it.
     let implied = |line: &&str| operators::find(line).iter().any(|operator| operator.last() == name);
     let line = step.sql.lines().find(written).or_else(|| step.sql.lines().find(implied));
     let text = line.unwrap_or_default().trim().chars().take(200).collect();
     Captured { name: name.to_owned(), id, rather, owner: owner.to_owned(), object: step.object.clone(), text }
 }
 
-/// What unqualified names in the steps may mean of what is neither built in, nor an extension's, a superuser's or this user's own.
+/// The objects that unqualified names in the steps may mean and that are neither built in nor owned by an extension, a superuser or this user.
 ///
 /// # Errors
 /// What the server reports.
@@ -163,7 +163,7 @@ async fn routines(session: &Session, calls: &Uses<'_>, signs: &Uses<'_>, schemas
     Ok(found)
 }
 
-/// What exists with a name.
+/// An object that has one of the names.
 struct There {
     schema: String,
     id: ObjectId,
@@ -211,14 +211,14 @@ async fn by_name(session: &Session, named: &[Uses<'_>; 4], schemas: &[String]) -
     Ok(found)
 }
 
-/// What a schema may have of that name.
+/// The objects that a schema may have under that name.
 fn meant(kinds: &[&str], schema: &str, name: &str) -> Vec<ObjectId> {
     let rooms = kinds.iter().filter_map(|word| kinds::find(word));
     let id = |kind| ObjectId::new(kind, Some(scope::schema_id(Text::from(schema))), Ident::from(name));
     rooms.map(|room| id(room.kind())).collect()
 }
 
-/// Refuses what is not declared.
+/// Refuses objects that no file declares.
 ///
 /// # Errors
 /// `Refused`, with each of them, its owner and what uses its name.

@@ -22,14 +22,14 @@ impl Maker<'_> {
         };
         let mut out =
             reached(std::iter::once(&node.id).chain(turn.with.iter().map(|n| &self.graph.nodes[*n].id)), state, drops);
-        // A key that comes or goes with its table is on each partition of the table that it refers to. A key's own step claims these itself.
+        // A key that is created or dropped with its table locks each partition of the table that it references. A key's own step claims these itself.
         if node.id.root() == &node.id {
             let keys = turn.with.iter().filter_map(|n| state.get(&self.graph.nodes[*n].id).zip(Some(*n)));
             for (object, n) in keys {
                 let Some((mode, other)) = room(self.graph.nodes[n].id.kind()).reaches(object, drops) else { continue };
                 let parts = inheritance::partitions(state, &other);
                 if drops && !parts.is_empty() && !self.wanted.server.at_least(15) {
-                    // Only the partitions have triggers for the key (since 15 those have the whole's above them).
+                    // Only the partitions have triggers for the key (since 15 these have parents on the partitioned table).
                     out.retain(|(_, on)| *on != other.to_string());
                 }
                 let parts = parts.into_iter().filter(|part| self.is_there(part));
@@ -39,14 +39,14 @@ impl Maker<'_> {
         out
     }
 
-    /// True if the object is there before the plan, as far as that is known where only a part of the state is planned.
+    /// True if the object exists before the plan, as far as that is known if only a part of the state is planned.
     pub(super) fn is_there(&self, id: &ObjectId) -> bool {
         self.wanted.old.has(id) || self.wanted.new.has(id) && !self.made_new(id.root())
     }
 
-    /// The lock of a statement, and its locks on other things that are there before the plan.
+    /// The lock of a statement, and its locks on other objects that exist before the plan.
     pub(super) fn locks(&self, turn: &Turn, statement: &Statement, first: bool) -> (Option<Lock>, Vec<Lock>) {
-        // Where names are exchanged, one of the objects has a name for a time that neither state knows.
+        // While names are swapped, one of the objects has a name that neither state knows.
         let meanwhile = |on: &ObjectId| {
             let node = &self.graph.nodes[turn.node];
             matches!(&node.act, Act::Rename(from) if from == on || node.id == *on)
@@ -67,7 +67,7 @@ impl Step {
     pub fn heirs(&self, on: &str) -> Heirs {
         let Some(room) = self.object.split(' ').next().and_then(find) else { return Heirs::None };
         let heirs = room.heirs(self.action == Action::Drop);
-        // What is done to a whole table does not reach the heirs of another one, and what is done to an index reaches no other index.
+        // A change to a table does not reach the heirs of another one, and a change to an index reaches no other index.
         let is_relation = room.kind().namespace == Namespace::Relation;
         let in_schema = is_relation && room.kind().within == Within::Schema;
         match heirs {
@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-/// The other tables that are locked when these objects are made or dropped.
+/// The other tables that are locked when these objects are created or dropped.
 pub(super) fn reached<'i>(
     ids: impl Iterator<Item = &'i ObjectId>,
     state: &State,

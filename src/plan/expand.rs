@@ -9,7 +9,7 @@ use crate::model::{Address, Change, Edges, Error, Object, ObjectId, Result, Stat
 use super::graph::{Act, Node};
 use super::hazards;
 
-/// What happens to each object, in the order in which it was found out.
+/// What happens to each object, in the order of discovery.
 type Acts = IndexMap<ObjectId, Fate, FxBuildHasher>;
 
 enum Fate {
@@ -91,7 +91,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
         let replaced = matches!(disturbance, Disturbance::Replaced(_));
         let mut hit: Vec<&ObjectId> = dependents.get(id).into_iter().flatten().copied().collect();
         if replaced {
-            // Its parts go with it; what depends on them is hit too.
+            // Its parts are dropped with it, which affects whatever depends on them.
             for part in parts(id, &children) {
                 hit.extend(dependents.get(part).into_iter().flatten().copied());
             }
@@ -132,7 +132,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
                     if matches!(fates.get(dependent), Some(Fate::Alter(attrs)) if attrs.contains(&"type")) {
                         continue;
                     }
-                    // "cannot alter inherited column": the parent's takes it along.
+                    // "cannot alter inherited column": changing the parent's column changes this one.
                     if [old, new].iter().all(|state| !room.inherited_from(dependent, state).is_empty()) {
                         disturbed.push(Disturbance::Retyped(dependent.clone()));
                         continue;
@@ -182,7 +182,7 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
             }
             Fate::Rebuild(columns) => {
                 out.push(node(id, Act::Rebuild(columns.clone()), true));
-                // Its clauses come with it; comments, owner and grants are recreated after it.
+                // Its clauses are created with it; comments, owner and grants are recreated after it.
                 for part in parts(id, &new_children) {
                     if !(part.kind().folds && part.parent() == Some(id)) {
                         out.push(node(part, Act::Create, true));
@@ -194,14 +194,14 @@ pub fn nodes(changes: &[Change], old: &State, new: &State, edges: &Edges) -> Res
     Ok(out)
 }
 
-/// The whole that has to be made again, because PostgreSQL does not change this of it as long as it is in use.
+/// The object that has to be recreated, because PostgreSQL cannot change this part of it while it is in use.
 fn made_with(id: &ObjectId, changed: &[&'static str], old: &State, new: &State) -> Option<ObjectId> {
     let whole = if id.kind().within == Within::Schema { id } else { id.parent()? };
     let stays = old.has(whole) && new.has(whole);
     (stays && room(id.kind()).is_held(id, changed, old)).then(|| whole.clone())
 }
 
-/// A type would have to be made again within another one that is made again.
+/// A type would have to be recreated inside another type that is recreated.
 fn in_use(id: &ObjectId, whole: &ObjectId, old: &State) -> Error {
     let users: Vec<String> = values::columns_of(old, whole).into_iter().take(3).map(ToString::to_string).collect();
     Error::refused(format!("{id} has to be replaced, but {whole} is made of it, and in use"))
@@ -211,7 +211,7 @@ fn in_use(id: &ObjectId, whole: &ObjectId, old: &State) -> Error {
         )
 }
 
-/// PostgreSQL does not change a column's type while values of the table's rows are in other columns.
+/// PostgreSQL does not change a column's type while other columns hold values of the table's row type.
 fn refuse_rows_in_use(id: &ObjectId, changed: &[&'static str], edges: &Edges, new: &State) -> Result<()> {
     let Some(table) = id.parent().filter(|_| changed.contains(&"type") && id.kind().word == "column") else {
         return Ok(());
@@ -258,7 +258,7 @@ fn parts<'a>(id: &ObjectId, children: &ChildMap<'a>) -> Vec<&'a ObjectId> {
     out
 }
 
-/// True if the values of a column have to be converted, so that its type is another one for expressions, too.
+/// True if the values of a column have to be converted, so that expressions see another type.
 fn converts(old: Option<&Object>, new: Option<&Object>) -> bool {
     let sql_type = |object: Option<&Object>| match object?.value("type")? {
         Value::Type(sql_type) => Some(sql_type.clone()),

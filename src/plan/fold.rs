@@ -10,7 +10,7 @@ use crate::model::{Error, Result};
 use super::circles::components;
 use super::graph::{Act, Graph};
 
-/// A node in its turn, with the nodes that it takes along (outer ones before inner ones).
+/// A node, and the nodes that are done together with it (outer ones before inner ones).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     pub node: usize,
@@ -18,7 +18,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The node and those that it takes along.
+    /// The node and those that are done with it.
     pub fn nodes(&self) -> Vec<usize> {
         std::iter::once(self.node).chain(self.with.iter().copied()).collect()
     }
@@ -98,7 +98,7 @@ struct Run<'a> {
     hard: Vec<usize>,
     /// Preferred predecessors that are not done.
     soft: Vec<usize>,
-    /// Those of the preferred ones that it names.
+    /// The preferred ones that it names.
     named: Vec<usize>,
     /// Drops inside this one that cannot vanish yet.
     absorb: Vec<usize>,
@@ -150,7 +150,7 @@ impl Run<'_> {
         }
     }
 
-    /// The next node: a ready one; else one with the fewest open wishes; else a drop that could have vanished but blocks others.
+    /// The next node: a ready one; else one with the fewest open preferences; else a drop that could have vanished but blocks others.
     fn choose(&mut self) -> Option<usize> {
         if let Some((_, node)) = self.of_the_same().or_else(|| self.ready.first().copied()) {
             self.ready.remove(&self.key(node));
@@ -161,7 +161,7 @@ impl Run<'_> {
             after.any(|after| !self.done[*after] && what(*after))
         };
         let first = |what: &dyn Fn(usize) -> bool| self.lazy.iter().copied().find(|(_, node)| blocks(*node, what));
-        // Creations also wait for the whole to vanish; drops may be what the whole waits for.
+        // Creations also wait for the parent to vanish; drops may be what the parent waits for.
         let blocking =
             first(&|after| self.graph.nodes[after].act == super::graph::Act::Drop).or_else(|| first(&|_| true));
         if (self.waiting.is_empty() || blocking.is_some_and(|(_, n)| self.graph.nodes[n].replaced))
@@ -171,8 +171,8 @@ impl Run<'_> {
             return Some(key.1);
         }
         let (.., first) = self.waiting.first().copied()?;
-        // A wish is broken inside of a cycle that waits for nothing else: what waits for the cycle can have what it wishes. What an
-        // object names it is the last to do without.
+        // A preference is ignored only inside a cycle that waits for nothing else, because nodes outside it can still have theirs. A
+        // preference for what an object names is ignored last.
         let circle = self.circle(first);
         let best =
             circle.iter().filter_map(|node| Some((self.named[*node], self.waits[*node]?, self.key(*node)))).min();

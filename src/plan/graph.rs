@@ -19,7 +19,7 @@ use crate::model::{Address, Edges, Namespace, ObjectId, State, Within};
 use super::needs::Needs;
 use super::wanted::Wanted;
 
-/// Where a node comes if nothing else decides: renames, what is taken down to be put back, the rest by kind and place, drops.
+/// The position of a node if nothing else decides: renames, objects that are dropped to be recreated, the rest by kind and place, drops.
 pub type Priority = (u8, usize, usize, usize, usize);
 
 /// Nodes with arrows.
@@ -95,7 +95,7 @@ impl Graph {
         self.creates.contains_key(id)
     }
 
-    /// True if the plan gives something that name for a time: neither state has it.
+    /// True if something has that name during the plan only: neither state has it.
     pub fn is_meanwhile(&self, id: &ObjectId, old: &State, new: &State) -> bool {
         self.renames.iter().any(|node| self.nodes[*node].id == *id) && ![old, new].iter().any(|s| rename::has(s, id))
     }
@@ -125,8 +125,8 @@ impl Graph {
         for (id, node) in &drops {
             let with = room(id.kind()).vanishes_with(id, old);
             let parent = id.parent().filter(|_| id.kind().within != Within::Schema);
-            // A column that its table has from elsewhere, or a view's, is not dropped when nothing more is said of it: what it had of its
-            // own goes by itself, and before the column does that it comes from.
+            // A column that is inherited, or that belongs to a view, is not dropped when its own attributes go. These are dropped
+            // separately, and before the column that it comes from.
             let origins = parent.map(|column| lineage::completed_by(column, old)).unwrap_or_default();
             let from_elsewhere: Vec<usize> = origins.iter().filter_map(|o| self.drops.get(o).copied()).collect();
             from_elsewhere.into_iter().for_each(|origin| self.before(*node, origin));
@@ -152,7 +152,7 @@ impl Graph {
             for needed in edges.get(&id).into_iter().flatten() {
                 if let Some(other) = self.drops.get(needed).copied() {
                     let within = |n: usize| std::iter::successors(self.into[n], |n| self.into[*n]);
-                    // What vanishes with the other is not in its way, and what vanishes with the same third one hardly is.
+                    // Whatever vanishes with the other is not in its way, and neither, as a rule, is what vanishes with the same third object.
                     if within(other).any(|m| m == node) {
                         continue; // they need each other
                     }
@@ -162,7 +162,7 @@ impl Graph {
                         self.before(node, other);
                     }
                 }
-                // Its own table may have to leave a whole first.
+                // Its table may have to be detached first.
                 let apart = |touched: &&ObjectId| stays_apart(&id) && id.parent() == Some(touched);
                 for touched in std::iter::once(needed).chain(needed.ancestors()).filter(|touched| !apart(touched)) {
                     if let Some(other) = self.alters.get(touched).copied() {
@@ -173,11 +173,11 @@ impl Graph {
         }
     }
 
-    /// What an object needs is made before it; what an altered object needed is dropped after it.
+    /// Whatever an object needs is created before it; whatever an altered object needed is dropped after it.
     fn makes(&mut self, edges: &Edges, needs: &dyn Fn(&ObjectId) -> Needs) {
         // A foreign key created while doomed keys still exist could come to depend on one of them.
         let gone = keys(&self.drops);
-        // Another routine of the name, too, would make a call ambiguous.
+        // Another routine with the same name would make a call ambiguous, too.
         let mut overloads: FxHashMap<(Option<&ObjectId>, &str), Vec<usize>> = FxHashMap::default();
         let drops = self.drops.clone();
         for (id, node) in drops.iter().filter(|(id, _)| id.kind().namespace == Namespace::Routine) {
@@ -204,7 +204,7 @@ impl Graph {
                     }
                 }
             }
-            // What is made again because something it needs changes is made from what that is then.
+            // An object that is recreated because something it needs changes is recreated after that change.
             let changing = edges.get(&id).filter(|_| create && self.nodes[node].replaced).into_iter().flatten();
             let changing: Vec<usize> = changing.filter_map(|needed| self.alters.get(needed).copied()).collect();
             changing.into_iter().for_each(|alter| self.rather_before(alter, node));
@@ -238,9 +238,9 @@ impl Graph {
         }
     }
 
-    /// What makes or alters what the object needs, or what that is in.
+    /// The nodes that create or alter what the object needs, or what contains that.
     fn around(&self, id: &ObjectId, needed: &ObjectId) -> Vec<usize> {
-        // Whether it is made before its own table changes, the change decides.
+        // The change decides whether it is created before its own table changes.
         let decided = |outer: &ObjectId| stays_apart(id) && Some(outer) == id.parent();
         let made = |n: &ObjectId| [self.creates.get(n), self.alters.get(n).filter(|_| !decided(n))];
         std::iter::once(needed).chain(needed.ancestors()).flat_map(made).flatten().copied().collect()
@@ -251,9 +251,9 @@ impl Graph {
         before.iter().any(|b| self.hard[*b].iter().chain(&self.soft[*b]).any(|n| after.contains(n)))
     }
 
-    /// Renames come first: all other steps use the new names, and so does what takes these back. Only what frees a name goes before.
+    /// Renames come first: all other steps use the new names, and so do their inverses. Only steps that free a name come before them.
     fn order_renames(&mut self) {
-        // They are in an order that frees names before they are used.
+        // Their order frees names before they are used.
         let names: Vec<(usize, ObjectId, ObjectId)> = self
             .renames
             .iter()
@@ -286,7 +286,7 @@ impl Graph {
         }
     }
 
-    /// Extensions bring objects that the model does not know: they come before everything that may use them, and go after it.
+    /// Extensions bring objects that the model does not know, so they are created before everything that may use them, and dropped after it.
     fn providers(&mut self) {
         let provider =
             |node: &Node| node.id.kind().address == Address::Global && room(node.id.kind()).provides_unknown();
@@ -307,7 +307,7 @@ impl Graph {
         }
     }
 
-    /// What serves without being named is there before all that is made of kinds that are read later, and goes after it.
+    /// Objects that others use without naming them are created before all objects of later kinds, and dropped after them.
     fn unnamed(&mut self) {
         let serves = |node: &Node| room(node.id.kind()).serves_unnamed();
         let all: Vec<usize> = (0..self.nodes.len()).filter(|i| serves(&self.nodes[*i])).collect();
@@ -329,7 +329,7 @@ impl Graph {
     }
 }
 
-/// Table → its keys and indexes among the nodes: what a foreign key to it may rest on.
+/// Table → its keys and indexes among the nodes: those that a foreign key to it may depend on.
 fn keys(nodes: &FxHashMap<ObjectId, usize>) -> FxHashMap<ObjectId, Vec<usize>> {
     let mut keys: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
     for (id, node) in nodes {
@@ -341,14 +341,14 @@ fn keys(nodes: &FxHashMap<ObjectId, usize>) -> FxHashMap<ObjectId, Vec<usize>> {
     keys
 }
 
-/// The ancestors that an object is made after, if they are altered, and dropped before. For what a table may have from elsewhere
-/// `changes` decides whether that comes before its table changes or after.
+/// The ancestors that an object is created after, if they are altered, and dropped before. For parts that a table may inherit, `changes`
+/// decides whether they come before or after the change of their table.
 fn changes_with(id: &ObjectId) -> impl Iterator<Item = &ObjectId> {
     let mut stop = stays_apart(id);
     id.ancestors().take_while(move |ancestor| !std::mem::replace(&mut stop, is_inheritable(ancestor)))
 }
 
-/// True for what a table may have from elsewhere, or share as a part of the whole's.
+/// True for parts that a table may inherit, or share with its partitioned table.
 fn stays_apart(id: &ObjectId) -> bool {
     is_inheritable(id) || id.kind().address == Address::Beside
 }
@@ -365,7 +365,7 @@ fn priority(node: &Node, old: &State, new: &State) -> Priority {
         Act::Drop => 3,
         _ => 2,
     };
-    // What is attached to a schema itself is dropped with the schema.
+    // Parts of the schema itself are dropped with it.
     let schema = |id: &&ObjectId| id.kind().address == Address::Schema;
     let root =
         node.id.parent().filter(|_| node.id.kind().address == Address::Facet).filter(schema).unwrap_or(node.id.root());

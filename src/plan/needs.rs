@@ -9,13 +9,13 @@ use crate::sql::{names, operators, signature, types};
 /// The needs of one object.
 #[derive(Debug, Default, Clone)]
 pub struct Needs {
-    /// From structure: certain.
+    /// Follow from the structure, so they are certain.
     pub hard: Vec<ObjectId>,
-    /// From names found in SQL text: rather too many than too few, so that they give way where they form a cycle.
+    /// Follow from names found in SQL text. There may be too many, so they are dropped where they form a cycle.
     pub soft: Vec<ObjectId>,
     /// Routines called by a body that PostgreSQL does not analyze: they need not exist.
     pub called: Vec<ObjectId>,
-    /// True for a routine that SQL text of its own calls: it would have to be there before it is made.
+    /// True for a routine that calls itself in its own SQL: it would have to exist before it is created.
     pub itself: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct Names<'a> {
     named: FxHashMap<(&'a str, &'a str), Vec<&'a ObjectId>>,
     /// Relation → its columns.
     columns: FxHashMap<&'a ObjectId, Vec<&'a ObjectId>>,
-    /// Types that come with an object of another name.
+    /// Types that are created along with an object of another name.
     others: FxHashMap<(Text, Text), &'a ObjectId>,
     /// True if there are operators to look for.
     operators: bool,
@@ -63,7 +63,7 @@ impl<'a> Names<'a> {
         room(id.kind()).refers(id, object, &mut refs);
         let mut needs = Needs::default();
         for wanted in refs.objects {
-            // What vanishes with the object is created with it.
+            // Whatever is dropped with the object is created with it.
             let part = room(wanted.kind()).vanishes_with(&wanted, self.state).as_ref() == Some(id);
             let found = std::iter::once(&wanted).chain(wanted.ancestors()).find(|i| self.state.has(i));
             if let Some(found) = found.filter(|_| !part) {
@@ -118,7 +118,7 @@ impl<'a> Names<'a> {
         needs
     }
 
-    /// What the bodies of a routine name, beyond the routines that they call.
+    /// What a routine's body names, besides the routines that it calls.
     pub fn in_bodies(&self, id: &ObjectId, object: &Object) -> Vec<ObjectId> {
         let mut refs = Refs::default();
         room(id.kind()).refers(id, object, &mut refs);
@@ -130,7 +130,7 @@ impl<'a> Names<'a> {
         named
     }
 
-    /// The enum, domain, composite … of that type text; a bare name is looked for in the own schema and in `public`.
+    /// The enum, domain, composite type … that a type text means. An unqualified name is looked up in the object's own schema and in `public`.
     fn type_objects(&self, sql_type: &SqlType, id: &ObjectId) -> Vec<&'a ObjectId> {
         let text = sql_type.as_str();
         let text = text.strip_prefix("SETOF ").unwrap_or(text);

@@ -1,5 +1,5 @@
-//! Who waits for a transaction: its locks are taken first, in the strongest modes that its steps claim, so that one step may keep readers
-//! waiting while another one builds an index.
+//! Finds out who waits for a transaction. Its locks are taken first, in the strongest modes that its steps claim, so one step may block readers
+//! while another builds an index.
 
 use std::cell::OnceCell;
 
@@ -10,11 +10,10 @@ use crate::model::{Edges, ObjectId, State};
 
 use super::{Action, Finding, Hazard, Step, Wanted, hazards};
 
-/// What is locked for readers, too, by the number of the transaction.
+/// Tables that readers cannot use, by the number of the transaction.
 type LockedOut = FxHashSet<(u32, String)>;
 
-/// Says of steps that keep writers waiting that they keep readers waiting, where another step of the transaction locks these out; the same
-/// on the way back.
+/// Adds `blocks-reads` to steps that block writers if another step of the transaction locks readers out; the same on the way back.
 pub(super) fn readers(steps: &mut [(Vec<ObjectId>, Step)], wanted: &Wanted<'_>) {
     let (mut there, mut back) = (LockedOut::default(), LockedOut::default());
     let heirs = Lineage { wanted, known: OnceCell::new() };
@@ -40,7 +39,7 @@ fn filled(id: &ObjectId) -> bool {
     id.kind().word == "materialized-view"
 }
 
-/// Says of a materialized view that is made again that it is filled while what it reads is locked.
+/// Adds `blocks-reads` to a materialized view that is filled while the tables that it reads are locked.
 fn fills(step: &mut Step, transaction: u32, out: &LockedOut, (edges, state): (&Edges, &State)) {
     if step.action != Action::Create || !step.object.starts_with("materialized-view ") {
         return;
@@ -72,7 +71,7 @@ fn fills(step: &mut Step, transaction: u32, out: &LockedOut, (edges, state): (&E
 /// The heirs of tables, before and after: a lock on a table is often one on them.
 struct Lineage<'w> {
     wanted: &'w Wanted<'w>,
-    /// All of them, and those that are partitions; found once somebody asks.
+    /// All of them, and those that are partitions; computed on first use.
     known: OnceCell<[FxHashMap<String, Vec<String>>; 2]>,
 }
 
@@ -94,7 +93,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// What a step locks in at least this mode.
+    /// The tables that a step locks in at least this mode.
     fn locked<'s>(&'s self, step: &'s Step, least: LockMode) -> impl Iterator<Item = &'s String> {
         let locks = step.lock.iter().chain(&step.locks).filter(move |(mode, _)| *mode >= least);
         locks.flat_map(|(_, on)| {
@@ -112,7 +111,7 @@ fn note(step: &Step, transaction: u32, heirs: &Lineage<'_>, out: &mut LockedOut)
     out.extend(heirs.locked(step, LockMode::AccessExclusive).map(|on| (transaction, on.clone())));
 }
 
-/// What several steps do to one object is said at the first.
+/// Adds readers to the hazards of steps whose tables readers cannot use. The statements of one change count as one: only the first names hazards.
 fn say(steps: &mut [(u32, &mut Step)], heirs: &Lineage<'_>, out: &LockedOut) {
     let locked_out = |(number, step): &(u32, &mut Step)| {
         heirs.locked(step, LockMode::Share).any(|on| out.contains(&(*number, on.clone())))

@@ -1,12 +1,12 @@
-//! Links within a project: nothing that is read or written may lie outside of the project's folder. Whoever wrote the files could otherwise have
-//! other files of the machine read, shown or overwritten.
+//! Refuses links that lead out of a project's folder. Otherwise whoever wrote the files could have other files on the machine read, shown or
+//! overwritten.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Error, Result};
 
-/// Refuses a project in which a link leads outside: its file, what is below `schema/` and `plans/`, and these folders themselves.
+/// Refuses a project if a link leads out of it: its file, `schema/` and `plans/`, and everything in them.
 ///
 /// # Errors
 /// `Config` with the first such link.
@@ -17,7 +17,7 @@ pub fn refuse_outward(root: &Path, file: &Path, folders: &[&Path]) -> Result<()>
     folders.iter().try_for_each(|folder| look.at(folder))
 }
 
-/// Refuses one file or folder of a project that lies outside of it.
+/// Refuses one file or folder of a project if it lies outside the project's folder.
 ///
 /// # Errors
 /// `Config` if it does.
@@ -28,13 +28,13 @@ pub fn refuse_outside(root: &Path, path: &Path) -> Result<()> {
 struct Look<'a> {
     root: &'a Path,
     real: &'a Path,
-    /// Folders that links led to: each is looked through once.
+    /// Folders that links led to. Each is searched once.
     seen: Vec<PathBuf>,
 }
 
 impl Look<'_> {
     fn at(&mut self, path: &Path) -> Result<()> {
-        // What does not exist, or is a link to nothing, is neither read nor written through.
+        // A path that does not exist, or a dangling link, is neither read nor written through.
         let Ok(real) = fs::canonicalize(path) else { return Ok(()) };
         if !real.starts_with(self.real) {
             return Err(self.outward(path, &real));
@@ -47,7 +47,7 @@ impl Look<'_> {
     }
 
     fn below(&mut self, folder: &Path) -> Result<()> {
-        // Whoever reads it reports that it cannot be read.
+        // The code that reads it reports the error.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             if entry.file_name().as_encoded_bytes().starts_with(b".") {

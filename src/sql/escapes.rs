@@ -1,6 +1,6 @@
-//! What escapes in strings and names stand for (src/backend/parser/scan.l and parser.c).
+//! Decodes escapes in strings and names (src/backend/parser/scan.l and parser.c).
 
-/// What follows a backslash in `E'…'`: what it means, and how many bytes of it.
+/// Decodes what follows a backslash in `E'…'`: the characters, and how many bytes were used.
 pub fn in_string(rest: &str) -> (Option<char>, usize) {
     let Some(first) = rest.chars().next() else { return (None, 0) };
     let code = |from: usize, most: usize, radix: u32| {
@@ -27,7 +27,7 @@ pub fn in_string(rest: &str) -> (Option<char>, usize) {
     found.unwrap_or((Some(meant), first.len_utf8()))
 }
 
-/// What follows the escape character in `U&"…"`: what it means, and how many bytes of it.
+/// Decodes what follows the escape character in `U&"…"`: the characters, and how many bytes were used.
 pub fn in_unicode(rest: &str, escape: char) -> (Option<char>, usize) {
     if rest.starts_with(escape) {
         return (Some(escape), escape.len_utf8());

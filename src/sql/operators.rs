@@ -2,7 +2,7 @@
 
 use super::names::{Name, Token, spans};
 
-/// The operators that the text uses, as names: `["==="]`, `["app", "==="]`; too many rather than too few.
+/// The operators that the text uses, as names: `["==="]`, `["app", "==="]`. It may report too many, but never too few.
 pub fn find(text: &str) -> Vec<Name> {
     let tokens = spans(text);
     let mut out = Vec::new();
@@ -10,7 +10,7 @@ pub fn find(text: &str) -> Vec<Name> {
     while let Some((token, start)) = tokens.get(at) {
         out.extend(implied(token).iter().map(|name| Name { parts: vec![(*name).to_string()], call: false }));
         let mut end = *start;
-        // Symbols without a gap are one operator: comments were left out, and make a gap.
+        // Adjacent symbols are one operator. Comments are left out, but they separate.
         let mut next = at;
         while tokens.get(next).is_some_and(|(token, start)| is_symbol(token) && *start == end) {
             let Some(c) = text.get(end..).and_then(|t| t.chars().next()).filter(|c| is_operator(*c)) else { break };
@@ -22,7 +22,7 @@ pub fn find(text: &str) -> Vec<Name> {
             continue;
         }
         let mut name = text.get(*start..end).unwrap_or("");
-        // A sign that follows belongs to the operand, unless the operator has one of these.
+        // A trailing sign belongs to the operand, unless the operator contains one of these.
         if !name.contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?']) {
             let kept = name.trim_end_matches(['+', '-']);
             name = if kept.is_empty() { name.get(..1).unwrap_or(name) } else { kept };
@@ -38,7 +38,7 @@ pub fn find(text: &str) -> Vec<Name> {
     out
 }
 
-/// The operators that a keyword stands for, which PostgreSQL looks up along the path (src/backend/parser/gram.y, parse_expr.c and
+/// The operators that a keyword stands for, which PostgreSQL looks up along `search_path` (src/backend/parser/gram.y, parse_expr.c and
 /// parse_clause.c).
 fn implied(token: &Token) -> &'static [&'static str] {
     match token {

@@ -1,5 +1,5 @@
-//! Judges the steps of a transaction again while it runs: what an earlier step ran, or another session did meanwhile, may have put code of
-//! others where a later step runs it.
+//! Judges the steps of a transaction again while it runs: an earlier step, or another session, may have put other people's code where a later
+//! step runs it.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use super::super::{Allow, Meant, refuse_hazards};
 use super::facts::Question;
 use super::{Lender, Way, gives_away, way};
 
-/// So many steps that only parse, and take no time, need no look between them.
+/// How many steps that only parse, and so take no time, are sent without another look between them.
 const AT_ONCE: usize = 20;
 
-/// How long what was said of some steps stands, while others change something all the time.
+/// How long a judgement remains valid while other sessions keep changing things.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// The steps of a transaction, and how each is to be sent as far as that is known.
+/// The steps of a transaction, and how to send each of them, as far as that is known.
 pub struct Judged<'a> {
     steps: &'a [&'a Step],
-    /// What is to be asked about which steps.
+    /// The questions to ask, and about which steps.
     questions: Vec<(usize, Evaluates, Question)>,
     /// What each step may run.
     says: Vec<Evaluates>,
@@ -31,19 +31,19 @@ pub struct Judged<'a> {
     ended: String,
     /// When steps were judged again, and the first that was not.
     fresh: Option<(Instant, usize)>,
-    /// There is somebody with fewer privileges.
+    /// True if some role has fewer privileges than the session's user.
     asks: bool,
-    /// Something changed since the first look, so that what it said of the steps to come does not count.
+    /// True if something changed since the first look, so that its judgement of later steps is out of date.
     changed: bool,
 }
 
 impl Judged<'_> {
-    /// How the step is to be sent.
+    /// How to send the step.
     pub fn way(&self, at: usize) -> &Way {
         self.ways.get(at).unwrap_or(&Way::Plain)
     }
 
-    /// True if the step may run something of others, and what was sent since the last look may have taken time, or have run such code.
+    /// True if the step may run other people's code, and what was sent since the last look may have taken time or run such code.
     pub fn is_due(&self, at: usize) -> bool {
         self.due(self.since, at)
     }
@@ -58,7 +58,7 @@ impl Judged<'_> {
 }
 
 impl Lender<'_> {
-    /// How each of the steps of a transaction is to be sent; asked once the transaction holds its locks.
+    /// How to send each step of a transaction. Asked once the transaction holds its locks.
     ///
     /// # Errors
     /// `Refused` with the place of the step that would run as the session's user without permission, or whose names mean something else
@@ -94,7 +94,7 @@ impl Lender<'_> {
         Ok(judged)
     }
 
-    /// Names the transactions that have ended: as long as it stays the same, no other session changed anything.
+    /// Identifies the transactions that have ended: while the answer stays the same, no other session has changed anything.
     ///
     /// # Errors
     /// The server's.
@@ -104,7 +104,7 @@ impl Lender<'_> {
         Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
     }
 
-    /// Looks again before that step is sent, at it and at those that will be sent without another look; `ended` is what is so now.
+    /// Judges that step again before it is sent, and those that will be sent without another look. `ended` is the current answer of `ended`.
     ///
     /// # Errors
     /// Those of `ways`.
@@ -133,7 +133,7 @@ impl Lender<'_> {
         meant.refuse(self.session, judged.steps.get(at..end).unwrap_or_default()).await.map_err(here)?;
         let now: Vec<_> = judged.questions.iter().filter(|(asked, ..)| (at..end).contains(asked)).cloned().collect();
         let answers = self.ask(&now, judged.steps).await.map_err(here)?;
-        // Where there is no such code, what was said first stands: it does not depend on what others do at the time.
+        // If no such code was found, the first judgement stands: it does not depend on what others are doing.
         for (at, says, facts) in answers.into_iter().filter(|(.., facts)| !facts.found.is_empty()) {
             let Some(step) = judged.steps.get(at) else { continue };
             settle(judged, at, way(step, says, facts, false), allow)?;
@@ -164,7 +164,7 @@ fn settle(
     Ok(())
 }
 
-/// True if names in the step are looked up in a path.
+/// True if names in the step are looked up along `search_path`.
 fn binds(step: &Step) -> bool {
     !step.path.is_empty() && step.action != Action::Drop
 }

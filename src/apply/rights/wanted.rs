@@ -16,12 +16,12 @@ use super::super::stale;
 pub struct Target {
     /// The catalog that stores its owner.
     pub catalog: &'static str,
-    /// Empty for what is in no schema.
+    /// Empty for objects outside schemas.
     pub schema: String,
     pub name: String,
     /// A routine's or an operator's types.
     pub signature: String,
-    /// For people.
+    /// As messages show it.
     pub shown: String,
 }
 
@@ -48,11 +48,11 @@ impl Wanted {
 /// What the plan has changed so far.
 #[derive(Default)]
 struct Made {
-    /// What it has created, which belongs to the role that runs it.
+    /// The objects that it has created, which belong to the role that runs it.
     made: BTreeSet<Key>,
-    /// What it has given to others.
+    /// The objects that it has given to others.
     given: BTreeMap<Key, String>,
-    /// What it has granted rights on.
+    /// The objects on which it has granted privileges.
     granted: BTreeSet<Key>,
 }
 
@@ -71,7 +71,7 @@ impl Made {
             || self.made.contains(&key(&schema(&on.schema)))
     }
 
-    /// What is still needed, after the steps so far.
+    /// The privileges that are still needed, after the steps so far.
     fn settled(&self, wanted: Wanted, user: &str) -> Option<Wanted> {
         let Wanted { need, on, role } = wanted;
         let by_grant = !matches!(
@@ -87,7 +87,7 @@ impl Made {
             ("owner" | "heirs" | "dropper" | "grantor" | "giver", Some(to)) if role.is_empty() || need == "giver" => {
                 return Some(Wanted::of("acts", on, to));
             }
-            // It has no privileges left on what it created and gave away, except those that everybody has.
+            // On an object that it created and gave away, it has only the privileges that everybody has.
             (_, Some(to)) if self.has(&on) && matches!(on.catalog, "pg_namespace" | "pg_class") && role.is_empty() => {
                 return Some(Wanted::of("acts", on, to));
             }
@@ -108,7 +108,7 @@ impl Made {
     }
 }
 
-/// What the steps need of what exists. After a step written by hand, anything may have changed.
+/// The privileges that the steps need on existing objects. After a step written by hand, anything may have changed.
 pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet<Wanted> {
     let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
     for step in steps {
@@ -116,7 +116,7 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
         if step.action == Action::Manual {
             break;
         }
-        // A rename names the old object apart.
+        // A rename names the old object separately.
         let object = step.with.first().filter(|_| step.action == Action::Rename).unwrap_or(&step.object);
         let (kind, on) = (room.kind(), targets(object));
         let itself = matches!(
@@ -133,7 +133,7 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
             here.extend(on_heirs(step, reaches && room.need() == Need::Owner));
         }
         let locked = step.lock.iter().chain(&step.locks).flat_map(|(_, on)| targets(on));
-        // Without USAGE on its schema, a new object is of no use to the role that creates it.
+        // Without USAGE on its schema, the role that creates an object cannot use it.
         here.extend(on.iter().cloned().chain(locked).flat_map(|on| looked_into(&on)));
         if matches!(kind.address, Address::Qualified) {
             let names = stale::names(object).unwrap_or_default();
@@ -153,7 +153,7 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
     wanted
 }
 
-/// The schemas in which somebody has to look to find something: its own, and those of its types.
+/// The schemas on which USAGE is needed to find an object: its own, and those of its types.
 fn looked_into(on: &Target) -> Vec<Wanted> {
     let types = sql::signature::split(&on.signature).into_iter().filter_map(|text| sql::reference::split(text).ok());
     let homes = types.filter(|names| names.len() == 2).filter_map(|names| Some(names.first()?.to_string()));
@@ -161,7 +161,7 @@ fn looked_into(on: &Target) -> Vec<Wanted> {
     all.map(|home| Wanted::new("usage", schema(&home))).collect()
 }
 
-/// What a right on something else than the step's object comes to.
+/// Resolves a privilege that a step needs on another object than its own.
 fn demanded(right: Right, to: &str, need: Need, step: &Step, on: &[Target]) -> Vec<Wanted> {
     let all = |need: &'static str| beyond(to).into_iter().map(move |on| Wanted::new(need, on));
     let found =
@@ -185,7 +185,7 @@ fn demanded(right: Right, to: &str, need: Need, step: &Step, on: &[Target]) -> V
     }
 }
 
-/// What a right is on, which may be of no kind of ours.
+/// The object of a privilege, whose kind may not be modelled.
 fn beyond(on: &str) -> Vec<Target> {
     let Some((word, _)) = on.split_once(' ') else { return Vec::new() };
     let found = held::meant_by(word).zip(stale::names(on)).map(|(held, names)| {
@@ -200,7 +200,7 @@ fn beyond(on: &str) -> Vec<Target> {
     found.map_or_else(|| targets(on), |target| vec![target])
 }
 
-/// What the places take in which a step makes something, or renames it.
+/// The privileges on the places where a step creates something, or renames it.
 fn places(step: &Step, object: &str) -> Vec<Wanted> {
     let here = || Wanted::new("create-here", Target::default());
     let mut out = Vec::new();
@@ -232,7 +232,7 @@ fn quoted(name: &str) -> String {
     sql::name(&Ident::from(name)).to_string()
 }
 
-/// The step's object, for people alone.
+/// The step's object as messages show it.
 fn shown(step: &Step) -> Target {
     let names = stale::names(&step.object).unwrap_or_default();
     Target { name: names.last().cloned().unwrap_or_default(), shown: step.object.clone(), ..Target::default() }
@@ -253,7 +253,7 @@ fn bearer(object: &str) -> &str {
     }
 }
 
-/// What has an owner: the objects that a text may be a part of, or that it names. Most have one; a check may be a table's or a domain's.
+/// The objects with an owner that a text may be a part of, or that it names. Usually that is one; a check may belong to a table or a domain.
 fn targets(object: &str) -> Vec<Target> {
     let object = bearer(object);
     let Some((word, path)) = object.split_once(' ') else { return Vec::new() };
@@ -319,7 +319,7 @@ fn schema(name: &str) -> Target {
     Target { catalog: "pg_namespace", name: name.into(), shown: quoted(name), ..Target::default() }
 }
 
-/// What a step needs on its object, or on what that is a part of.
+/// The privileges that a step needs on its object, or on the object that contains it.
 fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) -> Vec<Wanted> {
     let all = |need: &'static str| on.iter().map(|on| Wanted::new(need, on.clone())).collect::<Vec<_>>();
     let this = |need: &'static str| vec![Wanted::new(need, shown(step))];
@@ -350,7 +350,7 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
         (Need::Database, Action::Create) => vec![Wanted::new("create-here", Target::default())],
         (Need::Trigger, Action::Create) => Vec::new(), // it is on the table that is locked
         (Need::Own, _) if own() => all("usage"),
-        // Some of it may be given by others than the owner.
+        // Other roles than the owner may have granted some of it.
         (Need::Grantor, _) => match grantor(&step.object) {
             Some(by) => {
                 let gives = on.iter().map(|on| Wanted::of("grantor", on.clone(), by.as_str()));
@@ -359,20 +359,20 @@ fn on_itself(need: Need, step: &Step, on: &[Target], makes: bool, user: &str) ->
             None => all("grantor"),
         },
         _ if makes => Vec::new(),
-        // The owner of a schema may drop what is in it.
+        // The owner of a schema may drop the objects in it.
         (_, Action::Drop) if in_schema => all("dropper"),
         _ => all("owner"),
     }
 }
 
-/// What a statement says before its first string, without quoted names.
+/// The text of a statement before its first string, without quoted names.
 fn unquoted(sql: &str) -> String {
     let outside: String = sql.split('"').step_by(2).collect();
     outside.split('\'').next().unwrap_or_default().to_owned()
 }
 
-/// What is done to a table is done to those that inherit from it: PostgreSQL asks for their owners' rights, too. To inherit from a table
-/// takes its owner's rights, to leave it does not.
+/// A change to a table applies to those that inherit from it, and PostgreSQL requires ownership of these, too. Inheriting from a table requires
+/// its ownership; ceasing to inherit does not.
 fn on_heirs(step: &Step, reaches: bool) -> Vec<Wanted> {
     let all = |need: &'static str, locks: &[(LockMode, String)]| -> Vec<Wanted> {
         let tables = locks.iter().flat_map(|(_, on)| targets(on));
@@ -387,7 +387,7 @@ fn on_heirs(step: &Step, reaches: bool) -> Vec<Wanted> {
     }
 }
 
-/// What a step needs on the tables that it locks.
+/// The privileges that a step needs on the tables that it locks.
 fn on_tables(need: Need, step: &Step, address: Address) -> Vec<Wanted> {
     let need = match (need, step.action) {
         (Need::Trigger, Action::Create) => "trigger",

@@ -1,4 +1,4 @@
-//! Orders what is done to parts of a parent and to the same parts of its heirs: PostgreSQL does the one to the others, too.
+//! Orders changes to parts of a parent and to the same parts of its heirs, because PostgreSQL applies the former to the latter.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,7 +9,8 @@ use crate::model::{Address, Namespace, ObjectId, State};
 use super::{Act, Graph, is_inheritable};
 
 impl Graph {
-    /// What heirs lose goes before the parent gets it, so that the two do not merge, and what they get comes after the parent has lost it.
+    /// A part that heirs lose is dropped before the parent gets it, so that the two do not merge. A part that they gain is created after the
+    /// parent has lost it.
     pub(super) fn heirs(&mut self, old: &State, new: &State) {
         let mut by_table: FxHashMap<ObjectId, Vec<usize>> = FxHashMap::default();
         for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.act, Act::Rename(_))) {
@@ -31,7 +32,7 @@ impl Graph {
             }
         }
         found.sort_unstable();
-        // Where an heir goes, it goes before anything is done to the parent, which would be done to the heir, too, or could not be done.
+        // An heir is dropped before anything is done to the parent: that would be done to the heir too, or would fail.
         let parents = |id: &ObjectId| old.get(id).map(inheritance::parents).unwrap_or_default();
         let gone = self.drops.iter().filter(|(id, _)| !is_inheritable(id));
         let mut gone: Vec<(usize, usize)> = gone
@@ -54,7 +55,7 @@ impl Graph {
         }
     }
 
-    /// A type is made again while a column of it is nobody's but its table's: after that leaves its parent, before it gets one.
+    /// A type is recreated while no column of it is inherited: after its table leaves its parent, and before it gets one.
     fn types_of_heirs(&mut self, old: &State, new: &State) {
         let mut found = Vec::new();
         for (i, node) in self.nodes.iter().enumerate() {
@@ -74,15 +75,15 @@ impl Graph {
         }
     }
 
-    /// Whether something is done to the heir before it is done to the parent, and whether it is the same part of both; `None` if neither
-    /// matters to the other.
+    /// Whether the heir is changed before the parent, and whether both changes concern the same part; `None` if the order does not
+    /// matter.
     fn part_first(&self, whole: usize, part: usize, old: &State, new: &State) -> Option<(bool, bool)> {
         let (above, below) = (&self.nodes[whole], &self.nodes[part]);
         let [outer, inner] = [&above.id, &below.id].map(inheritable);
         let alike = above.id.kind() == below.id.kind();
         let same = alike && outer.kind() == inner.kind() && outer.name() == inner.name();
         let constraint = alike && below.id.kind().namespace == Namespace::Constraint;
-        // What is made with its table is made after the parent.
+        // Whatever is created with its table is created after the parent.
         if !same && !constraint || self.created(above.id.root()) || self.created(below.id.root()) {
             return None;
         }
