@@ -51,8 +51,8 @@ pub struct Secrets {
     silenced: Vec<(String, String, &'static str)>,
 }
 
-/// What is silent for a while, so that secrets can be lent. Each is lent around the one statement that takes it: whatever else runs, others'
-/// code included, finds nothing.
+/// Settings that are silenced for a while so that secrets can be passed. Each secret is set only around the one statement that takes it, so
+/// that other code, including other people's, cannot read it.
 pub struct Lent<'a> {
     lender: &'a Secrets,
     settings: Vec<String>,
@@ -71,7 +71,7 @@ impl Secrets {
         steps: impl Iterator<Item = &'a Step> + Clone,
         progress: &mut dyn Progress,
     ) -> Result<Self> {
-        // Nothing else of the environment is looked at.
+        // Other variables of the environment are never read.
         let ours =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let named = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -160,7 +160,7 @@ impl Lent<'_> {
         self.lender.variables.iter().filter(move |(name, _)| asks_for(step, name))
     }
 
-    /// Sends what the step takes; the number of answers to come.
+    /// Sends the secrets that the step takes. Returns the number of answers to expect.
     pub async fn give(&self, pipeline: &mut Pipeline<'_>, step: &Step) -> usize {
         let mut sent = 0;
         for (name, value) in self.of(step) {
@@ -170,7 +170,7 @@ impl Lent<'_> {
         sent
     }
 
-    /// Sends that it is taken back, right after the step; the number of answers to come.
+    /// Unsets them right after the step. Returns the number of answers to expect.
     pub async fn clear(&self, pipeline: &mut Pipeline<'_>, step: &Step) -> usize {
         let settings: Vec<String> = self.of(step).map(|(name, _)| setting(name)).collect();
         let cleared = calls(settings.iter().map(|name| (name.as_str(), "")));
@@ -197,7 +197,7 @@ impl Lent<'_> {
         Ok(())
     }
 
-    /// Takes it back. If the connection is gone, so is it.
+    /// Unsets it. If the connection is gone, so is the setting.
     pub async fn clear_now(&self, session: &Session, step: &Step) {
         let settings: Vec<String> = self.of(step).map(|(name, _)| setting(name)).collect();
         let _ = set(session, settings.iter().map(|name| (name.as_str(), ""))).await;

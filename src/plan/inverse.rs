@@ -30,7 +30,7 @@ impl Maker<'_> {
             Act::Rename(from) => {
                 let object = self.wanted.old.get(id).cloned().unwrap_or_default();
                 let mut statements = room.rename(id, from, &object, &new)?;
-                // The way back begins with the name that it loses.
+                // The inverse begins with the name that it has then.
                 let locks = statements.iter_mut().flat_map(|s| s.lock.iter_mut().chain(&mut s.also));
                 locks.filter(|(_, on)| on == from).for_each(|(_, on)| on.clone_from(id));
                 Ok(plain(id, Action::Rename, statements, Vec::new(), Vec::new()))
@@ -58,7 +58,7 @@ impl Maker<'_> {
                 let mut gone = vec![id.clone()];
                 gone.extend(with);
                 gone.iter().for_each(|id| current.remove(id));
-                // Everything that went is recreated, in the order that its own dependencies ask for.
+                // Everything that was dropped is recreated, in the order of its own dependencies.
                 let changes = gone.iter().filter(|id| self.wanted.old.has(id)).cloned().map(Change::Create).collect();
                 // Its default privileges may still be in force then.
                 let mut start = self.defaults[1].clone();
@@ -143,8 +143,8 @@ impl Maker<'_> {
         }
     }
 
-    /// What is dangerous about rolling a turn back. That names are gone which the plan made is what taking back means; what was written
-    /// under them since would be lost, though. What goes away with a table that the plan made is the table's matter.
+    /// The hazards of rolling a turn back. That the plan's own names disappear is the purpose of a rollback, but what was written under
+    /// them since would be lost. Whatever is dropped with a table that the plan created is covered by the table's hazards.
     fn hazards_back(&self, node: &Node, action: Action, statements: &[Statement]) -> Vec<Finding> {
         let (id, old, new) = (&node.id, self.wanted.old, self.wanted.new);
         let made = self.made_new(id.root());
@@ -180,7 +180,7 @@ impl Maker<'_> {
     }
 }
 
-/// Steps that create objects of the old state, which is `then`, again, where `start` is there already.
+/// Steps that recreate objects of the old state, `then`, in a database that already has `start`.
 fn make_again(wanted: &Wanted<'_>, start: &State, then: &State, changes: Vec<Change>) -> Result<Vec<Step>> {
     if changes.is_empty() {
         return Ok(Vec::new());

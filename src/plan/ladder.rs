@@ -11,7 +11,7 @@ use super::aid::Aid;
 use super::renamed::{Renames, later};
 use super::second_opinion;
 
-/// Those that may be asked.
+/// Whom to ask.
 pub(super) struct Ladder<'a, A> {
     pub session: &'a Session,
     pub aid: &'a A,
@@ -22,13 +22,13 @@ pub(super) struct Ladder<'a, A> {
 /// Their answers.
 pub(super) struct Found {
     pub answers: Answers,
-    /// What is not known.
+    /// Questions that remain open.
     pub unverified: Vec<Unverified>,
     /// Changed attributes that can be altered in place, there and back.
     pub and_back: FxHashSet<Open>,
-    /// The state before with the texts that it has once the renames are done, if that was found out.
+    /// The state before, with its texts as they are after the renames, if that could be found out.
     pub followed: Option<State>,
-    /// True if it has texts that the renames change, and nobody could say how.
+    /// True if it has texts that the renames change, and it could not be found out how.
     pub outdated: bool,
 }
 
@@ -39,12 +39,12 @@ pub(super) struct Following<'a> {
     live: &'a State,
     /// Texts that are the same in the files as in the database, though they have a name that is gone then.
     pub outdated: Vec<Open>,
-    /// True if something changes for sure: what depends on it may have to be made again.
+    /// True if something certainly changes, so that its dependents may have to be recreated.
     changes: bool,
 }
 
 impl<'a> Following<'a> {
-    /// Of the live state, towards `new`. `changes`: something changes beside the names.
+    /// For the way from the live state to `new`. `changes`: more than names changes.
     pub fn new(renames: Renames<'a>, live: &'a State, new: &State, changes: bool) -> Self {
         Self { outdated: renames.outdated(new), renames, live, changes }
     }
@@ -53,7 +53,7 @@ impl<'a> Following<'a> {
         self.renames.touch(&open.id)
     }
 
-    /// True for what the database cannot be asked about as it is.
+    /// True for questions that the database cannot answer in its present state.
     fn hides(&self, open: &Open) -> bool {
         self.outdated.contains(open) || self.renames.reuse_names() && self.touches(open)
     }
@@ -76,7 +76,7 @@ impl<A: Aid> Ladder<'_, A> {
         let mut settled = sameness::settle(self.session, old, new, &asked).await?;
         let (mut followed, mut outdated) = (None, false);
         if let Some(following) = self.following {
-            // The database knows no new names yet: what it takes for different may only have followed a rename.
+            // The database does not know the new names yet: a text that it calls different may only have followed a rename.
             let follows = |open: &Open| following.touches(open) && !settled.same.contains(open);
             let questions: Vec<Open> = open.into_iter().filter(follows).collect();
             let changes = following.changes || asked.iter().any(|open| !settled.same.contains(open));
@@ -96,7 +96,7 @@ impl<A: Aid> Ladder<'_, A> {
             second_opinion::ask(self.aid, followed.as_ref().unwrap_or(old), new, settled.unverified, server).await?;
         let unverified: Vec<Unverified> = opinion.unverified;
         same.extend(settled.same.into_iter().chain(opinion.same));
-        // What could not be verified is left as it is: for the plan it counts as the same.
+        // Unverified texts are left alone: for the plan, they count as the same.
         same.extend(unverified.iter().map(|u| Open { id: u.id.clone(), attr: u.attr }));
         let answers = Answers { same, in_place: settled.in_place };
         Ok(Found { answers, unverified, and_back: settled.and_back, followed, outdated })

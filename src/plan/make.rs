@@ -46,7 +46,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, with_inverse: bool) -> Result<Vec<(Vec<
     let maker = Maker::new(wanted, &graph);
     let mut turns = fold::order(&graph, &|node| maker.can_fold(node))?;
     let mut statements: Vec<Vec<Statement>> = turns.iter().map(|turn| maker.statements(turn)).collect::<Result<_>>()?;
-    // A drop before a type change is no reason to wait if the type only gains values.
+    // A drop need not come before a type change that only adds values.
     let needs = |before: usize, after: usize| {
         let stays = graph.nodes[turns[before].node].act != Act::Drop;
         stays && graph.needs(&turns[before].nodes(), &turns[after].nodes())
@@ -168,7 +168,7 @@ pub(super) fn path(id: &ObjectId) -> Vec<String> {
 pub(super) struct Maker<'a> {
     pub(super) wanted: &'a Wanted<'a>,
     pub(super) graph: &'a Graph,
-    /// Keys that say the same as another key of their table. CREATE TABLE would make one index of both
+    /// Keys that are the same as another key of their table. CREATE TABLE would make one index of both
     /// (src/backend/parser/parse_utilcmd.c, transformIndexConstraints), so only the first may fold into it.
     twins: FxHashSet<usize>,
     /// Default privileges before and after.
@@ -213,8 +213,8 @@ impl<'a> Maker<'a> {
             object.is_some_and(|object| room(id.kind()).clause(id, object, &[], &self.cx(self.wanted.new)).is_some())
         };
         let id = &self.graph.nodes[node].id;
-        // What belongs to a part without a clause (a view's column) has nothing to fold into, nor what belongs to one that its table
-        // has from elsewhere and that is only altered.
+        // Children of a part without a clause (a view's column) have nothing to fold into, nor have those of an inherited part that
+        // is only altered.
         let made = |parent: &ObjectId| {
             self.made_new(parent.root()) || room(parent.kind()).inherited_from(parent, self.wanted.new).is_empty()
         };
@@ -263,7 +263,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// What the turn does to its objects, for people. Drops have no description.
+    /// What the turn does to its objects, as messages show it. Drops have no description.
     fn about(&self, turn: &Turn) -> Vec<String> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
@@ -288,7 +288,7 @@ impl<'a> Maker<'a> {
             },
             (Act::Drop | Act::Rename(_), _) => Vec::new(),
         };
-        // Files do not keep what says nothing, and the hash must be that of the file.
+        // Files leave out empty descriptions, and the hash must be that of the file.
         out.truncate(out.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1));
         out
     }
@@ -297,7 +297,7 @@ impl<'a> Maker<'a> {
         let (old, new) = (self.wanted.old, self.wanted.new);
         let node = &self.graph.nodes[turn.node];
         if let (Act::Alter(_), Some(placeholder)) = (&node.act, &node.placeholder) {
-            // A placeholder is not visible.
+            // A placeholder is not shown.
             let going = node.stands_in(Side::After).and_then(|_| hazards::emptied(&node.id, &placeholder.circle));
             return going.into_iter().collect();
         }
@@ -352,7 +352,7 @@ impl<'a> Maker<'a> {
         out
     }
 
-    /// What a new object has from default privileges, and does not say.
+    /// Privileges that a new object gets by default and does not declare.
     fn loses_defaults(&self, id: &ObjectId) -> Option<Finding> {
         let creator = self.wanted.creator?;
         let cx = Context { creator: Some(creator), ..Context::new(self.wanted.server, self.wanted.new) };

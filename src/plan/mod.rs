@@ -65,11 +65,11 @@ pub struct Plan {
     pub tool: String,
     /// True once `seal` rehashed it after an edit by hand.
     pub sealed: bool,
-    /// What must be so before and after.
+    /// The footprint: what the plan's objects must be before and after it runs.
     pub footprint: Vec<Expected>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What `prove` last found out, perhaps about another hash; no part of the plan's own.
+    /// The result of the last `prove`, perhaps for another hash. It is not part of the plan's own hash.
     pub proof: Option<Proof>,
 }
 
@@ -113,7 +113,7 @@ impl Action {
     }
 }
 
-/// One statement with all that is to be known before it runs.
+/// One statement, with everything that must be known before it runs.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// The object, as `ObjectId` displays it; empty for steps by hand.
@@ -126,7 +126,7 @@ pub struct Step {
     pub about: Vec<String>,
     /// The statement, without a final semicolon.
     pub sql: String,
-    /// How it goes together with transactions.
+    /// Whether it can run in a transaction.
     pub mode: Mode,
     /// Steps in a row with the same number share a transaction.
     pub transaction: u32,
@@ -136,15 +136,15 @@ pub struct Step {
     pub lock: Option<(LockMode, String)>,
     /// Locks on other tables: a foreign key's.
     pub locks: Vec<(LockMode, String)>,
-    /// Rights that it needs on other things than its object and the tables that it locks, and on what.
+    /// Privileges that it needs on objects other than its own and the tables that it locks.
     pub rights: Vec<(Right, String)>,
     /// The environment variables that hold secrets which the statement takes from settings of the session.
     pub secrets: Vec<String>,
-    /// The column that it fills in the rows that are there: the statement is completed with what a person says.
+    /// The column that it fills in existing rows: `--fill` completes the statement.
     pub fill: Option<String>,
     /// Reasons to stop.
     pub hazards: Vec<Finding>,
-    /// What takes the step back, in order. Empty: the next step's inverse does, or it is irreversible.
+    /// The statements that undo the step, in order. Empty: the next step's inverse undoes it, or it is irreversible.
     pub inverse: Vec<Step>,
 }
 
@@ -158,7 +158,7 @@ impl Step {
         sql::name_list(&names)
     }
 
-    /// True if it goes on with what the step before it does to the same object: that one says the hazards of both.
+    /// True if it continues what the step before it does to the same object: that one names the hazards of both.
     pub fn goes_on_with(&self, before: &Step) -> bool {
         (&self.object, self.action) == (&before.object, before.action)
             && self.hazards.is_empty()
@@ -205,13 +205,13 @@ impl Plan {
         }
     }
 
-    /// The proof, if it is one of the plan as it is.
+    /// The proof, if it applies to the plan as it is.
     pub fn proof(&self) -> Option<&Proof> {
         self.proof.as_ref().filter(|proof| proof.plan == self.hash())
     }
 
-    /// True if nothing takes back a step that was written by hand. The inverse of the last one of those that share a transaction takes
-    /// back all of them.
+    /// True if nothing undoes a step that was written by hand. Of those that share a transaction, the inverse of the last one undoes
+    /// all of them.
     pub fn is_one_way(&self, at: usize) -> bool {
         let Some((step, later)) = self.steps.get(at..).and_then(<[Step]>::split_first) else { return false };
         let together = later.iter().take_while(|other| other.transaction == step.transaction);

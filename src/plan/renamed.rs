@@ -1,5 +1,5 @@
-//! What the texts of objects become once something that they name is renamed. PostgreSQL makes them follow; a separate database shows what it
-//! makes of them, where renaming blocks nobody.
+//! Finds out what the texts of objects become when something that they name is renamed. PostgreSQL rewrites them; a separate database, where
+//! renaming blocks nobody, shows how.
 
 use rustc_hash::FxHashSet;
 
@@ -23,7 +23,7 @@ pub struct Renames<'a> {
 }
 
 impl<'a> Renames<'a> {
-    /// Of these changes, all of them renames.
+    /// Collects these changes, all of which are renames.
     pub fn new(changes: &'a [Change], old: &'a State, edges: &'a Edges) -> Self {
         let mut pairs = Vec::new();
         for change in changes {
@@ -38,7 +38,7 @@ impl<'a> Renames<'a> {
         self.pairs.iter().map(|(from, to)| (from, to))
     }
 
-    /// True if a part of the object is renamed, or it depends on something that is, or on a part of that, or has it as a constant.
+    /// True if a part of the object is renamed, or the object depends on something that is renamed, or on a part of it, or holds it as a constant.
     pub fn touch(&self, id: &ObjectId) -> bool {
         if self.pairs().any(|(_, to)| to.ancestors().any(|outer| outer == id)) {
             return true;
@@ -49,7 +49,7 @@ impl<'a> Renames<'a> {
                 needed == whole.unwrap_or(to) || needed.ancestors().any(|outer| outer == to)
             })
         };
-        // What a table has from a parent, and keeps when it leaves it, depends on what the parent's does.
+        // A part that a table inherits, and keeps when it leaves its parent, depends on what the parent's part depends on.
         let inherited = || room(id.kind()).inherited_from(id, self.old).into_iter();
         let edges = self.edges.get(id).or_else(|| inherited().find_map(|origin| self.edges.get(&origin)));
         edges.into_iter().flatten().any(renamed) || self.has_constant(id)
@@ -63,7 +63,7 @@ impl<'a> Renames<'a> {
         parts.any(|from| object.iter().any(|(_, value)| value_has_constant(value, from.name().as_str())))
     }
 
-    /// True if a new name means something else in the database until then: its answers are about that.
+    /// True if a new name means something else in the database until then, so that its answers would be about that.
     pub fn reuse_names(&self) -> bool {
         let taken: FxHashSet<&ObjectId> = self.pairs().map(|(from, _)| from).collect();
         self.pairs().any(|(_, to)| taken.contains(to))
@@ -109,7 +109,7 @@ impl<'a> Renames<'a> {
             Address::Part => quotes(text, from.name().as_str()),
             _ => mentions(text, from.name().as_str()),
         };
-        // Where names go around, a name is there and means something else.
+        // When names are swapped, a name exists and means something else.
         let other = |from: &ObjectId| self.pairs().any(|(_, to)| to == from);
         self.pairs().any(|(from, _)| (!rename::has(self.old, from) || other(from)) && named(from))
     }
@@ -118,7 +118,7 @@ impl<'a> Renames<'a> {
     /// find out. `live` has the old names.
     ///
     /// # Errors
-    /// What breaks the tool itself.
+    /// If the tool itself fails.
     pub async fn follow(
         &self,
         aid: &impl Aid,
@@ -158,7 +158,7 @@ fn quotes(text: &str, name: &str) -> bool {
     mentions(text, &inner) && text.match_indices(&inner).any(|(at, _)| quoted(at))
 }
 
-/// What only a comparison after the renames can say.
+/// Questions that only a comparison after the renames can answer.
 pub fn later(question: &Open) -> Unverified {
     Unverified { id: question.id.clone(), attr: question.attr, reason: "it names what this plan renames".into() }
 }

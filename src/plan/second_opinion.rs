@@ -1,4 +1,4 @@
-//! Builds in a separate database what the target server cannot be asked about, so that stored text is compared with stored text.
+//! Builds objects about which the target server cannot be asked in a separate database, so that stored text is compared with stored text.
 
 use rustc_hash::FxHashSet;
 
@@ -9,7 +9,7 @@ use crate::sameness::{Unverified, same_text};
 
 use super::aid::{Aid, Built};
 
-/// What became of questions that were unverified.
+/// The outcome for questions that were unverified.
 pub struct Opinion {
     /// The values mean the same.
     pub same: FxHashSet<Open>,
@@ -53,7 +53,7 @@ pub async fn ask(
     if open.is_empty() {
         return Ok(opinion);
     }
-    // Stored text is not a fixed point: what is stored, and what became of the written text, may be spelled yet another way.
+    // Storing a text again may spell it differently, so both the stored and the written text are stored once more.
     let theirs = aid.build(&with_values(new, old, &open), &[], server).await?.state;
     let again = aid.build(&with_values(new, &ours.state, &open), &[], server).await?.state;
     for question in open {
@@ -62,7 +62,7 @@ pub async fn ask(
         if equal(built, theirs) || equal(live, again) || equal(theirs, again) {
             opinion.same.insert(asked(&question));
         }
-        // What differs here differs, and so does stored text that means nothing in the desired state.
+        // A difference here is a real one, and so is stored text that has no meaning in the desired state.
     }
     Ok(opinion)
 }

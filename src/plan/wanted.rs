@@ -23,15 +23,15 @@ pub struct Wanted<'a> {
     pub changes: Vec<Change>,
     /// The server that it is for.
     pub server: Version,
-    /// Who runs it: what this role's default privileges give unasked is revoked. `None`: they are left to others.
+    /// The role that runs it: privileges that its default privileges give without being declared are revoked. `None`: they are not managed.
     pub creator: Option<&'a Ident>,
-    /// Changed attributes that can be altered in place, there and back, although their kind says otherwise.
+    /// Changed attributes that can be altered in place in both directions, although their kind says otherwise.
     pub in_place: FxHashSet<Open>,
-    /// What the states were completed with; it is not an object of the database.
+    /// The objects that completed the states; they are not objects of the database.
     pub completed: Completed,
-    /// True if `old` has texts that the plan's renames change, and nobody could say how.
+    /// True if `old` has texts that the plan's renames change, and it could not be found out how.
     pub outdated: bool,
-    /// What the last revision left, if there is one: what is not in it was made by hand.
+    /// The last revision's state, if there is one: objects that are not in it were created by hand.
     pub recorded: Option<&'a State>,
 }
 

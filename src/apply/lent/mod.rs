@@ -26,12 +26,12 @@ pub use again::Judged;
 use facts::{Facts, Question};
 use names::Made;
 
-/// How a step is sent.
+/// How to send a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// As it is.
     Plain,
-    /// As it is, although it may run something that others wrote.
+    /// As it is, although it may run code that others wrote.
     Trusting,
     /// In a security-restricted operation as this role.
     As(Ident),
@@ -179,14 +179,15 @@ pub fn evaluates(step: &Step) -> Evaluates {
     }
 }
 
-/// Without a literal there is nothing that parsing could run.
+/// Without a literal, parsing cannot run anything.
 fn parses(step: &Step) -> Evaluates {
     if lex::has_literal(&step.sql) { Evaluates::Parses } else { Evaluates::Nothing }
 }
 
-/// True if the table that a step makes may have a server, whose wrapper has a validator, or a generated column, a key of partitions or an
-/// exclusion constraint: what they call with constants is called when the table is made (src/backend/catalog/heap.c, cookDefault; src/backend/utils/cache/partcache.c,
-/// RelationBuildPartitionKey; src/backend/utils/cache/relcache.c, RelationGetIndexExpressions).
+/// True if the table that a step creates may have a server, whose wrapper has a validator, or a generated column, a partition key or an
+/// exclusion constraint: the functions that they call with constants run when the table is created (src/backend/catalog/heap.c,
+/// cookDefault; src/backend/utils/cache/partcache.c, RelationBuildPartitionKey; src/backend/utils/cache/relcache.c,
+/// RelationGetIndexExpressions).
 fn computes(step: &Step) -> bool {
     step.action == Action::Create
         && names_in(&step.sql)
@@ -237,7 +238,7 @@ fn way(step: &Step, evaluates: Evaluates, facts: Facts, given_away: bool) -> Res
         return if found.is_empty() { Ok(Way::Plain) } else { Err(runs_as_you::functions(&found)) };
     };
     let lacks = lacks.or_else(|| given_away.then(|| "its owner changes in the same plan".into()));
-    // What PostgreSQL itself brings does no harm, unless it is among `found`.
+    // PostgreSQL's own functions do no harm, unless they are among `found`.
     if found.is_empty() && (evaluates != Evaluates::Rows || lacks.is_some()) {
         return Ok(Way::Plain);
     }
