@@ -133,6 +133,11 @@ pub trait Room: Sync {
         Heirs::None
     }
 
+    /// True if changing the object on a table requires ownership of the table's heirs, too; `drops`: if it is dropped.
+    fn needs_heirs(&self, drops: bool, _server: Version) -> bool {
+        self.heirs(drops) == Heirs::All && self.need() == Need::Owner
+    }
+
     /// True for a part that decides who sees which part of its parent: it is created and dropped together with everything else that decides that.
     fn guards(&self) -> bool {
         false

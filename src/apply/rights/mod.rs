@@ -86,7 +86,7 @@ pub async fn check<'a>(session: &Session, ledger: bool, steps: impl Iterator<Ite
     if session.superuser {
         return Ok(());
     }
-    let mut wanted = wanted(steps, &session.user);
+    let mut wanted = wanted(steps, &session.user, session.version);
     if !ledger {
         wanted.insert(Wanted::new("create-here", Target::default()));
     }

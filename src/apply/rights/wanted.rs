@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::catalog::Version;
 use crate::kinds::rights::Right;
-use crate::kinds::{self, Heirs, LockMode, Need, held};
+use crate::kinds::{self, LockMode, Need, held};
 use crate::model::{Address, Ident, Namespace, Within, grantor};
 use crate::plan::{Action, Step};
 use crate::sql;
@@ -109,7 +110,7 @@ impl Made {
 }
 
 /// The privileges that the steps need on existing objects. After a step written by hand, anything may have changed.
-pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet<Wanted> {
+pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str, server: Version) -> BTreeSet<Wanted> {
     let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
     for step in steps {
         let Some(room) = step.object.split(' ').next().and_then(kinds::find) else { break };
@@ -129,8 +130,7 @@ pub fn wanted<'a>(steps: impl Iterator<Item = &'a Step>, user: &str) -> BTreeSet
         let lets = room.need() == Need::Grantor || room.need() == Need::Given && step.action == Action::Create;
         if !lets {
             here.extend(on_tables(room.need(), step, kind.address));
-            let reaches = room.heirs(step.action == Action::Drop) == Heirs::All;
-            here.extend(on_heirs(step, reaches && room.need() == Need::Owner));
+            here.extend(on_heirs(step, room.needs_heirs(step.action == Action::Drop, server)));
         }
         let locked = step.lock.iter().chain(&step.locks).flat_map(|(_, on)| targets(on));
         // Without USAGE on its schema, the role that creates an object cannot use it.

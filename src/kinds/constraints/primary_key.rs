@@ -47,6 +47,11 @@ impl Room for PrimaryKey {
         if drops { Heirs::Partitions } else { Heirs::All }
     }
 
+    /// Since 18, a column that is NOT NULL already is left alone, there as here.
+    fn needs_heirs(&self, drops: bool, server: Version) -> bool {
+        !drops && !server.at_least(18)
+    }
+
     fn parse(&self, node: &Node, scope: &mut Scope<'_>) {
         if let Some(id) = key::parse(&ROOM, LABEL, node, scope) {
             one_per_table(&id, scope);
