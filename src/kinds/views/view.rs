@@ -88,6 +88,11 @@ impl Room for View {
         say(with, &mut object.attrs);
     }
 
+    fn since(&self, object: &Object) -> Option<(u32, String)> {
+        let with = object.get(WITH).unwrap_or_default();
+        with.iter().any(|option| option.starts_with("security_invoker")).then(|| (15, "security_invoker".to_string()))
+    }
+
     fn lacks(&self, _: &ObjectId, object: &Object, _: &State) -> Option<String> {
         object.get(SQL).is_none().then(|| "it has no query: `view NAME { sql \"SELECT …\" }`".to_string())
     }
@@ -216,6 +221,17 @@ mod tests {
             sql,
             ["CREATE OR REPLACE VIEW public.open_orders WITH (security_barrier='true') AS\nSELECT 1 AS a, 2 AS b"]
         );
+    }
+
+    #[test]
+    fn an_option_that_a_word_gives_the_same_value_is_that_word() {
+        let mut attrs = Attrs::new();
+        say(["security_barrier=true", "check_option=local", "security_invoker=off"].map(Text::from).into(), &mut attrs);
+        let object = Object::new(attrs);
+        assert!(object.is(SECURITY_BARRIER) && !object.is(SECURITY_INVOKER));
+        assert_eq!(object.get(CHECK_OPTION).map(|value| value.to_string()).as_deref(), Some("local"));
+        assert_eq!(object.get(WITH), Some(vec![&Text::from("security_invoker=off")]));
+        assert_eq!(ROOM.since(&object).map(|(major, _)| major), Some(15));
     }
 
     #[test]
