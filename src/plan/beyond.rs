@@ -1,7 +1,7 @@
 //! Finds steps whose SQL does more than the step says. Plans are files: somebody may have changed a step's SQL and left its hazards as they
 //! were.
 
-use crate::kinds::{self, comment, foreign_options, operator_members};
+use crate::kinds::{self, comment, foreign_options, operator_members, scope};
 use crate::model::{Ident, ObjectId};
 use crate::sql::statement::{self, Reading, What};
 use crate::sql::{lex, names, reference};
@@ -33,6 +33,12 @@ pub fn agrees(step: &Step) -> bool {
     let says = |text: &[&str]| words.iter().zip(text).filter(|(word, wanted)| word == wanted).count() == text.len();
     let begins = match (step.action, kind) {
         (Action::Manual, _) => return false,
+        // A secret goes into an object of the step's kind, not into what others could read.
+        _ if put_in.is_some() => {
+            let kind = kinds::find(kind).map_or("", |room| room.kind().sql).to_lowercase();
+            let of_kind = words.iter().skip(1).zip(kind.split(' ')).all(|(word, wanted)| word == wanted);
+            matches!(first, "create" | "alter") && !kind.is_empty() && of_kind
+        }
         (Action::Rename, _) => first == "alter" && words.iter().any(|word| word == "rename"),
         (_, "comment" | "index-comment") => says(&["comment", "on"]) || restores_comment(step),
         (_, "grant" | "revoke" | "default-privileges") => {
@@ -52,11 +58,18 @@ pub fn agrees(step: &Step) -> bool {
         _ => {
             matches!(first, "create" | "alter" | "drop" | "refresh" | "update")
                 || says(&["select", "pg_catalog", "setval"])
-                || kind == "operator-class" && operator_members::removes_added(&step.sql)
+                || kind == "operator-class"
+                    && own_name(step).is_some_and(|class| operator_members::removes_added(&step.sql, &class))
         }
     };
     let one = statement::split(text).len() == 1;
     begins && one && !matches!(statement::read(text), Reading::Read(read) if destroys(step, kind, &read.effects))
+}
+
+/// The last name in the address of the step's object.
+fn own_name(step: &Step) -> Option<String> {
+    let (path, _) = scope::split_signature(step.object.split_once(' ')?.1);
+    reference::split(path).ok()?.last().map(ToString::to_string)
 }
 
 /// True if rows or values are lost that do not belong to the step's object.

@@ -228,7 +228,20 @@ pub fn put_in(statement: &str) -> Option<String> {
     while let Some(part) = parts.next() {
         literals &= part.starts_with('L') || part.is_empty() && parts.next().is_some();
     }
-    (count > 0 && literals && statement == block(format, &variables?)).then(|| painted_over(format))
+    let known = count > 0 && literals && only_in_options(format) && statement == block(format, &variables?);
+    known.then(|| painted_over(format))
+}
+
+/// True if the secrets stand in the OPTIONS with which the statement ends: anywhere else, such as in a default, others could read them.
+fn only_in_options(format: &str) -> bool {
+    let pieces: Vec<lex::Piece<'_>> = lex::pieces(format).collect();
+    let is_options =
+        |piece: &lex::Piece<'_>| piece.kind == lex::Kind::Word && piece.text.eq_ignore_ascii_case("options");
+    let Some(at) = pieces.iter().rposition(is_options) else { return false };
+    let (before, entries) = pieces.split_at(at);
+    let entries: String = entries[1..].iter().map(|piece| piece.text).collect();
+    let inside = entries.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    inside.is_some_and(lex::is_balanced) && !before.iter().any(|piece| piece.text.replace("%%", "").contains('%'))
 }
 
 fn painted_over(format: &str) -> String {
@@ -263,6 +276,8 @@ mod tests {
             ("'setpoint.secret_a'", "'setpoint.secret_c'"),
             ("CREATE SERVER", "DROP SERVER s; CREATE SERVER '"),
             ("DO ", "DO LANGUAGE l "),
+            ("CREATE SERVER", "CREATE SERVER s VERSION %L"),
+            ("OPTIONS (", "AS SELECT ("),
         ] {
             let other = block.replacen(from, to, 1);
             assert!(other != block && put_in(&other).is_none(), "{other}");

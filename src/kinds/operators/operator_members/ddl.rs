@@ -104,8 +104,8 @@ pub fn remove_added(family: &ObjectId, class: &ObjectId, object: &Object) -> Str
     added(&format!("ALTER {} DROP ", sql::target(family)), [method, home, class.name().as_str()], &members.join(", "))
 }
 
-/// True for a text of `remove_added`, for whichever class it is: what it executes can only take members from an operator family.
-pub fn removes_added(text: &str) -> bool {
+/// True for a text of `remove_added` for a class of that name: what it executes can only remove the class's members from an operator family.
+pub fn removes_added(text: &str, of: &str) -> bool {
     let body = lex::strings(text);
     let [body] = body.as_slice() else { return false };
     let strings = lex::strings(body);
@@ -118,7 +118,7 @@ pub fn removes_added(text: &str) -> bool {
         _ => piece.text == ".",
     });
     let alters = drop.starts_with("ALTER OPERATOR FAMILY ") && drop.ends_with(" DROP ") && harmless;
-    alters && text == added(drop, [method, home, class], &members.join(", "))
+    alters && class == of && text == added(drop, [method, home, class], &members.join(", "))
 }
 
 /// Executes `drop` with those of the members, a list of literals, that the class does not hold: they were added to its family.
@@ -153,13 +153,13 @@ mod tests {
         let family =
             ObjectId::new(&operator_family::KIND, Some(schema_id("app")), "f;\"").with_signature(Some("gist".into()));
         let block = remove_added(&family, &class, &Object::default());
-        assert!(removes_added(&block), "{block}");
+        assert!(removes_added(&block, "it's") && !removes_added(&block, "other"), "{block}");
         for (from, to) in
             [("DROP '", "DROP FUNCTION f; '"), ("''gist''", "''gist'' OR true"), ("BEGIN ", "BEGIN DELETE FROM t; ")]
         {
             let other = block.replacen(from, to, 1);
-            assert!(other != block && !removes_added(&other), "{other}");
+            assert!(other != block && !removes_added(&other, "it's"), "{other}");
         }
-        assert!(!removes_added("DO 'BEGIN END'") && !removes_added("DROP OPERATOR CLASS c USING gist"));
+        assert!(!removes_added("DO 'BEGIN END'", "c") && !removes_added("DROP OPERATOR CLASS c USING gist", "c"));
     }
 }
